@@ -1,0 +1,68 @@
+//! Every numeric bound that more than one crate or a test needs, each with its unit and its reason.
+
+/// Longest SQL text that is parsed, in bytes: ten times the longest query an analyst writes by hand.
+pub const SQL_BYTES_MAX: usize = 64 * 1024;
+
+/// Most tokens in one SQL text. Counted before parsing: a flat chain of some hundred `OR` terms nests
+/// a parsed tree deep enough to overflow a thread's stack.
+pub const SQL_TOKENS_MAX: usize = 4_000;
+
+/// Most expression nodes in one query, counted on the parsed tree before planning.
+pub const SQL_EXPRESSIONS_MAX: usize = 1_000;
+
+/// Deepest nesting of expressions and subqueries in one query.
+pub const SQL_DEPTH_MAX: usize = 100;
+
+/// Most cells (groups) that one release may have.
+pub const GROUPS_MAX: usize = 100_000;
+
+/// Most rows that one open release may have.
+pub const ROWS_MAX: usize = 5_000_000;
+
+/// Memory for one query at a node, in bytes.
+pub const QUERY_MEMORY_BYTES_MAX: usize = 1 << 30;
+
+/// Longest run of one query at a node, in seconds.
+pub const QUERY_SECONDS_MAX: u64 = 300;
+
+/// Queries that one node runs at the same time; the next ones wait.
+pub const QUERIES_AT_ONCE_MAX: usize = 16;
+
+/// Largest message on the wire, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Largest signed document (a policy, a collection, the roster), in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most documents in one data space.
+pub const DOCUMENTS_MAX: usize = 4_096;
+
+/// Longest life of a person's credential, in seconds.
+pub const CREDENTIAL_SECONDS_MAX: i64 = 24 * 3600;
+
+/// Life of the proof that accompanies one query, in seconds.
+pub const PROOF_SECONDS: i64 = 60;
+
+/// Clock difference that is tolerated between machines, in seconds.
+pub const CLOCK_LEEWAY_SECONDS: i64 = 30;
+
+/// Largest token text (credential or proof), in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest TLS handshake, in seconds.
+pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
+
+/// Streams on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 100;
+
+/// Header list on one call, in bytes.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+
+/// Open connections at one server.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// How long a client waits for one node, in seconds.
+pub const NODE_ANSWER_SECONDS_MAX: u64 = 330;
+
+/// How long a client waits for a connection to a node, in seconds.
+pub const CONNECT_SECONDS_MAX: u64 = 10;

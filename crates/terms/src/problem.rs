@@ -1,0 +1,229 @@
+//! Everything that can go wrong, once: a stable code, whom it concerns, what it means, what to do next.
+//!
+//! `docs/PROBLEMS.md` is rendered from this table. A [`Report`] is one occurrence: the code, a sentence for
+//! this case, and the remedy. A report never carries a value from a dataset, a secret or a server's path.
+
+use std::fmt;
+
+/// Who can act on a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Runs a node, a broker or a sandbox.
+    Operator,
+    /// Asks questions.
+    DataUser,
+    /// Signs policies.
+    Board,
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Audience::Operator => "node operator",
+            Audience::DataUser => "data user",
+            Audience::Board => "board",
+        })
+    }
+}
+
+/// What the command line returns to the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// It worked.
+    Ok = 0,
+    /// It failed for a reason of its own.
+    Failed = 1,
+    /// The command or a file given to it is not right.
+    Usage = 2,
+    /// Some nodes answered, others did not.
+    Partial = 3,
+    /// A policy refused.
+    Refused = 4,
+    /// Nobody could be reached.
+    Unreachable = 5,
+    /// A signature, a chain or a digest did not hold.
+    Verification = 6,
+}
+
+/// One occurrence of a problem, as a person is told it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[error("{message} [{problem}]")]
+pub struct Report {
+    /// The stable code.
+    pub problem: Problem,
+    /// What happened, in one sentence, without data values.
+    pub message: String,
+    /// What to do next.
+    pub remedy: String,
+}
+
+impl Report {
+    /// Replaces the table's next step by one for this case.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+}
+
+macro_rules! problems {
+    ($($name:ident = $code:literal, $audience:ident, $exit:ident, $summary:literal, $next:literal;)*) => {
+        /// A kind of problem. The code of a kind never changes; new kinds get new codes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum Problem {
+            $(#[doc = $summary] #[serde(rename = $code)] $name,)*
+        }
+
+        impl Problem {
+            /// All kinds, in the order of the table.
+            pub const ALL: &'static [Problem] = &[$(Problem::$name,)*];
+
+            /// The stable code, such as `E_COLUMN`.
+            pub fn code(self) -> &'static str {
+                match self { $(Problem::$name => $code,)* }
+            }
+
+            /// Who can act on it.
+            pub fn audience(self) -> Audience {
+                match self { $(Problem::$name => Audience::$audience,)* }
+            }
+
+            /// What a command that ends with it returns.
+            pub fn exit_code(self) -> ExitCode {
+                match self { $(Problem::$name => ExitCode::$exit,)* }
+            }
+
+            /// What it means.
+            pub fn summary(self) -> &'static str {
+                match self { $(Problem::$name => $summary,)* }
+            }
+
+            /// What to do next, where the case has nothing better to say.
+            pub fn next_step(self) -> &'static str {
+                match self { $(Problem::$name => $next,)* }
+            }
+        }
+    };
+}
+
+problems! {
+    // Files that people write.
+    FileSyntax = "E_FILE_SYNTAX", Operator, Usage, "A file is not TOML.", "Mend the line that the message names.";
+    FileKey = "E_FILE_KEY", Operator, Usage, "A file has an unknown, repeated or missing key.", "Mend the key that the message names.";
+    FileValue = "E_FILE_VALUE", Operator, Usage, "A file has a value of the wrong type or outside what is allowed.", "Mend the value that the message names.";
+    FileMissing = "E_FILE_MISSING", Operator, Usage, "A file that is named does not exist or cannot be read.", "Check the path and its permissions.";
+    Usage = "E_USAGE", Operator, Usage, "The command's words are off.", "See the command's --help.";
+
+    // Data that is published.
+    DataFormat = "E_DATA_FORMAT", Operator, Failed, "A value in a data file does not fit the collection. Nothing was published.", "Mend the cell that the message names, or ask the board to widen the collection.";
+    DataSchema = "E_DATA_SCHEMA", Operator, Failed, "A data file lacks a column that the collection needs, or cannot be read. Nothing was published.", "Compare the file's header with the collection's columns.";
+
+    // Sandboxes and processes.
+    PortTaken = "E_PORT_TAKEN", Operator, Failed, "Another program listens on the port.", "Choose another port, or 0 for any free one.";
+    FolderNotEmpty = "E_FOLDER_NOT_EMPTY", Operator, Usage, "A folder that must be new has files in it.", "Name a new folder, or remove the old one.";
+    SandboxUp = "E_SANDBOX_UP", Operator, Failed, "The sandbox is up already.", "Use it, or take it down first: datenraum sandbox down DIR.";
+    SandboxDown = "E_SANDBOX_DOWN", Operator, Unreachable, "No sandbox is up in the folder.", "Put one up: datenraum sandbox up SPEC.toml --dir DIR.";
+
+    // Signed governance documents.
+    PolicyThreshold = "E_POLICY_THRESHOLD", Board, Verification, "A governance document has too few valid signatures of distinct keys.", "Have more board members sign it.";
+    PolicyRollback = "E_POLICY_ROLLBACK", Board, Verification, "A governance document is older than one that is trusted already.", "Publish a higher version; ask the broker why it served an old one.";
+    PolicyEquivocation = "E_POLICY_EQUIVOCATION", Board, Verification, "Two different documents carry the same version.", "Find out who signed twice; publish a higher version.";
+    PolicyExpired = "E_POLICY_EXPIRED", Board, Verification, "A governance document has expired.", "Publish a renewed one; check that the broker is reachable.";
+    PolicySignature = "E_POLICY_SIGNATURE", Board, Verification, "A governance document does not match its signature, digest or length.", "Fetch it again; if it stays so, somebody changed it on the way.";
+    PolicyScope = "E_POLICY_SCOPE", Board, Verification, "A governance document belongs to another data space or role.", "Publish the document to the space that it names.";
+    PolicyInvalid = "E_POLICY_INVALID", Board, Verification, "A governance document is signed but does not say something that can be enforced.", "Mend the line that the message names, sign and publish again.";
+    PolicyNone = "E_POLICY_NONE", Operator, Verification, "There is no verified set of governance documents to work under.", "Check the broker's address and the pinned root, then start again.";
+
+    // Identity.
+    TokenMalformed = "E_TOKEN_MALFORMED", DataUser, Verification, "A credential or proof is missing or not of the expected form.", "Ask your institution for a new credential.";
+    TokenSignature = "E_TOKEN_SIGNATURE", DataUser, Verification, "A credential or proof has no valid signature of the key that it needs.", "Ask your institution for a new credential.";
+    TokenIssuer = "E_TOKEN_ISSUER", DataUser, Verification, "A credential comes from an institution that is not a member of the data space.", "Ask the board to admit your institution.";
+    TokenAudience = "E_TOKEN_AUDIENCE", DataUser, Verification, "A credential or proof is meant for another data space or node.", "Use the credential of this data space.";
+    TokenExpired = "E_TOKEN_EXPIRED", DataUser, Verification, "A credential or proof is not valid at this time.", "Ask your institution for a new credential; check the machine's clock.";
+    ProofMismatch = "E_PROOF_MISMATCH", DataUser, Verification, "A proof was made for another query, purpose, permit or connection.", "Send the query again; a proof serves one query on one connection.";
+    ProofReplayed = "E_PROOF_REPLAYED", DataUser, Verification, "A proof was used before.", "Send the query again with a new proof.";
+    PeerKey = "E_PEER_KEY", DataUser, Verification, "The other end of a connection does not hold the key that the roster names for it.", "Do not go on; ask the institution whether its key was changed.";
+
+    // What the policy decides.
+    NoPermission = "E_NO_PERMISSION", DataUser, Refused, "No permission of any policy covers the request.", "Ask for what the message says is allowed.";
+    Prohibited = "E_PROHIBITED", DataUser, Refused, "A prohibition covers the request.", "No permission can lift a prohibition; choose another purpose if it is really another.";
+    PermitRequired = "E_PERMIT_REQUIRED", DataUser, Refused, "The permission needs a data permit and the request names none.", "Apply for a permit and name it with --permit.";
+    PermitUnknown = "E_PERMIT_UNKNOWN", DataUser, Refused, "The permit that the request names is not known in the data space.", "Check the permit's id.";
+
+    // What a query may be.
+    SqlSyntax = "E_SQL_SYNTAX", DataUser, Usage, "The SQL text cannot be parsed.", "Mend the SQL.";
+    SqlLimit = "E_SQL_LIMIT", DataUser, Refused, "The SQL text is longer or deeper than is accepted.", "Ask in smaller parts.";
+    SqlNotAllowed = "E_SQL_NOT_ALLOWED", DataUser, Refused, "The query uses something that a node does not run.", "Use count, sum, avg, WHERE and GROUP BY over one collection.";
+    SqlCollection = "E_SQL_COLLECTION", DataUser, Usage, "The query names something that is not a collection that you may query.", "Use one of those that the message lists.";
+    SqlColumn = "E_SQL_COLUMN", DataUser, Usage, "The query names a column that the collection does not have.", "Use one of those that the message lists.";
+    SqlRole = "E_SQL_ROLE", DataUser, Refused, "The query uses a column for what it has no role for.", "Use the column as the message says.";
+    SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use the edges or values that the message lists.";
+
+    // Running and releasing.
+    Resources = "E_RESOURCES", DataUser, Failed, "The query needs more memory, time or cells than one query may have.", "Ask for fewer groups, or in parts.";
+    Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Give the query id to the node's operator.";
+    AuditUnavailable = "E_AUDIT_UNAVAILABLE", Operator, Failed, "The ledger cannot record, so nothing is answered.", "Check the disk of the node; answers resume by themselves.";
+    AuditBroken = "E_AUDIT_BROKEN", Operator, Verification, "The audit does not verify.", "Keep the file as evidence, stop the node, compare with an older checkpoint.";
+
+    // Asking many.
+    NoNode = "E_NO_NODE", DataUser, Unreachable, "No node offers the collection.", "See datenraum catalog for what is offered.";
+    Unreachable = "E_UNREACHABLE", DataUser, Unreachable, "A node or the broker does not answer.", "Try again; if it stays so, ask its operator.";
+    Answer = "E_ANSWER", DataUser, Failed, "A node's answer does not have the form that was asked for, or its receipt does not verify. It was left out.", "Report it to the node's operator.";
+    Unfinished = "E_UNFINISHED", DataUser, Failed, "The released results could not be combined as the query asks.", "Simplify what the query does with the released results.";
+    Internal = "E_INTERNAL", Operator, Failed, "Something that should not happen did.", "Report it with the query id.";
+}
+
+impl Problem {
+    /// One occurrence of this problem, with the table's next step as its remedy.
+    pub fn report(self, message: impl Into<String>) -> Report {
+        Report { problem: self, message: message.into(), remedy: self.next_step().to_owned() }
+    }
+
+    /// The problem with this code.
+    pub fn from_code(code: &str) -> Option<Problem> {
+        Problem::ALL.iter().copied().find(|p| p.code() == code)
+    }
+
+    /// The whole table as a Markdown page.
+    pub fn page() -> String {
+        let mut page = String::from(
+            "# Problems\n\nEvery problem has a stable code. Scripts may rely on codes and exit codes, not on sentences.\n\n\
+             | code | for | exit | what it means | what to do next |\n|---|---|---|---|---|\n",
+        );
+        for p in Problem::ALL {
+            let row = (p.code(), p.audience(), p.exit_code() as u8, p.summary(), p.next_step());
+            page.push_str(&format!("| `{}` | {} | {} | {} | {} |\n", row.0, row.1, row.2, row.3, row.4));
+        }
+        page
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_found_again() {
+        for p in Problem::ALL {
+            assert_eq!(Problem::from_code(p.code()), Some(*p));
+            assert!(p.code().starts_with("E_") && !p.next_step().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_page_in_docs_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/PROBLEMS.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, Problem::page()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap();
+        assert!(page == Problem::page(), "docs/PROBLEMS.md is stale: run UPDATE_DOCS=1 cargo test -p terms");
+    }
+}
