@@ -1,1 +1,43 @@
-//! .
+//! Keys, signatures and what is signed: governance documents, credentials, proofs, receipts, checkpoints.
+//!
+//! This is the only crate that names a signature library. Whatever it has checked it hands out as
+//! [`Verified`], and nothing else can make one. It must never know what a policy says, what SQL is, or how
+//! bytes travel: documents come in through [`tuf::DocumentSource`], time comes in as an argument.
+//!
+//! Reading order: [`key`] (the one signature check), [`verified`], [`dsse`] and [`receipt`], [`token`]
+//! (credentials of people and proofs for queries), [`merkle`] and [`checkpoint`] (the audit), and [`tuf`]
+//! (a data space as a signed repository: draft, sign, refresh, go on offline).
+
+pub mod checkpoint;
+pub mod digest;
+pub mod dsse;
+mod durable;
+pub mod key;
+pub mod merkle;
+pub mod receipt;
+pub mod token;
+pub mod tuf;
+pub mod verified;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use digest::{Digest, DigestError, Hasher};
+pub use dsse::{Envelope, EnvelopeError};
+pub use key::{KeyError, PublicKey, PublicKeyError, Signature, SignatureInvalid, SigningKey};
+pub use merkle::Frontier;
+pub use receipt::Receipt;
+pub use token::{Channel, Credential, Proof, ProofSeen, Replay, TokenError};
+pub use tuf::{
+    BoardRoles, DocumentSource, Documents, Draft, DraftError, DraftSignature, RoleKeys, SourceError, SpaceStore,
+    last_good, refresh,
+};
+pub use verified::Verified;
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// [`KeyError::Randomness`] if the system gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0_u8; N];
+    getrandom::fill(&mut bytes).map_err(|_| KeyError::Randomness)?;
+    Ok(bytes)
+}

@@ -1,0 +1,289 @@
+//! What a refusal says: which rule of which policy decided, and what would be allowed instead.
+//!
+//! It must never decide anything, and never name people. `decide.rs` is the only caller.
+
+use terms::{PolicyId, Problem, Purpose, Report, RuleId};
+
+use super::{AccessRequest, Nearest};
+use crate::collection::list;
+use crate::grant::Release;
+use crate::queryable::{open_to, queryable};
+use crate::rule::{Policy, Prohibition, Who, utc_day};
+use crate::rules::Rules;
+
+/// Most names that one sentence lists.
+const NAMES_MAX: usize = 40;
+
+/// A request may not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code.
+    pub problem: Problem,
+    /// The policy that decided and its version; none if no policy is about the request.
+    pub policy: Option<(PolicyId, u64)>,
+    /// The rule of the policy that decided.
+    pub rule: Option<RuleId>,
+    /// What was refused, in one sentence.
+    pub message: String,
+    /// What would be allowed, or what to do.
+    pub remedy: String,
+}
+
+impl From<Refusal> for Report {
+    fn from(refusal: Refusal) -> Report {
+        Report {
+            problem: refusal.problem,
+            message: refusal.message,
+            remedy: refusal.remedy,
+        }
+    }
+}
+
+impl Refusal {
+    fn without_rule(problem: Problem, message: String, remedy: String) -> Refusal {
+        Refusal {
+            problem,
+            policy: None,
+            rule: None,
+            message,
+            remedy,
+        }
+    }
+
+    fn by_rule(problem: Problem, policy: &Policy, rule: &RuleId, message: String, remedy: String) -> Refusal {
+        let policy = Some((policy.id.clone(), policy.version));
+        Refusal {
+            problem,
+            policy,
+            rule: Some(rule.clone()),
+            message,
+            remedy,
+        }
+    }
+}
+
+pub(super) fn not_a_member(rules: &Rules, request: &AccessRequest) -> Refusal {
+    let message = format!(
+        "{} is not a member of data space {}",
+        request.caller.member, rules.space.id
+    );
+    let remedy = "ask the board of the data space to put the institution on the roster".to_owned();
+    Refusal::without_rule(Problem::NoPermission, message, remedy)
+}
+
+pub(super) fn no_purpose(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> Refusal {
+    let message = format!(
+        "the request names no purpose, and nothing on {} is allowed without",
+        request.collection
+    );
+    Refusal::without_rule(Problem::NoPermission, message, purposes_remedy(rules, request, who))
+}
+
+pub(super) fn prohibited_use(rules: &Rules, request: &AccessRequest, who: &Who<'_>, purpose: Purpose) -> Refusal {
+    let message = format!("Art. 54 EHDS prohibits {}", with_words(purpose));
+    Refusal::without_rule(Problem::Prohibited, message, purposes_remedy(rules, request, who))
+}
+
+pub(super) fn no_rule(rules: &Rules, request: &AccessRequest) -> Refusal {
+    let message = format!("no policy permits anything on collection {}", request.collection);
+    let open = queryable(rules, &request.caller, request.at);
+    let remedy = match open.is_empty() {
+        true => "no collection of the data space is open to you; ask its board".to_owned(),
+        false => format!(
+            "collections open to you: {}",
+            list(open.iter().map(|open| &open.collection.id))
+        ),
+    };
+    Refusal::without_rule(Problem::NoPermission, message, remedy)
+}
+
+pub(super) fn by_prohibition(policy: &Policy, rule: &Prohibition, request: &AccessRequest) -> Refusal {
+    let purpose = rule
+        .purposes
+        .as_ref()
+        .and(request.purpose)
+        .map(|purpose| format!("purpose {}", with_words(purpose)));
+    let release = rule.release.map(|release| format!("release of {release}"));
+    let hit: Vec<&String> = rule
+        .columns
+        .iter()
+        .flat_map(|columns| columns.intersection(&request.columns))
+        .collect();
+    let columns = (!hit.is_empty()).then(|| columns_named(&hit));
+    let whom = rule.assignee.as_ref().map(|assignee| format!("requests of {assignee}"));
+    let remedy = match (&columns, rule.release) {
+        (Some(columns), _) => format!("leave out {columns}"),
+        (None, Some(Release::Rows)) => "ask for aggregates only".to_owned(),
+        (None, _) => Problem::Prohibited.next_step().to_owned(),
+    };
+    let covered: Vec<String> = [purpose, release, columns, whom].into_iter().flatten().collect();
+    let message = format!(
+        "prohibition {} of {} version {} covers {}",
+        rule.id,
+        policy.id,
+        policy.version,
+        covered.join(", ")
+    );
+    Refusal::by_rule(Problem::Prohibited, policy, &rule.id, message, remedy)
+}
+
+/// Explains the permission that lacks least.
+pub(super) fn by_shortfall(
+    rules: &Rules,
+    request: &AccessRequest,
+    who: &Who<'_>,
+    purpose: Purpose,
+    nearest: &Nearest<'_>,
+) -> Refusal {
+    let Nearest {
+        policy,
+        permission,
+        shortfall,
+    } = nearest;
+    let (problem, message, remedy) = if shortfall.assignee {
+        (
+            Problem::NoPermission,
+            not_for(request, who),
+            format!("permission {} is for {}", permission.id, permission.assignee),
+        )
+    } else if shortfall.time {
+        let (message, remedy) = out_of_time(policy, request);
+        (Problem::NoPermission, message, remedy)
+    } else if shortfall.purpose || shortfall.release || shortfall.columns > 0 {
+        let (message, remedy) = not_covered(rules, request, who, purpose, nearest);
+        (Problem::NoPermission, message, remedy)
+    } else {
+        permit(request, nearest)
+    };
+    Refusal::by_rule(problem, policy, &permission.id, message, remedy)
+}
+
+fn not_for(request: &AccessRequest, who: &Who<'_>) -> String {
+    let held = list(request.caller.roles.iter().filter(|role| who.acts_as(role)));
+    let unheld = list(request.caller.roles.iter().filter(|role| !who.acts_as(role)));
+    let acting = if held.is_empty() {
+        "in no role".to_owned()
+    } else {
+        format!("as {held}")
+    };
+    let member = &request.caller.member;
+    let mut message = format!(
+        "no permission on collection {} is given to this person of {member} acting {acting}",
+        request.collection
+    );
+    if !unheld.is_empty() {
+        message.push_str(&format!("; the roster does not give {member} the role {unheld}"));
+    }
+    message
+}
+
+fn out_of_time(policy: &Policy, request: &AccessRequest) -> (String, String) {
+    let Policy {
+        id,
+        version,
+        valid_from,
+        valid_until,
+        ..
+    } = policy;
+    if utc_day(request.at) < *valid_from {
+        let message = format!("policy {id} version {version} is in force from {valid_from} (UTC)");
+        return (message, format!("ask again on {valid_from}"));
+    }
+    let message = format!("policy {id} version {version} expired on {valid_until} (UTC)");
+    (message, "ask the board for a renewed version".to_owned())
+}
+
+fn not_covered(
+    rules: &Rules,
+    request: &AccessRequest,
+    who: &Who<'_>,
+    purpose: Purpose,
+    nearest: &Nearest<'_>,
+) -> (String, String) {
+    let Nearest {
+        policy,
+        permission,
+        shortfall,
+    } = nearest;
+    let (mut lacking, mut remedies) = (Vec::new(), Vec::new());
+    if shortfall.purpose {
+        lacking.push(format!("purpose {}", with_words(purpose)));
+        remedies.push(purposes_remedy(rules, request, who));
+    }
+    if shortfall.release {
+        lacking.push("single rows".to_owned());
+        remedies.push("aggregates only".to_owned());
+    }
+    if shortfall.columns > 0 {
+        let missing: Vec<&String> = request.columns.difference(&permission.columns).collect();
+        lacking.push(columns_named(&missing));
+        remedies.push(match permission.columns.is_empty() {
+            true => "columns allowed: none, only counting".to_owned(),
+            false => format!("columns allowed: {}", some_of(&permission.columns)),
+        });
+    }
+    if shortfall.permit {
+        remedies.push("the permission also needs a data permit".to_owned());
+    }
+    let rule = format!(
+        "permission {} of {} version {}",
+        permission.id, policy.id, policy.version
+    );
+    (
+        format!("{rule} does not cover {}", lacking.join(" and ")),
+        remedies.join("; "),
+    )
+}
+
+fn permit(request: &AccessRequest, nearest: &Nearest<'_>) -> (Problem, String, String) {
+    let Nearest { policy, permission, .. } = nearest;
+    let rule = format!(
+        "permission {} of {} version {}",
+        permission.id, policy.id, policy.version
+    );
+    match &request.permit {
+        None => {
+            let message = format!("{rule} needs a data permit and the request names none");
+            (
+                Problem::PermitRequired,
+                message,
+                Problem::PermitRequired.next_step().to_owned(),
+            )
+        }
+        Some(permit) => {
+            let message = format!("{rule} needs a data permit, and {permit} is not known in the data space");
+            (
+                Problem::PermitUnknown,
+                message,
+                Problem::PermitUnknown.next_step().to_owned(),
+            )
+        }
+    }
+}
+
+fn purposes_remedy(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> String {
+    match open_to(rules, who, &request.collection, request.at) {
+        Some(open) => format!("purposes allowed: {}", list(open.purposes.into_iter().map(with_words))),
+        None => format!("no purpose on collection {} is open to you", request.collection),
+    }
+}
+
+fn with_words(purpose: Purpose) -> String {
+    format!("{purpose} ({})", purpose.words())
+}
+
+fn columns_named(names: &[&String]) -> String {
+    let noun = if names.len() == 1 { "column" } else { "columns" };
+    format!("{noun} {}", some_of(names.iter().copied()))
+}
+
+fn some_of<'a>(names: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>) -> String {
+    let names = names.into_iter();
+    let left_out = names.len().saturating_sub(NAMES_MAX);
+    let shown = list(names.take(NAMES_MAX));
+    if left_out == 0 {
+        shown
+    } else {
+        format!("{shown} and {left_out} more")
+    }
+}

@@ -1,0 +1,191 @@
+//! A small data space for the tests of this crate.
+
+use std::collections::BTreeMap;
+
+use terms::{Purpose, Report};
+use trust::Digest;
+
+use crate::{AccessRequest, Caller, Release, Rules};
+
+pub(crate) const SPACE: &str = "id = \"oncology\"\ntitle = \"Oncology of the region\"\n";
+
+pub(crate) const MEMBERS: &str = r#"
+[[member]]
+id = "gbsg"
+title = "Breast cancer study group"
+roles = ["hospital"]
+key = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+
+[[member]]
+id = "saarland-university"
+title = "Saarland University"
+roles = ["university"]
+key = "ed25519:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"
+
+[[member]]
+id = "health-office"
+title = "Public health office"
+roles = ["public-health-office", "university"]
+key = "ed25519:_FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU"
+"#;
+
+pub(crate) const COLLECTION: &str = r#"
+id           = "breast-cancer"
+title        = "Breast cancer, relapse-free survival"
+personal     = true
+privacy_unit = "patient_id"
+rows_per_person_max = 1
+
+[columns.patient_id]
+type = "text"
+role = "identifier"
+
+[columns.age]
+type   = "integer"
+unit   = "a"
+role   = ["group", "filter", "measure"]
+bins   = [18, 40, 50, 60, 70, 120]
+bounds = [18, 120]
+
+[columns.diagnosed_on]
+type   = "date"
+role   = ["group", "filter"]
+bins   = "month"
+
+[columns.grade]
+type   = "text"
+role   = ["group", "filter"]
+values = ["1", "2", "3"]
+code   = "http://snomed.info/sct|371469007"
+
+[columns.meno]
+type   = "boolean"
+role   = ["group", "filter"]
+
+[columns.relapse_free_days]
+type   = "integer"
+role   = "measure"
+
+[columns.note]
+type   = "text"
+
+[filters.research_consent]
+sql = "consent_research"
+"#;
+
+pub(crate) const BEDS: &str = r#"
+id       = "beds"
+title    = "Beds by district"
+personal = false
+
+[columns.district]
+type = "text"
+role = ["group", "filter"]
+
+[columns.beds]
+type = "integer"
+role = "measure"
+"#;
+
+pub(crate) const POLICY: &str = r#"
+id          = "breast-cancer-research"
+version     = 3
+title       = "Research and public-health statistics on the breast cancer cohorts"
+collection  = "breast-cancer"
+valid_from  = 2026-01-01
+valid_until = 2027-12-31
+
+[[permission]]
+id        = "statistics"
+assignee  = { roles = ["university", "public-health-office"] }
+purposes  = ["ehds-53-1-c", "ehds-53-1-e"]
+permit    = "none"
+release   = "aggregates"
+columns   = ["age", "grade"]
+rows      = "research_consent"
+
+[permission.disclosure]
+tier       = "statistical"
+min_people = 10
+
+[[prohibition]]
+id       = "no-insurance"
+purposes = ["ehds-54-b"]
+"#;
+
+pub(crate) const BEDS_POLICY: &str = r#"
+id          = "beds-open"
+version     = 1
+title       = "Beds are no secret"
+collection  = "beds"
+valid_from  = 2026-01-01
+valid_until = 2026-12-31
+
+[[permission]]
+id         = "everybody"
+assignee   = { roles = ["university", "hospital"] }
+purposes   = ["ehds-53-1-a", "ehds-53-1-e"]
+permit     = "none"
+release    = "rows"
+columns    = ["district", "beds", "node"]
+disclosure = { tier = "open" }
+"#;
+
+/// The files of the data space.
+#[derive(Clone)]
+pub(crate) struct Files(pub(crate) BTreeMap<String, Vec<u8>>);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(BTreeMap::new())
+            .put("space.toml", SPACE)
+            .put("members.toml", MEMBERS)
+            .put("collections/breast-cancer.toml", COLLECTION)
+            .put("collections/beds.toml", BEDS)
+            .put("policies/breast-cancer-research.toml", POLICY)
+            .put("policies/beds-open.toml", BEDS_POLICY)
+    }
+
+    pub(crate) fn put(mut self, path: &str, text: &str) -> Self {
+        self.0.insert(path.to_owned(), text.as_bytes().to_owned());
+        self
+    }
+
+    pub(crate) fn without(mut self, path: &str) -> Self {
+        self.0.remove(path);
+        self
+    }
+
+    /// Replaces a piece of one file; the piece must be there.
+    pub(crate) fn edit(self, path: &str, from: &str, to: &str) -> Self {
+        let text = String::from_utf8(self.0[path].clone()).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.put(path, &text.replacen(from, to, 1))
+    }
+
+    pub(crate) fn compile(&self) -> Result<Rules, Report> {
+        Rules::compile_files(7, Digest::of(b"targets"), &self.0)
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        self.compile()
+            .unwrap_or_else(|report| panic!("{report}: {}", report.remedy))
+    }
+}
+
+/// Ada of Saarland University asks for research aggregates by age.
+pub(crate) fn ada() -> AccessRequest {
+    AccessRequest {
+        caller: Caller {
+            member: "saarland-university".parse().unwrap(),
+            person: "ada".parse().unwrap(),
+            roles: ["university".parse().unwrap()].into(),
+        },
+        purpose: Some(Purpose::Research),
+        permit: None,
+        collection: "breast-cancer".parse().unwrap(),
+        release: Release::Aggregates,
+        columns: ["age".to_owned()].into(),
+        at: "2026-11-21T12:00:00Z".parse().unwrap(),
+    }
+}

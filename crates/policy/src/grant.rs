@@ -1,0 +1,153 @@
+//! The run-time proof that one request may run now, and under which obligations.
+//!
+//! Only `decide` makes a [`Grant`], and it can be used once: it is not `Clone`, and the engine takes it by value.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use terms::{PolicyId, RuleId};
+use trust::Digest;
+
+use crate::collection::Collection;
+use crate::rule::{Permission, Policy};
+
+/// What leaves a node: less first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Release {
+    /// Counts, sums and the like.
+    Aggregates,
+    /// Single rows.
+    Rows,
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Release::Aggregates => "aggregates",
+            Release::Rows => "rows",
+        })
+    }
+}
+
+/// The fewest people that a released cell may describe. Always at least 2: a group of one is a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MinPeople(NonZeroU32);
+
+/// A number that is too small to protect anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("min_people is {people}; it must be 2 or more")]
+pub struct MinPeopleError {
+    /// What was given.
+    pub people: u32,
+}
+
+impl MinPeople {
+    /// The number of people.
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<u32> for MinPeople {
+    type Error = MinPeopleError;
+
+    fn try_from(people: u32) -> Result<Self, MinPeopleError> {
+        match NonZeroU32::new(people) {
+            Some(number) if number.get() >= 2 => Ok(Self(number)),
+            _ => Err(MinPeopleError { people }),
+        }
+    }
+}
+
+impl fmt::Display for MinPeople {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How strictly a release is checked: the stricter, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// No disclosure checks; only where a collection holds no personal data.
+    Open,
+    /// For known, approved people: a cell describes at least this many people.
+    Statistical {
+        /// The fewest people of a cell.
+        min_people: MinPeople,
+    },
+}
+
+/// One request may run now, under these obligations.
+///
+/// It cannot be copied, and nothing outside this crate can make one:
+///
+/// ```compile_fail
+/// fn twice(grant: policy::Grant) -> (policy::Grant, policy::Grant) {
+///     (grant.clone(), grant)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Grant {
+    policy: Arc<Policy>,
+    permission: Arc<Permission>,
+    release: Release,
+}
+
+impl Grant {
+    pub(crate) fn new(policy: &Arc<Policy>, permission: &Arc<Permission>, release: Release) -> Self {
+        Self {
+            policy: Arc::clone(policy),
+            permission: Arc::clone(permission),
+            release,
+        }
+    }
+
+    /// The policy that permits.
+    pub fn policy(&self) -> &PolicyId {
+        &self.policy.id
+    }
+
+    /// The version of the policy.
+    pub fn version(&self) -> u64 {
+        self.policy.version
+    }
+
+    /// The digest of the policy's file.
+    pub fn policy_digest(&self) -> Digest {
+        self.policy.digest
+    }
+
+    /// The permission that permits.
+    pub fn rule(&self) -> &RuleId {
+        &self.permission.id
+    }
+
+    /// The collection that may be queried.
+    pub fn collection(&self) -> &Arc<Collection> {
+        &self.policy.collection
+    }
+
+    /// Obligation: only rows for which this SQL condition is true exist for the query.
+    pub fn row_filter(&self) -> Option<&str> {
+        self.permission.row_filter.as_deref()
+    }
+
+    /// Obligation: the disclosure checks.
+    pub fn tier(&self) -> Tier {
+        self.permission.tier
+    }
+
+    /// Obligation: what may leave.
+    pub fn release(&self) -> Release {
+        self.release
+    }
+
+    /// Obligation: no other columns may be used, anywhere in the query.
+    pub fn columns(&self) -> &BTreeSet<String> {
+        &self.permission.columns
+    }
+}

@@ -1,0 +1,66 @@
+use terms::Purpose;
+
+use crate::example::{Files, ada};
+use crate::{Queryable, Release, queryable};
+
+const PATH: &str = "policies/breast-cancer-research.toml";
+
+fn open(files: &Files, collection: &str) -> Option<Queryable> {
+    let open = queryable(&files.rules(), &ada().caller, ada().at);
+    open.into_iter().find(|open| open.collection.id.as_str() == collection)
+}
+
+fn prohibit(matcher: &str) -> Files {
+    Files::new().edit(PATH, "purposes = [\"ehds-54-b\"]", matcher)
+}
+
+#[test]
+fn strangers_other_roles_and_other_times_see_nothing() {
+    let rules = Files::new().rules();
+    let mut caller = ada().caller;
+    caller.roles.clear();
+    assert_eq!(queryable(&rules, &caller, ada().at), []);
+    let mut caller = ada().caller;
+    caller.member = "elsewhere".parse().unwrap();
+    assert_eq!(queryable(&rules, &caller, ada().at), []);
+    assert_eq!(
+        queryable(&rules, &ada().caller, "2030-01-01T00:00:00Z".parse().unwrap()),
+        []
+    );
+}
+
+#[test]
+fn a_prohibition_closes_what_it_covers_entirely() {
+    let purposes = open(&prohibit("purposes = [\"ehds-53-1-c\"]"), "breast-cancer")
+        .unwrap()
+        .purposes;
+    assert_eq!(purposes, [Purpose::Research].into());
+    assert_eq!(
+        open(&prohibit("assignee = { roles = [\"university\"] }"), "breast-cancer"),
+        None
+    );
+    assert_eq!(open(&prohibit("release = \"aggregates\""), "breast-cancer"), None);
+    let columns = open(&prohibit("columns = [\"age\"]"), "breast-cancer").unwrap().columns;
+    assert_eq!(columns, ["grade".to_owned()].into());
+    let both = open(
+        &prohibit("columns = [\"age\"]\npurposes = [\"ehds-53-1-c\"]"),
+        "breast-cancer",
+    );
+    assert_eq!(
+        both,
+        open(&Files::new(), "breast-cancer"),
+        "only the combination is closed"
+    );
+}
+
+#[test]
+fn what_permissions_give_is_listed() {
+    let found = open(&Files::new(), "breast-cancer").unwrap();
+    assert_eq!(found.purposes, [Purpose::Statistics, Purpose::Research].into());
+    assert_eq!(found.releases, [Release::Aggregates].into());
+    assert_eq!(found.columns, ["age".to_owned(), "grade".to_owned()].into());
+    assert_eq!(
+        open(&Files::new(), "beds").unwrap().releases,
+        [Release::Aggregates, Release::Rows].into()
+    );
+}

@@ -1,0 +1,125 @@
+use super::*;
+
+fn key(byte: u8) -> SigningKey {
+    SigningKey::from_seed(&[byte; 32]).unwrap()
+}
+
+#[test]
+fn weak_keys_are_refused() {
+    // The identity, the point of order two and a point of order eight.
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let mut order_two = [0xff; 32];
+    (order_two[0], order_two[31]) = (0xec, 0x7f);
+    let order_eight = crate::digest::unhex::<32>("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a");
+    for bytes in [identity, order_two, order_eight.unwrap(), [0; 32]] {
+        assert_eq!(PublicKey::from_bytes(&bytes), Err(PublicKeyError::Weak), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_second_encoding_of_a_key_is_refused() {
+    // y = p + 3 is the point with y = 3 once more.
+    let mut bytes = [0xff; 32];
+    (bytes[0], bytes[31]) = (0xed + 3, 0x7f);
+    assert_eq!(PublicKey::from_bytes(&bytes), Err(PublicKeyError::Point));
+}
+
+#[test]
+fn a_wrong_length_is_an_error() {
+    for length in [0, 31, 33, 64] {
+        assert_eq!(PublicKey::from_bytes(&vec![7; length]), Err(PublicKeyError::Form));
+        assert_eq!(Signature::from_bytes(&vec![7; length + 1]), Err(SignatureInvalid));
+    }
+    for text in ["", "ed25519:", "ed25519:AAAA", "rsa:AAAA", "ed25519:é"] {
+        assert_eq!(text.parse::<PublicKey>(), Err(PublicKeyError::Form), "{text}");
+    }
+}
+
+#[test]
+fn a_changed_message_or_signature_or_key_does_not_verify() {
+    let signature = key(1).sign(b"message");
+    assert_eq!(key(1).public().verify(b"message", &signature), Ok(()));
+    assert_eq!(key(1).public().verify(b"messagf", &signature), Err(SignatureInvalid));
+    assert_eq!(key(2).public().verify(b"message", &signature), Err(SignatureInvalid));
+    let mut changed = *signature.bytes();
+    changed[40] ^= 1;
+    assert_eq!(
+        key(1).public().verify(b"message", &Signature(changed)),
+        Err(SignatureInvalid)
+    );
+}
+
+#[test]
+fn a_key_is_the_same_in_every_form() {
+    let public = key(3).public();
+    assert_eq!(public.to_string().parse(), Ok(public));
+    assert_eq!(PublicKey::from_spki_der(&public.to_spki_der()), Ok(public));
+    assert_eq!(
+        PublicKey::from_spki_der(&public.to_spki_der()[1..]),
+        Err(PublicKeyError::Form)
+    );
+    let encoded = key(3).pkcs8().to_pkcs8_der().unwrap();
+    assert_eq!(key(3).to_pkcs8_der().as_slice(), encoded.as_bytes());
+}
+
+#[test]
+fn the_key_id_is_that_of_tuf() {
+    let public = key(4).public();
+    let json = serde_json::json!({
+        "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": hex(public.bytes()) },
+    });
+    let tuf: sigstore_tuf::Key = serde_json::from_value(json).unwrap();
+    assert_eq!(public.key_id(), tuf.key_id().unwrap());
+}
+
+#[test]
+fn a_saved_key_is_read_again_and_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.key");
+    let made = SigningKey::generate().unwrap();
+    made.save_new(&path).unwrap();
+    assert_eq!(SigningKey::load(&path).unwrap().public(), made.public());
+    let again = SigningKey::generate().unwrap().save_new(&path).unwrap_err();
+    assert_eq!(
+        again,
+        KeyError::Write {
+            path: path.clone(),
+            kind: io::ErrorKind::AlreadyExists
+        }
+    );
+    assert_eq!(SigningKey::load(&path).unwrap().public(), made.public());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_is_private_and_one_that_is_not_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.key");
+    SigningKey::generate().unwrap().save_new(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(SigningKey::load(&path).unwrap_err(), KeyError::Exposed { path });
+}
+
+#[test]
+fn a_file_that_is_no_key_is_refused_without_quoting_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.key");
+    durable::create_private(
+        &path,
+        b"-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n",
+    )
+    .unwrap();
+    let report = Report::from(SigningKey::load(&path).unwrap_err());
+    assert_eq!(report.problem, Problem::FileValue);
+    assert!(!report.message.contains("secret"));
+}
+
+#[test]
+fn debug_of_a_signing_key_shows_only_the_public_key() {
+    let shown = format!("{:?}", key(5));
+    assert_eq!(shown, format!("SigningKey(private, of {})", key(5).public()));
+    assert!(!shown.contains(&hex(&[5; 32])) && !shown.contains(&URL_SAFE_NO_PAD.encode([5; 32])));
+}

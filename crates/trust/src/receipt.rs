@@ -1,0 +1,112 @@
+//! What a node signs about each release: who released what to which query, under which policy.
+//!
+//! The client checks and keeps receipts; an auditor compares them with the node's audit. A receipt holds
+//! digests and counts, never a value. Next: [`crate::merkle`], where `audit_index` points.
+
+use serde::{Deserialize, Serialize};
+use terms::{MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId, SpaceId, UtcTime};
+
+use crate::digest::Digest;
+use crate::dsse::{Envelope, EnvelopeError};
+use crate::key::{PublicKey, SigningKey};
+use crate::verified::Verified;
+
+/// The DSSE payload type of receipts.
+pub const RECEIPT_TYPE: &str = "application/vnd.datenraum.receipt.v1+json";
+
+/// One release, as the node that released it describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The query at this node.
+    pub query_id: QueryId,
+    /// The node that released.
+    pub node: MemberId,
+    /// The data space.
+    pub space: SpaceId,
+    /// Digest of the query that was asked, the same that the person's proof names.
+    pub query: Digest,
+    /// The policy that allowed it.
+    pub policy: PolicyId,
+    /// Its version.
+    pub policy_version: u64,
+    /// Digest of the document set that the policy came from.
+    pub policy_digest: Digest,
+    /// The data permit under which it was released, if it was verified.
+    pub permit: Option<PermitId>,
+    /// The permission that allowed it.
+    pub rule: RuleId,
+    /// The smallest number of people that a released cell may describe, where there is one.
+    pub min_people: Option<u32>,
+    /// Rows that were released.
+    pub rows: u64,
+    /// Cells that were withheld.
+    pub suppressed_cells: u64,
+    /// Digest of the released bytes.
+    pub result: Digest,
+    /// Index of the release in the node's audit, from 0.
+    pub audit_index: u64,
+    /// When it was released.
+    pub at: UtcTime,
+}
+
+impl Receipt {
+    /// Signs the receipt with the node's key.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Unwritable`], which no receipt causes.
+    pub fn seal(&self, key: &SigningKey) -> Result<Envelope, EnvelopeError> {
+        Envelope::seal(RECEIPT_TYPE, self, key)
+    }
+
+    /// Checks a receipt against the key that the roster names for the node.
+    ///
+    /// # Errors
+    /// [`Problem::Answer`] if it is not a receipt that this key signed.
+    pub fn open(envelope: &Envelope, key: &PublicKey) -> Result<Verified<Receipt>, Report> {
+        let opened = envelope.open(RECEIPT_TYPE, key);
+        opened.map_err(|error| Problem::Answer.report(format!("the receipt does not verify: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt() -> Receipt {
+        Receipt {
+            query_id: "q-1".parse().unwrap(),
+            node: "gbsg".parse().unwrap(),
+            space: "oncology".parse().unwrap(),
+            query: Digest::of(b"query"),
+            policy: "breast-cancer-research".parse().unwrap(),
+            policy_version: 3,
+            policy_digest: Digest::of(b"policy"),
+            permit: None,
+            rule: "statistics".parse().unwrap(),
+            min_people: Some(10),
+            rows: 12,
+            suppressed_cells: 1,
+            result: Digest::of(b"result"),
+            audit_index: 7,
+            at: "2026-11-21T12:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_receipt_of_another_node_is_refused() {
+        let key = SigningKey::generate().unwrap();
+        let envelope = receipt().seal(&SigningKey::generate().unwrap()).unwrap();
+        assert_eq!(
+            Receipt::open(&envelope, &key.public()).unwrap_err().problem,
+            Problem::Answer
+        );
+    }
+
+    #[test]
+    fn a_receipt_is_read_as_it_was_signed() {
+        let key = SigningKey::generate().unwrap();
+        let opened = Receipt::open(&receipt().seal(&key).unwrap(), &key.public()).unwrap();
+        assert_eq!(opened.into_inner(), receipt());
+    }
+}

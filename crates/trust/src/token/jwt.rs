@@ -1,0 +1,202 @@
+//! What every token of ours must look like, around the one signature check of `key.rs`.
+//!
+//! The token library parses, compares audience and issuer, and calls our signer and verifier; it never chooses
+//! an algorithm or a key, and its clock is not used. Next: `credential.rs` and `proof.rs`.
+
+use std::sync::OnceLock;
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind, Result as JwtResult};
+use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use terms::{UtcTime, limit};
+
+use crate::key::{PublicKey, Signature, SigningKey};
+use crate::token::TokenError;
+
+/// One kind of token. The header's `typ` keeps one kind from passing for another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// The word in messages.
+    pub(crate) word: &'static str,
+    /// The header's `typ`.
+    pub(crate) typ: &'static str,
+    /// Longest lifetime, in seconds.
+    pub(crate) seconds_max: i64,
+}
+
+impl Kind {
+    pub(crate) fn malformed(self) -> TokenError {
+        TokenError::Malformed { kind: self.word }
+    }
+
+    /// Signs `claims`.
+    pub(crate) fn issue<T: Serialize>(self, claims: &T, key: &SigningKey) -> Result<String, TokenError> {
+        self.require_library()?;
+        let header = Header {
+            typ: Some(self.typ.to_owned()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        let text = jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(key.seed()));
+        let text = text.map_err(|_| self.malformed())?;
+        if text.len() > limit::TOKEN_BYTES_MAX {
+            Err(self.malformed())
+        } else {
+            Ok(text)
+        }
+    }
+
+    /// The claims, unchecked: for finding out whose key has to be asked. The form is checked in full.
+    pub(crate) fn peek<T: DeserializeOwned>(self, text: &str) -> Result<T, TokenError> {
+        if text.len() > limit::TOKEN_BYTES_MAX {
+            return Err(self.malformed());
+        }
+        let token = jsonwebtoken::dangerous::insecure_decode::<T>(text).map_err(|_| self.malformed())?;
+        // A key that the token brings along (jwk, jku, x5u, x5c), a critical extension or any other member is
+        // refused with the whole header; a key id is a hint that nobody reads.
+        let ours = Header {
+            typ: Some(self.typ.to_owned()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        if (Header {
+            kid: None,
+            ..token.header
+        }) == ours
+        {
+            Ok(token.claims)
+        } else {
+            Err(self.malformed())
+        }
+    }
+
+    /// The claims, once `key` signed them for `audience`. Times are for the caller to check.
+    pub(crate) fn verify<T: DeserializeOwned>(
+        self,
+        text: &str,
+        key: &PublicKey,
+        issuer: &str,
+        audience: &str,
+    ) -> Result<T, TokenError> {
+        self.require_library()?;
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
+        rules.set_audience(&[audience]);
+        rules.set_issuer(&[issuer]);
+        // The library reads the machine's clock; `require_time` checks against the time that was given.
+        (rules.validate_exp, rules.validate_nbf) = (false, false);
+        let decoded = jsonwebtoken::decode(text, &DecodingKey::from_ed_der(key.bytes()), &rules);
+        match decoded {
+            Ok(token) => Ok(token.claims),
+            Err(error) => Err(match error.into_kind() {
+                ErrorKind::InvalidAudience => TokenError::Audience {
+                    kind: self.word,
+                    here: audience.to_owned(),
+                },
+                ErrorKind::InvalidSignature | ErrorKind::InvalidIssuer => TokenError::Signature {
+                    kind: self.word,
+                    signer: issuer.to_owned(),
+                },
+                _ => self.malformed(),
+            }),
+        }
+    }
+
+    /// Checks validity at `now`, with the leeway between machines, and that it does not last too long.
+    pub(crate) fn require_time(self, from: UtcTime, until: UtcTime, now: UtcTime) -> Result<(), TokenError> {
+        self.require_lifetime(from, until)?;
+        let at = now.as_second();
+        let early = at + limit::CLOCK_LEEWAY_SECONDS < from.as_second();
+        let late = at - limit::CLOCK_LEEWAY_SECONDS > until.as_second();
+        if !early && !late {
+            return Ok(());
+        }
+        let (from, until, now) = (from.to_string(), until.to_string(), now.to_string());
+        Err(TokenError::Time {
+            kind: self.word,
+            from,
+            until,
+            now,
+        })
+    }
+
+    pub(crate) fn require_lifetime(self, from: UtcTime, until: UtcTime) -> Result<(), TokenError> {
+        let seconds = until.as_second() - from.as_second();
+        if seconds > 0 && seconds <= self.seconds_max {
+            return Ok(());
+        }
+        Err(TokenError::Lifetime {
+            kind: self.word,
+            seconds,
+            seconds_max: self.seconds_max,
+        })
+    }
+
+    /// A claim in seconds as a time.
+    pub(crate) fn time(self, seconds: i64) -> Result<UtcTime, TokenError> {
+        UtcTime::from_second(seconds).map_err(|_| self.malformed())
+    }
+
+    /// The library knows one provider per process. If somebody else set theirs first, no token is trusted.
+    fn require_library(self) -> Result<(), TokenError> {
+        static OURS: OnceLock<bool> = OnceLock::new();
+        let ours = *OURS.get_or_init(|| PROVIDER.install_default().is_ok());
+        if ours {
+            Ok(())
+        } else {
+            Err(TokenError::Unavailable { kind: self.word })
+        }
+    }
+}
+
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory,
+    verifier_factory,
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn signer_factory(algorithm: &Algorithm, key: &EncodingKey) -> JwtResult<Box<dyn JwtSigner>> {
+    match (algorithm, SigningKey::from_seed(key.as_bytes())) {
+        (Algorithm::EdDSA, Some(key)) => Ok(Box::new(OurSigner(key))),
+        (Algorithm::EdDSA, None) => Err(Error::from(ErrorKind::InvalidEddsaKey)),
+        _ => Err(Error::from(ErrorKind::UnsupportedAlgorithm)),
+    }
+}
+
+fn verifier_factory(algorithm: &Algorithm, key: &DecodingKey) -> JwtResult<Box<dyn JwtVerifier>> {
+    match (algorithm, PublicKey::from_bytes(key.try_get_as_bytes()?)) {
+        (Algorithm::EdDSA, Ok(key)) => Ok(Box::new(OurVerifier(key))),
+        (Algorithm::EdDSA, Err(_)) => Err(Error::from(ErrorKind::InvalidEddsaKey)),
+        _ => Err(Error::from(ErrorKind::UnsupportedAlgorithm)),
+    }
+}
+
+struct OurSigner(SigningKey);
+
+impl Signer<Vec<u8>> for OurSigner {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
+        Ok(self.0.sign(message).bytes().to_vec())
+    }
+}
+
+impl JwtSigner for OurSigner {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}
+
+struct OurVerifier(PublicKey);
+
+impl Verifier<Vec<u8>> for OurVerifier {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        let signature = Signature::from_bytes(signature).map_err(|_| SignatureError::new())?;
+        self.0.verify(message, &signature).map_err(|_| SignatureError::new())
+    }
+}
+
+impl JwtVerifier for OurVerifier {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}

@@ -1,0 +1,135 @@
+//! The proof: a person asks this query, for this purpose, at this node, on this connection, now.
+//!
+//! It is signed with the key that the credential names, lives for [`limit::PROOF_SECONDS`] and serves once;
+//! the node remembers the ids it has seen for that long.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use terms::{PermitId, Purpose, Report, UtcTime, limit};
+
+use crate::digest::Digest;
+use crate::key::{PublicKey, SigningKey};
+use crate::token::jwt::Kind;
+use crate::token::{Channel, Credential, TokenError};
+use crate::verified::Verified;
+
+const PROOF: Kind = Kind {
+    word: "proof",
+    typ: "datenraum-proof+jwt",
+    seconds_max: limit::PROOF_SECONDS,
+};
+
+/// What a person asks, before they sign it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The node that is asked: `aud`.
+    pub node: String,
+    /// Digest of the query.
+    pub query: Digest,
+    /// What it is asked for.
+    pub purpose: Option<Purpose>,
+    /// The data permit under which it is asked.
+    pub permit: Option<PermitId>,
+    /// The connection on which it is asked.
+    pub channel: Channel,
+}
+
+/// What a node learns from a proof that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofSeen {
+    /// What the query is asked for.
+    pub purpose: Option<Purpose>,
+    /// The data permit under which it is asked.
+    pub permit: Option<PermitId>,
+    /// Random; a node accepts each once.
+    pub id: [u8; 16],
+    /// When it was made, in whole seconds.
+    pub issued: UtcTime,
+    /// Until when it is valid, in whole seconds; remember the id for [`limit::CLOCK_LEEWAY_SECONDS`] more.
+    pub expires: UtcTime,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    iss: PublicKey,
+    aud: String,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+    jti: String,
+    query: Digest,
+    channel: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    purpose: Option<Purpose>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    permit: Option<PermitId>,
+}
+
+impl Proof {
+    /// Signs the proof with the person's key.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`] if the system gives no randomness.
+    pub fn issue(&self, key: &SigningKey, now: UtcTime) -> Result<String, TokenError> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| TokenError::Unavailable { kind: PROOF.word })?;
+        let issued = now.as_second();
+        let claims = Claims {
+            iss: key.public(),
+            aud: self.node.clone(),
+            iat: issued,
+            nbf: issued,
+            exp: issued + limit::PROOF_SECONDS,
+            jti: URL_SAFE_NO_PAD.encode(id),
+            query: self.query,
+            channel: URL_SAFE_NO_PAD.encode(self.channel.0),
+            purpose: self.purpose,
+            permit: self.permit.clone(),
+        };
+        PROOF.issue(&claims, key)
+    }
+
+    /// Checks a proof against the credential of the person, this node, the query that came with it and the
+    /// connection on which it came. The caller must still refuse an id that it has seen.
+    ///
+    /// # Errors
+    /// `TokenMalformed`, `TokenSignature`, `TokenAudience`, `TokenExpired` (of proof or credential) or
+    /// `ProofMismatch` (query or connection).
+    pub fn verify(
+        text: &str,
+        credential: &Verified<Credential>,
+        node: &str,
+        query: Digest,
+        channel: &Channel,
+        now: UtcTime,
+    ) -> Result<Verified<ProofSeen>, Report> {
+        let signer = credential.key;
+        PROOF.peek::<Claims>(text)?;
+        let claims: Claims = PROOF.verify(text, &signer, &signer.to_string(), node)?;
+        let seen = claims.seen()?;
+        PROOF.require_time(seen.issued, seen.expires, now)?;
+        credential.require_valid(now)?;
+        if claims.query != query {
+            return Err(TokenError::Mismatch { what: "query" }.into());
+        }
+        if claims.channel != URL_SAFE_NO_PAD.encode(channel.0) {
+            return Err(TokenError::Mismatch { what: "connection" }.into());
+        }
+        Ok(Verified::new(seen))
+    }
+}
+
+impl Claims {
+    fn seen(&self) -> Result<ProofSeen, TokenError> {
+        let id = URL_SAFE_NO_PAD.decode(&self.jti).map_err(|_| PROOF.malformed())?;
+        Ok(ProofSeen {
+            purpose: self.purpose,
+            permit: self.permit.clone(),
+            id: id.try_into().map_err(|_| PROOF.malformed())?,
+            issued: PROOF.time(self.nbf)?,
+            expires: PROOF.time(self.exp)?,
+        })
+    }
+}
