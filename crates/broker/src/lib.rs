@@ -1,1 +1,37 @@
-//! .
+//! The post office of a data space: it serves the governance documents that a board signed and the catalogue of
+//! what nodes offer.
+//!
+//! This crate must never see data or decide what may be asked of a node. Nobody has to trust it: documents and
+//! descriptions are signed by others, and whoever reads them verifies them. It can delay them until they expire,
+//! nothing else. Its two online keys say which documents are current, never what they say.
+//!
+//! Reading order: [`repository`] (the folder of signed documents, how it is published and kept fresh),
+//! `governance` (how documents are served), `roster` (which of them the broker itself works under), `catalog` (who
+//! offers what, and who may know), [`serve`](mod@serve) (how a broker runs), [`config`].
+
+mod catalog;
+pub mod config;
+mod durable;
+mod governance;
+pub mod repository;
+mod roster;
+pub mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use repository::{OnlineKeys, Renewal, Repository};
+pub use serve::serve;
+
+use terms::{Problem, Report, SpaceId};
+
+/// Refuses a request for any data space but this broker's, in the same words whether it exists elsewhere or not.
+fn require_space(asked: &str, here: &SpaceId) -> Result<(), Report> {
+    if asked == here.as_str() {
+        return Ok(());
+    }
+    let remedy = "check the data space and the broker's address in your configuration";
+    Err(Problem::PolicyScope
+        .report("this broker has no such data space")
+        .remedy(remedy))
+}

@@ -1,1 +1,25 @@
-//! .
+//! DataFusion at the node: datasets, reading a query, enforcing a grant, executing, releasing.
+//!
+//! This crate must never know who asks or decide whether they may: it takes a [`policy::Grant`] by value and does
+//! exactly what it says. Only an [`EnforcedPlan`] can be executed, and only [`enforce`] makes one. Nothing that
+//! the engine says in an error may leave the node.
+//!
+//! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
+//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier), [`execute`], [`release`] (what leaves),
+//! [`dataset`] (how data gets in).
+
+pub mod dataset;
+mod domain;
+pub mod enforce;
+pub mod execute;
+pub mod query;
+pub mod read;
+pub mod release;
+mod scan;
+mod session;
+
+pub use dataset::{Dataset, Datasets};
+pub use enforce::{EnforcedPlan, enforce};
+pub use execute::{Executed, ExecuteError, execute};
+pub use query::Query;
+pub use release::{Released, release};

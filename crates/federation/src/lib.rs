@@ -1,1 +1,21 @@
-//! .
+//! The data user's side: one SQL question to all nodes, one pooled answer, with who answered and who did not.
+//!
+//! This crate must never present a subset as the whole, never merge what did not verify, and never compute an
+//! average of averages. It sees released values only.
+//!
+//! Reading order: [`ask`] (the story of one question), `split` (which parts go to nodes), `node` (one node's
+//! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query),
+//! [`answer`] (what is returned), [`profile`] (who asks).
+
+pub mod answer;
+pub mod ask;
+mod combine;
+mod finish;
+mod interval;
+mod node;
+pub mod profile;
+mod split;
+
+pub use answer::{Answer, Coverage, Interval, Status};
+pub use ask::{Asker, Plan, Question};
+pub use profile::Profile;

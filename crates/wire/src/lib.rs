@@ -1,1 +1,34 @@
-//! .
+//! What travels between parties, and how: generated protobuf, TLS pinned to members' keys, the headers of a
+//! query, and the one place where an error becomes a gRPC status.
+//!
+//! This crate must never decide whether something is allowed, and never see a data set.
+//!
+//! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
+//! [`mod@connect`] (the two ends of a connection), [`status`] (what may leave as an error), [`description`] (what a node
+//! says of itself), [`governance_source`] (governance documents through the broker).
+
+pub mod connect;
+pub mod description;
+pub mod governance_source;
+pub mod header;
+pub mod serve;
+pub mod status;
+pub mod tls;
+
+/// Generated from `proto/datenraum/v1`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    rustdoc::invalid_html_tags,
+    reason = "generated code"
+)]
+pub mod v1 {
+    tonic::include_proto!("datenraum.v1");
+}
+
+pub use connect::{Connection, PeerConfig, connect};
+pub use description::{NodeDescription, OfferedDataset};
+pub use governance_source::BrokerSource;
+pub use serve::{Incoming, PeerInfo};

@@ -1,0 +1,158 @@
+//! The catalogue: which node offers what, as institutions signed it, for people who may ask about it.
+//!
+//! It must never make a description or show a collection to somebody who may not query it. What it hands out is
+//! verified again by whoever reads it. Next: `catalog/store.rs`, where descriptions are kept.
+
+mod store;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use policy::{Caller, Rules};
+use terms::limit::{CLOCK_LEEWAY_SECONDS, MESSAGE_BYTES_MAX};
+use terms::{Clock, CollectionId, Problem, Report, SpaceId};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+use trust::{Channel, Credential, Digest, Proof, PublicKey, Replay};
+use wire::PeerInfo;
+use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
+use wire::status::to_status;
+use wire::v1::catalog_service_server::CatalogService;
+use wire::v1::{DiscoverRequest, DiscoverResponse, PublishDescriptionRequest, PublishDescriptionResponse};
+
+use crate::roster::Roster;
+pub(crate) use store::Store;
+
+/// The catalogue of one data space.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    space: SpaceId,
+    roster: Arc<Roster>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    replay: Replay,
+}
+
+impl Catalog {
+    pub(crate) fn new(space: SpaceId, roster: Arc<Roster>, store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            space,
+            roster,
+            store,
+            clock,
+            replay: Replay::new(),
+        }
+    }
+
+    /// Keeps what a member says of its node.
+    async fn publish(&self, request: PublishDescriptionRequest) -> Result<(), Report> {
+        crate::require_space(&request.space, &self.space)?;
+        let rules = self.roster.rules().await?;
+        let opened = description::open(&request.envelope, |member| key_of(&rules, member))?;
+        self.require_here_and_now(&opened)?;
+        let member = opened.member.clone();
+        self.store.keep(opened, request.envelope).await?;
+        tracing::info!(%member, "description kept");
+        Ok(())
+    }
+
+    fn require_here_and_now(&self, description: &NodeDescription) -> Result<(), Report> {
+        crate::require_space(description.space.as_str(), &self.space)?;
+        let ahead = description.issued.as_second() - self.clock.now().as_second();
+        if ahead <= CLOCK_LEEWAY_SECONDS {
+            return Ok(());
+        }
+        let message = format!(
+            "the description of {} is dated {ahead} s in the future",
+            description.member
+        );
+        Err(Problem::Answer
+            .report(message)
+            .remedy("set the clock of the node's machine"))
+    }
+
+    /// The sealed descriptions of the nodes that offer something the caller may query.
+    async fn discover(
+        &self,
+        asked: &str,
+        metadata: &MetadataMap,
+        channel: Option<Channel>,
+    ) -> Result<Vec<Vec<u8>>, Report> {
+        crate::require_space(asked, &self.space)?;
+        let rules = self.roster.rules().await?;
+        let caller = self.authenticate(&rules, metadata, channel)?;
+        let queryable = policy::queryable(&rules, &caller, self.clock.now());
+        let queryable: BTreeSet<CollectionId> = queryable.iter().map(|open| open.collection.id.clone()).collect();
+        if queryable.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut kept = self.store.all(self.space.clone()).await?;
+        // Opened again: a member may have left, or changed its key, since it was kept.
+        kept.retain(|sealed| {
+            let opened = description::open(sealed, |member| key_of(&rules, member));
+            opened.is_ok_and(|node| {
+                node.datasets
+                    .iter()
+                    .any(|dataset| queryable.contains(&dataset.collection))
+            })
+        });
+        require_one_message(&kept)?;
+        Ok(kept)
+    }
+
+    /// Who asks, on this connection, with a proof that was not used before.
+    fn authenticate(&self, rules: &Rules, metadata: &MetadataMap, channel: Option<Channel>) -> Result<Caller, Report> {
+        let channel = channel.ok_or_else(|| Problem::Internal.report("the connection has no binding"))?;
+        let now = self.clock.now();
+        let tokens = wire::header::read(metadata)?;
+        let credential = Credential::verify(tokens.credential, &self.space, |member| key_of(rules, member), now)?;
+        let query = Digest::of(DISCOVER_QUERY);
+        let proof = Proof::verify(tokens.proof, &credential, BROKER_AUDIENCE, query, &channel, now)?;
+        self.replay.first_use(&proof, now)?;
+        let Credential {
+            member, person, roles, ..
+        } = credential.into_inner();
+        Ok(Caller { member, person, roles })
+    }
+}
+
+#[tonic::async_trait]
+impl CatalogService for Catalog {
+    async fn publish_description(
+        &self,
+        request: Request<PublishDescriptionRequest>,
+    ) -> Result<Response<PublishDescriptionResponse>, Status> {
+        self.publish(request.into_inner()).await.map_err(refused)?;
+        Ok(Response::new(PublishDescriptionResponse {}))
+    }
+
+    async fn discover(&self, request: Request<DiscoverRequest>) -> Result<Response<DiscoverResponse>, Status> {
+        let channel = request.extensions().get::<PeerInfo>().map(|peer| peer.channel);
+        let asked = &request.get_ref().space;
+        let found = Catalog::discover(self, asked, request.metadata(), channel).await;
+        let envelopes = found.map_err(refused)?;
+        Ok(Response::new(DiscoverResponse { envelopes }))
+    }
+}
+
+fn refused(report: Report) -> Status {
+    tracing::info!(problem = %report.problem, "refused");
+    to_status(&report.into())
+}
+
+fn key_of(rules: &Rules, member: &terms::MemberId) -> Option<PublicKey> {
+    rules.members.get(member).map(|member| member.key)
+}
+
+/// Refuses an answer that no client would read, instead of sending a part of it.
+fn require_one_message(kept: &[Vec<u8>]) -> Result<(), Report> {
+    // Each has a field key and a length before it; 16 bytes are more than both.
+    let bytes: usize = kept.iter().map(|sealed| sealed.len() + 16).sum();
+    if bytes <= MESSAGE_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the catalogue has {bytes} bytes, and one message has {MESSAGE_BYTES_MAX}");
+    Err(Problem::Resources
+        .report(message)
+        .remedy("ask the operators of the largest nodes to offer fewer datasets"))
+}

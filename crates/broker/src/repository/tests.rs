@@ -1,0 +1,231 @@
+use std::time::Duration;
+
+use terms::Problem;
+use tokio_util::sync::CancellationToken;
+use trust::SigningKey;
+
+use super::*;
+use crate::tests::world::{HOUR, World, new_key, roles};
+
+fn refused<T: std::fmt::Debug>(result: Result<T, Report>) -> Problem {
+    result.unwrap_err().problem
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_is_refused_and_an_unknown_document_is_absent() {
+    let world = World::published();
+    for path in [
+        "../root.json",
+        "../../tls.pem",
+        "lock",
+        "/etc/passwd",
+        "metadata/timestamp.json",
+        "targets/../lock",
+    ] {
+        assert_eq!(refused(world.repository.document(path)), Problem::Usage, "{path}");
+    }
+    assert_eq!(world.repository.document("2.root.json"), Ok(None));
+    let nobodys = trust::tuf::target_path("space.toml", &trust::Digest::of(b"nobody's"));
+    assert_eq!(world.repository.document(&nobodys), Ok(None));
+    assert!(world.repository.document("timestamp.json").unwrap().is_some());
+}
+
+#[test]
+fn a_document_that_no_client_would_read_is_an_error_and_not_absent() {
+    let world = World::published();
+    std::fs::write(world.path("repository/metadata/timestamp.json"), vec![b' '; 20_000]).unwrap();
+    assert_eq!(
+        refused(world.repository.document("timestamp.json")),
+        Problem::PolicyInvalid
+    );
+}
+
+#[test]
+fn a_repository_is_founded_in_an_empty_folder_on_a_root_that_its_board_signed() {
+    let world = World::founded();
+    let root = std::fs::read(world.path("root.json")).unwrap();
+    assert_eq!(
+        refused(Repository::found(&world.path("repository"), &root)),
+        Problem::FolderNotEmpty
+    );
+    let (draft, mut signatures) = Draft::parse(&root).unwrap();
+    signatures.truncate(1);
+    let half = draft.assemble(signatures);
+    assert_eq!(
+        refused(Repository::found(&world.path("half"), &half)),
+        Problem::PolicyThreshold
+    );
+    assert_eq!(refused(Repository::open(&world.path("half"))), Problem::PolicyNone);
+}
+
+#[test]
+fn what_clients_would_not_accept_is_not_published() {
+    let world = World::published();
+    let (files, keys, now) = (world.files(), world.keys(), world.now());
+    let before = world.repository.document("timestamp.json");
+    let publish = |targets: &[u8], files| refused(world.repository.publish(&keys, targets, files, now));
+
+    assert_eq!(publish(&world.targets(2, &files, 1), &files), Problem::PolicyThreshold);
+    assert_eq!(publish(b"{}", &files), Problem::PolicyInvalid);
+    assert_eq!(
+        publish(&before.clone().unwrap().unwrap(), &files),
+        Problem::PolicyInvalid
+    );
+    let targets = world.targets(2, &files, 2);
+    let mut changed = files.clone();
+    changed.insert("space.toml".to_owned(), b"id = \"other\"\ntitle = \"Other\"\n".to_vec());
+    assert_eq!(publish(&targets, &changed), Problem::PolicySignature);
+    let mut fewer = files.clone();
+    fewer.remove("policies/beds-open.toml");
+    assert_eq!(publish(&targets, &fewer), Problem::PolicySignature);
+    assert_eq!(publish(&world.targets(2, &fewer, 2), &files), Problem::PolicySignature);
+    assert_eq!(
+        publish(&world.targets(1, &fewer, 2), &fewer),
+        Problem::PolicyEquivocation
+    );
+    assert_eq!(world.repository.document("timestamp.json"), before);
+}
+
+#[test]
+fn what_nobody_could_work_under_is_not_published() {
+    let world = World::published();
+    let mut files = world.files();
+    let policy = files.get_mut("policies/beds-open.toml").unwrap();
+    policy.extend_from_slice(b"watermark = true\n");
+    assert_eq!(refused(world.publish(2, &files)), Problem::FileKey);
+}
+
+#[test]
+fn an_older_set_and_an_expired_one_are_not_published() {
+    let world = World::founded();
+    world.publish(3, &world.files()).unwrap();
+    assert_eq!(refused(world.publish(2, &world.files())), Problem::PolicyRollback);
+    let targets = world.targets(4, &world.files(), 2);
+    let late = world.after(400 * 24 * HOUR);
+    let expired = world.repository.publish(&world.keys(), &targets, &world.files(), late);
+    assert_eq!(refused(expired), Problem::PolicyExpired);
+}
+
+#[test]
+fn keys_that_the_root_does_not_name_sign_nothing() {
+    let world = World::published();
+    let swapped = OnlineKeys {
+        snapshot: world.keys().timestamp,
+        timestamp: world.keys().snapshot,
+    };
+    let targets = world.targets(2, &world.files(), 2);
+    let published = world
+        .repository
+        .publish(&swapped, &targets, &world.files(), world.now());
+    assert_eq!(refused(published), Problem::PolicyThreshold);
+    assert_eq!(
+        refused(world.repository.renew(&swapped, world.now())),
+        Problem::PolicyThreshold
+    );
+}
+
+#[test]
+fn publishing_the_published_set_again_changes_nothing() {
+    let world = World::published();
+    let before = world.repository.document("timestamp.json");
+    world.publish(1, &world.files()).unwrap();
+    assert_eq!(world.repository.document("timestamp.json"), before);
+}
+
+#[tokio::test]
+async fn documents_are_renewed_at_half_life_and_clients_go_on() {
+    let world = World::founded();
+    let (keys, client) = (world.keys(), world.client("client"));
+    assert_eq!(
+        world.repository.renew(&keys, world.now()),
+        Ok(Renewal::NothingPublished)
+    );
+    world.publish(1, &world.files()).unwrap();
+    trust::refresh(&world.repository, &client, world.now()).await.unwrap();
+    let steps = [
+        (20 * 60, Renewal::StillFresh),
+        (20 * 60, Renewal::Timestamp),
+        (4 * 24 * HOUR, Renewal::SnapshotAndTimestamp),
+        (60, Renewal::StillFresh),
+    ];
+    for (seconds, renewal) in steps {
+        world.clock.advance(seconds);
+        assert_eq!(
+            world.repository.renew(&keys, world.now()),
+            Ok(renewal),
+            "after {seconds} s more"
+        );
+        let documents = trust::refresh(&world.repository, &client, world.now()).await.unwrap();
+        assert_eq!(documents.version, 1);
+    }
+    world.clock.advance(2 * HOUR);
+    let stale = trust::refresh(&world.repository, &client, world.now()).await;
+    assert_eq!(refused(stale), Problem::PolicyExpired);
+}
+
+#[tokio::test]
+async fn a_running_broker_renews_when_forty_minutes_have_gone() {
+    let world = World::published();
+    let before = world.repository.document("timestamp.json").unwrap();
+    let stop = CancellationToken::new();
+    let every = Duration::from_millis(5);
+    let (repository, clock) = (world.repository.clone(), world.clock.clone());
+    let loop_task = tokio::spawn(crate::serve::keep_fresh(
+        repository,
+        world.keys(),
+        clock,
+        every,
+        stop.clone(),
+    ));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.repository.document("timestamp.json").unwrap(), before);
+    world.clock.advance(40 * 60);
+    let changed = async {
+        while world.repository.document("timestamp.json").unwrap() == before {
+            tokio::time::sleep(every).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), changed)
+        .await
+        .expect("the timestamp was not renewed");
+    stop.cancel();
+    loop_task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_root_needs_both_boards_and_clients_follow_it() {
+    let world = World::published();
+    let client = world.client("client");
+    trust::refresh(&world.repository, &client, world.now()).await.unwrap();
+    let new = OnlineKeys {
+        snapshot: new_key(),
+        timestamp: new_key(),
+    };
+    let board = roles(&world.board, new.snapshot.public(), new.timestamp.public());
+    let signed = |version, signers: &[&SigningKey]| {
+        let draft = Draft::root(version, world.after(HOUR), &board).unwrap();
+        draft.assemble(signers.iter().map(|key| draft.sign(key)).collect())
+    };
+    let [ana, ben, _] = &world.board;
+    let add = |root: &[u8]| world.repository.add_root(&new, root, world.now());
+    assert_eq!(refused(add(&signed(3, &[ana, ben]))), Problem::PolicyRollback);
+    assert_eq!(refused(add(&signed(2, &[ana, ana]))), Problem::PolicyThreshold);
+    assert_eq!(refused(add(&signed(2, &[ana, &new_key()]))), Problem::PolicyThreshold);
+    let unnamed = world
+        .repository
+        .add_root(&world.keys(), &signed(2, &[ana, ben]), world.now());
+    assert_eq!(refused(unnamed), Problem::PolicyThreshold);
+
+    add(&signed(2, &[ana, ben])).unwrap();
+    assert_eq!(
+        refused(world.repository.renew(&world.keys(), world.now())),
+        Problem::PolicyThreshold
+    );
+    assert_eq!(
+        trust::refresh(&world.repository, &client, world.now())
+            .await
+            .unwrap()
+            .version,
+        1
+    );
+}

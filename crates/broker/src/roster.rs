@@ -1,0 +1,96 @@
+//! The documents that the broker itself works under: it verifies them from its own folder as any client does.
+//!
+//! It must never believe its folder because it is its own: whoever can write there would else choose the members.
+//! Next: `catalog.rs`, which asks whose key signs and what a caller may query.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use policy::Rules;
+use terms::{Clock, Problem, Report, SpaceId, UtcTime};
+use tokio::sync::Mutex;
+use trust::SpaceStore;
+
+use crate::repository::Repository;
+
+/// How often the folder is read again at most, in seconds: what a burst of calls costs is one reading.
+const LOOK_SECONDS: i64 = 5;
+
+/// Who belongs to the data space, and what its policies say.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    space: SpaceId,
+    repository: Repository,
+    store: SpaceStore,
+    clock: Arc<dyn Clock>,
+    latest: Mutex<Option<Look>>,
+}
+
+/// One reading of the folder.
+#[derive(Clone, Debug)]
+struct Look {
+    at: UtcTime,
+    found: Result<Arc<Rules>, Report>,
+}
+
+impl Roster {
+    /// The roster of `space`, verified from the pinned root document. What was verified is remembered in `folder`.
+    pub(crate) fn open(
+        space: SpaceId,
+        repository: Repository,
+        root: &[u8],
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Report> {
+        let store = match SpaceStore::create(folder, root) {
+            Err(report) if report.problem == Problem::FolderNotEmpty => SpaceStore::open(folder)?,
+            created => created?,
+        };
+        Ok(Self {
+            space,
+            repository,
+            store,
+            clock,
+            latest: Mutex::new(None),
+        })
+    }
+
+    /// The rules in force, not older than a few seconds.
+    ///
+    /// # Errors
+    /// Why the published documents do not verify or cannot be worked under.
+    pub(crate) async fn rules(&self) -> Result<Arc<Rules>, Report> {
+        let mut latest = self.latest.lock().await;
+        let now = self.clock.now();
+        if let Some(look) = latest.as_ref()
+            && (0..LOOK_SECONDS).contains(&(now.as_second() - look.at.as_second()))
+        {
+            return look.found.clone();
+        }
+        let known = latest.take().and_then(|look| look.found.ok());
+        let found = self.look(known, now).await;
+        if let Err(report) = &found {
+            tracing::warn!(problem = %report.problem, message = report.message, "published documents not usable");
+        }
+        *latest = Some(Look {
+            at: now,
+            found: found.clone(),
+        });
+        found
+    }
+
+    /// Verifies the published documents; compiles them if they are not the known ones.
+    async fn look(&self, known: Option<Arc<Rules>>, now: UtcTime) -> Result<Arc<Rules>, Report> {
+        let documents = trust::refresh(&self.repository, &self.store, now).await?;
+        if let Some(known) = known.filter(|known| known.digest == documents.digest) {
+            return Ok(known);
+        }
+        let rules = Rules::compile(&documents)?;
+        if rules.space.id != self.space {
+            let message = format!("the published documents are of the data space {}", rules.space.id);
+            return Err(Problem::PolicyScope.report(message));
+        }
+        tracing::info!(version = rules.version, digest = %rules.digest, "new governance documents in force");
+        Ok(Arc::new(rules))
+    }
+}

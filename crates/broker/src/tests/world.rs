@@ -1,0 +1,304 @@
+//! A data space for the tests of this crate: a board of two of three, three institutions, a person, a broker.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use terms::{Clock, Report, UtcTime};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use trust::{BoardRoles, Credential, Digest, Draft, Proof, PublicKey, RoleKeys, SigningKey, SpaceStore};
+use wire::description::{BROKER_AUDIENCE, DISCOVER_QUERY};
+use wire::{Connection, NodeDescription, OfferedDataset};
+
+use crate::{Config, OnlineKeys, Repository};
+
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+pub(crate) const HOUR: i64 = 3600;
+const YEAR: i64 = 365 * 24 * HOUR;
+
+const COLLECTION: &str = r#"
+id       = "beds"
+title    = "Beds by district"
+personal = false
+
+[columns.district]
+type = "text"
+role = ["group", "filter"]
+
+[columns.beds]
+type = "integer"
+role = "measure"
+"#;
+
+const POLICY: &str = r#"
+id          = "beds-open"
+version     = 1
+title       = "Beds are no secret among universities"
+collection  = "beds"
+valid_from  = 2026-01-01
+valid_until = 2026-12-31
+
+[[permission]]
+id         = "universities"
+assignee   = { roles = ["university"] }
+purposes   = ["ehds-53-1-e"]
+permit     = "none"
+release    = "rows"
+columns    = ["district", "beds"]
+disclosure = { tier = "open" }
+"#;
+
+/// A clock that tests set.
+#[derive(Debug)]
+pub(crate) struct TestClock(Mutex<UtcTime>);
+
+impl Clock for TestClock {
+    fn now(&self) -> UtcTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl TestClock {
+    pub(crate) fn advance(&self, seconds: i64) {
+        let mut now = self.0.lock().unwrap();
+        *now = UtcTime::from_second(now.as_second() + seconds).unwrap();
+    }
+}
+
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+    pub(crate) board: [SigningKey; 3],
+    /// The key of each institution.
+    pub(crate) members: BTreeMap<&'static str, SigningKey>,
+    pub(crate) person: SigningKey,
+    pub(crate) tls: PublicKey,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) repository: Repository,
+}
+
+impl World {
+    /// A data space with nothing published yet.
+    pub(crate) fn founded() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [tls, snapshot, timestamp] = ["tls", "snapshot", "timestamp"].map(|name| {
+            let key = new_key();
+            key.save_new(&folder.path().join(format!("{name}.pem"))).unwrap();
+            key.public()
+        });
+        let clock = Arc::new(TestClock(Mutex::new("2026-11-21T12:00:00Z".parse().unwrap())));
+        let board = [new_key(), new_key(), new_key()];
+        let roles = roles(&board, snapshot, timestamp);
+        let draft = Draft::root(1, after(&clock, YEAR), &roles).unwrap();
+        let root = draft.assemble(board[..2].iter().map(|key| draft.sign(key)).collect());
+        std::fs::write(folder.path().join("root.json"), &root).unwrap();
+        let repository = Repository::found(&folder.path().join("repository"), &root).unwrap();
+        let members = ["gbsg", "saarland-university", "archive"]
+            .map(|id| (id, new_key()))
+            .into();
+        Self {
+            folder,
+            board,
+            members,
+            person: new_key(),
+            tls,
+            clock,
+            repository,
+        }
+    }
+
+    /// A data space with version 1 published.
+    pub(crate) fn published() -> Self {
+        let world = Self::founded();
+        world.publish(1, &world.files()).unwrap();
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn now(&self) -> UtcTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn after(&self, seconds: i64) -> UtcTime {
+        after(&self.clock, seconds)
+    }
+
+    pub(crate) fn keys(&self) -> OnlineKeys {
+        OnlineKeys::load(&self.path("snapshot.pem"), &self.path("timestamp.pem")).unwrap()
+    }
+
+    pub(crate) fn files(&self) -> Files {
+        self.files_of(&["gbsg", "saarland-university", "archive"])
+    }
+
+    /// The files of the space with these members.
+    pub(crate) fn files_of(&self, members: &[&str]) -> Files {
+        let roles = BTreeMap::from([
+            ("gbsg", "hospital"),
+            ("saarland-university", "university"),
+            ("archive", "archive"),
+        ]);
+        let member = |id: &&str| {
+            let (role, key) = (roles[id], self.members[id].public());
+            format!("[[member]]\nid = \"{id}\"\ntitle = \"{id}\"\nroles = [\"{role}\"]\nkey = \"{key}\"\n")
+        };
+        let members: String = members.iter().map(member).collect();
+        let files = [
+            ("space.toml", "id = \"oncology\"\ntitle = \"Oncology\"\n"),
+            ("members.toml", &members),
+            ("collections/beds.toml", COLLECTION),
+            ("policies/beds-open.toml", POLICY),
+        ];
+        files
+            .map(|(name, text)| (name.to_owned(), text.as_bytes().to_owned()))
+            .into()
+    }
+
+    /// A targets document with the signatures of this many board members.
+    pub(crate) fn targets(&self, version: u64, files: &Files, signers: usize) -> Vec<u8> {
+        let draft = Draft::targets(version, self.after(YEAR), files).unwrap();
+        draft.assemble(self.board[..signers].iter().map(|key| draft.sign(key)).collect())
+    }
+
+    pub(crate) fn publish(&self, version: u64, files: &Files) -> Result<(), Report> {
+        let targets = self.targets(version, files, 2);
+        self.repository.publish(&self.keys(), &targets, files, self.now())
+    }
+
+    /// A new client's memory, with the first root pinned.
+    pub(crate) fn client(&self, name: &str) -> SpaceStore {
+        SpaceStore::create(&self.path(name), &std::fs::read(self.path("root.json")).unwrap()).unwrap()
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            space: "oncology".parse().unwrap(),
+            listen: "127.0.0.1:0".to_owned(),
+            key: self.path("tls.pem"),
+            repository: self.path("repository"),
+            snapshot_key: self.path("snapshot.pem"),
+            timestamp_key: self.path("timestamp.pem"),
+            root: self.path("root.json"),
+            data: self.path("data"),
+        }
+    }
+
+    pub(crate) async fn start(&self) -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(crate::serve(self.config(), listener, self.clock.clone(), stop.clone()));
+        Running {
+            address,
+            key: self.tls,
+            stop,
+            task,
+        }
+    }
+
+    /// What `member` says of its node, signed with its own key.
+    pub(crate) fn described(&self, member: &str, collection: &str) -> Vec<u8> {
+        wire::description::seal(&self.description(member, collection), &self.members[member]).unwrap()
+    }
+
+    pub(crate) fn description(&self, member: &str, collection: &str) -> NodeDescription {
+        let offered = OfferedDataset {
+            collection: collection.parse().unwrap(),
+            updated: self.now(),
+        };
+        NodeDescription {
+            space: "oncology".parse().unwrap(),
+            member: member.parse().unwrap(),
+            address: "127.0.0.1:4711".to_owned(),
+            datasets: vec![offered],
+            issued: self.now(),
+        }
+    }
+
+    /// The person's credential from `member`, acting as `role`.
+    pub(crate) fn credential(&self, member: &str, role: &str) -> String {
+        let credential = Credential {
+            space: "oncology".parse().unwrap(),
+            member: member.parse().unwrap(),
+            person: "ada".parse().unwrap(),
+            roles: [role.parse().unwrap()].into(),
+            key: self.person.public(),
+            not_before: self.now(),
+            expires: self.after(HOUR),
+        };
+        credential.issue(&self.members[member]).unwrap()
+    }
+
+    /// The person's proof for a discovery on this connection.
+    pub(crate) fn proof(&self, connection: &Connection) -> String {
+        self.proof_for(BROKER_AUDIENCE, connection)
+    }
+
+    pub(crate) fn proof_for(&self, node: &str, connection: &Connection) -> String {
+        let proof = Proof {
+            node: node.to_owned(),
+            query: Digest::of(DISCOVER_QUERY),
+            purpose: None,
+            permit: None,
+            channel: connection.binding().unwrap(),
+        };
+        proof.issue(&self.person, self.now()).unwrap()
+    }
+}
+
+/// A broker that serves.
+pub(crate) struct Running {
+    pub(crate) address: String,
+    key: PublicKey,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<Result<(), Report>>,
+}
+
+impl Running {
+    pub(crate) async fn connect(&self) -> Connection {
+        wire::connect(&self.address, BROKER_AUDIENCE, &self.key).await.unwrap()
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), Report> {
+        self.stop.cancel();
+        self.task.await.unwrap()
+    }
+}
+
+/// The two tokens as headers.
+pub(crate) fn headers(credential: &str, proof: &str) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    wire::header::attach(&mut metadata, wire::header::Tokens { credential, proof }).unwrap();
+    metadata
+}
+
+pub(crate) fn new_key() -> SigningKey {
+    SigningKey::generate().unwrap()
+}
+
+pub(crate) fn roles(board: &[SigningKey; 3], snapshot: PublicKey, timestamp: PublicKey) -> BoardRoles {
+    let board = RoleKeys {
+        keys: board.iter().map(SigningKey::public).collect(),
+        threshold: 2,
+    };
+    let alone = |key| RoleKeys {
+        keys: vec![key],
+        threshold: 1,
+    };
+    BoardRoles {
+        root: board.clone(),
+        targets: board,
+        snapshot: alone(snapshot),
+        timestamp: alone(timestamp),
+    }
+}
+
+fn after(clock: &TestClock, seconds: i64) -> UtcTime {
+    UtcTime::from_second(clock.now().as_second() + seconds).unwrap()
+}

@@ -1,0 +1,232 @@
+//! Whether a query uses each column only for what its role allows, and only along its declared values and bins.
+//!
+//! For personal data every condition and group must be a union of declared bins: otherwise two queries that
+//! differ by one year of age would differ by one person. Where a collection declares `personal = false`, roles
+//! still hold and domains need not exist.
+
+use policy::{Calendar, Collection, Column, ColumnKind, ColumnRoles, Domain};
+use terms::{Problem, Report};
+
+use crate::query::{Aggregate, Comparison, Condition, GroupKey, NODE_COLUMN, Query, Value};
+
+/// Most conditions in one query. They become one chain that the engine walks by recursion.
+const CONDITIONS_MAX: usize = 100;
+
+/// Checks roles and domains of everything that `query` names.
+pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report> {
+    let conditions = match query {
+        Query::Release(query) => {
+            query.groups.iter().try_for_each(|group| check_group(group, collection))?;
+            query.aggregates.iter().try_for_each(|aggregate| check_aggregate(aggregate, collection))?;
+            &query.conditions
+        }
+        Query::Rows(query) => {
+            query.columns.iter().try_for_each(|column| used(&column.0, collection).map(drop))?;
+            &query.conditions
+        }
+    };
+    if conditions.iter().map(leaves).sum::<usize>() > CONDITIONS_MAX {
+        return Err(Problem::SqlLimit.report(format!("the query has more than {CONDITIONS_MAX} conditions")));
+    }
+    conditions.iter().try_for_each(|condition| check_condition(condition, collection))
+}
+
+/// A column that a query may use at all; `None` for the virtual column `node`.
+fn used<'a>(name: &str, collection: &'a Collection) -> Result<Option<&'a Column>, Report> {
+    if name == NODE_COLUMN {
+        return Ok(None);
+    }
+    match collection.column(name) {
+        Some(column) if !column.roles.identifier => Ok(Some(column)),
+        _ => Err(Problem::SqlRole.report(format!("no query may use the column {name}"))),
+    }
+}
+
+fn with_role<'a>(
+    name: &str,
+    collection: &'a Collection,
+    role: fn(&ColumnRoles) -> bool,
+    cannot: &str,
+) -> Result<Option<&'a Column>, Report> {
+    let column = used(name, collection)?;
+    if column.is_some_and(|column| !role(&column.roles)) {
+        let others = collection.columns.iter().filter(|c| role(&c.roles)).map(|c| c.name.as_str());
+        let others: Vec<&str> = others.collect();
+        let report = Problem::SqlRole.report(format!("the column {name} cannot be {cannot}"));
+        return Err(report.remedy(format!("columns that can be {cannot}: {}", others.join(", "))));
+    }
+    Ok(column)
+}
+
+fn check_aggregate(aggregate: &Aggregate, collection: &Collection) -> Result<(), Report> {
+    match aggregate {
+        Aggregate::CountRows => Ok(()),
+        Aggregate::Count(column) => used(column, collection).map(drop),
+        Aggregate::Sum(column) | Aggregate::Mean(column) => {
+            let found = with_role(column, collection, |roles| roles.measure, "summed or averaged")?;
+            match found {
+                Some(_) => Ok(()),
+                None => Err(Problem::SqlRole.report("the column node cannot be summed or averaged")),
+            }
+        }
+    }
+}
+
+fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> {
+    let name = group.column();
+    let column = with_role(name, collection, |roles| roles.group, "grouped by")?;
+    let fits = match (group, column) {
+        (GroupKey::Column(_), None) => true,
+        (_, None) => false,
+        (GroupKey::Column(_), Some(column)) => groups_by_itself(column, collection),
+        (GroupKey::Bin(_), Some(column)) => matches!(column.domain, Some(Domain::Bins(_))),
+        (GroupKey::Calendar(unit, _), Some(column)) => truncates(*unit, column, collection),
+    };
+    if fits {
+        return Ok(());
+    }
+    let remedy = match column.map(|column| (&column.domain, column.describe_domain())) {
+        Some((Some(Domain::Bins(_)), bins)) => format!("GROUP BY bin({name}), which has {bins}"),
+        Some((Some(Domain::Calendar(unit)), _)) => format!("GROUP BY date_trunc('{unit}', {name})"),
+        Some((_, domain)) => format!("GROUP BY {name}, which has {domain}"),
+        None => "GROUP BY node".to_owned(),
+    };
+    Err(Problem::SqlDomain.report(format!("{name} cannot be grouped by like that")).remedy(remedy))
+}
+
+fn groups_by_itself(column: &Column, collection: &Collection) -> bool {
+    match &column.domain {
+        Some(Domain::Texts(_) | Domain::Integers(_)) => true,
+        Some(Domain::Calendar(unit)) => *unit == Calendar::Day && column.kind == ColumnKind::Date,
+        Some(Domain::Bins(_)) => false,
+        None => column.kind == ColumnKind::Boolean || !collection.personal,
+    }
+}
+
+fn truncates(unit: Calendar, column: &Column, collection: &Collection) -> bool {
+    match &column.domain {
+        Some(Domain::Calendar(declared)) => is_union_of(unit, *declared),
+        Some(_) => false,
+        None => !collection.personal && matches!(column.kind, ColumnKind::Date | ColumnKind::Timestamp),
+    }
+}
+
+/// Whether every `coarse` period is made of whole `fine` periods. Weeks cut through months and years.
+fn is_union_of(coarse: Calendar, fine: Calendar) -> bool {
+    match fine {
+        Calendar::Day => true,
+        Calendar::Week => coarse == Calendar::Week,
+        Calendar::Month => matches!(coarse, Calendar::Month | Calendar::Quarter | Calendar::Year),
+        Calendar::Quarter => matches!(coarse, Calendar::Quarter | Calendar::Year),
+        Calendar::Year => coarse == Calendar::Year,
+    }
+}
+
+fn leaves(condition: &Condition) -> usize {
+    match condition {
+        Condition::Compare(..) | Condition::OneOf { .. } | Condition::IsNull { .. } => 1,
+        Condition::Not(inner) => leaves(inner),
+        Condition::And(parts) | Condition::Or(parts) => parts.iter().map(leaves).sum(),
+    }
+}
+
+/// One conjunct. Below an OR or a NOT all must be about one column.
+fn check_condition(condition: &Condition, collection: &Collection) -> Result<(), Report> {
+    if let Condition::And(parts) = condition {
+        return parts.iter().try_for_each(|part| check_condition(part, collection));
+    }
+    for name in condition.columns() {
+        with_role(name, collection, |roles| roles.filter, "filtered by")?;
+    }
+    if collection.personal && condition.columns().len() > 1 {
+        let report = Problem::SqlNotAllowed.report("a node does not run OR or NOT over several columns");
+        return Err(report.remedy("use OR within one column, or IN; join conditions on several columns by AND"));
+    }
+    check_leaves(condition, collection)
+}
+
+fn check_leaves(condition: &Condition, collection: &Collection) -> Result<(), Report> {
+    match condition {
+        Condition::Not(inner) => check_leaves(inner, collection),
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts.iter().try_for_each(|part| check_leaves(part, collection))
+        }
+        Condition::IsNull { .. } => Ok(()),
+        Condition::Compare(name, comparison, value) => {
+            let fits = |column: &Column| compares_along_domain(column, *comparison, value);
+            check_leaf(name, collection, fits)
+        }
+        Condition::OneOf { column: name, values, .. } => {
+            let fits = |column: &Column| {
+                values.iter().all(|value| compares_along_domain(column, Comparison::Equal, value))
+            };
+            check_leaf(name, collection, fits)
+        }
+    }
+}
+
+fn check_leaf(name: &str, collection: &Collection, fits: impl Fn(&Column) -> bool) -> Result<(), Report> {
+    let Some(column) = used(name, collection)? else { return Ok(()) };
+    if !collection.personal || fits(column) {
+        return Ok(());
+    }
+    let report = Problem::SqlDomain.report(format!("the condition on {name} does not follow its declared values or bins"));
+    Err(report.remedy(format!("use {}", column.describe_domain())))
+}
+
+/// Whether the comparison is true for all or for none of each declared value or bin.
+fn compares_along_domain(column: &Column, comparison: Comparison, value: &Value) -> bool {
+    let is_equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+    match (&column.domain, value) {
+        (None, Value::Boolean(_)) => is_equality,
+        (Some(Domain::Texts(texts)), Value::Text(text)) => is_equality && texts.contains(text),
+        (Some(Domain::Integers(numbers)), Value::Integer(number)) => !is_equality || numbers.contains(number),
+        (Some(Domain::Bins(edges)), Value::Integer(number)) => {
+            let at = |number: i64| is_edge(edges, number as f64);
+            match comparison {
+                Comparison::Less | Comparison::GreaterOrEqual => at(*number),
+                Comparison::LessOrEqual | Comparison::Greater => number.checked_add(1).is_some_and(at),
+                Comparison::Equal | Comparison::NotEqual => at(*number) && number.checked_add(1).is_some_and(at),
+            }
+        }
+        (Some(Domain::Bins(edges)), Value::Number(number)) => {
+            matches!(comparison, Comparison::Less | Comparison::GreaterOrEqual) && is_edge(edges, *number)
+        }
+        (Some(Domain::Calendar(unit)), Value::Date(days)) => {
+            let at = |days: i32| starts(*unit, days);
+            match comparison {
+                Comparison::Less | Comparison::GreaterOrEqual => at(*days),
+                Comparison::LessOrEqual | Comparison::Greater => days.checked_add(1).is_some_and(at),
+                Comparison::Equal | Comparison::NotEqual => *unit == Calendar::Day,
+            }
+        }
+        (Some(Domain::Calendar(unit)), Value::Timestamp(micros)) => {
+            const DAY_MICROSECONDS: i64 = 86_400_000_000;
+            let is_midnight = micros.rem_euclid(DAY_MICROSECONDS) == 0;
+            let days = i32::try_from(micros.div_euclid(DAY_MICROSECONDS));
+            matches!(comparison, Comparison::Less | Comparison::GreaterOrEqual)
+                && is_midnight
+                && days.is_ok_and(|days| starts(*unit, days))
+        }
+        _ => false,
+    }
+}
+
+/// An edge, or outside all bins, where the comparison is the same for everybody.
+fn is_edge(edges: &[f64], number: f64) -> bool {
+    let outside = edges.first().is_none_or(|first| number < *first) || edges.last().is_none_or(|last| number > *last);
+    outside || edges.contains(&number)
+}
+
+/// Whether a period of the unit starts on the day (days since 1970-01-01; weeks start on Monday).
+fn starts(unit: Calendar, days: i32) -> bool {
+    let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(i64::from(days)));
+    let Ok(date) = date else { return false };
+    match unit {
+        Calendar::Day => true,
+        Calendar::Week => date.weekday() == jiff::civil::Weekday::Monday,
+        Calendar::Month => date.day() == 1,
+        Calendar::Quarter => date.day() == 1 && (date.month() - 1) % 3 == 0,
+        Calendar::Year => date.day() == 1 && date.month() == 1,
+    }
+}

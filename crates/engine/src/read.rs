@@ -1,0 +1,467 @@
+//! SQL text to a [`Query`], or a refusal that names what is not run.
+//!
+//! The *unoptimised* logical plan is read, because optimised shapes hide what was asked. Plans and expressions
+//! are matched without wildcard arms: what a new version of DataFusion can say is refused until somebody has
+//! thought about it. Nodes and data users share this reading.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DataFusionError, ScalarValue, SchemaError};
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, ScalarFunction};
+use datafusion::logical_expr::{Aggregate as AggregatePlan, BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use policy::{Calendar, Collection, ColumnKind};
+use terms::{Problem, Report, limit};
+use tokio::sync::oneshot;
+
+use crate::query::{
+    Aggregate, Comparison, Condition, GroupKey, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Value,
+};
+use crate::session;
+
+pub use crate::session::{Collections, bin_function, query_schema, register};
+
+/// Stack for reading one query, in bytes. A parsed query is a tree that is walked by recursion.
+const READING_STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Reads one statement of SQL over `collections`.
+///
+/// # Errors
+/// `SqlSyntax`, `SqlLimit`, `SqlCollection`, `SqlColumn`, `SqlRole` (an identifier is named) or `SqlNotAllowed`,
+/// each naming what it is about.
+pub async fn read(sql: &str, collections: &Collections) -> Result<Query, Report> {
+    check_size(sql)?;
+    let (sql, collections) = (sql.to_owned(), collections.clone());
+    on_deep_stack(move || {
+        let context = session::for_reading(&collections).map_err(|e| Problem::Internal.report(e.to_string()))?;
+        let planning = context.state();
+        let plan = futures::executor::block_on(planning.create_logical_plan(&sql));
+        let plan = plan.map_err(|error| planning_report(&error, &collections))?;
+        statement(&plan, &collections)
+    })
+    .await
+}
+
+/// Refuses text that is too long or has too many tokens, before it is parsed.
+///
+/// # Errors
+/// `SqlLimit`, or `SqlSyntax` if the text is not even tokens.
+pub fn check_size(sql: &str) -> Result<(), Report> {
+    if sql.len() > limit::SQL_BYTES_MAX {
+        return Err(Problem::SqlLimit.report(format!("the SQL text is longer than {} bytes", limit::SQL_BYTES_MAX)));
+    }
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    let tokens = tokens.map_err(|error| Problem::SqlSyntax.report(error.to_string()))?;
+    if tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count() > limit::SQL_TOKENS_MAX {
+        return Err(Problem::SqlLimit.report(format!("the SQL text has more than {} words", limit::SQL_TOKENS_MAX)));
+    }
+    Ok(())
+}
+
+/// Runs `work` on a thread with a stack that holds the largest query we accept.
+///
+/// # Errors
+/// What `work` returns, or `Internal` if the thread could not run.
+pub async fn on_deep_stack<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Report> + Send + 'static,
+) -> Result<T, Report> {
+    let (sender, receiver) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("read-sql".to_owned()).stack_size(READING_STACK_BYTES);
+    let started = thread.spawn(move || {
+        // Nobody listens any more only if the caller gave up.
+        let _ = sender.send(work());
+    });
+    started.map_err(|_| Problem::Resources.report("no thread could be started to read the query"))?;
+    receiver.await.unwrap_or_else(|_| Err(Problem::SqlNotAllowed.report("the query could not be read")))
+}
+
+/// What went wrong while planning, in our words. Planning sees schemas only, never rows.
+pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Report {
+    let error = error.find_root();
+    if let DataFusionError::SchemaError(schema, _) = error
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
+    {
+        return unknown_column(&field.name, valid_fields.iter().map(|f| f.name.as_str()), collections);
+    }
+    if let DataFusionError::SQL(parser, _) = error {
+        return Problem::SqlSyntax.report(format!("the SQL cannot be parsed: {parser}"));
+    }
+    let text = error.strip_backtrace();
+    let text = text.lines().next().unwrap_or_default().trim_start_matches("Error during planning: ").to_owned();
+    if let Some(name) = text.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) {
+        return unknown_collection(name.rsplit('.').next().unwrap_or(name), collections);
+    }
+    if text.contains("Recursion limit") || text.contains("recursion limit") {
+        return Problem::SqlLimit.report("the query is nested too deeply");
+    }
+    Problem::SqlNotAllowed.report(format!("the query cannot be planned: {text}"))
+}
+
+fn unknown_collection(name: &str, collections: &Collections) -> Report {
+    let known: Vec<String> = collections.keys().map(terms::CollectionId::sql_name).collect();
+    let report = Problem::SqlCollection.report(format!("there is no collection {name} that you may query"));
+    if known.is_empty() {
+        return report.remedy("there is no collection that you may query; ask the board of the data space");
+    }
+    let near = terms::text::nearest(name, known.iter().map(String::as_str));
+    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    report.remedy(format!("{near}you may query: {}", known.join(", ")))
+}
+
+fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str>, collections: &Collections) -> Report {
+    let is_identifier = |c: &&Arc<Collection>| c.column(name).is_some_and(|column| column.roles.identifier);
+    if let Some(collection) = collections.values().find(is_identifier) {
+        let message = format!("{name} identifies people in {}; no query may use it", collection.sql_name());
+        return Problem::SqlRole.report(message).remedy("leave it out; people are counted without naming them");
+    }
+    let known: Vec<&str> = known.collect();
+    let near = terms::text::nearest(name, known.iter().copied());
+    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    let report = Problem::SqlColumn.report(format!("there is no column {name} here"));
+    report.remedy(format!("{near}columns: {}", known.join(", ")))
+}
+
+fn refuse(what: &str) -> Report {
+    Problem::SqlNotAllowed.report(format!("a node does not run {what}"))
+}
+
+/// Reads a whole statement as it arrives at a node.
+fn statement(plan: &LogicalPlan, collections: &Collections) -> Result<Query, Report> {
+    let (list, below) = match plan {
+        LogicalPlan::Projection(projection) => (Some(projection.expr.as_slice()), projection.input.as_ref()),
+        other => (None, other),
+    };
+    if let LogicalPlan::Aggregate(aggregate) = below {
+        let mut query = aggregate_query(aggregate, collections)?;
+        if let Some(list) = list {
+            query.outputs = outputs(list, aggregate, &query.outputs)?;
+        }
+        return Ok(Query::Release(query));
+    }
+    let source = source(below, collections)?;
+    let columns = match list {
+        Some(list) => list.iter().map(named_column).collect::<Result<_, _>>()?,
+        None => below.schema().fields().iter().map(|f| (f.name().clone(), f.name().clone())).collect(),
+    };
+    Ok(Query::Rows(RowQuery { collection: source.collection.id.clone(), conditions: source.conditions, columns }))
+}
+
+/// Reads one aggregate with everything below it. Outputs are its groups and aggregates in the plan's order.
+///
+/// # Errors
+/// As [`read`].
+pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Result<ReleaseQuery, Report> {
+    let Source { collection, conditions } = source(&plan.input, collections)?;
+    let groups: Vec<GroupKey> = plan.group_expr.iter().map(group_key).collect::<Result<_, _>>()?;
+    let aggregates: Vec<Aggregate> = plan.aggr_expr.iter().map(aggregate).collect::<Result<_, _>>()?;
+    let sources = (0..groups.len()).map(OutputSource::Group).chain((0..aggregates.len()).map(OutputSource::Aggregate));
+    let outputs = sources.zip(plan.schema.fields());
+    let outputs = outputs.map(|(source, field)| Output { source, name: field.name().clone() }).collect();
+    Ok(ReleaseQuery { collection: collection.id.clone(), conditions, groups, aggregates, outputs })
+}
+
+/// Reads `Projection? ∘ Filter* ∘ Scan` without an aggregate.
+///
+/// # Errors
+/// As [`read`].
+pub fn row_query(plan: &LogicalPlan, collections: &Collections) -> Result<RowQuery, Report> {
+    match statement(plan, collections)? {
+        Query::Rows(query) => Ok(query),
+        Query::Release(_) => Err(refuse("an aggregate here")),
+    }
+}
+
+struct Source<'a> {
+    collection: &'a Collection,
+    conditions: Vec<Condition>,
+}
+
+/// `Filter* ∘ SubqueryAlias* ∘ TableScan`
+fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source<'a>, Report> {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let mut source = source(&filter.input, collections)?;
+            for part in split(&filter.predicate, Operator::And) {
+                source.conditions.push(condition(part, source.collection)?);
+            }
+            Ok(source)
+        }
+        LogicalPlan::SubqueryAlias(alias) => source(&alias.input, collections),
+        LogicalPlan::TableScan(scan) => {
+            let name = scan.table_name.table();
+            let collection = collections.values().find(|collection| collection.sql_name() == name);
+            let collection = collection.ok_or_else(|| unknown_collection(name, collections))?;
+            Ok(Source { collection, conditions: Vec::new() })
+        }
+        LogicalPlan::Projection(_) => Err(refuse("a subquery or expressions below an aggregate")),
+        LogicalPlan::Aggregate(_) => Err(refuse("HAVING, or an aggregate of an aggregate")
+            .remedy("these act on released results; ask through datenraum query, which does them afterwards")),
+        LogicalPlan::Window(_) => Err(refuse("window functions")),
+        LogicalPlan::Sort(_) => Err(refuse("ORDER BY").remedy("ask through datenraum query, which sorts afterwards")),
+        LogicalPlan::Limit(_) => Err(refuse("LIMIT").remedy("ask through datenraum query, which limits afterwards")),
+        LogicalPlan::Join(_) => Err(refuse("joins")),
+        LogicalPlan::Repartition(_) => Err(refuse("repartitioning")),
+        LogicalPlan::Union(_) => Err(refuse("UNION")),
+        LogicalPlan::EmptyRelation(_) => Err(refuse("a query without a collection")),
+        LogicalPlan::Subquery(_) => Err(refuse("subqueries")),
+        LogicalPlan::Statement(_) => Err(refuse("SET, PREPARE or transaction statements")),
+        LogicalPlan::Values(_) => Err(refuse("VALUES")),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => Err(refuse("EXPLAIN")),
+        LogicalPlan::Extension(_) => Err(refuse("an extension")),
+        LogicalPlan::Distinct(_) => Err(refuse("DISTINCT").remedy("use GROUP BY with count(*)")),
+        LogicalPlan::Dml(_) => Err(refuse("INSERT, UPDATE or DELETE")),
+        LogicalPlan::Ddl(_) => Err(refuse("CREATE or DROP")),
+        LogicalPlan::Copy(_) => Err(refuse("COPY")),
+        LogicalPlan::DescribeTable(_) => Err(refuse("DESCRIBE")),
+        LogicalPlan::Unnest(_) => Err(refuse("UNNEST")),
+        LogicalPlan::RecursiveQuery(_) => Err(refuse("recursive queries")),
+    }
+}
+
+/// A select list over an aggregate may choose, order and rename its columns.
+fn outputs(list: &[Expr], aggregate: &AggregatePlan, given: &[Output]) -> Result<Vec<Output>, Report> {
+    let read = |expr: &Expr| {
+        let (column, name) = match expr {
+            Expr::Alias(alias) => (alias.expr.as_ref(), alias.name.clone()),
+            other => (other, other.schema_name().to_string()),
+        };
+        let Expr::Column(column) = column else {
+            return Err(refuse("arithmetic on released values")
+                .remedy("ask through datenraum query, which computes it afterwards"));
+        };
+        let at = aggregate.schema.maybe_index_of_column(column);
+        let at = at.ok_or_else(|| refuse("a column that is neither a group nor an aggregate"))?;
+        Ok(Output { source: given[at].source, name })
+    };
+    list.iter().map(read).collect()
+}
+
+fn named_column(expr: &Expr) -> Result<(String, String), Report> {
+    match expr {
+        Expr::Column(column) => Ok((column.name.clone(), column.name.clone())),
+        Expr::Alias(alias) => Ok((column_name(&alias.expr, "an expression in a select list")?, alias.name.clone())),
+        _ => Err(refuse("an expression in a select list of rows")
+            .remedy("ask for the columns; datenraum query computes expressions afterwards")),
+    }
+}
+
+fn column_name(expr: &Expr, otherwise: &str) -> Result<String, Report> {
+    match expr {
+        Expr::Column(column) => Ok(column.name.clone()),
+        _ => Err(refuse(otherwise)),
+    }
+}
+
+fn group_key(expr: &Expr) -> Result<GroupKey, Report> {
+    match expr {
+        Expr::Column(column) => Ok(GroupKey::Column(column.name.clone())),
+        Expr::Alias(alias) => group_key(&alias.expr),
+        Expr::ScalarFunction(ScalarFunction { func, args }) => match (func.name(), args.as_slice()) {
+            ("bin", [column]) => Ok(GroupKey::Bin(column_name(column, "bin() of an expression")?)),
+            ("date_trunc", [unit, column]) => {
+                let unit = text_literal(unit).and_then(calendar);
+                let unit = unit.ok_or_else(|| {
+                    refuse("date_trunc to that unit").remedy("use 'day', 'week', 'month', 'quarter' or 'year'")
+                })?;
+                Ok(GroupKey::Calendar(unit, column_name(column, "date_trunc() of an expression")?))
+            }
+            (name, _) => Err(refuse(&format!("GROUP BY {name}()"))),
+        },
+        Expr::GroupingSet(_) => Err(refuse("ROLLUP, CUBE or GROUPING SETS")),
+        _ => Err(refuse("GROUP BY an expression").remedy("group by a column, bin(column) or date_trunc(unit, column)")),
+    }
+}
+
+fn aggregate(expr: &Expr) -> Result<Aggregate, Report> {
+    let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(expr) else {
+        return Err(refuse("an expression in place of an aggregate"));
+    };
+    let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = params;
+    let name = func.name();
+    if *distinct {
+        return Err(refuse(&format!("{name}(DISTINCT …)")));
+    }
+    if filter.is_some() || !order_by.is_empty() || null_treatment.is_some() {
+        return Err(refuse(&format!("{name}() with FILTER, ORDER BY or a treatment of nulls")));
+    }
+    let only_column = "an aggregate of an expression; its argument must be a column";
+    match (name, args.as_slice()) {
+        ("count", [Expr::Literal(value, _)]) if !value.is_null() => Ok(Aggregate::CountRows),
+        ("count", [column]) => Ok(Aggregate::Count(column_name(column, only_column)?)),
+        ("sum", [column]) => Ok(Aggregate::Sum(column_name(column, only_column)?)),
+        ("avg", [column]) => Ok(Aggregate::Mean(column_name(column, only_column)?)),
+        _ => Err(refuse(&format!("the aggregate {name}()")).remedy("use count, sum or avg")),
+    }
+}
+
+fn calendar(unit: &str) -> Option<Calendar> {
+    let units = [Calendar::Day, Calendar::Week, Calendar::Month, Calendar::Quarter, Calendar::Year];
+    units.into_iter().find(|known| known.to_string() == unit.to_ascii_lowercase())
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
+}
+
+fn text_literal(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
+}
+
+/// The parts of a chain `a AND b AND c` (or OR), without recursion along the chain.
+fn split(expr: &Expr, by: Operator) -> Vec<&Expr> {
+    let (mut parts, mut waiting) = (Vec::new(), vec![expr]);
+    while let Some(expr) = waiting.pop() {
+        match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if *op == by => waiting.extend([&**right, &**left]),
+            other => parts.push(other),
+        }
+    }
+    parts
+}
+
+fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> {
+    let all = |op| split(expr, op).into_iter().map(|part| condition(part, collection)).collect::<Result<Vec<_>, _>>();
+    match expr {
+        Expr::BinaryExpr(binary) => match binary.op {
+            Operator::And => Ok(Condition::And(all(Operator::And)?)),
+            Operator::Or => Ok(Condition::Or(all(Operator::Or)?)),
+            op => compare(op, &binary.left, &binary.right, collection),
+        },
+        Expr::Not(inner) => Ok(Condition::Not(Box::new(condition(inner, collection)?))),
+        Expr::Column(column) => Ok(Condition::Compare(column.name.clone(), Comparison::Equal, Value::Boolean(true))),
+        Expr::IsNull(inner) => Ok(Condition::IsNull { column: filtered(inner)?, negated: false }),
+        Expr::IsNotNull(inner) => Ok(Condition::IsNull { column: filtered(inner)?, negated: true }),
+        Expr::Between(between) => {
+            let column = filtered(&between.expr)?;
+            let bound = |expr| literal(expr, kind(&column, collection)?);
+            let low = Condition::Compare(column.clone(), Comparison::GreaterOrEqual, bound(&between.low)?);
+            let high = Condition::Compare(column.clone(), Comparison::LessOrEqual, bound(&between.high)?);
+            let both = Condition::And(vec![low, high]);
+            Ok(if between.negated { Condition::Not(Box::new(both)) } else { both })
+        }
+        Expr::InList(list) => {
+            let column = filtered(&list.expr)?;
+            let kind = kind(&column, collection)?;
+            let values = list.list.iter().map(|value| literal(value, kind)).collect::<Result<_, _>>()?;
+            Ok(Condition::OneOf { column, values, negated: list.negated })
+        }
+        Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_) => Err(refuse("IS TRUE, IS FALSE or IS UNKNOWN")),
+        Expr::Like(_) | Expr::SimilarTo(_) => Err(refuse("LIKE or SIMILAR TO").remedy("use = or IN")),
+        Expr::ScalarFunction(call) => Err(refuse(&format!("{}() in WHERE", call.func.name()))),
+        Expr::Case(_) => Err(refuse("CASE")),
+        Expr::Cast(_) | Expr::TryCast(_) => Err(refuse("CAST in WHERE")),
+        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
+            Err(refuse("subqueries"))
+        }
+        Expr::Placeholder(_) => Err(refuse("parameters")),
+        Expr::Alias(_)
+        | Expr::ScalarVariable(..)
+        | Expr::Literal(..)
+        | Expr::Negative(_)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::GroupingSet(_)
+        | Expr::OuterReferenceColumn(..)
+        | Expr::Unnest(_)
+        | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_) => Err(refuse("that in WHERE").remedy("compare columns with constants")),
+        #[expect(deprecated, reason = "the arm keeps the match complete")]
+        Expr::Wildcard { .. } => Err(refuse("* in WHERE")),
+    }
+}
+
+fn compare(op: Operator, left: &Expr, right: &Expr, collection: &Collection) -> Result<Condition, Report> {
+    let (column, value, turned) = match (left, right) {
+        (Expr::Column(column), value) => (column, value, false),
+        (value, Expr::Column(column)) => (column, value, true),
+        _ => return Err(refuse("comparisons of anything but a column with a constant")),
+    };
+    let comparison = match (op, turned) {
+        (Operator::Eq, _) => Comparison::Equal,
+        (Operator::NotEq, _) => Comparison::NotEqual,
+        (Operator::Lt, false) | (Operator::Gt, true) => Comparison::Less,
+        (Operator::LtEq, false) | (Operator::GtEq, true) => Comparison::LessOrEqual,
+        (Operator::Gt, false) | (Operator::Lt, true) => Comparison::Greater,
+        (Operator::GtEq, false) | (Operator::LtEq, true) => Comparison::GreaterOrEqual,
+        (other, _) => return Err(refuse(&format!("the operator {other} in WHERE"))),
+    };
+    let value = literal(value, kind(&column.name, collection)?)?;
+    Ok(Condition::Compare(column.name.clone(), comparison, value))
+}
+
+fn filtered(expr: &Expr) -> Result<String, Report> {
+    column_name(expr, "conditions on an expression; they must be on a column")
+}
+
+fn kind(column: &str, collection: &Collection) -> Result<ColumnKind, Report> {
+    if column == NODE_COLUMN {
+        return Ok(ColumnKind::Text);
+    }
+    let known = collection.columns.iter().map(|c| c.name.as_str());
+    let found = collection.column(column).map(|c| c.kind);
+    found.ok_or_else(|| unknown_column(column, known, &Collections::new()))
+}
+
+/// A constant, read as the column's kind.
+fn literal(expr: &Expr, kind: ColumnKind) -> Result<Value, Report> {
+    let not_constant = || refuse("comparisons of anything but a column with a constant");
+    let value = match expr {
+        Expr::Literal(value, _) => value.clone(),
+        Expr::Negative(inner) => match inner.as_ref() {
+            Expr::Literal(value, _) => value.arithmetic_negate().map_err(|_| not_constant())?,
+            _ => return Err(not_constant()),
+        },
+        Expr::Cast(cast) => match cast.expr.as_ref() {
+            Expr::Literal(value, _) => {
+                value.cast_to(cast.field.data_type()).map_err(|_| mismatch(kind))?
+            }
+            _ => return Err(not_constant()),
+        },
+        _ => return Err(not_constant()),
+    };
+    if value.is_null() {
+        return Err(refuse("comparisons with NULL").remedy("use IS NULL or IS NOT NULL"));
+    }
+    typed(value, kind).ok_or_else(|| mismatch(kind))
+}
+
+fn mismatch(kind: ColumnKind) -> Report {
+    Problem::SqlDomain.report(format!("a constant does not fit the column it is compared with, which holds {kind}"))
+}
+
+fn typed(value: ScalarValue, kind: ColumnKind) -> Option<Value> {
+    let lossless = |value: &ScalarValue, kind| {
+        let cast = value.cast_to(&session::arrow_type(kind)).ok()?;
+        (!cast.is_null()).then_some(cast)
+    };
+    let is_text = value.data_type().is_string();
+    match (kind, lossless(&value, kind)?) {
+        (ColumnKind::Text, ScalarValue::Utf8(Some(text))) if is_text => Some(Value::Text(text)),
+        (ColumnKind::Integer, ScalarValue::Int64(Some(number))) if value.data_type().is_integer() => {
+            Some(Value::Integer(number))
+        }
+        (ColumnKind::Number, ScalarValue::Float64(Some(number))) if value.data_type().is_numeric() => {
+            number.is_finite().then_some(Value::Number(number))
+        }
+        (ColumnKind::Boolean, ScalarValue::Boolean(Some(truth))) if value.data_type() == DataType::Boolean => {
+            Some(Value::Boolean(truth))
+        }
+        (ColumnKind::Date, ScalarValue::Date32(Some(days))) => Some(Value::Date(days)),
+        (ColumnKind::Timestamp, ScalarValue::TimestampMicrosecond(Some(micros), _)) => Some(Value::Timestamp(micros)),
+        _ => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! What a question comes back with: the pooled result, who contributed, and what suppression leaves open.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use serde::Serialize;
+use terms::{ExitCode, MemberId, PolicyId, Problem, QueryId, RuleId};
+use trust::Envelope;
+
+/// The answer to one question.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The question, for the asker's own records.
+    pub query_id: QueryId,
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The rows; none if no node answered.
+    pub batches: Vec<RecordBatch>,
+    /// What values can be into which suppressed cells would have gone.
+    pub intervals: Vec<Interval>,
+    /// Every node that was asked, in the order of their names.
+    pub coverage: Vec<Coverage>,
+}
+
+/// A value of the answer that suppression leaves open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// Row of the answer, from 0.
+    pub row: usize,
+    /// Column of the answer, by name.
+    pub column: String,
+    /// The least that the pooled value can be; absent if nothing is known.
+    pub low: Option<f64>,
+    /// The most that the pooled value can be; absent if nothing is known.
+    pub high: Option<f64>,
+    /// The nodes that suppressed.
+    pub nodes: Vec<MemberId>,
+}
+
+/// How one node took part.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    /// The node.
+    pub node: MemberId,
+    /// What became of the question there.
+    pub status: Status,
+    /// Cells and values that the node withheld because too few people were in them.
+    pub suppressed_cells: u64,
+    /// Under which policy it answered.
+    pub policy: Option<AppliedPolicy>,
+    /// Why it did not answer.
+    pub problem: Option<Problem>,
+    /// The same in a sentence.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub remedy: Option<String>,
+    /// The query at the node, for its operator.
+    pub query_id: Option<QueryId>,
+    /// The node's signature under what it released, one for each part of the question.
+    pub receipts: Vec<Envelope>,
+}
+
+/// What became of a question at a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It answered, and its receipt verified.
+    Answered,
+    /// Its policy does not allow the question.
+    Refused,
+    /// It could not be reached.
+    Unreachable,
+    /// It failed, or its answer did not verify.
+    Failed,
+}
+
+impl Status {
+    /// The status in one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Answered => "answered",
+            Status::Refused => "refused",
+            Status::Unreachable => "unreachable",
+            Status::Failed => "failed",
+        }
+    }
+
+    /// What a problem at a node means for its status.
+    pub fn of(problem: Problem) -> Self {
+        match problem {
+            Problem::PeerKey | Problem::Answer => Status::Failed,
+            Problem::Unreachable => Status::Unreachable,
+            other => match other.exit_code() {
+                ExitCode::Refused | ExitCode::Usage | ExitCode::Verification => Status::Refused,
+                _ => Status::Failed,
+            },
+        }
+    }
+}
+
+/// The policy and rule under which a node answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AppliedPolicy {
+    /// The policy.
+    pub id: PolicyId,
+    /// Its version.
+    pub version: u64,
+    /// The permission in it.
+    pub rule: RuleId,
+    /// The smallest number of people that a released cell may describe, if any.
+    pub min_people: Option<u32>,
+}
+
+impl Answer {
+    /// What a command that ends with this answer returns: 0, or 3 if some did not answer; if none did, 4 if all
+    /// refused, 5 if all were unreachable, else 1. Suppression does not make an answer partial.
+    pub fn exit_code(&self) -> ExitCode {
+        let all = |status: Status| self.coverage.iter().all(|node| node.status == status);
+        let any_answered = self.coverage.iter().any(|node| node.status == Status::Answered);
+        match any_answered {
+            true if all(Status::Answered) => ExitCode::Ok,
+            true => ExitCode::Partial,
+            false if all(Status::Refused) => ExitCode::Refused,
+            false if all(Status::Unreachable) => ExitCode::Unreachable,
+            false => ExitCode::Failed,
+        }
+    }
+
+    /// Cells and values withheld at all nodes together.
+    pub fn suppressed_cells(&self) -> u64 {
+        self.coverage.iter().map(|node| node.suppressed_cells).sum()
+    }
+}

@@ -1,0 +1,135 @@
+//! One node's answer to one leaf: connect, prove, ask, decode, check the receipt.
+//!
+//! Nothing of an answer is used unless its columns are those asked for and the node's receipt matches it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use arrow_flight::Ticket;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
+use engine::Query;
+use futures::TryStreamExt;
+use policy::Collection;
+use prost::Message;
+use terms::{MemberId, PermitId, Problem, Purpose, Report, SpaceId, UtcTime, limit};
+use tonic::Request;
+use trust::{Digest, Envelope, Proof, PublicKey, Receipt, SigningKey, Verified};
+use wire::Connection;
+use wire::header::Tokens;
+use wire::status::Ended;
+use wire::v1::QueryTicket;
+
+/// A node as the catalogue and the roster describe it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) member: MemberId,
+    pub(crate) address: String,
+    pub(crate) key: PublicKey,
+}
+
+/// Who asks and for what; the same at every node.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(crate) space: SpaceId,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) credential: String,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) permit: Option<PermitId>,
+}
+
+/// What one node released for one leaf.
+#[derive(Debug)]
+pub(crate) struct NodeAnswer {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) receipt: Verified<Receipt>,
+    pub(crate) envelope: Envelope,
+}
+
+/// Asks one node.
+pub(crate) async fn ask(
+    connection: &Connection,
+    peer: &Peer,
+    errand: &Errand,
+    query: &Query,
+    collection: &Collection,
+    now: UtcTime,
+) -> Result<NodeAnswer, Ended> {
+    let seconds = limit::NODE_ANSWER_SECONDS_MAX;
+    let asked = tokio::time::timeout(Duration::from_secs(seconds), ask_now(connection, peer, errand, query, collection, now));
+    asked.await.unwrap_or_else(|_| {
+        Err(Problem::Unreachable.report(format!("{} did not answer within {seconds} s", peer.member)).into())
+    })
+}
+
+async fn ask_now(
+    connection: &Connection,
+    peer: &Peer,
+    errand: &Errand,
+    query: &Query,
+    collection: &Collection,
+    now: UtcTime,
+) -> Result<NodeAnswer, Ended> {
+    let sql = query.to_string();
+    let digest = Digest::of(sql.as_bytes());
+    let proof = Proof {
+        node: peer.member.to_string(),
+        query: digest,
+        purpose: errand.purpose,
+        permit: errand.permit.clone(),
+        channel: connection.binding()?,
+    };
+    let proof = proof.issue(&errand.key, now).map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
+    let handle = QueryTicket { sql }.encode_to_vec().into();
+    let mut request = Request::new(Ticket::new(TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec()));
+    wire::header::attach(request.metadata_mut(), Tokens { credential: &errand.credential, proof: &proof })?;
+
+    let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
+    let mut client = FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(usize::MAX);
+    let response = client.do_get(request).await.map_err(|status| ended(&status))?;
+    let envelope = wire::header::receipt(response.metadata());
+    let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;
+    let stream = response.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
+    let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(stream)
+        .try_collect()
+        .await
+        .map_err(|error| match error {
+            FlightError::Tonic(status) => ended(&status),
+            _ => odd(peer, "it cannot be decoded").into(),
+        })?;
+    check(batches, &envelope, peer, errand, query, collection, digest)
+}
+
+fn check(
+    batches: Vec<RecordBatch>,
+    envelope: &[u8],
+    peer: &Peer,
+    errand: &Errand,
+    query: &Query,
+    collection: &Collection,
+    digest: Digest,
+) -> Result<NodeAnswer, Ended> {
+    let schema = engine::enforce::answer_schema(query, collection)?;
+    if batches.iter().any(|batch| batch.schema() != schema) {
+        return Err(odd(peer, "it has other columns than those asked for").into());
+    }
+    let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
+    let receipt = Receipt::open(&envelope, &peer.key)?;
+    let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    let matches = receipt.node == peer.member
+        && receipt.space == errand.space
+        && receipt.query == digest
+        && receipt.rows == rows
+        && receipt.result == engine::release::digest_of(&schema, &batches);
+    if !matches {
+        return Err(odd(peer, "its receipt is for something else").into());
+    }
+    Ok(NodeAnswer { batches, receipt, envelope })
+}
+
+fn odd(peer: &Peer, what: &str) -> Report {
+    Problem::Answer.report(format!("the answer of {} was left out: {what}", peer.member))
+}

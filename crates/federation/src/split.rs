@@ -1,0 +1,284 @@
+//! Which parts of a query go to nodes: the largest subplans that are queries a node runs.
+//!
+//! Each such part becomes a leaf; in its place stands a scan of a table that does not exist yet. What is left of
+//! the plan runs on released results, at the asker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{Column, DataFusionError};
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use engine::query::{Aggregate, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery};
+use engine::read::{self, Collections};
+use policy::Collection;
+use terms::{Problem, Report};
+
+/// Name of the table that stands in for a leaf.
+const LEAF_PREFIX: &str = "__leaf_";
+
+/// A query cut into what nodes are asked and what is done with their answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Split {
+    /// The asker's plan over leaves.
+    pub(crate) rest: LogicalPlan,
+    pub(crate) leaves: Vec<Leaf>,
+}
+
+/// One part that nodes are asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    /// What a node is asked.
+    pub(crate) asked: Query,
+    /// The collection asked.
+    pub(crate) collection: Arc<Collection>,
+    /// How the answers are pooled.
+    pub(crate) pooled: Pooled,
+    /// What the rest of the plan expects: the schema of the part that was cut out.
+    pub(crate) schema: SchemaRef,
+}
+
+/// How the answers of nodes become the leaf's table.
+#[derive(Clone, Debug)]
+pub(crate) enum Pooled {
+    /// Cells, merged by group. The aggregates that the asker wrote, after the groups.
+    Cells { groups: usize, aggregates: Vec<Aggregate> },
+    /// Rows, one node after the other. For each column of the leaf, whether nodes were asked for it.
+    Rows { asked: Vec<bool> },
+}
+
+/// Plans and splits `sql`. `visible` is what the person may query, for messages.
+pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collections) -> Result<Split, Report> {
+    read::check_size(sql)?;
+    let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
+    read::on_deep_stack(move || {
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+        context.register_udf(read::bin_function().as_ref().clone());
+        read::register(&context, &collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
+        let state = context.state();
+        let plan = futures::executor::block_on(state.create_logical_plan(&sql));
+        let plan = plan.map_err(|error| read::planning_report(&error, &visible))?;
+        only_queries(&plan)?;
+        Splitter { collections, columns: columns_named(&plan), leaves: Vec::new() }.run(plan)
+    })
+    .await
+}
+
+/// The asker's own engine runs the rest; it reads and writes nothing else.
+fn only_queries(plan: &LogicalPlan) -> Result<(), Report> {
+    let refused = match plan {
+        LogicalPlan::Statement(_) => "SET, PREPARE or transaction statements",
+        LogicalPlan::Dml(_) => "INSERT, UPDATE or DELETE",
+        LogicalPlan::Ddl(_) => "CREATE or DROP",
+        LogicalPlan::Copy(_) => "COPY",
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => "EXPLAIN",
+        LogicalPlan::DescribeTable(_) => "DESCRIBE",
+        _ => return Ok(()),
+    };
+    Err(Problem::SqlNotAllowed.report(format!("a question cannot be {refused}")).remedy("ask with SELECT"))
+}
+
+/// Every column name that the plan mentions outside of scans.
+fn columns_named(plan: &LogicalPlan) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut note = |expr: &Expr| {
+        names.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
+        Ok(TreeNodeRecursion::Continue)
+    };
+    // The walk fails only if `note` does.
+    let _ = plan.apply_with_subqueries(|node| node.apply_expressions(&mut note));
+    names
+}
+
+struct Splitter {
+    collections: Collections,
+    columns: BTreeSet<String>,
+    leaves: Vec<Leaf>,
+}
+
+impl Splitter {
+    fn run(mut self, plan: LogicalPlan) -> Result<Split, Report> {
+        let mut refused = None;
+        let rest = plan.transform_down_with_subqueries(|node| match self.cut(&node) {
+            Ok(Some(stand_in)) => Ok(Transformed::new(stand_in?, true, TreeNodeRecursion::Jump)),
+            Ok(None) => Ok(Transformed::no(node)),
+            Err(report) => {
+                refused.get_or_insert(report);
+                Ok(Transformed::new(node, false, TreeNodeRecursion::Stop))
+            }
+        });
+        if let Some(report) = refused {
+            return Err(report);
+        }
+        let rest = rest.map_err(|error| unfinished(&error))?.data;
+        if self.leaves.is_empty() {
+            let remedy = format!("name one of: {}", names(&self.collections));
+            return Err(Problem::SqlCollection.report("the query asks no collection").remedy(remedy));
+        }
+        Ok(Split { rest, leaves: self.leaves })
+    }
+
+    /// Cuts a leaf out if the largest part that a node can run starts here.
+    #[expect(clippy::type_complexity, reason = "refused by us, not a leaf, or a stand-in that the engine may fail to build")]
+    fn cut(&mut self, node: &LogicalPlan) -> Result<Option<Result<LogicalPlan, DataFusionError>>, Report> {
+        if let LogicalPlan::Aggregate(aggregate) = node
+            && let Some(collection) = self.scanned(&aggregate.input)
+        {
+            match read::aggregate_query(aggregate, &self.collections) {
+                Ok(query) => return Ok(Some(self.stand_in(release_leaf(query, &collection, node), node))),
+                // Rows of open collections can be aggregated here in any way.
+                Err(report) if collection.personal => return Err(report),
+                Err(_) => return Ok(None),
+            }
+        }
+        let is_source = matches!(node, LogicalPlan::Filter(_) | LogicalPlan::TableScan(_));
+        let Some(collection) = is_source.then(|| self.scanned(node)).flatten() else { return Ok(None) };
+        let query = match read::row_query(node, &self.collections) {
+            Ok(query) => query,
+            Err(report) if collection.personal || matches!(node, LogicalPlan::TableScan(_)) => return Err(report),
+            // A condition that nodes do not run: it is applied here, to all rows.
+            Err(_) => return Ok(None),
+        };
+        let leaf = self.row_leaf(query, &collection, node);
+        Ok(Some(self.stand_in(leaf, node)))
+    }
+
+    /// The collection at the bottom, if nothing but a straight line of simple nodes lies above it.
+    fn scanned(&self, plan: &LogicalPlan) -> Option<Arc<Collection>> {
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                let name = scan.table_name.table();
+                self.collections.values().find(|collection| collection.sql_name() == name).cloned()
+            }
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Distinct(_)
+            | LogicalPlan::Window(_) => plan.inputs().first().and_then(|input| self.scanned(input)),
+            _ => None,
+        }
+    }
+
+    fn row_leaf(&self, query: RowQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Leaf {
+        let asked: Vec<bool> = query.columns.iter().map(|column| self.columns.contains(&column.0)).collect();
+        let wanted = query.columns.iter().zip(&asked).filter(|(_, asked)| **asked).map(|(column, _)| column.clone());
+        let mut columns: Vec<_> = wanted.collect();
+        let mut asked = asked;
+        if columns.is_empty() {
+            // `SELECT count(*)` over rows needs some column to count: any will do.
+            asked[0] = true;
+            columns.push(query.columns[0].clone());
+        }
+        let schema = Arc::clone(node.schema().inner());
+        let asked_query = Query::Rows(RowQuery { columns, ..query });
+        Leaf { asked: asked_query, collection: Arc::clone(collection), pooled: Pooled::Rows { asked }, schema }
+    }
+
+    fn stand_in(&mut self, leaf: Leaf, node: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        let name = format!("{LEAF_PREFIX}{}", self.leaves.len());
+        let table = MemTable::try_new(Arc::clone(&leaf.schema), vec![vec![]])?;
+        self.leaves.push(leaf);
+        let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(Arc::new(table)), None)?;
+        // The rest of the plan refers to the fields by the names and qualifiers that they had.
+        let fields = node.schema().iter().zip(scan.schema().columns());
+        let list = fields.map(|((qualifier, field), column)| {
+            Expr::Column(column).alias_qualified(qualifier.cloned(), field.name().as_str())
+        });
+        let list: Vec<Expr> = list.collect();
+        scan.project(list)?.build()
+    }
+}
+
+/// Puts the tables of answers where the leaves stood.
+pub(crate) fn fill(rest: LogicalPlan, tables: &BTreeMap<String, Arc<MemTable>>) -> Result<LogicalPlan, DataFusionError> {
+    let filled = rest.transform_down_with_subqueries(|node| match node {
+        LogicalPlan::TableScan(scan) => match tables.get(scan.table_name.table()) {
+            Some(table) => {
+                let source = provider_as_source(Arc::clone(table) as _);
+                Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan })))
+            }
+            None => Ok(Transformed::no(LogicalPlan::TableScan(scan))),
+        },
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(filled.data)
+}
+
+/// Name of the table of leaf number `at`.
+pub(crate) fn leaf_table(at: usize) -> String {
+    format!("{LEAF_PREFIX}{at}")
+}
+
+/// The number of the leaf that a scan stands in for.
+pub(crate) fn leaf_of(scan: &TableScan) -> Option<usize> {
+    scan.table_name.table().strip_prefix(LEAF_PREFIX)?.parse().ok()
+}
+
+/// A name of the cell column's field, which no plan of an asker can refer to.
+pub(crate) fn unqualified(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}
+
+/// Nodes are asked for what can be pooled: counts and sums, never averages.
+fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Leaf {
+    let groups = query.groups.len();
+    let aggregates = query.aggregates.clone();
+    let mut poolable: Vec<Aggregate> = Vec::new();
+    for aggregate in &aggregates {
+        let parts = match aggregate {
+            Aggregate::CountRows => vec![Aggregate::CountRows],
+            Aggregate::Count(column) => vec![Aggregate::Count(column.clone())],
+            Aggregate::Sum(column) | Aggregate::Mean(column) => {
+                vec![Aggregate::Count(column.clone()), Aggregate::Sum(column.clone())]
+            }
+        };
+        for part in parts {
+            if !poolable.contains(&part) {
+                poolable.push(part);
+            }
+        }
+    }
+    if poolable.is_empty() {
+        // GROUP BY without an aggregate: a cell is there if somebody may know that it is.
+        poolable.push(Aggregate::CountRows);
+    }
+    let groups_out = (0..groups).map(|at| Output { source: OutputSource::Group(at), name: format!("g{at}") });
+    let states_out = (0..poolable.len()).map(|at| Output { source: OutputSource::Aggregate(at), name: format!("a{at}") });
+    let outputs = groups_out.chain(states_out).collect();
+    let asked = Query::Release(ReleaseQuery { aggregates: poolable, outputs, ..query });
+    let schema = Arc::clone(node.schema().inner());
+    Leaf { asked, collection: Arc::clone(collection), pooled: Pooled::Cells { groups, aggregates }, schema }
+}
+
+fn names(collections: &Collections) -> String {
+    collections.values().map(|collection| collection.sql_name()).collect::<Vec<_>>().join(", ")
+}
+
+/// What the asker's own engine could not do. It saw released values only.
+pub(crate) fn unfinished(error: &DataFusionError) -> Report {
+    let text = error.strip_backtrace();
+    Problem::Unfinished.report(format!("the released results cannot be combined like that: {text}"))
+}
+
+/// Whether a condition at the top of the leaf rules a node out by its name.
+pub(crate) fn concerns(leaf: &Leaf, node: &str) -> bool {
+    use engine::query::{Comparison, Condition, Value};
+    let conditions = match &leaf.asked {
+        Query::Release(query) => &query.conditions,
+        Query::Rows(query) => &query.conditions,
+    };
+    let is_node = |value: &Value| *value == Value::Text(node.to_owned());
+    conditions.iter().all(|condition| match condition {
+        Condition::Compare(column, Comparison::Equal, value) if column == NODE_COLUMN => is_node(value),
+        Condition::Compare(column, Comparison::NotEqual, value) if column == NODE_COLUMN => !is_node(value),
+        Condition::OneOf { column, values, negated } if column == NODE_COLUMN => {
+            values.iter().any(is_node) != *negated
+        }
+        _ => true,
+    })
+}

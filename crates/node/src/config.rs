@@ -1,0 +1,82 @@
+//! `node.toml`: everything that an operator decides about a node.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use terms::{MemberId, Problem, Report, SpaceId};
+use wire::PeerConfig;
+
+/// How often governance documents are fetched unless the file says otherwise, in seconds.
+const REFRESH_SECONDS: u64 = 30;
+
+/// A node's configuration. Paths are relative to the file's own folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The data space.
+    pub space: SpaceId,
+    /// The institution that runs the node.
+    pub member: MemberId,
+    /// Where to listen, `host:port`; port 0 takes any free one.
+    pub listen: String,
+    /// The address that others are told, if it is not the one listened on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// The institution's private key (PKCS#8 PEM).
+    pub key: PathBuf,
+    /// The data space's first root document, obtained from the board.
+    pub root: PathBuf,
+    /// Where the node keeps datasets, ledger and verified documents.
+    pub data: PathBuf,
+    /// How often governance documents are fetched, in seconds. Bounds how long a revocation takes.
+    #[serde(default = "refresh_seconds")]
+    pub refresh_seconds: u64,
+    /// The broker.
+    pub broker: PeerConfig,
+}
+
+fn refresh_seconds() -> u64 {
+    REFRESH_SECONDS
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// `FileMissing`, `FileSyntax`, `FileKey` or `FileValue`, naming file and line.
+    pub fn load(path: &Path) -> Result<Self, Report> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Problem::FileMissing.report(format!("{name}: {error}")))?;
+        let mut config: Config = terms::text::parse_toml(&name, &text)?;
+        if config.refresh_seconds == 0 || config.refresh_seconds > 60 {
+            let message = format!("{name}: refresh_seconds must be from 1 to 60, because a revocation must act within 60 s");
+            return Err(Problem::FileValue.report(message));
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for inside in [&mut config.key, &mut config.root, &mut config.data] {
+            *inside = folder.join(&*inside);
+        }
+        Ok(config)
+    }
+
+    /// The folder of the datasets.
+    pub fn datasets_folder(&self) -> PathBuf {
+        self.data.join("datasets")
+    }
+
+    /// The folder of the verified governance documents.
+    pub fn governance_folder(&self) -> PathBuf {
+        self.data.join("governance")
+    }
+
+    /// The ledger's file.
+    pub fn ledger_file(&self) -> PathBuf {
+        self.data.join("ledger.sqlite")
+    }
+
+    /// The name of the node's audit log in its checkpoints.
+    pub fn audit_origin(&self) -> String {
+        format!("datenraum/{}/{}", self.space, self.member)
+    }
+}

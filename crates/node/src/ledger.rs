@@ -1,0 +1,169 @@
+//! The ledger of a node: every query, how it ended and under which text, in a log that only grows.
+//!
+//! No record, no answer: an end of a query is on disk, under a signed checkpoint, before anybody is told. The log is a
+//! Merkle tree (RFC 6962) over the entries, so that a changed, moved, missing or cut-off entry shows. It must never hold
+//! values from a dataset, and never go on after a failed write.
+//!
+//! Reading order: here, `entry.rs` (one query), `writer.rs` (the thread), `store.rs` (the file), `chain.rs` (the check),
+//! `record.rs` (what is kept). Reading it as an outsider: [`crate::audit`].
+
+pub(crate) mod chain;
+mod entry;
+#[cfg(test)]
+pub(crate) mod example;
+pub(crate) mod record;
+pub(crate) mod store;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use policy::Caller;
+use terms::{Clock, PermitId, Problem, Purpose, QueryId, Report};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use trust::{Digest, SigningKey};
+
+pub use self::entry::{Decided, Entry, Opened};
+pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
+pub use self::writer::{LedgerState, LedgerStatus};
+
+use self::store::Store;
+use self::writer::{Board, Job, unavailable};
+
+/// Most queries that are open at the same time: one for each connection that a node takes.
+const OPEN_ENTRIES_MAX: usize = terms::limit::CONNECTIONS_MAX;
+
+/// Position of an entry in the log, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuditIndex(pub u64);
+
+impl fmt::Display for AuditIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is known of a query when it is asked.
+#[derive(Clone)]
+pub struct Opening {
+    /// The query.
+    pub query_id: QueryId,
+    /// Who asks; none if no credential held.
+    pub caller: Option<Caller>,
+    /// Digest of the whole query, as the caller's proof names it.
+    pub query: Digest,
+    /// The SQL text. What is longer than a node parses is cut.
+    pub sql: String,
+    /// What for.
+    pub purpose: Option<Purpose>,
+    /// Under which data permit.
+    pub permit: Option<PermitId>,
+}
+
+/// A handle to the ledger of this process. Clones share one writer.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    board: Arc<Board>,
+    clock: Arc<dyn Clock>,
+    /// None once the ledger is closed.
+    writer: Mutex<Option<Writer>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    jobs: mpsc::Sender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`, or creates it, and checks all of it. `origin` is the name of the log and of its key in
+    /// checkpoints, such as `datenraum/oncology/gbsg`. Blocks for as long as reading the file takes.
+    ///
+    /// # Errors
+    /// `E_AUDIT_BROKEN` if the file does not hold what its checkpoint signs, or another key signed it;
+    /// `E_AUDIT_UNAVAILABLE` if another node uses it or the database does not work; `E_FILE_*` if it is not a ledger.
+    pub fn open(path: &Path, origin: &str, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Result<Ledger, Report> {
+        let store = Store::open(path, origin, key)?;
+        let board = Arc::new(Board::new(&store));
+        let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
+        let shown = Arc::clone(&board);
+        let thread = std::thread::Builder::new().name("ledger".to_owned());
+        let thread = thread.spawn(move || writer::run(store, waiting, &shown));
+        let thread = thread.map_err(|error| Problem::Internal.report(format!("no thread for the ledger: {error}")))?;
+        let writer = Mutex::new(Some(Writer { jobs, thread }));
+        Ok(Ledger {
+            shared: Arc::new(Shared { board, clock, writer }),
+        })
+    }
+
+    /// Opens an entry for a query that was asked. Nothing is on disk yet; every way in which the entry ends is.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if the ledger failed or is closed: then the query is not looked at.
+    /// `E_RESOURCES` if too many queries are open.
+    pub fn open_entry(&self, opening: Opening) -> Result<Entry<Opened>, Report> {
+        if self.shared.board.state() == LedgerState::Failed {
+            return Err(unavailable());
+        }
+        match self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned() {
+            Ok(place) => Ok(Entry::new(opening, Arc::clone(&self.shared.clock), place)),
+            Err(TrySendError::Closed(_)) => Err(unavailable()),
+            Err(TrySendError::Full(_)) => Err(too_many()),
+        }
+    }
+
+    /// The log as it is on disk.
+    pub fn status(&self) -> LedgerStatus {
+        self.shared.board.status()
+    }
+
+    /// Takes no more entries, waits until every open one has ended and is recorded, and lets the file go.
+    pub async fn close(&self) {
+        let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writer { jobs, thread }) = writer else { return };
+        drop(jobs);
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the ledger's writer did not end in order");
+        }
+    }
+}
+
+impl Shared {
+    fn jobs(&self) -> Option<mpsc::Sender<Job>> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().map(|writer| writer.jobs.clone())
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the SQL text nor who asks.
+        f.debug_struct("Opening")
+            .field("query_id", &self.query_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn too_many() -> Report {
+    Problem::Resources
+        .report(format!("{OPEN_ENTRIES_MAX} queries are open at this node"))
+        .remedy("ask again when others have finished")
+}
+
+/// The text, or as many whole characters of it as fit.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes_max));
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The check of a log: leaf by leaf into a Merkle tree, and the tree against signed checkpoints.
+//!
+//! The same check runs when a node starts, for `audit verify`, and for a stranger with an exported file; so it knows
+//! nothing of SQLite. It never mends anything. Next: `store.rs` and [`crate::audit`], which feed it.
+
+use terms::{Problem, Report, UtcTime};
+use trust::merkle::{Hash, leaf_hash};
+use trust::{Checkpoint, CheckpointError, Frontier, PublicKey, Verified};
+
+use crate::ledger::record::AuditEntry;
+
+/// Why a log does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChainError {
+    #[error("entry {index} is missing, or its number was changed")]
+    Missing { index: u64 },
+    #[error("entry {index} was changed: it does not have the hash that was stored with it")]
+    Changed { index: u64 },
+    #[error("entry {index} is not an audit entry in its one form")]
+    Form { index: u64 },
+    #[error("entry {index} says that it is entry {says}: entries were moved or taken out")]
+    Moved { index: u64, says: u64 },
+    #[error("the log ends before entry {index}, but its checkpoint signs {signed} entries: the end was cut off")]
+    Cut { index: u64, signed: u64 },
+    #[error("the log goes on with entry {index}, which its checkpoint does not sign")]
+    Unsigned { index: u64 },
+    #[error("the log's {entries} entries are not those that its checkpoint signs: at least one was exchanged")]
+    Exchanged { entries: u64 },
+    #[error("the log has no checkpoint")]
+    NoCheckpoint,
+    #[error("{0}")]
+    Checkpoint(#[from] CheckpointError),
+    #[error("the checkpoint belongs to the log {origin:?}")]
+    OtherLog { origin: String },
+    #[error("the log has {entries} entries, but the checkpoint it is compared with signs {known}: the end was cut off")]
+    ShorterThanKnown { entries: u64, known: u64 },
+    #[error("the log's first {known} entries are not those of the checkpoint it is compared with: it was rewritten")]
+    UnlikeKnown { known: u64 },
+}
+
+impl From<ChainError> for Report {
+    fn from(error: ChainError) -> Report {
+        Problem::AuditBroken.report(format!("the audit does not verify: {error}"))
+    }
+}
+
+/// Who signs a log: its origin, which is the name of the key too, and the key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signer<'a> {
+    pub(crate) origin: &'a str,
+    pub(crate) key: &'a PublicKey,
+}
+
+impl Signer<'_> {
+    /// The checkpoint in a signed note of this log.
+    pub(crate) fn checkpoint(&self, note: &str) -> Result<Verified<Checkpoint>, ChainError> {
+        let checkpoint = Checkpoint::verify(note, self.origin, self.key)?;
+        if checkpoint.origin != self.origin {
+            return Err(ChainError::OtherLog {
+                origin: checkpoint.into_inner().origin,
+            });
+        }
+        Ok(checkpoint)
+    }
+}
+
+/// A log as far as it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    pub(crate) frontier: Frontier,
+    pub(crate) first_at: Option<UtcTime>,
+    pub(crate) last_at: Option<UtcTime>,
+    /// A checkpoint that somebody kept from before, to compare with.
+    known: Option<Checkpoint>,
+}
+
+impl Chain {
+    /// An empty log that will be compared with a checkpoint kept elsewhere.
+    pub(crate) fn against(known: Option<Verified<Checkpoint>>) -> Self {
+        Self {
+            known: known.map(Verified::into_inner),
+            ..Self::default()
+        }
+    }
+
+    /// The number that the next entry must have.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// The next entry, as a store keeps it: with the hash that it was given then.
+    pub(crate) fn push_stored(&mut self, leaf: &[u8], stored: &[u8]) -> Result<AuditEntry, ChainError> {
+        if leaf_hash(leaf) != stored {
+            return Err(ChainError::Changed {
+                index: self.next_index(),
+            });
+        }
+        self.push(leaf)
+    }
+
+    /// The next entry.
+    pub(crate) fn push(&mut self, leaf: &[u8]) -> Result<AuditEntry, ChainError> {
+        let index = self.next_index();
+        let entry = AuditEntry::read(leaf).ok_or(ChainError::Form { index })?;
+        if entry.index != index {
+            return Err(ChainError::Moved {
+                index,
+                says: entry.index,
+            });
+        }
+        self.compare_with_known()?;
+        self.frontier.append(leaf_hash(leaf));
+        self.first_at.get_or_insert(entry.at);
+        self.last_at = Some(entry.at);
+        Ok(entry)
+    }
+
+    /// The end of the log, with the checkpoint that it ends with. Gives back the root.
+    pub(crate) fn end(&self, note: &str, signer: Signer<'_>) -> Result<Hash, ChainError> {
+        let (signed, entries) = (signer.checkpoint(note)?, self.frontier.size());
+        if entries < signed.size {
+            return Err(ChainError::Cut {
+                index: entries,
+                signed: signed.size,
+            });
+        }
+        if entries > signed.size {
+            return Err(ChainError::Unsigned { index: signed.size });
+        }
+        let root = self.frontier.root();
+        if root != signed.root {
+            return Err(ChainError::Exchanged { entries });
+        }
+        self.compare_with_known()?;
+        match &self.known {
+            Some(known) if known.size > entries => Err(ChainError::ShorterThanKnown {
+                entries,
+                known: known.size,
+            }),
+            _ => Ok(root),
+        }
+    }
+
+    /// Compares where the log is as long as the known checkpoint.
+    fn compare_with_known(&self) -> Result<(), ChainError> {
+        match &self.known {
+            Some(known) if known.size == self.frontier.size() && known.root != self.frontier.root() => {
+                Err(ChainError::UnlikeKnown { known: known.size })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One query in the ledger, from the moment it is asked: a type that cannot be forgotten.
+//!
+//! `Entry<Opened>` → refused, or `Entry<Decided>` → failed or released. Each end is durable before it returns. An entry
+//! that is dropped before its end is recorded as abandoned. It must never hold a value from a dataset.
+//! Next: `writer.rs`, where entries go.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use terms::{Clock, PolicyId, QueryId, Report, RuleId, UtcTime};
+use tokio::sync::{mpsc, oneshot};
+use trust::Digest;
+
+use crate::ledger::record::{AuditEntry, AuditPolicy, Outcome};
+use crate::ledger::writer::{Job, unavailable};
+use crate::ledger::{AuditIndex, Opening, cut};
+
+/// Longest sentence that is recorded, in bytes: several times the longest refusal, which lists what is allowed.
+const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+
+/// A query that was asked and is not decided.
+#[derive(Debug)]
+pub enum Opened {}
+
+/// A query that a policy allowed.
+#[derive(Debug)]
+pub enum Decided {}
+
+/// A query that has not ended yet.
+#[must_use = "an entry that is dropped is recorded as abandoned"]
+pub struct Entry<State> {
+    /// Taken when the query ends.
+    open: Option<Open>,
+    state: PhantomData<State>,
+}
+
+struct Open {
+    entry: AuditEntry,
+    asked: UtcTime,
+    clock: Arc<dyn Clock>,
+    /// A place in the writer's queue, held from the start: recording an end never waits for room, not even in a drop.
+    place: mpsc::OwnedPermit<Job>,
+}
+
+impl<State> Entry<State> {
+    /// The query that this is about.
+    pub fn query_id(&self) -> Option<&QueryId> {
+        self.open.as_ref().map(|open| &open.entry.query_id)
+    }
+
+    async fn finish(mut self, end: impl FnOnce(&mut AuditEntry)) -> Result<AuditIndex, Report> {
+        let Some(mut open) = self.open.take() else {
+            return Err(unavailable());
+        };
+        end(&mut open.entry);
+        let (done, mut recorded) = oneshot::channel();
+        let writer = open.send(Some(done));
+        tokio::select! {
+            biased;
+            answer = &mut recorded => answer.unwrap_or_else(|_| Err(unavailable())),
+            // The writer is gone without an answer.
+            () = writer.closed() => Err(unavailable()),
+        }
+    }
+}
+
+impl Entry<Opened> {
+    pub(super) fn new(opening: Opening, clock: Arc<dyn Clock>, place: mpsc::OwnedPermit<Job>) -> Self {
+        let asked = clock.now();
+        let entry = AuditEntry {
+            index: 0, // the writer sets it
+            at: asked,
+            query_id: opening.query_id,
+            caller: opening.caller.map(Into::into),
+            purpose: opening.purpose,
+            permit: opening.permit,
+            sql: cut(opening.sql, terms::limit::SQL_BYTES_MAX),
+            query: opening.query,
+            outcome: Outcome::Abandoned,
+            policy: None,
+            problem: None,
+            message: None,
+            rows: 0,
+            suppressed_cells: 0,
+            result: None,
+            took_ms: 0,
+        };
+        Self {
+            open: Some(Open {
+                entry,
+                asked,
+                clock,
+                place,
+            }),
+            state: PhantomData,
+        }
+    }
+
+    /// The query was not allowed to run, or is not one that a node runs. `rule` is what refused, where something did.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then the caller is told that, and not the refusal.
+    pub async fn refused(
+        self,
+        report: &Report,
+        rule: Option<(PolicyId, u64, Option<RuleId>)>,
+    ) -> Result<AuditIndex, Report> {
+        self.finish(|entry| {
+            entry.policy = rule.map(|(id, version, rule)| AuditPolicy {
+                id,
+                version,
+                digest: None,
+                rule,
+            });
+            explain(entry, Outcome::Refused, report);
+        })
+        .await
+    }
+
+    /// A policy allows the query. In memory: it becomes durable with the query's end.
+    pub fn decided(mut self, policy: PolicyId, version: u64, policy_digest: Digest, rule: RuleId) -> Entry<Decided> {
+        let mut open = self.open.take();
+        if let Some(open) = &mut open {
+            let digest = Some(policy_digest);
+            open.entry.policy = Some(AuditPolicy {
+                id: policy,
+                version,
+                digest,
+                rule: Some(rule),
+            });
+        }
+        Entry {
+            open,
+            state: PhantomData,
+        }
+    }
+}
+
+impl Entry<Decided> {
+    /// The query was allowed and something refused or failed afterwards. Nothing left the node.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then the caller is told that.
+    pub async fn failed(self, report: &Report) -> Result<AuditIndex, Report> {
+        self.finish(|entry| explain(entry, Outcome::Failed, report)).await
+    }
+
+    /// The results are about to leave. Only when this has returned an index may the first byte go out.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then nothing leaves.
+    pub async fn released(self, rows: u64, suppressed_cells: u64, result: Digest) -> Result<AuditIndex, Report> {
+        self.finish(|entry| {
+            entry.outcome = Outcome::Released;
+            entry.rows = rows;
+            entry.suppressed_cells = suppressed_cells;
+            entry.result = Some(result);
+        })
+        .await
+    }
+}
+
+impl Open {
+    /// Hands the entry to the writer, without waiting.
+    fn send(mut self, done: Option<oneshot::Sender<Result<AuditIndex, Report>>>) -> mpsc::Sender<Job> {
+        self.entry.at = self.clock.now();
+        let took = self.entry.at.duration_since(self.asked).as_millis();
+        // A clock that was set back makes it negative.
+        self.entry.took_ms = u64::try_from(took).unwrap_or(0);
+        self.place.send(Job {
+            entry: self.entry,
+            done,
+        })
+    }
+}
+
+fn explain(entry: &mut AuditEntry, outcome: Outcome, report: &Report) {
+    entry.outcome = outcome;
+    entry.problem = Some(report.problem);
+    entry.message = Some(cut(report.message.clone(), MESSAGE_BYTES_MAX));
+}
+
+impl<State> Drop for Entry<State> {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            drop(open.send(None));
+        }
+    }
+}
+
+impl<State> fmt::Debug for Entry<State> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the SQL text.
+        f.debug_struct("Entry")
+            .field("query_id", &self.query_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! A ledger in a folder of its own, for the tests of `ledger` and `audit`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use terms::{Clock, Problem, Purpose, Report, UtcTime};
+use trust::{Checkpoint, Digest, PublicKey, SigningKey};
+
+use crate::ledger::{AuditIndex, Entry, Ledger, Opened, Opening};
+
+pub(crate) const ORIGIN: &str = "datenraum/oncology/gbsg";
+
+/// A clock that goes on by a tenth of a second each time somebody looks.
+#[derive(Debug, Default)]
+pub(crate) struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> UtcTime {
+        let ticks = self.0.fetch_add(1, Ordering::Relaxed);
+        UtcTime::from_millisecond(1_900_000_000_000 + ticks * 100).unwrap()
+    }
+}
+
+/// A ledger file and its key.
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+    key: Arc<SigningKey>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            key: Arc::new(SigningKey::generate().unwrap()),
+        }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+
+    pub(crate) fn key(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    /// A checkpoint of another log, signed with this key under this log's name.
+    pub(crate) fn sign(&self, origin: &str, size: u64) -> String {
+        let root = trust::Frontier::default().root();
+        Checkpoint {
+            origin: origin.to_owned(),
+            size,
+            root,
+        }
+        .sign(ORIGIN, &self.key)
+        .unwrap()
+    }
+
+    pub(crate) fn open(&self) -> Result<Ledger, Report> {
+        Ledger::open(
+            &self.file(),
+            ORIGIN,
+            Arc::clone(&self.key),
+            Arc::new(Ticking::default()),
+        )
+    }
+
+    /// A second ledger of the same node and key, elsewhere: what somebody writes who wants to replace the first.
+    pub(crate) fn forgery(&self) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            key: Arc::clone(&self.key),
+        }
+    }
+
+    /// The file as it is on disk now: what is left if the machine stops here.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = self.forgery();
+        for ending in ["", "-wal"] {
+            let name = format!("ledger.sqlite{ending}");
+            let from = self.folder.path().join(&name);
+            if from.exists() {
+                std::fs::copy(from, copy.folder.path().join(&name)).unwrap();
+            }
+        }
+        copy
+    }
+
+    /// Runs SQL on the file, as somebody does who has it.
+    pub(crate) fn tamper(&self, sql: &str) {
+        rusqlite::Connection::open(self.file())
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+
+    /// A closed ledger of this many released queries.
+    pub(crate) async fn with_released(entries: u64) -> Self {
+        let place = Self::new();
+        place.release(entries).await;
+        place
+    }
+
+    /// Adds released queries and closes.
+    pub(crate) async fn release(&self, entries: u64) -> String {
+        let ledger = self.open().unwrap();
+        for number in 0..entries {
+            release(&ledger, &format!("SELECT {number}")).await.unwrap();
+        }
+        let checkpoint = ledger.status().checkpoint;
+        ledger.close().await;
+        checkpoint
+    }
+}
+
+pub(crate) fn opening(sql: &str) -> Opening {
+    Opening {
+        query_id: "q-1".parse().unwrap(),
+        caller: Some(policy::Caller {
+            member: "saarland-university".parse().unwrap(),
+            person: "ada".parse().unwrap(),
+            roles: ["university".parse().unwrap()].into(),
+        }),
+        query: Digest::of(sql.as_bytes()),
+        sql: sql.to_owned(),
+        purpose: Some(Purpose::Statistics),
+        permit: None,
+    }
+}
+
+pub(crate) fn ask(ledger: &Ledger, sql: &str) -> Entry<Opened> {
+    ledger.open_entry(opening(sql)).unwrap()
+}
+
+/// A whole query that ends in a release.
+pub(crate) async fn release(ledger: &Ledger, sql: &str) -> Result<AuditIndex, Report> {
+    let entry = ledger.open_entry(opening(sql))?;
+    let entry = entry.decided(
+        "research".parse().unwrap(),
+        3,
+        Digest::of(b"policy"),
+        "statistics".parse().unwrap(),
+    );
+    entry.released(7, 1, Digest::of(b"result")).await
+}
+
+pub(crate) fn refusal() -> Report {
+    Problem::Prohibited.report("a prohibition covers the request")
+}

@@ -1,0 +1,121 @@
+//! What the ledger keeps about one query, and the one form in which it is written.
+//!
+//! The bytes that [`AuditEntry::leaf`] gives are what is hashed and what is exported: compact JSON, members in the order
+//! of the fields below. They never hold a value from a dataset. Next: `chain.rs`, which checks them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use terms::{MemberId, PermitId, PersonId, PolicyId, Problem, Purpose, QueryId, RoleName, RuleId, UtcTime};
+use trust::Digest;
+
+/// Longest leaf that is read back, in bytes: SQL of the accepted length with every byte escaped, a message, and a
+/// credential's worth of roles.
+pub(crate) const LEAF_BYTES_MAX: usize = 512 * 1024;
+
+/// One finished query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEntry {
+    /// Position in the log, from 0.
+    pub index: u64,
+    /// When the query ended.
+    pub at: UtcTime,
+    /// The query.
+    pub query_id: QueryId,
+    /// Who asked; none if no credential held.
+    pub caller: Option<AuditCaller>,
+    /// What for.
+    pub purpose: Option<Purpose>,
+    /// Under which data permit.
+    pub permit: Option<PermitId>,
+    /// What was asked, cut to the longest SQL text that is parsed.
+    pub sql: String,
+    /// Digest of the whole query, as the caller's proof names it.
+    pub query: Digest,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What decided; none if it did not come to a decision.
+    pub policy: Option<AuditPolicy>,
+    /// Why nothing was released.
+    pub problem: Option<Problem>,
+    /// The sentence that the caller was told.
+    pub message: Option<String>,
+    /// Rows that were released.
+    pub rows: u64,
+    /// Cells that were held back in what was released.
+    pub suppressed_cells: u64,
+    /// Digest of what was released.
+    pub result: Option<Digest>,
+    /// From asking to the end, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditCaller {
+    /// The institution that vouches for the person.
+    pub member: MemberId,
+    /// The person.
+    pub person: PersonId,
+    /// In which roles the person acted.
+    pub roles: BTreeSet<RoleName>,
+}
+
+/// The text that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditPolicy {
+    /// The policy.
+    pub id: PolicyId,
+    /// Its version.
+    pub version: u64,
+    /// Digest of its text; none where a refusal was made without reading on.
+    pub digest: Option<Digest>,
+    /// The rule in it; none where no rule covered the request.
+    pub rule: Option<RuleId>,
+}
+
+/// How a query ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Results left the node.
+    Released,
+    /// It was not allowed to run, or was not a query that a node runs.
+    Refused,
+    /// It was allowed and did not finish.
+    Failed,
+    /// Nobody waited for the end: the caller went away, or the node dropped it.
+    Abandoned,
+}
+
+impl AuditEntry {
+    /// The bytes that stand for this entry in the log.
+    ///
+    /// # Errors
+    /// Only if JSON cannot be written, which has no cause in these fields.
+    pub(crate) fn leaf(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads a leaf. Another spelling of the same entry is not one: what was hashed has one meaning and one form.
+    pub(crate) fn read(leaf: &[u8]) -> Option<AuditEntry> {
+        if leaf.len() > LEAF_BYTES_MAX {
+            return None;
+        }
+        let entry: AuditEntry = serde_json::from_slice(leaf).ok()?;
+        (entry.leaf().ok()? == leaf).then_some(entry)
+    }
+}
+
+impl From<policy::Caller> for AuditCaller {
+    fn from(caller: policy::Caller) -> Self {
+        Self {
+            member: caller.member,
+            person: caller.person,
+            roles: caller.roles,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The ledger's SQLite file: opened only if what it holds verifies, and appended to in whole transactions.
+//!
+//! Entries and the checkpoint that signs them are written together, so the file never holds one without the other.
+//! Nothing here updates or deletes an entry. An error of SQLite is told by its code only: its messages quote values.
+//! Next: `writer.rs`, which owns the one [`Store`] of a process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use terms::{Problem, Report};
+use trust::merkle::{Hash, leaf_hash};
+use trust::{Checkpoint, CheckpointError, Frontier, SigningKey};
+
+use crate::ledger::chain::{Chain, ChainError, Signer};
+use crate::ledger::record::AuditEntry;
+
+/// The form of the file, in `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
+    CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
+    PRAGMA user_version = 1;";
+
+/// Why a ledger file cannot be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the ledger {} cannot be opened: {kind}", path.display())]
+    File { path: PathBuf, kind: io::ErrorKind },
+    #[error("the ledger {} is in use by another node", path.display())]
+    InUse { path: PathBuf },
+    #[error("the ledger {} is not a ledger of a node", path.display())]
+    NotALedger { path: PathBuf },
+    #[error("the ledger {} has the form {version}, and this program writes {SCHEMA_VERSION}", path.display())]
+    OtherVersion { path: PathBuf, version: i64 },
+    #[error("the ledger's database does not work: {}", reason(.0))]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error("the ledger's checkpoint cannot be signed: {0}")]
+    Sign(#[from] CheckpointError),
+    #[error("an entry cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<StoreError> for Report {
+    fn from(error: StoreError) -> Report {
+        let text = error.to_string();
+        match error {
+            StoreError::File { .. } => Problem::FileMissing.report(text),
+            StoreError::InUse { .. } => Problem::AuditUnavailable
+                .report(text)
+                .remedy("stop the other node, or give this one its own data folder"),
+            StoreError::NotALedger { .. } => Problem::FileValue
+                .report(text)
+                .remedy("name the file that the node wrote"),
+            StoreError::OtherVersion { .. } => Problem::FileValue
+                .report(text)
+                .remedy("use the version of datenraum that wrote the file, or a newer one"),
+            StoreError::Sqlite(error) if is_corrupt(&error) => Problem::AuditBroken.report(text),
+            StoreError::Sqlite(_) => Problem::AuditUnavailable.report(text),
+            StoreError::Chain(error) => error.into(),
+            StoreError::Sign(_) | StoreError::Json(_) => Problem::Internal.report(text),
+        }
+    }
+}
+
+/// What an error of SQLite may say: its code.
+fn reason(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(code) => format!("{:?} (SQLite {})", code.code, code.extended_code),
+        None => "it does not have the expected content".to_owned(),
+    }
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    // `Unknown` is what SQLite says of a table or column that is not there.
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
+    )
+}
+
+/// An open ledger file. One per process, and one process per file.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+    origin: String,
+    key: Arc<SigningKey>,
+    frontier: Frontier,
+    note: String,
+    /// Held for as long as the file may be written.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens or creates the file, and checks every entry in it against its checkpoint.
+    pub(super) fn open(path: &Path, origin: &str, key: Arc<SigningKey>) -> Result<Store, StoreError> {
+        let lock = lock(path)?;
+        create_private(path)?;
+        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
+        if schema_version(&connection, path)? == 0 {
+            create(&mut connection, origin, &key)?;
+        }
+        let (chain, note) = read(&mut connection, Chain::default(), |_| ())?;
+        chain.end(
+            &note,
+            Signer {
+                origin,
+                key: &key.public(),
+            },
+        )?;
+        Ok(Store {
+            connection,
+            origin: origin.to_owned(),
+            key,
+            frontier: chain.frontier,
+            note,
+            _lock: lock,
+        })
+    }
+
+    /// Appends entries and the checkpoint over them, durably and all or none. Their indexes are set here.
+    pub(super) fn append<'a>(&mut self, entries: impl Iterator<Item = &'a mut AuditEntry>) -> Result<(), StoreError> {
+        let mut frontier = self.frontier.clone();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO entry (idx, leaf, leaf_hash) VALUES (?1, ?2, ?3)")?;
+            for entry in entries {
+                entry.index = frontier.size();
+                let leaf = entry.leaf()?;
+                let hash = leaf_hash(&leaf);
+                insert.execute((entry.index.cast_signed(), &leaf, &hash[..]))?;
+                frontier.append(hash);
+            }
+        }
+        let note = sign(&frontier, &self.origin, &self.key)?;
+        transaction.execute("UPDATE checkpoint SET note = ?1 WHERE id = 1", (&note,))?;
+        transaction.commit()?;
+        (self.frontier, self.note) = (frontier, note);
+        Ok(())
+    }
+
+    /// Entries, root and signed checkpoint, as they are on disk.
+    pub(super) fn head(&self) -> (u64, Hash, String) {
+        (self.frontier.size(), self.frontier.root(), self.note.clone())
+    }
+}
+
+/// Opens a ledger file to read it, whether a node is running on it or not.
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let about = std::fs::metadata(path);
+    about.map_err(|error| StoreError::File {
+        path: path.to_owned(),
+        kind: error.kind(),
+    })?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.execute_batch("PRAGMA trusted_schema = OFF;")?;
+    match schema_version(&connection, path)? {
+        0 => Err(StoreError::NotALedger { path: path.to_owned() }),
+        _ => Ok(connection),
+    }
+}
+
+/// Reads one state of the whole log, and its checkpoint. Checks every leaf; the caller checks the end.
+pub(crate) fn read(
+    connection: &mut Connection,
+    mut chain: Chain,
+    mut each: impl FnMut(AuditEntry),
+) -> Result<(Chain, String), StoreError> {
+    let snapshot = connection.transaction()?;
+    for_each_leaf(&snapshot, |index, leaf, stored| {
+        if index != chain.next_index().cast_signed() {
+            return Err(StoreError::Chain(ChainError::Missing {
+                index: chain.next_index(),
+            }));
+        }
+        each(chain.push_stored(leaf, stored)?);
+        Ok(())
+    })?;
+    let note = stored_note(&snapshot)?;
+    Ok((chain, note))
+}
+
+/// Gives the stored leaves in order, unchecked: number, bytes, and the hash that was stored with them.
+pub(crate) fn for_each_leaf<E: From<StoreError>>(
+    snapshot: &Connection,
+    mut each: impl FnMut(i64, &[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let sqlite = |error: rusqlite::Error| E::from(StoreError::from(error));
+    let mut select = snapshot
+        .prepare("SELECT idx, leaf, leaf_hash FROM entry ORDER BY idx")
+        .map_err(sqlite)?;
+    let mut rows = select.query(()).map_err(sqlite)?;
+    while let Some(row) = rows.next().map_err(sqlite)? {
+        // STRICT tables hold blobs here. Whatever else is found has no bytes, and so not the stored hash.
+        let leaf = row.get_ref(1).map_err(sqlite)?.as_bytes().unwrap_or_default();
+        let stored = row.get_ref(2).map_err(sqlite)?.as_bytes().unwrap_or_default();
+        each(row.get(0).map_err(sqlite)?, leaf, stored)?;
+    }
+    Ok(())
+}
+
+/// The signed note that the log ends with.
+pub(crate) fn stored_note(snapshot: &Connection) -> Result<String, StoreError> {
+    let note = snapshot
+        .query_row("SELECT note FROM checkpoint WHERE id = 1", (), |row| row.get(0))
+        .optional()?;
+    note.ok_or(StoreError::Chain(ChainError::NoCheckpoint))
+}
+
+/// 0 for a file in which nothing is yet.
+fn schema_version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    match version {
+        SCHEMA_VERSION => Ok(version),
+        0 if tables == 0 => Ok(0),
+        0 => Err(StoreError::NotALedger { path: path.to_owned() }),
+        _ => Err(StoreError::OtherVersion {
+            path: path.to_owned(),
+            version,
+        }),
+    }
+}
+
+/// Makes a new file a ledger: empty, and signed as empty, so that a ledger without a checkpoint is never right.
+fn create(connection: &mut Connection, origin: &str, key: &SigningKey) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
+    let note = sign(&Frontier::default(), origin, key)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute("INSERT INTO checkpoint (id, note) VALUES (1, ?1)", (&note,))?;
+    Ok(transaction.commit()?)
+}
+
+fn sign(frontier: &Frontier, origin: &str, key: &SigningKey) -> Result<String, CheckpointError> {
+    let checkpoint = Checkpoint {
+        origin: origin.to_owned(),
+        size: frontier.size(),
+        root: frontier.root(),
+    };
+    checkpoint.sign(origin, key)
+}
+
+/// Keeps a second node off the file. A file of its own, because closing any handle of the database itself would drop
+/// SQLite's locks on it.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let unusable = |error: io::Error| StoreError::File {
+        path: path.to_owned(),
+        kind: error.kind(),
+    };
+    let file = private().create(true).truncate(false).open(name).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Creates the file, for its owner only, if there is none. SQLite gives its other files the same mode.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    match private().create_new(true).open(path).and_then(|_| sync_folder(path)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(StoreError::File {
+            path: path.to_owned(),
+            kind: error.kind(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the name of a new file durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(_) if cfg!(unix) => File::open(".")?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::example::ORIGIN;
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Arc::new(SigningKey::generate().unwrap());
+        let path = folder.path().join("ledger.sqlite");
+        for _ in ["new", "opened again"] {
+            let store = Store::open(&path, ORIGIN, Arc::clone(&key)).unwrap();
+            let pragma = |name: &str| {
+                store
+                    .connection
+                    .query_row(&format!("PRAGMA {name}"), (), |row| row.get(0))
+            };
+            const FULL: i64 = 2;
+            assert_eq!(pragma("synchronous"), Ok(FULL));
+            let mode: String = store
+                .connection
+                .query_row("PRAGMA journal_mode", (), |row| row.get(0))
+                .unwrap();
+            assert_eq!(mode, "wal");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use super::example::{ORIGIN, Place, ask, opening, refusal, release};
+use super::*;
+use crate::audit;
+
+/// What opening the ledger again says.
+fn reopened(place: &Place) -> Report {
+    place.open().unwrap_err()
+}
+
+async fn broken_by(sql: &str) -> Report {
+    let place = Place::with_released(5).await;
+    place.tamper(sql);
+    reopened(&place)
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_on_a_changed_log() {
+    for (sql, says) in [
+        (
+            "UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'SELECT 2', 'SELECT 9') AS BLOB)",
+            "entry 2 was changed",
+        ),
+        ("DELETE FROM entry WHERE idx = 1", "entry 1 is missing"),
+        ("DELETE FROM entry WHERE idx >= 3", "ends before entry 3"),
+        (
+            "INSERT INTO entry SELECT 5, leaf, leaf_hash FROM entry WHERE idx = 4",
+            "entry 5 says that it is entry 4",
+        ),
+        ("UPDATE entry SET idx = -1 WHERE idx = 0", "entry 0 is missing"),
+        ("DELETE FROM checkpoint", "has no checkpoint"),
+        ("UPDATE checkpoint SET note = 'x'", "not a signed note"),
+        ("DROP TABLE entry", "does not work"),
+    ] {
+        let report = broken_by(sql).await;
+        assert_eq!(report.problem, Problem::AuditBroken, "{sql}: {report}");
+        assert!(report.message.contains(says), "{sql}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_on_a_log_of_another_key_or_origin() {
+    let place = Place::with_released(1).await;
+    let clock = || Arc::new(terms::SystemClock);
+    let other = Arc::new(SigningKey::generate().unwrap());
+    let report = Ledger::open(&place.file(), ORIGIN, Arc::clone(&other), clock()).unwrap_err();
+    assert_eq!(report.problem, Problem::AuditBroken, "{report}");
+    let report = Ledger::open(&place.file(), "datenraum/oncology/other", other, clock()).unwrap_err();
+    assert_eq!(report.problem, Problem::AuditBroken, "{report}");
+}
+
+#[tokio::test]
+async fn two_nodes_do_not_write_one_ledger() {
+    let place = Place::new();
+    let first = place.open().unwrap();
+    assert_eq!(reopened(&place).problem, Problem::AuditUnavailable);
+    first.close().await;
+    place.open().unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_ledger_is_left_alone() {
+    let place = Place::new();
+    place.tamper("CREATE TABLE patients (name TEXT)");
+    assert_eq!(reopened(&place).problem, Problem::FileValue);
+    let place = Place::with_released(1).await;
+    place.tamper("PRAGMA user_version = 2");
+    assert_eq!(reopened(&place).problem, Problem::FileValue);
+    let place = Place::new();
+    std::fs::write(
+        place.file(),
+        "no database at all, and longer than its header of a hundred bytes".repeat(9),
+    )
+    .unwrap();
+    assert_eq!(reopened(&place).problem, Problem::AuditBroken);
+}
+
+#[tokio::test]
+async fn after_a_failed_write_nothing_is_recorded_until_the_node_starts_again() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    release(&ledger, "SELECT 0").await.unwrap();
+    let (waiting, abandoned) = (ask(&ledger, "SELECT 1"), ask(&ledger, "SELECT 2"));
+    place.tamper("CREATE TRIGGER full BEFORE INSERT ON entry BEGIN SELECT RAISE(ABORT, 'secret of SELECT 1'); END");
+
+    let report = release(&ledger, "SELECT 3").await.unwrap_err();
+    assert_eq!(report.problem, Problem::AuditUnavailable);
+    assert!(!report.to_string().contains("SELECT"));
+    place.tamper("DROP TRIGGER full");
+    assert_eq!(
+        ledger.open_entry(opening("SELECT 4")).unwrap_err().problem,
+        Problem::AuditUnavailable
+    );
+    assert_eq!(
+        waiting.refused(&refusal(), None).await.unwrap_err().problem,
+        Problem::AuditUnavailable
+    );
+    drop(abandoned);
+    assert_eq!(ledger.status().state, LedgerState::Failed);
+    ledger.close().await;
+
+    let ledger = place.open().unwrap();
+    assert_eq!(release(&ledger, "SELECT 5").await, Ok(AuditIndex(1)));
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_closed_ledger_takes_no_queries_but_records_the_open_ones() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let entry = ask(&ledger, "SELECT 0");
+    let closing = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { ledger.close().await }
+    });
+    while let Ok(entry) = ledger.open_entry(opening("SELECT 1")) {
+        drop(entry);
+        tokio::task::yield_now().await;
+    }
+    assert!(entry.refused(&refusal(), None).await.is_ok());
+    closing.await.unwrap();
+    assert!(audit::verify(&place.file(), ORIGIN, &place.key(), None).is_ok());
+}
+
+#[tokio::test]
+async fn too_many_open_queries_are_refused_and_none_is_lost() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let open: Vec<_> = (0..OPEN_ENTRIES_MAX).map(|_| ask(&ledger, "SELECT 0")).collect();
+    assert_eq!(
+        ledger.open_entry(opening("SELECT 1")).unwrap_err().problem,
+        Problem::Resources
+    );
+    drop(open);
+    ledger.close().await;
+    assert_eq!(audit::entries(&place.file()).unwrap().len(), OPEN_ENTRIES_MAX);
+}
+
+#[tokio::test]
+async fn a_query_that_is_dropped_is_recorded_as_abandoned() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    drop(ask(&ledger, "SELECT 0"));
+    let decided = ask(&ledger, "SELECT 1").decided("p".parse().unwrap(), 1, Digest::of(b"p"), "r".parse().unwrap());
+    // Never polled: as when a client goes away.
+    drop(decided.released(1, 0, Digest::of(b"")));
+    // Polled once: the writer has it, although nobody waits for the answer.
+    let mut sent = Box::pin(release(&ledger, "SELECT 2"));
+    let _ = pin!(&mut sent).poll(&mut Context::from_waker(Waker::noop()));
+    drop(sent);
+    ledger.close().await;
+
+    let entries = audit::entries(&place.file()).unwrap();
+    let ends: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.sql.as_str(), entry.outcome))
+        .collect();
+    let abandoned = Outcome::Abandoned;
+    assert_eq!(
+        ends,
+        [
+            ("SELECT 0", abandoned),
+            ("SELECT 1", abandoned),
+            ("SELECT 2", Outcome::Released)
+        ]
+    );
+    assert!(entries[0].policy.is_none() && entries[1].policy.is_some());
+}
+
+#[tokio::test]
+async fn what_was_answered_is_recorded_whenever_the_machine_stops() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    for number in 0..20 {
+        let index = match number % 3 {
+            0 => ask(&ledger, "SELECT 1").refused(&refusal(), None).await,
+            _ => release(&ledger, "SELECT 2").await,
+        };
+        assert_eq!(index, Ok(AuditIndex(number)));
+        let left = place.copy();
+        let summary = audit::verify(&left.file(), ORIGIN, &place.key(), Some(&ledger.status().checkpoint)).unwrap();
+        assert_eq!(summary.entries, number + 1);
+        let again = left.open().unwrap();
+        assert_eq!(again.status().root, ledger.status().root);
+        again.close().await;
+    }
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_queries_at_once_make_one_consistent_log() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let ask = |number: u64| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move { release(&ledger, &format!("SELECT {number}")).await.unwrap().0 })
+    };
+    let asked: Vec<_> = (0..200).map(ask).collect();
+    let mut indexes = Vec::new();
+    for query in asked {
+        indexes.push(query.await.unwrap());
+    }
+    indexes.sort_unstable();
+    assert_eq!(indexes, (0..200).collect::<Vec<_>>());
+    let summary = audit::verify(&place.file(), ORIGIN, &place.key(), None).unwrap();
+    assert_eq!((summary.entries, summary.checkpoint), (200, ledger.status().checkpoint));
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn what_waits_while_the_disk_is_slow_is_written_in_one_transaction() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let mut slow = rusqlite::Connection::open(place.file()).unwrap();
+    let held = slow
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+
+    let entries: Vec<_> = (0..200)
+        .map(|number| ask(&ledger, &format!("SELECT {number}")))
+        .collect();
+    let report = refusal();
+    let mut ends: Vec<_> = entries
+        .into_iter()
+        .map(|entry| Box::pin(entry.refused(&report, None)))
+        .collect();
+    let mut waiting = Context::from_waker(Waker::noop());
+    assert!(ends[0].as_mut().poll(&mut waiting).is_pending());
+    // Until the writer has taken it, and stands at the database.
+    while ledger.shared.jobs().unwrap().capacity() < OPEN_ENTRIES_MAX - 199 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        ends[1..]
+            .iter_mut()
+            .all(|end| end.as_mut().poll(&mut waiting).is_pending())
+    );
+    held.commit().unwrap();
+
+    for (index, end) in (0..).zip(ends) {
+        assert_eq!(end.await, Ok(AuditIndex(index)));
+    }
+    assert_eq!(ledger.status().commits, 2);
+    ledger.close().await;
+    assert_eq!(
+        audit::verify(&place.file(), ORIGIN, &place.key(), None)
+            .unwrap()
+            .entries,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_reopened_ledger_goes_on_where_it_was() {
+    let place = Place::with_released(3).await;
+    let before = place.release(2).await;
+    let ledger = place.open().unwrap();
+    assert_eq!((ledger.status().entries, ledger.status().checkpoint), (5, before));
+    assert_eq!(release(&ledger, "SELECT 5").await, Ok(AuditIndex(5)));
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    release(&ledger, "SELECT \u{fc}\n\"\u{0}\"").await.unwrap();
+    let rule = Some(("no-insurance".parse().unwrap(), 3, None));
+    ask(&ledger, "SELECT 1").refused(&refusal(), rule).await.unwrap();
+    let decided = ask(&ledger, "SELECT 2").decided("p".parse().unwrap(), 1, Digest::of(b"p"), "r".parse().unwrap());
+    decided
+        .failed(&Problem::Execution.report("it did not finish"))
+        .await
+        .unwrap();
+    ledger.close().await;
+
+    let [released, refused, failed] = audit::entries(&place.file()).unwrap().try_into().unwrap();
+    let digest = |bytes: &[u8]| Digest::of(bytes);
+    let expected = format!(
+        r#"{{"index":0,"at":"2030-03-17T17:46:40.1Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"problem":null,"message":null,"rows":7,"suppressed_cells":1,"result":"{}","took_ms":100}}"#,
+        digest("SELECT \u{fc}\n\"\u{0}\"".as_bytes()),
+        digest(b"policy"),
+        digest(b"result"),
+    );
+    assert_eq!(String::from_utf8(released.leaf().unwrap()).unwrap(), expected);
+    assert_eq!(
+        (refused.outcome, refused.problem),
+        (Outcome::Refused, Some(Problem::Prohibited))
+    );
+    assert_eq!(refused.message.as_deref(), Some("a prohibition covers the request"));
+    assert_eq!(refused.policy.unwrap().rule, None);
+    assert_eq!(
+        (failed.outcome, failed.problem),
+        (Outcome::Failed, Some(Problem::Execution))
+    );
+    assert_eq!((failed.index, failed.rows, failed.result), (2, 0, None));
+}
+
+#[tokio::test]
+async fn the_longest_texts_are_cut_at_a_character_and_verify() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let sql = format!(
+        "{}{}",
+        "\u{1}".repeat(terms::limit::SQL_BYTES_MAX - 1),
+        "\u{fc}".repeat(9)
+    );
+    let report = Problem::SqlLimit.report("\u{1}".repeat(1 << 20));
+    ask(&ledger, &sql).refused(&report, None).await.unwrap();
+    ledger.close().await;
+    assert_eq!(
+        audit::entries(&place.file()).unwrap()[0].sql.len(),
+        terms::limit::SQL_BYTES_MAX - 1
+    );
+    assert!(audit::verify(&place.file(), ORIGIN, &place.key(), None).is_ok());
+}
+
+#[test]
+fn debug_shows_neither_sql_nor_people() {
+    let text = format!("{:?}", opening("SELECT secret"));
+    assert!(!text.contains("secret") && !text.contains("ada"), "{text}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    release(&ledger, "SELECT 0").await.unwrap();
+    for ending in ["", "-wal", ".lock"] {
+        let file = format!("{}{ending}", place.file().display());
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    ledger.close().await;
+}

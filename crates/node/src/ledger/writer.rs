@@ -1,0 +1,149 @@
+//! The one thread that writes the ledger. It takes all that is waiting, writes it in one transaction with one sync, and
+//! then answers each: so many queries cost hardly more than one.
+//!
+//! After an error it never writes again: what a disk holds after a failed sync is not known, and a second try that
+//! succeeds would prove nothing. Next: `store.rs`, the file.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use terms::{Problem, Report};
+use tokio::sync::{mpsc, oneshot};
+use trust::Digest;
+
+use crate::ledger::AuditIndex;
+use crate::ledger::record::AuditEntry;
+use crate::ledger::store::{Store, StoreError};
+
+/// Most entries in one transaction: beyond some hundred the sync is no longer what costs, and the first would wait for
+/// the last.
+const BATCH_ENTRIES_MAX: usize = 512;
+
+/// A finished query on its way to the file.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) entry: AuditEntry,
+    /// Told when it is durable. Nobody waits for an abandoned query.
+    pub(super) done: Option<oneshot::Sender<Result<AuditIndex, Report>>>,
+}
+
+/// Whether the ledger takes entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerState {
+    /// It records.
+    Recording,
+    /// A write failed. It stays so until the node is started again.
+    Failed,
+}
+
+/// The log as it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerStatus {
+    /// Whether it takes entries.
+    pub state: LedgerState,
+    /// Entries in the log.
+    pub entries: u64,
+    /// Root of the tree over them.
+    pub root: Digest,
+    /// The signed note that says so.
+    pub checkpoint: String,
+    /// Transactions since the ledger was opened.
+    #[cfg(test)]
+    pub(super) commits: u64,
+}
+
+/// The status, which the writer sets and everybody reads.
+#[derive(Debug)]
+pub(super) struct Board(Mutex<LedgerStatus>);
+
+impl Board {
+    pub(super) fn new(store: &Store) -> Self {
+        let (entries, root, checkpoint) = store.head();
+        Self(Mutex::new(LedgerStatus {
+            state: LedgerState::Recording,
+            entries,
+            root: Digest::from_bytes(root),
+            checkpoint,
+            #[cfg(test)]
+            commits: 0,
+        }))
+    }
+
+    pub(super) fn status(&self) -> LedgerStatus {
+        self.lock().clone()
+    }
+
+    pub(super) fn state(&self) -> LedgerState {
+        self.lock().state
+    }
+
+    fn committed(&self, store: &Store) {
+        let (entries, root, checkpoint) = store.head();
+        let mut status = self.lock();
+        (status.entries, status.root, status.checkpoint) = (entries, Digest::from_bytes(root), checkpoint);
+        #[cfg(test)]
+        {
+            status.commits += 1;
+        }
+    }
+
+    fn failed(&self) {
+        self.lock().state = LedgerState::Failed;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LedgerStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes until nobody can send any more.
+pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board) {
+    let mut store = Some(store);
+    let mut waiting = Vec::new();
+    while jobs.blocking_recv_many(&mut waiting, BATCH_ENTRIES_MAX) > 0 {
+        let outcome = match &mut store {
+            Some(open) => write(open, &mut waiting, board),
+            None => Err(unavailable()),
+        };
+        if outcome.is_err() {
+            store = None;
+        }
+        answer(&mut waiting, &outcome);
+    }
+}
+
+fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Report> {
+    match store.append(waiting.iter_mut().map(|job| &mut job.entry)) {
+        Ok(()) => {
+            board.committed(store);
+            Ok(())
+        }
+        Err(error) => {
+            // Before anybody is told, so that whoever is told finds it so.
+            board.failed();
+            log(&error, waiting.len());
+            Err(unavailable())
+        }
+    }
+}
+
+fn answer(waiting: &mut Vec<Job>, outcome: &Result<(), Report>) {
+    for job in waiting.drain(..) {
+        match (job.done, outcome) {
+            // Whoever stopped waiting is recorded all the same.
+            (Some(done), Ok(())) => drop(done.send(Ok(AuditIndex(job.entry.index)))),
+            (Some(done), Err(report)) => drop(done.send(Err(report.clone()))),
+            (None, Ok(())) => {}
+            (None, Err(_)) => tracing::error!(query_id = %job.entry.query_id, "an abandoned query is not recorded"),
+        }
+    }
+}
+
+fn log(error: &StoreError, entries: usize) {
+    tracing::error!(%error, entries, "the ledger cannot record; nothing is answered until the node is started again");
+}
+
+/// What everybody is told once the ledger cannot record.
+pub(super) fn unavailable() -> Report {
+    let report = Problem::AuditUnavailable.report("the node's ledger cannot record, so nothing is answered");
+    report.remedy("the node's operator: check the disk, then start the node again")
+}

@@ -1,0 +1,210 @@
+//! The story of one request, top to bottom. Each step moves it forward or ends it with a reason in the ledger.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use engine::{Datasets, Query, Released};
+use policy::{AccessRequest, Caller, Decision};
+use terms::{Clock, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime};
+use tokio::sync::Semaphore;
+use tracing::{error, info, instrument};
+use trust::{Channel, Credential, Digest, Envelope, Proof, Receipt, Replay, SigningKey};
+use wire::header::Tokens;
+use wire::status::Ended;
+
+use crate::governance::{Current, Governance};
+use crate::ledger::{Ledger, Opening};
+
+/// Everything that answering needs.
+#[derive(Debug)]
+pub struct Desk {
+    pub(crate) space: SpaceId,
+    pub(crate) member: MemberId,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) governance: Governance,
+    pub(crate) datasets: Datasets,
+    pub(crate) ledger: Ledger,
+    pub(crate) replay: Replay,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) running: Semaphore,
+}
+
+/// How a request arrived: its tokens, unverified, and the connection it came on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) tokens: Tokens<'a>,
+    pub(crate) channel: &'a Channel,
+}
+
+/// Who asks, for what, under which permit: what verified tokens say.
+struct Asker {
+    caller: Caller,
+    purpose: Option<Purpose>,
+    permit: Option<PermitId>,
+}
+
+/// An answer and the node's signature under it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) released: Released,
+    pub(crate) receipt: Envelope,
+}
+
+impl Desk {
+    /// Answers one query.
+    #[instrument(skip_all, fields(member = %self.member, query_id))]
+    pub(crate) async fn answer(&self, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
+        let now = self.clock.now();
+        let current = self.governance.current()?;
+        // 1 caller
+        let asker = self.asker(arrival, sql, &current, now)?;
+        // 2 ledger
+        let query_id = trust::new_query_id()?;
+        tracing::Span::current().record("query_id", query_id.as_str());
+        let ended = |report: Report| Ended { report, query_id: Some(query_id.clone()) };
+        let entry = self.ledger.open_entry(asker.opening(&query_id, sql)).map_err(ended)?;
+        // 3 engine: parse
+        let query = match engine::read::read(sql, &current.rules.collections).await {
+            Ok(query) => query,
+            Err(report) => {
+                entry.refused(&report, None).await.map_err(ended)?;
+                return Err(ended(report));
+            }
+        };
+        // 4 facts
+        let request = asker.request(&query, now);
+        // 5 policy
+        let grant = match policy::decide(&current.rules, &request) {
+            Decision::Allow(grant) => grant,
+            Decision::Refuse(refusal) => {
+                let decided_by = refusal.policy.clone().map(|(policy, version)| (policy, version, refusal.rule.clone()));
+                let report = Report::from(refusal);
+                entry.refused(&report, decided_by).await.map_err(ended)?;
+                info!(decision = "refuse", problem = %report.problem, "decided");
+                return Err(ended(report));
+            }
+        };
+        // 6 ledger
+        let rule = (grant.policy().clone(), grant.version(), grant.policy_digest(), grant.rule().clone());
+        let entry = entry.decided(rule.0.clone(), rule.1, rule.2, rule.3.clone());
+        // 7 to 9 engine: enforce, execute, release
+        let released = match self.run(&query, grant).await {
+            Ok(released) => released,
+            Err(report) => {
+                entry.failed(&report).await.map_err(ended)?;
+                return Err(ended(report));
+            }
+        };
+        // 10 ledger: durable before the first byte; no record, no answer
+        let result = engine::release::digest(&released);
+        let (rows, suppressed_cells) = (released.rows(), released.suppressed_cells());
+        let audit_index = entry.released(rows, suppressed_cells, result).await.map_err(ended)?.0;
+        info!(decision = "allow", rows, suppressed_cells, audit_index, "released");
+        let receipt = Receipt {
+            query_id: query_id.clone(),
+            space: self.space.clone(),
+            node: self.member.clone(),
+            query: Digest::of(sql.as_bytes()),
+            policy: rule.0,
+            policy_version: rule.1,
+            policy_digest: rule.2,
+            rule: rule.3,
+            // A permission that needs no permit was used; one that was merely named was not verified.
+            permit: None,
+            min_people: released.min_people().map(policy::MinPeople::get),
+            rows,
+            suppressed_cells,
+            result,
+            audit_index,
+            at: now,
+        };
+        let receipt = receipt.seal(&self.key).map_err(|_| ended(Problem::Internal.report("the receipt cannot be signed")))?;
+        Ok(Answer { released, receipt })
+    }
+
+    /// The columns that an answer would have, decided like the answer itself. Nothing is read.
+    pub(crate) async fn describe(
+        &self,
+        arrival: Arrival<'_>,
+        sql: &str,
+    ) -> Result<SchemaRef, Ended> {
+        let now = self.clock.now();
+        let current = self.governance.current()?;
+        let asker = self.asker(arrival, sql, &current, now)?;
+        let query = engine::read::read(sql, &current.rules.collections).await?;
+        match policy::decide(&current.rules, &asker.request(&query, now)) {
+            Decision::Allow(grant) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+            Decision::Refuse(refusal) => {
+                let query_id = trust::new_query_id()?;
+                let decided_by = refusal.policy.clone().map(|(policy, version)| (policy, version, refusal.rule.clone()));
+                let report = Report::from(refusal);
+                let entry = self.ledger.open_entry(asker.opening(&query_id, sql))?;
+                entry.refused(&report, decided_by).await?;
+                Err(Ended { report, query_id: Some(query_id) })
+            }
+        }
+    }
+
+    fn asker(&self, arrival: Arrival<'_>, sql: &str, current: &Current, now: UtcTime) -> Result<Asker, Report> {
+        let members = &current.rules.members;
+        let issuer_key = |member: &MemberId| members.get(member).map(|member| member.key);
+        let credential = Credential::verify(arrival.tokens.credential, &self.space, issuer_key, now)?;
+        let query = Digest::of(sql.as_bytes());
+        let node = self.member.as_str();
+        let proof = Proof::verify(arrival.tokens.proof, &credential, node, query, arrival.channel, now)?;
+        self.replay.first_use(&proof, now)?;
+        // An institution can vouch for a role only if the board gave it that role.
+        let granted = members.get(&credential.member).map(|member| &member.roles);
+        let roles = granted.into_iter().flat_map(|roles| roles.intersection(&credential.roles)).cloned().collect();
+        let caller = Caller { member: credential.member.clone(), person: credential.person.clone(), roles };
+        Ok(Asker { caller, purpose: proof.purpose, permit: proof.permit.clone() })
+    }
+
+    async fn run(&self, query: &Query, grant: policy::Grant) -> Result<Released, Report> {
+        let collection = Arc::clone(grant.collection());
+        let dataset = self.datasets.find(&collection.id).ok_or_else(|| {
+            Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id))
+        })?;
+        if !dataset.conforms_to(&collection) {
+            let message = format!("the dataset of {} was checked against an older collection", collection.id);
+            return Err(Problem::DataSchema.report(message).remedy("ask the node's operator to add the data file again"));
+        }
+        let plan = engine::enforce(query, grant, &dataset, self.member.as_str())?;
+        let slot = self.running.acquire().await;
+        let _slot = slot.map_err(|_| Problem::Unreachable.report("the node is stopping"))?;
+        let released = match engine::execute(plan).await {
+            Ok(executed) => engine::release(executed, self.member.as_str()),
+            Err(failure) => Err(failure),
+        };
+        released.map_err(|failure| {
+            // Stays here: the engine's words can quote data.
+            error!(reason = %failure, "query failed");
+            failure.report()
+        })
+    }
+}
+
+impl Asker {
+    fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {
+        Opening {
+            query_id: query_id.clone(),
+            caller: Some(self.caller.clone()),
+            query: Digest::of(sql.as_bytes()),
+            sql: sql.to_owned(),
+            purpose: self.purpose,
+            permit: self.permit.clone(),
+        }
+    }
+
+    fn request(&self, query: &Query, at: UtcTime) -> AccessRequest {
+        AccessRequest {
+            caller: self.caller.clone(),
+            purpose: self.purpose,
+            permit: self.permit.clone(),
+            collection: query.collection().clone(),
+            release: query.release(),
+            columns: query.columns(),
+            at,
+        }
+    }
+}

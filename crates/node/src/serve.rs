@@ -1,0 +1,173 @@
+//! How a node runs: open everything, listen, keep documents current, announce itself, stop when told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use engine::Datasets;
+use terms::{Clock, Problem, Report, limit};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use trust::{Envelope, Replay, SigningKey, SpaceStore};
+use wire::description::{self, NodeDescription, OfferedDataset};
+use wire::v1::PublishDescriptionRequest;
+use wire::v1::catalog_service_client::CatalogServiceClient;
+use wire::{BrokerSource, Connection, Incoming};
+
+use crate::config::Config;
+use crate::flight::Face;
+use crate::governance::Governance;
+use crate::ledger::Ledger;
+use crate::query::Desk;
+
+/// How long open streams may take to end once the node is told to stop.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A node that is open and can serve.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    desk: Arc<Desk>,
+}
+
+impl Node {
+    /// Opens key, documents, datasets and ledger. Fetches documents from the broker if it answers.
+    ///
+    /// # Errors
+    /// What is missing or does not verify; without verified documents a node does not start.
+    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, Report> {
+        let key = Arc::new(SigningKey::load(&config.key)?);
+        let store = open_store(&config)?;
+        let source = broker_source(&config).await.ok();
+        let source = source.as_ref().map(|source| source as &dyn trust::DocumentSource);
+        let governance = Governance::start(store, source, Arc::clone(&clock)).await?;
+        check_membership(&governance, &config, &key)?;
+        let ledger = Ledger::open(&config.ledger_file(), &config.audit_origin(), Arc::clone(&key), Arc::clone(&clock))?;
+        let desk = Desk {
+            space: config.space.clone(),
+            member: config.member.clone(),
+            key,
+            governance,
+            datasets: Datasets::open(&config.datasets_folder())?,
+            ledger,
+            replay: Replay::new(),
+            clock,
+            running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
+        };
+        Ok(Self { config, desk: Arc::new(desk) })
+    }
+
+    /// Serves on `listener` until `stop`. Tasks that it starts end with it.
+    ///
+    /// # Errors
+    /// If the listener or TLS cannot be set up.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Report> {
+        let bound = listener.local_addr().map_err(|error| Problem::PortTaken.report(error.to_string()))?;
+        let tls = wire::tls::server_config(&self.desk.key, self.config.member.as_str());
+        let tls = tls.map_err(|error| Problem::Internal.report(error.to_string()))?;
+        let service = FlightServiceServer::new(Face(Arc::clone(&self.desk)))
+            .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(usize::MAX);
+        info!(member = %self.config.member, %bound, "node serves");
+        let serving = wire::serve::server()
+            .add_service(service)
+            .serve_with_incoming_shutdown(Incoming::new(listener, tls), stop.clone().cancelled_owned());
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let upkeep = self.upkeep(bound, &stop);
+        tokio::select! {
+            served = serving => served.map_err(|error| Problem::Internal.report(format!("the server ended: {error}")))?,
+            () = drained => {}
+            () = upkeep => {}
+        }
+        self.desk.ledger.close().await;
+        Ok(())
+    }
+
+    /// Keeps documents current and the broker informed. Ends with `stop`, after which the server drains.
+    async fn upkeep(&self, bound: SocketAddr, stop: &CancellationToken) {
+        let every = Duration::from_secs(self.config.refresh_seconds);
+        let mut broker = None;
+        while !stop.is_cancelled() {
+            if broker.is_none() {
+                broker = self.announce(bound).await.inspect_err(|report| {
+                    warn!(problem = %report.problem, message = report.message, "not announced at the broker");
+                }).ok();
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
+                break;
+            }
+            let Some(connection) = &broker else { continue };
+            let source = BrokerSource::new(connection.clone(), self.config.space.clone());
+            if let Err(report) = self.desk.governance.refresh(&source).await {
+                warn!(problem = %report.problem, message = report.message, "governance documents not renewed");
+                if report.problem == Problem::Unreachable {
+                    broker = None;
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn announce(&self, bound: SocketAddr) -> Result<Connection, Report> {
+        let broker = &self.config.broker;
+        let connection = wire::connect(&broker.address, "broker", &broker.key).await?;
+        let datasets = self.desk.datasets.all();
+        let offered = |d: &Arc<engine::Dataset>| OfferedDataset { collection: d.collection().clone(), updated: d.updated() };
+        let description = NodeDescription {
+            space: self.config.space.clone(),
+            member: self.config.member.clone(),
+            address: self.config.advertise.clone().unwrap_or_else(|| bound.to_string()),
+            datasets: datasets.iter().map(offered).collect(),
+            issued: self.desk.clock.now(),
+        };
+        let envelope = Envelope::seal(description::PAYLOAD_TYPE, &description, &self.desk.key);
+        let envelope = envelope.map_err(|error| Problem::Internal.report(error.to_string()))?;
+        let envelope = serde_json::to_vec(&envelope).map_err(|error| Problem::Internal.report(error.to_string()))?;
+        let request = PublishDescriptionRequest { space: self.config.space.to_string(), envelope };
+        let published = CatalogServiceClient::new(connection.grpc.clone()).publish_description(request).await;
+        published.map_err(|status| wire::status::from_status(&status, "the broker").report)?;
+        Ok(connection)
+    }
+}
+
+/// Listens on the configured address.
+///
+/// # Errors
+/// `PortTaken`.
+pub async fn listen(address: &str) -> Result<TcpListener, Report> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| Problem::PortTaken.report(format!("cannot listen on {address}: {error}")))
+}
+
+fn open_store(config: &Config) -> Result<SpaceStore, Report> {
+    let root = std::fs::read(&config.root);
+    let root = root.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", config.root.display())))?;
+    SpaceStore::create(&config.governance_folder(), &root)
+}
+
+async fn broker_source(config: &Config) -> Result<BrokerSource, Report> {
+    let connection = wire::connect(&config.broker.address, "broker", &config.broker.key).await?;
+    Ok(BrokerSource::new(connection, config.space.clone()))
+}
+
+/// The roster must name this node with the key that it holds, or nobody could talk to it.
+fn check_membership(governance: &Governance, config: &Config, key: &SigningKey) -> Result<(), Report> {
+    let current = governance.current()?;
+    let space = &current.rules.space.id;
+    if *space != config.space {
+        return Err(Problem::PolicyScope.report(format!("the documents are those of {space}, not of {}", config.space)));
+    }
+    match current.rules.members.get(&config.member) {
+        Some(member) if member.key == key.public() => Ok(()),
+        Some(_) => Err(Problem::PeerKey
+            .report(format!("the roster names another key for {}", config.member))
+            .remedy("ask the board to sign a roster with this node's key, or install the right key")),
+        None => Err(Problem::TokenIssuer.report(format!("{} is not a member of {space}", config.member))),
+    }
+}

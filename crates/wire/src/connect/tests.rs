@@ -1,0 +1,139 @@
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+use trust::SigningKey;
+
+use super::*;
+use crate::serve::{Incoming, PeerInfo};
+use crate::v1::governance_service_client::GovernanceServiceClient;
+use crate::v1::governance_service_server::{GovernanceService, GovernanceServiceServer};
+use crate::v1::{FetchDocumentRequest, FetchDocumentResponse};
+
+/// Tells the test on which connection a call came.
+struct Telling(mpsc::UnboundedSender<trust::Channel>);
+
+#[tonic::async_trait]
+impl GovernanceService for Telling {
+    async fn fetch_document(
+        &self,
+        request: Request<FetchDocumentRequest>,
+    ) -> Result<Response<FetchDocumentResponse>, Status> {
+        let peer = request
+            .extensions()
+            .get::<PeerInfo>()
+            .expect("every connection has its info");
+        self.0.send(peer.channel).expect("the test listens");
+        Ok(Response::new(FetchDocumentResponse { content: None }))
+    }
+}
+
+struct Server {
+    address: String,
+    key: SigningKey,
+    channels: mpsc::UnboundedReceiver<trust::Channel>,
+}
+
+async fn serve() -> Server {
+    let key = SigningKey::generate().unwrap();
+    let config = crate::tls::server_config(&key, "gbsg").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, channels) = mpsc::unbounded_channel();
+    let serving = crate::serve::server()
+        .add_service(GovernanceServiceServer::new(Telling(sender)))
+        .serve_with_incoming(Incoming::new(listener, config));
+    tokio::spawn(serving);
+    Server { address, key, channels }
+}
+
+async fn call(connection: &Connection) {
+    let mut client = GovernanceServiceClient::new(connection.grpc.clone());
+    client.fetch_document(FetchDocumentRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_key_is_told_as_another_key() {
+    let server = serve().await;
+    let expected = SigningKey::generate().unwrap().public();
+    let report = connect(&server.address, "gbsg", &expected).await.unwrap_err();
+    assert_eq!(report.problem, Problem::PeerKey);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let key = SigningKey::generate().unwrap().public();
+    assert_eq!(
+        connect(&address, "gbsg", &key).await.unwrap_err().problem,
+        Problem::Unreachable
+    );
+    assert_eq!(
+        connect("no address", "gbsg", &key).await.unwrap_err().problem,
+        Problem::Unreachable
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let _ = tcp.write_all(b"220 mail ready\r\n").await;
+        }
+    });
+    let key = SigningKey::generate().unwrap().public();
+    assert_eq!(
+        connect(&address, "gbsg", &key).await.unwrap_err().problem,
+        Problem::Unreachable
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_does_not_stop_others() {
+    let server = serve().await;
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(&server.address).await.unwrap());
+    }
+    let started = Instant::now();
+    call(&connect(&server.address, "gbsg", &server.key.public()).await.unwrap()).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX),
+        "others had to wait"
+    );
+}
+
+#[tokio::test]
+async fn both_ends_of_a_connection_derive_one_binding_and_two_connections_two() {
+    let mut server = serve().await;
+    let mut bindings = Vec::new();
+    for _ in 0..2 {
+        let connection = connect(&server.address, "gbsg", &server.key.public()).await.unwrap();
+        call(&connection).await;
+        let here = connection.binding().unwrap();
+        assert!(server.channels.recv().await == Some(here), "the ends differ");
+        bindings.push(here);
+    }
+    assert!(bindings[0] != bindings[1], "two connections have one binding");
+}
+
+#[test]
+fn a_peer_in_a_configuration_has_no_other_keys() {
+    let key = SigningKey::generate().unwrap().public();
+    let text = format!("address = \"127.0.0.1:1\"\nkey = \"{key}\"\n");
+    let peer: PeerConfig = terms::text::parse_toml("node.toml", &text).unwrap();
+    assert_eq!(
+        peer,
+        PeerConfig {
+            address: "127.0.0.1:1".to_owned(),
+            key
+        }
+    );
+    assert!(terms::text::parse_toml::<PeerConfig>("node.toml", &format!("{text}tls = false\n")).is_err());
+}

@@ -1,0 +1,151 @@
+//! What a node says of itself, signed by its institution: where it is and what it offers.
+//!
+//! A description travels sealed and is opened in one place, [`open`], by the broker and again by everybody who
+//! reads the catalogue. It must never say how many rows there are.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use terms::{CollectionId, MemberId, Problem, Report, SpaceId, UtcTime};
+use trust::{Envelope, PublicKey, SigningKey, Verified};
+
+/// DSSE payload type of a [`NodeDescription`].
+pub const PAYLOAD_TYPE: &str = "application/vnd.datenraum.node-description.v1+json";
+
+/// Largest sealed description, in bytes: a node with a hundred datasets. A catalogue is one message of many of them.
+pub const DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
+
+/// The name for which the broker's certificate is made, and the audience of proofs that are meant for it.
+pub const BROKER_AUDIENCE: &str = "broker";
+
+/// What stands for the query in a proof that accompanies a `Discover` call: its digest.
+pub const DISCOVER_QUERY: &[u8] = b"discover";
+
+/// A node and its datasets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeDescription {
+    /// The data space.
+    pub space: SpaceId,
+    /// The institution; its key in the roster signs this description and the node's TLS.
+    pub member: MemberId,
+    /// Where the node listens, `host:port`.
+    pub address: String,
+    /// What it offers.
+    pub datasets: Vec<OfferedDataset>,
+    /// When this was said. A broker keeps the latest only.
+    pub issued: UtcTime,
+}
+
+/// One dataset that conforms to a collection. Deliberately without row counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferedDataset {
+    /// The harmonised schema.
+    pub collection: CollectionId,
+    /// When the data last changed.
+    pub updated: UtcTime,
+}
+
+/// Signs a description with the institution's key.
+///
+/// # Errors
+/// [`Problem::DataSchema`] if it is larger than a broker takes.
+pub fn seal(description: &NodeDescription, key: &SigningKey) -> Result<Vec<u8>, Report> {
+    let unwritable = || Problem::Internal.report("the node's description cannot be written as JSON");
+    let envelope = Envelope::seal(PAYLOAD_TYPE, description, key).map_err(|_| unwritable())?;
+    let sealed = serde_json::to_vec(&envelope).map_err(|_| unwritable())?;
+    if sealed.len() > DESCRIPTION_BYTES_MAX {
+        let message = format!("the node's description has more than {DESCRIPTION_BYTES_MAX} bytes");
+        return Err(Problem::DataSchema.report(message).remedy("offer fewer datasets"));
+    }
+    Ok(sealed)
+}
+
+/// Opens a sealed description with the key that the roster names for the institution that it claims to be of.
+/// Space and time are for the caller to check.
+///
+/// # Errors
+/// [`Problem::Answer`] if it is too large, not of a member, not signed by that member, or not a description.
+pub fn open(
+    sealed: &[u8],
+    member_key: impl Fn(&MemberId) -> Option<PublicKey>,
+) -> Result<Verified<NodeDescription>, Report> {
+    let claimed = claimed_member(sealed).ok_or_else(|| refusal("is not of the expected form"))?;
+    let key = member_key(&claimed).ok_or_else(|| refusal("is of an institution that is not a member"))?;
+    let envelope: Envelope = serde_json::from_slice(sealed).map_err(|_| refusal("is not a signed envelope"))?;
+    let opened = envelope.open(PAYLOAD_TYPE, &key);
+    opened.map_err(|_| refusal(&format!("has no valid signature of {claimed}")))
+}
+
+/// Whose description it claims to be, unverified: only to know whose key has to be asked. `open` reads the same
+/// payload again, so what is verified names the same institution.
+fn claimed_member(sealed: &[u8]) -> Option<MemberId> {
+    #[derive(Deserialize)]
+    struct Payload {
+        payload: String,
+    }
+    #[derive(Deserialize)]
+    struct Claim {
+        member: MemberId,
+    }
+    if sealed.len() > DESCRIPTION_BYTES_MAX {
+        return None;
+    }
+    let outer: Payload = serde_json::from_slice(sealed).ok()?;
+    let payload = STANDARD.decode(outer.payload).ok()?;
+    Some(serde_json::from_slice::<Claim>(&payload).ok()?.member)
+}
+
+fn refusal(what: &str) -> Report {
+    let remedy = "the institution's operator has to check the node's key and configuration";
+    Problem::Answer
+        .report(format!("the node's description {what}"))
+        .remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description() -> NodeDescription {
+        NodeDescription {
+            space: "oncology".parse().unwrap(),
+            member: "gbsg".parse().unwrap(),
+            address: "127.0.0.1:1".to_owned(),
+            datasets: Vec::new(),
+            issued: "2026-11-21T12:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_strangers_seal_and_a_stranger_are_refused() {
+        let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let sealed = seal(&description(), &other).unwrap();
+        assert_eq!(
+            open(&sealed, |_| Some(key.public())).unwrap_err().problem,
+            Problem::Answer
+        );
+        let sealed = seal(&description(), &key).unwrap();
+        assert_eq!(open(&sealed, |_| None).unwrap_err().problem, Problem::Answer);
+        assert_eq!(*open(&sealed, |_| Some(key.public())).unwrap(), description());
+    }
+
+    #[test]
+    fn what_is_too_large_or_not_an_envelope_is_refused() {
+        let key = SigningKey::generate().unwrap();
+        let large = NodeDescription {
+            address: "a".repeat(DESCRIPTION_BYTES_MAX),
+            ..description()
+        };
+        assert!(seal(&large, &key).is_err());
+        for sealed in [
+            &b""[..],
+            b"{}",
+            b"{\"payload\":\"e30=\"}",
+            &vec![b' '; DESCRIPTION_BYTES_MAX + 1],
+        ] {
+            assert!(open(sealed, |_| Some(key.public())).is_err());
+        }
+    }
+}
