@@ -1,1 +1,99 @@
-fn main() {}
+//! The program `datenraum`: every role and every command.
+//!
+//! Commands hold no rules of their own: they read files, call the crates, and show what comes back. This crate must
+//! never decide, verify or sign by itself, and never print an error except through [`fail`].
+//!
+//! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
+//! on one machine), [`serve`] (a node or a broker alone), [`dataset`], [`audit`], [`query`] and [`render`],
+//! [`demo`], [`problems`].
+
+mod args;
+mod audit;
+mod dataset;
+mod demo;
+mod fail;
+mod problems;
+mod query;
+mod render;
+mod sandbox;
+mod serve;
+mod show;
+
+use clap::Parser as _;
+use terms::{ExitCode, Problem, Report};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, AuditCommand, BrokerCommand, Command, DatasetCommand, NodeCommand, SandboxCommand};
+
+/// Stack of the threads that plan queries, in bytes: an unoptimised build needs more than the usual two megabytes.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Which events are logged, such as `info` or `node=debug`.
+const LOG_VARIABLE: &str = "DATENRAUM_LOG";
+
+fn main() -> std::process::ExitCode {
+    let args = Args::parse();
+    start_log();
+    let json = args.json;
+    let ended = runtime().and_then(|runtime| runtime.block_on(run(args)));
+    let code = ended.unwrap_or_else(|report| fail::tell(&report, json));
+    std::process::ExitCode::from(code as u8)
+}
+
+async fn run(args: Args) -> Result<ExitCode, Report> {
+    let json = args.json;
+    match args.command {
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::Sandbox(SandboxCommand::Up(args)) => Box::pin(sandbox::up::run(args, json)).await,
+        Command::Sandbox(SandboxCommand::Down(args)) => sandbox::up::down(args).await,
+        Command::Sandbox(SandboxCommand::Status(args)) => sandbox::up::status(args, json).await,
+        Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
+        Command::Query(args) => Box::pin(query::run(args, json)).await,
+        Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args)).await,
+        Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args)).await,
+        Command::Node(NodeCommand::Dataset(DatasetCommand::List(args))) => dataset::list(args, json),
+        Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args)).await,
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(args, json),
+        Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),
+        Command::Audit(AuditCommand::Export(args)) => audit::export(args),
+        Command::Problems(args) => problems::run(args, json),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Report> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build();
+    runtime.map_err(|error| Problem::Internal.report(format!("the system gives no threads: {error}")))
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_summary_and_an_example() {
+        let mut open = vec![Args::command()];
+        while let Some(command) = open.pop() {
+            let name = command.get_name().to_owned();
+            if command.is_hide_set() || name == "help" {
+                continue;
+            }
+            assert!(command.get_about().is_some(), "{name} has no summary");
+            assert!(command.get_after_help().is_some(), "{name} has no example");
+            open.extend(command.get_subcommands().cloned());
+        }
+        Args::command().debug_assert();
+    }
+}

@@ -101,17 +101,29 @@ impl Datasets {
                 by_collection.insert(dataset.collection().clone(), Arc::new(dataset));
             }
         }
-        Ok(Self { folder: folder.to_owned(), by_collection: RwLock::new(by_collection) })
+        Ok(Self {
+            folder: folder.to_owned(),
+            by_collection: RwLock::new(by_collection),
+        })
     }
 
     /// The dataset that conforms to a collection.
     pub fn find(&self, collection: &CollectionId) -> Option<Arc<Dataset>> {
-        self.by_collection.read().unwrap_or_else(PoisonError::into_inner).get(collection).cloned()
+        self.by_collection
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(collection)
+            .cloned()
     }
 
     /// All datasets, by collection.
     pub fn all(&self) -> Vec<Arc<Dataset>> {
-        self.by_collection.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.by_collection
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Checks every value of `file` (CSV with a header, or Parquet) against the collection and, if all fit, makes a
@@ -129,7 +141,13 @@ impl Datasets {
             let _ = fs::remove_file(&target);
         })?;
         let checked_against = fingerprint(collection);
-        let about = About { collection: collection.id.clone(), checked_against, updated: now, rows, file: name };
+        let about = About {
+            collection: collection.id.clone(),
+            checked_against,
+            updated: now,
+            rows,
+            file: name,
+        };
         write_about(&folder, &about).map_err(|error| unreadable(&folder, &error))?;
         remove_others(&folder, &about.file);
         let dataset = Arc::new(open_one(&folder)?);
@@ -141,8 +159,16 @@ impl Datasets {
 
 /// What of a collection the stored data depends on.
 fn fingerprint(collection: &Collection) -> Digest {
-    let checked: Vec<_> = collection.columns.iter().map(|c| (&c.name, c.kind, &c.domain, c.bounds)).collect();
-    let rest = (&collection.privacy_unit, collection.rows_per_person_max, &collection.filters);
+    let checked: Vec<_> = collection
+        .columns
+        .iter()
+        .map(|c| (&c.name, c.kind, &c.domain, c.bounds))
+        .collect();
+    let rest = (
+        &collection.privacy_unit,
+        collection.rows_per_person_max,
+        &collection.filters,
+    );
     Digest::of(format!("{checked:?}{rest:?}").as_bytes())
 }
 
@@ -151,16 +177,25 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
     let about: About = serde_json::from_slice(&text).map_err(|_| damaged(folder))?;
     let path = folder.join(&about.file);
     let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-    let schema = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|_| damaged(folder))?.schema().clone();
+    let schema = ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|_| damaged(folder))?
+        .schema()
+        .clone();
     let table = listing(&path, &schema).map_err(|_| damaged(folder))?;
-    Ok(Dataset { about, schema, table: Arc::new(table) })
+    Ok(Dataset {
+        about,
+        schema,
+        table: Arc::new(table),
+    })
 }
 
 fn listing(path: &Path, schema: &SchemaRef) -> Result<ListingTable, DataFusionError> {
     let format = ParquetFormat::default().with_force_view_types(false);
     let options = ListingOptions::new(Arc::new(format)).with_file_extension("parquet");
     let url = ListingTableUrl::parse(path.to_string_lossy())?;
-    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(Arc::clone(schema));
+    let config = ListingTableConfig::new(url)
+        .with_listing_options(options)
+        .with_schema(Arc::clone(schema));
     ListingTable::try_new(config)
 }
 

@@ -16,19 +16,30 @@ const CONDITIONS_MAX: usize = 100;
 pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report> {
     let conditions = match query {
         Query::Release(query) => {
-            query.groups.iter().try_for_each(|group| check_group(group, collection))?;
-            query.aggregates.iter().try_for_each(|aggregate| check_aggregate(aggregate, collection))?;
+            query
+                .groups
+                .iter()
+                .try_for_each(|group| check_group(group, collection))?;
+            query
+                .aggregates
+                .iter()
+                .try_for_each(|aggregate| check_aggregate(aggregate, collection))?;
             &query.conditions
         }
         Query::Rows(query) => {
-            query.columns.iter().try_for_each(|column| used(&column.0, collection).map(drop))?;
+            query
+                .columns
+                .iter()
+                .try_for_each(|column| used(&column.0, collection).map(drop))?;
             &query.conditions
         }
     };
     if conditions.iter().map(leaves).sum::<usize>() > CONDITIONS_MAX {
         return Err(Problem::SqlLimit.report(format!("the query has more than {CONDITIONS_MAX} conditions")));
     }
-    conditions.iter().try_for_each(|condition| check_condition(condition, collection))
+    conditions
+        .iter()
+        .try_for_each(|condition| check_condition(condition, collection))
 }
 
 /// A column that a query may use at all; `None` for the virtual column `node`.
@@ -50,7 +61,11 @@ fn with_role<'a>(
 ) -> Result<Option<&'a Column>, Report> {
     let column = used(name, collection)?;
     if column.is_some_and(|column| !role(&column.roles)) {
-        let others = collection.columns.iter().filter(|c| role(&c.roles)).map(|c| c.name.as_str());
+        let others = collection
+            .columns
+            .iter()
+            .filter(|c| role(&c.roles))
+            .map(|c| c.name.as_str());
         let others: Vec<&str> = others.collect();
         let report = Problem::SqlRole.report(format!("the column {name} cannot be {cannot}"));
         return Err(report.remedy(format!("columns that can be {cannot}: {}", others.join(", "))));
@@ -91,7 +106,9 @@ fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> 
         Some((_, domain)) => format!("GROUP BY {name}, which has {domain}"),
         None => "GROUP BY node".to_owned(),
     };
-    Err(Problem::SqlDomain.report(format!("{name} cannot be grouped by like that")).remedy(remedy))
+    Err(Problem::SqlDomain
+        .report(format!("{name} cannot be grouped by like that"))
+        .remedy(remedy))
 }
 
 fn groups_by_itself(column: &Column, collection: &Collection) -> bool {
@@ -156,9 +173,13 @@ fn check_leaves(condition: &Condition, collection: &Collection) -> Result<(), Re
             let fits = |column: &Column| compares_along_domain(column, *comparison, value);
             check_leaf(name, collection, fits)
         }
-        Condition::OneOf { column: name, values, .. } => {
+        Condition::OneOf {
+            column: name, values, ..
+        } => {
             let fits = |column: &Column| {
-                values.iter().all(|value| compares_along_domain(column, Comparison::Equal, value))
+                values
+                    .iter()
+                    .all(|value| compares_along_domain(column, Comparison::Equal, value))
             };
             check_leaf(name, collection, fits)
         }
@@ -166,11 +187,15 @@ fn check_leaves(condition: &Condition, collection: &Collection) -> Result<(), Re
 }
 
 fn check_leaf(name: &str, collection: &Collection, fits: impl Fn(&Column) -> bool) -> Result<(), Report> {
-    let Some(column) = used(name, collection)? else { return Ok(()) };
+    let Some(column) = used(name, collection)? else {
+        return Ok(());
+    };
     if !collection.personal || fits(column) {
         return Ok(());
     }
-    let report = Problem::SqlDomain.report(format!("the condition on {name} does not follow its declared values or bins"));
+    let report = Problem::SqlDomain.report(format!(
+        "the condition on {name} does not follow its declared values or bins"
+    ));
     Err(report.remedy(format!("use {}", column.describe_domain())))
 }
 

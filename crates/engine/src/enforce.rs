@@ -91,7 +91,11 @@ pub(crate) struct MeasureColumns {
 impl MeasureColumns {
     fn of(column: &str) -> Self {
         let name = |what: &str| format!("__{what}_{column}");
-        Self { known: name("known"), people: name("people"), sum: name("sum") }
+        Self {
+            known: name("known"),
+            people: name("people"),
+            sum: name("sum"),
+        }
     }
 }
 
@@ -127,14 +131,22 @@ pub fn enforce(query: &Query, grant: Grant, dataset: &Dataset, node: &str) -> Re
 /// `SqlColumn` if the collection has no such column.
 pub fn answer_schema(query: &Query, collection: &Collection) -> Result<SchemaRef, Report> {
     let fields: Result<Vec<Field>, Report> = match query {
-        Query::Rows(query) => query.columns.iter().map(|(column, name)| row_field(column, name, collection)).collect(),
-        Query::Release(query) => query.outputs.iter().map(|output| {
-            let data_type = match output.source {
-                OutputSource::Group(at) => group_type(&query.groups[at], collection)?,
-                OutputSource::Aggregate(at) => aggregate_type(&query.aggregates[at], collection)?,
-            };
-            Ok(Field::new(&output.name, data_type, true))
-        }).collect(),
+        Query::Rows(query) => query
+            .columns
+            .iter()
+            .map(|(column, name)| row_field(column, name, collection))
+            .collect(),
+        Query::Release(query) => query
+            .outputs
+            .iter()
+            .map(|output| {
+                let data_type = match output.source {
+                    OutputSource::Group(at) => group_type(&query.groups[at], collection)?,
+                    OutputSource::Aggregate(at) => aggregate_type(&query.aggregates[at], collection)?,
+                };
+                Ok(Field::new(&output.name, data_type, true))
+            })
+            .collect(),
     };
     Ok(Arc::new(Schema::new(fields?)))
 }
@@ -144,11 +156,17 @@ fn column_kind(name: &str, collection: &Collection) -> Result<ColumnKind, Report
         return Ok(ColumnKind::Text);
     }
     let column = collection.column(name);
-    column.map(|column| column.kind).ok_or_else(|| Problem::SqlColumn.report(format!("there is no column {name}")))
+    column
+        .map(|column| column.kind)
+        .ok_or_else(|| Problem::SqlColumn.report(format!("there is no column {name}")))
 }
 
 fn row_field(column: &str, name: &str, collection: &Collection) -> Result<Field, Report> {
-    Ok(Field::new(name, session::arrow_type(column_kind(column, collection)?), true))
+    Ok(Field::new(
+        name,
+        session::arrow_type(column_kind(column, collection)?),
+        true,
+    ))
 }
 
 fn group_type(group: &GroupKey, collection: &Collection) -> Result<DataType, Report> {
@@ -218,10 +236,20 @@ fn rows(
         return Err(Problem::Internal.report("rows leave in the open tier only").into());
     }
     let plan = selected(&query.conditions, grant, collection, dataset, node)?;
-    let list = query.columns.iter().map(|(column, name)| column_expr(column, node).alias(name));
+    let list = query
+        .columns
+        .iter()
+        .map(|(column, name)| column_expr(column, node).alias(name));
     let plan = plan.project(list)?.build()?;
     let schema = answer_schema(&Query::Rows(query.clone()), collection)?;
-    Ok(EnforcedPlan { plan, state: session::for_running()?, shape: Shape { schema, kind: ShapeKind::Rows } })
+    Ok(EnforcedPlan {
+        plan,
+        state: session::for_running()?,
+        shape: Shape {
+            schema,
+            kind: ShapeKind::Rows,
+        },
+    })
 }
 
 fn cells(
@@ -243,18 +271,34 @@ fn cells(
         Tier::Statistical { .. } => {
             let person = collection.privacy_unit.as_deref();
             let person = person.ok_or_else(|| Problem::PolicyInvalid.report("the collection has no privacy unit"))?;
-            let keys = groups.into_iter().map(|group| group.1).chain([ident(person).alias(PERSON)]);
+            let keys = groups
+                .into_iter()
+                .map(|group| group.1)
+                .chain([ident(person).alias(PERSON)]);
             let inner = std::iter::once(count(lit(1)).alias(ROWS)).chain(measures.per_row());
             let outer = [count(lit(1)).alias(PEOPLE), sum(ident(ROWS)).alias(ROWS)];
-            selected
-                .aggregate(keys, inner)?
-                .aggregate(group_columns.iter().map(ident), outer.into_iter().chain(measures.per_person()))?
+            selected.aggregate(keys, inner)?.aggregate(
+                group_columns.iter().map(ident),
+                outer.into_iter().chain(measures.per_person()),
+            )?
         }
     };
-    let outputs = query.outputs.iter().map(|output| cell_output(output.source, query)).collect();
+    let outputs = query
+        .outputs
+        .iter()
+        .map(|output| cell_output(output.source, query))
+        .collect();
     let schema = answer_schema(&Query::Release(query.clone()), collection)?;
-    let kind = ShapeKind::Cells { tier: grant.tier(), group_columns, outputs };
-    Ok(EnforcedPlan { plan: plan.build()?, state: session::for_running()?, shape: Shape { schema, kind } })
+    let kind = ShapeKind::Cells {
+        tier: grant.tier(),
+        group_columns,
+        outputs,
+    };
+    Ok(EnforcedPlan {
+        plan: plan.build()?,
+        state: session::for_running()?,
+        shape: Shape { schema, kind },
+    })
 }
 
 fn group_name(at: usize) -> String {
@@ -263,7 +307,11 @@ fn group_name(at: usize) -> String {
 
 /// Name and expression of each group but `node`, which is the same for all rows of an answer.
 fn plan_groups(query: &ReleaseQuery, collection: &Collection) -> Result<Vec<(String, Expr)>, BuildError> {
-    let planned = query.groups.iter().enumerate().filter(|(_, group)| group.column() != NODE_COLUMN);
+    let planned = query
+        .groups
+        .iter()
+        .enumerate()
+        .filter(|(_, group)| group.column() != NODE_COLUMN);
     planned
         .map(|(at, group)| {
             let expr = match group {
@@ -301,7 +349,13 @@ impl<'a> Measures<'a> {
             let kind = collection.column(name).map(|column| column.kind);
             kind.filter(|kind| matches!(kind, ColumnKind::Integer | ColumnKind::Number))
         };
-        Self(names.into_iter().filter(|name| *name != NODE_COLUMN).map(|name| (name, summed(name))).collect())
+        Self(
+            names
+                .into_iter()
+                .filter(|name| *name != NODE_COLUMN)
+                .map(|name| (name, summed(name)))
+                .collect(),
+        )
     }
 
     /// Known rows and sum of each measure over rows.
@@ -333,7 +387,9 @@ impl<'a> Measures<'a> {
             )));
             let total = summed.map(|_| sum(ident(&columns.sum)).alias(&columns.sum));
             let known = sum(ident(&columns.known)).alias(&columns.known);
-            [Some(people.alias(columns.people)), Some(known), total].into_iter().flatten()
+            [Some(people.alias(columns.people)), Some(known), total]
+                .into_iter()
+                .flatten()
         })
     }
 }
@@ -341,7 +397,9 @@ impl<'a> Measures<'a> {
 /// The label of the declared bin that holds the number; NULL stays NULL.
 fn bin_expr(column: &str, collection: &Collection) -> Result<Expr, BuildError> {
     let Some(Domain::Bins(edges)) = collection.column(column).and_then(|column| column.domain.as_ref()) else {
-        return Err(Problem::SqlDomain.report(format!("the column {column} has no bins")).into());
+        return Err(Problem::SqlDomain
+            .report(format!("the column {column} has no bins"))
+            .into());
     };
     let mut case = when(ident(column).is_null(), lit(ScalarValue::Utf8(None)));
     for pair in edges.windows(2) {
@@ -362,7 +420,11 @@ fn calendar_expr(unit: Calendar, column: &str, kind: ColumnKind) -> Expr {
 }
 
 fn column_expr(column: &str, node: &str) -> Expr {
-    if column == NODE_COLUMN { lit(node) } else { ident(column) }
+    if column == NODE_COLUMN {
+        lit(node)
+    } else {
+        ident(column)
+    }
 }
 
 fn condition_expr(condition: &Condition, node: &str) -> Expr {
@@ -379,9 +441,11 @@ fn condition_expr(condition: &Condition, node: &str) -> Expr {
                 Comparison::GreaterOrEqual => left.gt_eq(right),
             }
         }
-        Condition::OneOf { column, values, negated } => {
-            column_expr(column, node).in_list(values.iter().map(value_expr).collect(), *negated)
-        }
+        Condition::OneOf {
+            column,
+            values,
+            negated,
+        } => column_expr(column, node).in_list(values.iter().map(value_expr).collect(), *negated),
         Condition::IsNull { column, negated: false } => column_expr(column, node).is_null(),
         Condition::IsNull { column, negated: true } => column_expr(column, node).is_not_null(),
         Condition::Not(inner) => Expr::Not(Box::new(condition_expr(inner, node))),

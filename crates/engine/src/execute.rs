@@ -61,7 +61,9 @@ impl ExecuteError {
 pub async fn execute(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     let seconds = limit::QUERY_SECONDS_MAX;
     let run = tokio::time::timeout(Duration::from_secs(seconds), run(enforced));
-    run.await.map_err(|_| ExecuteError::Limit { what: format!("{seconds} s") })?
+    run.await.map_err(|_| ExecuteError::Limit {
+        what: format!("{seconds} s"),
+    })?
 }
 
 async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
@@ -80,7 +82,9 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
         let batch = batch?;
         rows += batch.num_rows();
         if rows > rows_max {
-            return Err(ExecuteError::Limit { what: format!("{rows_max} rows") });
+            return Err(ExecuteError::Limit {
+                what: format!("{rows_max} rows"),
+            });
         }
         batches.push(batch);
     }

@@ -20,6 +20,6 @@ mod session;
 
 pub use dataset::{Dataset, Datasets};
 pub use enforce::{EnforcedPlan, enforce};
-pub use execute::{Executed, ExecuteError, execute};
+pub use execute::{ExecuteError, Executed, execute};
 pub use query::Query;
 pub use release::{Released, release};

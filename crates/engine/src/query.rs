@@ -174,9 +174,9 @@ impl Condition {
     /// The columns that decide.
     pub fn columns(&self) -> BTreeSet<&str> {
         match self {
-            Condition::Compare(column, ..)
-            | Condition::OneOf { column, .. }
-            | Condition::IsNull { column, .. } => BTreeSet::from([column.as_str()]),
+            Condition::Compare(column, ..) | Condition::OneOf { column, .. } | Condition::IsNull { column, .. } => {
+                BTreeSet::from([column.as_str()])
+            }
             Condition::Not(inner) => inner.columns(),
             Condition::And(parts) | Condition::Or(parts) => parts.iter().flat_map(Condition::columns).collect(),
         }
@@ -304,7 +304,11 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Condition::Compare(column, comparison, value) => write!(f, "{} {comparison} {value}", Quoted(column)),
-            Condition::OneOf { column, values, negated } => {
+            Condition::OneOf {
+                column,
+                values,
+                negated,
+            } => {
                 write!(f, "{}{} IN (", Quoted(column), if *negated { " NOT" } else { "" })?;
                 join(f, ", ", values)?;
                 f.write_str(")")
@@ -328,7 +332,10 @@ pub(crate) fn date_text(days: i32) -> String {
 
 fn timestamp_text(micros: i64) -> String {
     let at = jiff::Timestamp::from_microsecond(micros);
-    at.map_or_else(|_| format!("{micros} us"), |at| at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string())
+    at.map_or_else(
+        |_| format!("{micros} us"),
+        |at| at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string(),
+    )
 }
 
 /// An identifier in double quotes, so that no name can be read as anything else.
@@ -346,7 +353,9 @@ impl fmt::Display for Quoted<'_> {
 }
 
 fn is_keyword(name: &str) -> bool {
-    datafusion::sql::sqlparser::keywords::ALL_KEYWORDS.binary_search(&name.to_ascii_uppercase().as_str()).is_ok()
+    datafusion::sql::sqlparser::keywords::ALL_KEYWORDS
+        .binary_search(&name.to_ascii_uppercase().as_str())
+        .is_ok()
 }
 
 fn write_where(f: &mut fmt::Formatter<'_>, conditions: &[Condition]) -> fmt::Result {

@@ -54,7 +54,12 @@ pub fn check_size(sql: &str) -> Result<(), Report> {
     }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
     let tokens = tokens.map_err(|error| Problem::SqlSyntax.report(error.to_string()))?;
-    if tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count() > limit::SQL_TOKENS_MAX {
+    if tokens
+        .iter()
+        .filter(|token| !matches!(token, Token::Whitespace(_)))
+        .count()
+        > limit::SQL_TOKENS_MAX
+    {
         return Err(Problem::SqlLimit.report(format!("the SQL text has more than {} words", limit::SQL_TOKENS_MAX)));
     }
     Ok(())
@@ -68,13 +73,17 @@ pub async fn on_deep_stack<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Report> + Send + 'static,
 ) -> Result<T, Report> {
     let (sender, receiver) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("read-sql".to_owned()).stack_size(READING_STACK_BYTES);
+    let thread = std::thread::Builder::new()
+        .name("read-sql".to_owned())
+        .stack_size(READING_STACK_BYTES);
     let started = thread.spawn(move || {
         // Nobody listens any more only if the caller gave up.
         let _ = sender.send(work());
     });
     started.map_err(|_| Problem::Resources.report("no thread could be started to read the query"))?;
-    receiver.await.unwrap_or_else(|_| Err(Problem::SqlNotAllowed.report("the query could not be read")))
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(Problem::SqlNotAllowed.report("the query could not be read")))
 }
 
 /// What went wrong while planning, in our words. Planning sees schemas only, never rows.
@@ -89,7 +98,12 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         return Problem::SqlSyntax.report(format!("the SQL cannot be parsed: {parser}"));
     }
     let text = error.strip_backtrace();
-    let text = text.lines().next().unwrap_or_default().trim_start_matches("Error during planning: ").to_owned();
+    let text = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("Error during planning: ")
+        .to_owned();
     if let Some(name) = text.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) {
         return unknown_collection(name.rsplit('.').next().unwrap_or(name), collections);
     }
@@ -113,8 +127,13 @@ fn unknown_collection(name: &str, collections: &Collections) -> Report {
 fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str>, collections: &Collections) -> Report {
     let is_identifier = |c: &&Arc<Collection>| c.column(name).is_some_and(|column| column.roles.identifier);
     if let Some(collection) = collections.values().find(is_identifier) {
-        let message = format!("{name} identifies people in {}; no query may use it", collection.sql_name());
-        return Problem::SqlRole.report(message).remedy("leave it out; people are counted without naming them");
+        let message = format!(
+            "{name} identifies people in {}; no query may use it",
+            collection.sql_name()
+        );
+        return Problem::SqlRole
+            .report(message)
+            .remedy("leave it out; people are counted without naming them");
     }
     let known: Vec<&str> = known.collect();
     let near = terms::text::nearest(name, known.iter().copied());
@@ -143,9 +162,18 @@ fn statement(plan: &LogicalPlan, collections: &Collections) -> Result<Query, Rep
     let source = source(below, collections)?;
     let columns = match list {
         Some(list) => list.iter().map(named_column).collect::<Result<_, _>>()?,
-        None => below.schema().fields().iter().map(|f| (f.name().clone(), f.name().clone())).collect(),
+        None => below
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| (f.name().clone(), f.name().clone()))
+            .collect(),
     };
-    Ok(Query::Rows(RowQuery { collection: source.collection.id.clone(), conditions: source.conditions, columns }))
+    Ok(Query::Rows(RowQuery {
+        collection: source.collection.id.clone(),
+        conditions: source.conditions,
+        columns,
+    }))
 }
 
 /// Reads one aggregate with everything below it. Outputs are its groups and aggregates in the plan's order.
@@ -156,10 +184,23 @@ pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Resul
     let Source { collection, conditions } = source(&plan.input, collections)?;
     let groups: Vec<GroupKey> = plan.group_expr.iter().map(group_key).collect::<Result<_, _>>()?;
     let aggregates: Vec<Aggregate> = plan.aggr_expr.iter().map(aggregate).collect::<Result<_, _>>()?;
-    let sources = (0..groups.len()).map(OutputSource::Group).chain((0..aggregates.len()).map(OutputSource::Aggregate));
+    let sources = (0..groups.len())
+        .map(OutputSource::Group)
+        .chain((0..aggregates.len()).map(OutputSource::Aggregate));
     let outputs = sources.zip(plan.schema.fields());
-    let outputs = outputs.map(|(source, field)| Output { source, name: field.name().clone() }).collect();
-    Ok(ReleaseQuery { collection: collection.id.clone(), conditions, groups, aggregates, outputs })
+    let outputs = outputs
+        .map(|(source, field)| Output {
+            source,
+            name: field.name().clone(),
+        })
+        .collect();
+    Ok(ReleaseQuery {
+        collection: collection.id.clone(),
+        conditions,
+        groups,
+        aggregates,
+        outputs,
+    })
 }
 
 /// Reads `Projection? ∘ Filter* ∘ Scan` without an aggregate.
@@ -193,7 +234,10 @@ fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source
             let name = scan.table_name.table();
             let collection = collections.values().find(|collection| collection.sql_name() == name);
             let collection = collection.ok_or_else(|| unknown_collection(name, collections))?;
-            Ok(Source { collection, conditions: Vec::new() })
+            Ok(Source {
+                collection,
+                conditions: Vec::new(),
+            })
         }
         LogicalPlan::Projection(_) => Err(refuse("a subquery or expressions below an aggregate")),
         LogicalPlan::Aggregate(_) => Err(refuse("HAVING, or an aggregate of an aggregate")
@@ -223,17 +267,20 @@ fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source
 /// A select list over an aggregate may choose, order and rename its columns.
 fn outputs(list: &[Expr], aggregate: &AggregatePlan, given: &[Output]) -> Result<Vec<Output>, Report> {
     let read = |expr: &Expr| {
-        let (column, name) = match expr {
-            Expr::Alias(alias) => (alias.expr.as_ref(), alias.name.clone()),
-            other => (other, other.schema_name().to_string()),
+        let name = match expr {
+            Expr::Alias(alias) => alias.name.clone(),
+            other => other.schema_name().to_string(),
         };
-        let Expr::Column(column) = column else {
+        let Expr::Column(column) = unaliased(expr) else {
             return Err(refuse("arithmetic on released values")
                 .remedy("ask through datenraum query, which computes it afterwards"));
         };
         let at = aggregate.schema.maybe_index_of_column(column);
         let at = at.ok_or_else(|| refuse("a column that is neither a group nor an aggregate"))?;
-        Ok(Output { source: given[at].source, name })
+        Ok(Output {
+            source: given[at].source,
+            name,
+        })
     };
     list.iter().map(read).collect()
 }
@@ -241,7 +288,10 @@ fn outputs(list: &[Expr], aggregate: &AggregatePlan, given: &[Output]) -> Result
 fn named_column(expr: &Expr) -> Result<(String, String), Report> {
     match expr {
         Expr::Column(column) => Ok((column.name.clone(), column.name.clone())),
-        Expr::Alias(alias) => Ok((column_name(&alias.expr, "an expression in a select list")?, alias.name.clone())),
+        Expr::Alias(alias) => Ok((
+            column_name(&alias.expr, "an expression in a select list")?,
+            alias.name.clone(),
+        )),
         _ => Err(refuse("an expression in a select list of rows")
             .remedy("ask for the columns; datenraum query computes expressions afterwards")),
     }
@@ -265,7 +315,10 @@ fn group_key(expr: &Expr) -> Result<GroupKey, Report> {
                 let unit = unit.ok_or_else(|| {
                     refuse("date_trunc to that unit").remedy("use 'day', 'week', 'month', 'quarter' or 'year'")
                 })?;
-                Ok(GroupKey::Calendar(unit, column_name(column, "date_trunc() of an expression")?))
+                Ok(GroupKey::Calendar(
+                    unit,
+                    column_name(column, "date_trunc() of an expression")?,
+                ))
             }
             (name, _) => Err(refuse(&format!("GROUP BY {name}()"))),
         },
@@ -278,13 +331,21 @@ fn aggregate(expr: &Expr) -> Result<Aggregate, Report> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(expr) else {
         return Err(refuse("an expression in place of an aggregate"));
     };
-    let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = params;
+    let AggregateFunctionParams {
+        args,
+        distinct,
+        filter,
+        order_by,
+        null_treatment,
+    } = params;
     let name = func.name();
     if *distinct {
         return Err(refuse(&format!("{name}(DISTINCT …)")));
     }
     if filter.is_some() || !order_by.is_empty() || null_treatment.is_some() {
-        return Err(refuse(&format!("{name}() with FILTER, ORDER BY or a treatment of nulls")));
+        return Err(refuse(&format!(
+            "{name}() with FILTER, ORDER BY or a treatment of nulls"
+        )));
     }
     let only_column = "an aggregate of an expression; its argument must be a column";
     match (name, args.as_slice()) {
@@ -297,8 +358,16 @@ fn aggregate(expr: &Expr) -> Result<Aggregate, Report> {
 }
 
 fn calendar(unit: &str) -> Option<Calendar> {
-    let units = [Calendar::Day, Calendar::Week, Calendar::Month, Calendar::Quarter, Calendar::Year];
-    units.into_iter().find(|known| known.to_string() == unit.to_ascii_lowercase())
+    let units = [
+        Calendar::Day,
+        Calendar::Week,
+        Calendar::Month,
+        Calendar::Quarter,
+        Calendar::Year,
+    ];
+    units
+        .into_iter()
+        .find(|known| known.to_string() == unit.to_ascii_lowercase())
 }
 
 fn unaliased(expr: &Expr) -> &Expr {
@@ -328,7 +397,12 @@ fn split(expr: &Expr, by: Operator) -> Vec<&Expr> {
 }
 
 fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> {
-    let all = |op| split(expr, op).into_iter().map(|part| condition(part, collection)).collect::<Result<Vec<_>, _>>();
+    let all = |op| {
+        split(expr, op)
+            .into_iter()
+            .map(|part| condition(part, collection))
+            .collect::<Result<Vec<_>, _>>()
+    };
     match expr {
         Expr::BinaryExpr(binary) => match binary.op {
             Operator::And => Ok(Condition::And(all(Operator::And)?)),
@@ -336,22 +410,44 @@ fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> 
             op => compare(op, &binary.left, &binary.right, collection),
         },
         Expr::Not(inner) => Ok(Condition::Not(Box::new(condition(inner, collection)?))),
-        Expr::Column(column) => Ok(Condition::Compare(column.name.clone(), Comparison::Equal, Value::Boolean(true))),
-        Expr::IsNull(inner) => Ok(Condition::IsNull { column: filtered(inner)?, negated: false }),
-        Expr::IsNotNull(inner) => Ok(Condition::IsNull { column: filtered(inner)?, negated: true }),
+        Expr::Column(column) => Ok(Condition::Compare(
+            column.name.clone(),
+            Comparison::Equal,
+            Value::Boolean(true),
+        )),
+        Expr::IsNull(inner) => Ok(Condition::IsNull {
+            column: filtered(inner)?,
+            negated: false,
+        }),
+        Expr::IsNotNull(inner) => Ok(Condition::IsNull {
+            column: filtered(inner)?,
+            negated: true,
+        }),
         Expr::Between(between) => {
             let column = filtered(&between.expr)?;
             let bound = |expr| literal(expr, kind(&column, collection)?);
             let low = Condition::Compare(column.clone(), Comparison::GreaterOrEqual, bound(&between.low)?);
             let high = Condition::Compare(column.clone(), Comparison::LessOrEqual, bound(&between.high)?);
             let both = Condition::And(vec![low, high]);
-            Ok(if between.negated { Condition::Not(Box::new(both)) } else { both })
+            Ok(if between.negated {
+                Condition::Not(Box::new(both))
+            } else {
+                both
+            })
         }
         Expr::InList(list) => {
             let column = filtered(&list.expr)?;
             let kind = kind(&column, collection)?;
-            let values = list.list.iter().map(|value| literal(value, kind)).collect::<Result<_, _>>()?;
-            Ok(Condition::OneOf { column, values, negated: list.negated })
+            let values = list
+                .list
+                .iter()
+                .map(|value| literal(value, kind))
+                .collect::<Result<_, _>>()?;
+            Ok(Condition::OneOf {
+                column,
+                values,
+                negated: list.negated,
+            })
         }
         Expr::IsTrue(_)
         | Expr::IsFalse(_)
@@ -426,9 +522,7 @@ fn literal(expr: &Expr, kind: ColumnKind) -> Result<Value, Report> {
             _ => return Err(not_constant()),
         },
         Expr::Cast(cast) => match cast.expr.as_ref() {
-            Expr::Literal(value, _) => {
-                value.cast_to(cast.field.data_type()).map_err(|_| mismatch(kind))?
-            }
+            Expr::Literal(value, _) => value.cast_to(cast.field.data_type()).map_err(|_| mismatch(kind))?,
             _ => return Err(not_constant()),
         },
         _ => return Err(not_constant()),
@@ -440,7 +534,9 @@ fn literal(expr: &Expr, kind: ColumnKind) -> Result<Value, Report> {
 }
 
 fn mismatch(kind: ColumnKind) -> Report {
-    Problem::SqlDomain.report(format!("a constant does not fit the column it is compared with, which holds {kind}"))
+    Problem::SqlDomain.report(format!(
+        "a constant does not fit the column it is compared with, which holds {kind}"
+    ))
 }
 
 fn typed(value: ScalarValue, kind: ColumnKind) -> Option<Value> {

@@ -10,8 +10,8 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::kernels::cmp::gt_eq;
 use datafusion::arrow::compute::{
-    CastOptions, SortColumn, cast_with_options, concat_batches, filter_record_batch, lexsort_to_indices, nullif,
-    not, take_record_batch,
+    CastOptions, SortColumn, cast_with_options, concat_batches, filter_record_batch, lexsort_to_indices, not, nullif,
+    take_record_batch,
 };
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Float64Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
@@ -22,7 +22,7 @@ use policy::{MinPeople, Tier};
 use trust::Digest;
 
 use crate::enforce::{CellOutput, MeasureColumns, PEOPLE, ROWS, Shape, ShapeKind};
-use crate::execute::{Executed, ExecuteError};
+use crate::execute::{ExecuteError, Executed};
 
 /// Rows per batch of an answer.
 const BATCH_ROWS: usize = 8_192;
@@ -79,7 +79,10 @@ pub fn digest_of(schema: &SchemaRef, batches: &[RecordBatch]) -> Digest {
     for batch in batches {
         for index in 0..batch.num_rows() {
             row.clear();
-            batch.columns().iter().for_each(|column| value_bytes(column, index, &mut row));
+            batch
+                .columns()
+                .iter()
+                .for_each(|column| value_bytes(column, index, &mut row));
             hash.update(&row);
         }
     }
@@ -104,7 +107,12 @@ fn value_bytes(column: &ArrayRef, index: usize, row: &mut Vec<u8>) {
         DataType::Float64 => row.extend(column.as_primitive::<Float64Type>().value(index).to_le_bytes()),
         DataType::Date32 => row.extend(column.as_primitive::<Date32Type>().value(index).to_le_bytes()),
         DataType::Timestamp(TimeUnit::Microsecond, None) => {
-            row.extend(column.as_primitive::<TimestampMicrosecondType>().value(index).to_le_bytes());
+            row.extend(
+                column
+                    .as_primitive::<TimestampMicrosecondType>()
+                    .value(index)
+                    .to_le_bytes(),
+            );
         }
         // `rebuild` makes no other type; what arrives with one does not match any receipt.
         other => row.extend(other.to_string().as_bytes()),
@@ -130,15 +138,27 @@ fn engine(error: ArrowError) -> ExecuteError {
 fn release_rows(batches: &[RecordBatch], schema: SchemaRef) -> Result<Released, ArrowError> {
     let rebuilt = batches.iter().map(|batch| {
         let columns = batch.columns().iter().zip(schema.fields());
-        let columns = columns.map(|(column, field)| rebuild(column, field.data_type())).collect::<Result<_, _>>()?;
+        let columns = columns
+            .map(|(column, field)| rebuild(column, field.data_type()))
+            .collect::<Result<_, _>>()?;
         new_batch(&schema, columns, batch.num_rows())
     });
     let batches = rebuilt.collect::<Result<_, _>>()?;
-    Ok(Released { schema, batches, suppressed_cells: 0, min_people: None })
+    Ok(Released {
+        schema,
+        batches,
+        suppressed_cells: 0,
+        min_people: None,
+    })
 }
 
 fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<Released, ArrowError> {
-    let ShapeKind::Cells { tier, group_columns, outputs } = &shape.kind else {
+    let ShapeKind::Cells {
+        tier,
+        group_columns,
+        outputs,
+    } = &shape.kind
+    else {
         return Err(ArrowError::InvalidArgumentError("rows in place of cells".to_owned()));
     };
     let schema = Arc::clone(&shape.schema);
@@ -147,7 +167,12 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
         Tier::Statistical { min_people } => Some(*min_people),
     };
     let Some(first) = batches.first() else {
-        return Ok(Released { schema, batches: Vec::new(), suppressed_cells: 0, min_people });
+        return Ok(Released {
+            schema,
+            batches: Vec::new(),
+            suppressed_cells: 0,
+            min_people,
+        });
     };
     let all = concat_batches(&first.schema(), batches)?;
     let kept = match min_people {
@@ -164,8 +189,17 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
     }
     let whole = new_batch(&schema, columns, kept.num_rows())?;
     // A slice would carry the whole array; small answers are one batch, large ones are rebuilt in parts.
-    let batches = if whole.num_rows() <= BATCH_ROWS { vec![whole] } else { in_parts(&whole)? };
-    Ok(Released { schema, batches, suppressed_cells: suppressed, min_people })
+    let batches = if whole.num_rows() <= BATCH_ROWS {
+        vec![whole]
+    } else {
+        in_parts(&whole)?
+    };
+    Ok(Released {
+        schema,
+        batches,
+        suppressed_cells: suppressed,
+        min_people,
+    })
 }
 
 /// One column of the answer and how many of its values were blanked.
@@ -192,7 +226,9 @@ fn masked(
     cells: &RecordBatch,
     min_people: Option<MinPeople>,
 ) -> Result<(ArrayRef, u64), ArrowError> {
-    let Some(k) = min_people else { return Ok((Arc::clone(values), 0)) };
+    let Some(k) = min_people else {
+        return Ok((Arc::clone(values), 0));
+    };
     let too_few = not(&enough(column(cells, &measure.people)?, k)?)?;
     let blanked = too_few.true_count() as u64;
     Ok((nullif(values, &too_few)?, blanked))
@@ -201,7 +237,10 @@ fn masked(
 fn mean(measure: &MeasureColumns, cells: &RecordBatch) -> Result<ArrayRef, ArrowError> {
     let sums = rebuild(column(cells, &measure.sum)?, &DataType::Float64)?;
     let known = rebuild(column(cells, &measure.known)?, &DataType::Int64)?;
-    let pairs = sums.as_primitive::<Float64Type>().iter().zip(known.as_primitive::<Int64Type>());
+    let pairs = sums
+        .as_primitive::<Float64Type>()
+        .iter()
+        .zip(known.as_primitive::<Int64Type>());
     let mean = |(sum, known): (Option<f64>, Option<i64>)| match (sum, known) {
         (Some(sum), Some(known)) if known > 0 => Some(sum / known as f64),
         _ => None,
@@ -217,7 +256,12 @@ fn sorted(cells: RecordBatch, group_columns: &[String]) -> Result<RecordBatch, A
     if group_columns.is_empty() || cells.num_rows() == 0 {
         return Ok(cells);
     }
-    let keys = group_columns.iter().map(|name| Ok(SortColumn { values: Arc::clone(column(&cells, name)?), options: None }));
+    let keys = group_columns.iter().map(|name| {
+        Ok(SortColumn {
+            values: Arc::clone(column(&cells, name)?),
+            options: None,
+        })
+    });
     let order: UInt32Array = lexsort_to_indices(&keys.collect::<Result<Vec<_>, ArrowError>>()?, None)?;
     take_record_batch(&cells, &order)
 }
@@ -248,7 +292,10 @@ fn new_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<
 
 /// A new array of `to` with the same values, zeros behind the nulls and nothing else in its buffers.
 fn rebuild(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     let typed = cast_with_options(array, to, &strict)?;
     Ok(match to {
         DataType::Utf8 => Arc::new(typed.as_string::<i32>().iter().collect::<StringArray>()),

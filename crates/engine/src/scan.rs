@@ -56,7 +56,10 @@ impl TableProvider for PolicyScan {
             plan = plan.filter(filter.clone())?;
         }
         let all: Vec<usize> = (0..self.visible.fields().len()).collect();
-        let wanted = projection.unwrap_or(&all).iter().map(|at| ident(self.visible.field(*at).name()));
+        let wanted = projection
+            .unwrap_or(&all)
+            .iter()
+            .map(|at| ident(self.visible.field(*at).name()));
         let plan = plan.project(wanted)?.build()?;
         let physical = state.create_physical_plan(&plan).await?;
         Ok(Arc::new(Barrier { below: physical }))

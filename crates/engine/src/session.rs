@@ -54,7 +54,9 @@ pub fn register(context: &SessionContext, collections: &Collections) -> Result<(
 
 /// The function `bin(column)`, which plans but never runs: nodes replace it by the declared bins.
 pub fn bin_function() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(Bin { signature: Signature::any(1, Volatility::Immutable) }))
+    Arc::new(ScalarUDF::new_from_impl(Bin {
+        signature: Signature::any(1, Volatility::Immutable),
+    }))
 }
 
 /// A session that executes one plan within the limits. Nothing is spilled to disk.
@@ -64,13 +66,23 @@ pub(crate) fn for_running() -> Result<SessionState> {
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
     // One partition: sums of floating-point numbers are then the same each time.
-    let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
-    Ok(SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(runtime).build())
+    let config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_information_schema(false);
+    Ok(SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .build())
 }
 
 /// The columns of a collection that SQL can name: no identifiers, and the virtual column `node`.
 pub fn query_schema(collection: &Collection) -> SchemaRef {
-    let named = collection.columns.iter().filter(|column| !column.roles.identifier).map(field);
+    let named = collection
+        .columns
+        .iter()
+        .filter(|column| !column.roles.identifier)
+        .map(field);
     let node = Field::new(NODE_COLUMN, DataType::Utf8, false);
     Arc::new(Schema::new(named.chain([node]).collect::<Vec<_>>()))
 }

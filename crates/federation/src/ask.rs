@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
+use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use engine::read::Collections;
 use policy::{Caller, Rules};
 use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
@@ -93,7 +93,9 @@ impl Asker {
                 let source = BrokerSource::new(broker.clone(), profile.space.clone());
                 trust::refresh(&source, &store, clock.now()).await?
             }
-            Err(unreachable) => trust::last_good(&store, clock.now()).await.map_err(|_| unreachable.clone())?,
+            Err(unreachable) => trust::last_good(&store, clock.now())
+                .await
+                .map_err(|_| unreachable.clone())?,
         };
         let rules = Rules::compile(&documents)?;
         let issuer_key = |member: &MemberId| rules.members.get(member).map(|member| member.key);
@@ -109,7 +111,16 @@ impl Asker {
         };
         let peers = peers(&envelopes, &rules);
         let connections = Mutex::default();
-        Ok(Self { profile, key, credential, caller, rules, peers, connections, clock })
+        Ok(Self {
+            profile,
+            key,
+            credential,
+            caller,
+            rules,
+            peers,
+            connections,
+            clock,
+        })
     }
 
     /// The rules as the asker holds them.
@@ -130,9 +141,15 @@ impl Asker {
         let split = self.split(question).await?;
         let part = |leaf: &Leaf| {
             let nodes = self.concerned(leaf).map(|offer| offer.peer.member.clone()).collect();
-            PlannedPart { sql: leaf.asked.to_string(), nodes, decision: self.foresee(leaf, question) }
+            PlannedPart {
+                sql: leaf.asked.to_string(),
+                nodes,
+                decision: self.foresee(leaf, question),
+            }
         };
-        Ok(Plan { parts: split.leaves.iter().map(part).collect() })
+        Ok(Plan {
+            parts: split.leaves.iter().map(part).collect(),
+        })
     }
 
     /// Asks all nodes and pools what they release.
@@ -155,8 +172,11 @@ impl Asker {
             purpose: question.purpose,
             permit: question.permit.clone(),
         };
-        let asking: FuturesUnordered<_> =
-            self.peers.iter().map(|offer| self.ask_node(offer, &split.leaves, &errand)).collect();
+        let asking: FuturesUnordered<_> = self
+            .peers
+            .iter()
+            .map(|offer| self.ask_node(offer, &split.leaves, &errand))
+            .collect();
         let mut asked: Vec<Asked> = asking.filter_map(std::future::ready).collect().await;
         asked.sort_by(|a, b| a.peer.member.cmp(&b.peer.member));
 
@@ -164,17 +184,36 @@ impl Asker {
         let query_id = trust::new_query_id()?;
         if coverage.iter().all(|node| node.status != Status::Answered) {
             let schema = Arc::clone(split.rest.schema().inner());
-            return Ok(Answer { query_id, schema, batches: Vec::new(), intervals: Vec::new(), coverage });
+            return Ok(Answer {
+                query_id,
+                schema,
+                batches: Vec::new(),
+                intervals: Vec::new(),
+                coverage,
+            });
         }
         let tables = pool(&split, &asked)?;
         let finished = finish::finish(split, &tables).await?;
-        let finish::Finished { schema, batches, intervals } = finished;
-        Ok(Answer { query_id, schema, batches, intervals, coverage })
+        let finish::Finished {
+            schema,
+            batches,
+            intervals,
+        } = finished;
+        Ok(Answer {
+            query_id,
+            schema,
+            batches,
+            intervals,
+            coverage,
+        })
     }
 
     async fn split(&self, question: &Question) -> Result<Split, Report> {
         let queryable = policy::queryable(&self.rules, &self.caller, self.clock.now());
-        let visible: Collections = queryable.into_iter().map(|q| (q.collection.id.clone(), q.collection)).collect();
+        let visible: Collections = queryable
+            .into_iter()
+            .map(|q| (q.collection.id.clone(), q.collection))
+            .collect();
         split::split(&question.sql, &self.rules.collections, &visible).await
     }
 
@@ -194,7 +233,12 @@ impl Asker {
         };
         match policy::decide(&self.rules, &request) {
             policy::Decision::Allow(grant) => {
-                format!("allowed by {} of {} version {}", grant.rule(), grant.policy(), grant.version())
+                format!(
+                    "allowed by {} of {} version {}",
+                    grant.rule(),
+                    grant.policy(),
+                    grant.version()
+                )
             }
             policy::Decision::Refuse(refusal) => format!("refused: {}; {}", refusal.message, refusal.remedy),
         }
@@ -202,12 +246,19 @@ impl Asker {
 
     /// Asks one node all parts that concern it. `None` if none does.
     async fn ask_node<'a>(&self, offer: &'a Offer, leaves: &[Leaf], errand: &Errand) -> Option<Asked<'a>> {
-        let parts: Vec<(usize, &Leaf)> = leaves.iter().enumerate().filter(|(_, leaf)| offer.is_asked(leaf)).collect();
+        let parts: Vec<(usize, &Leaf)> = leaves
+            .iter()
+            .enumerate()
+            .filter(|(_, leaf)| offer.is_asked(leaf))
+            .collect();
         if parts.is_empty() {
             return None;
         }
         let outcome = self.ask_parts(&offer.peer, &parts, errand).await;
-        Some(Asked { peer: &offer.peer, outcome })
+        Some(Asked {
+            peer: &offer.peer,
+            outcome,
+        })
     }
 
     async fn ask_parts(
@@ -219,7 +270,15 @@ impl Asker {
         let connection = self.connection(peer).await?;
         let mut answers = BTreeMap::new();
         for (at, leaf) in parts {
-            let answer = node::ask(&connection, peer, errand, &leaf.asked, &leaf.collection, self.clock.now()).await;
+            let answer = node::ask(
+                &connection,
+                peer,
+                errand,
+                &leaf.asked,
+                &leaf.collection,
+                self.clock.now(),
+            )
+            .await;
             match answer {
                 Ok(answer) => drop(answers.insert(*at, answer)),
                 Err(ended) => {
@@ -238,7 +297,10 @@ impl Asker {
             return Ok(open.clone());
         }
         let opened = wire::connect(&peer.address, peer.member.as_str(), &peer.key).await?;
-        self.connections.lock().await.insert(peer.member.clone(), opened.clone());
+        self.connections
+            .lock()
+            .await
+            .insert(peer.member.clone(), opened.clone());
         Ok(opened)
     }
 }
@@ -319,9 +381,19 @@ async fn discover(
         permit: None,
         channel: broker.binding()?,
     };
-    let proof = proof.issue(key, clock.now()).map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
-    let mut request = Request::new(DiscoverRequest { space: profile.space.to_string() });
-    wire::header::attach(request.metadata_mut(), Tokens { credential, proof: &proof })?;
+    let proof = proof
+        .issue(key, clock.now())
+        .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
+    let mut request = Request::new(DiscoverRequest {
+        space: profile.space.to_string(),
+    });
+    wire::header::attach(
+        request.metadata_mut(),
+        Tokens {
+            credential,
+            proof: &proof,
+        },
+    )?;
     let mut catalog = CatalogServiceClient::new(broker.grpc.clone());
     let response = catalog.discover(request).await;
     let response = response.map_err(|status| wire::status::from_status(&status, "the broker").report)?;
@@ -331,7 +403,10 @@ async fn discover(
 }
 
 fn keep_catalog(profile: &Profile, envelopes: &[Vec<u8>]) {
-    let texts: Vec<_> = envelopes.iter().map(|envelope| String::from_utf8_lossy(envelope)).collect();
+    let texts: Vec<_> = envelopes
+        .iter()
+        .map(|envelope| String::from_utf8_lossy(envelope))
+        .collect();
     let written = serde_json::to_vec(&texts).map(|text| fs::write(profile.data.join(CATALOG_FILE), text));
     // Only a convenience: without it the catalogue is asked for again.
     drop(written);
@@ -350,8 +425,16 @@ fn peers(envelopes: &[Vec<u8>], rules: &Rules) -> Vec<Offer> {
     let offer = |envelope: &Vec<u8>| {
         let description = description::open(envelope, key_of).ok()?;
         let key = key_of(&description.member).filter(|_| description.space == rules.space.id)?;
-        let peer = Peer { member: description.member.clone(), address: description.address.clone(), key };
-        let collections = description.datasets.iter().map(|dataset| dataset.collection.clone()).collect();
+        let peer = Peer {
+            member: description.member.clone(),
+            address: description.address.clone(),
+            key,
+        };
+        let collections = description
+            .datasets
+            .iter()
+            .map(|dataset| dataset.collection.clone())
+            .collect();
         Some(Offer { peer, collections })
     };
     let mut offers: Vec<Offer> = envelopes.iter().filter_map(offer).collect();

@@ -70,7 +70,11 @@ fn pool_rows(leaf: &Leaf, asked: &[bool], answers: &[(MemberId, &NodeAnswer)]) -
         }
     }
     let batch = concat_batches(&leaf.schema, &batches)?;
-    Ok(PooledTable { batch, open: Vec::new(), suppressing: Vec::new() })
+    Ok(PooledTable {
+        batch,
+        open: Vec::new(),
+        suppressing: Vec::new(),
+    })
 }
 
 /// One cell: what was released for it, and by whom.
@@ -114,7 +118,10 @@ fn pool_cells(
     aggregates: &[Aggregate],
     answers: &[(MemberId, &NodeAnswer)],
 ) -> Result<PooledTable, Report> {
-    let empty = || Cell { present: vec![false; answers.len()], states: vec![State::default(); query.aggregates.len()] };
+    let empty = || Cell {
+        present: vec![false; answers.len()],
+        states: vec![State::default(); query.aggregates.len()],
+    };
     let mut cells: HashMap<Vec<ScalarValue>, Cell> = HashMap::new();
     if groups == 0 {
         // Without GROUP BY there is exactly one cell, even if nobody released it.
@@ -124,23 +131,36 @@ fn pool_cells(
     for (at, (_, answer)) in answers.iter().enumerate() {
         for batch in &answer.batches {
             for row in 0..batch.num_rows() {
-                let values = batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row));
-                let mut values = values.collect::<Result<Vec<_>, _>>().map_err(|error| unfinished(&error))?;
+                let values = batch
+                    .columns()
+                    .iter()
+                    .map(|column| ScalarValue::try_from_array(column, row));
+                let mut values = values
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|error| unfinished(&error))?;
                 let states = values.split_off(groups);
                 masked[at] += states.iter().filter(|state| state.is_null()).count() as u64;
                 let cell = cells.entry(values).or_insert_with(empty);
                 cell.present[at] = true;
-                cell.states.iter_mut().zip(&states).for_each(|(state, value)| state.add(value, at));
+                cell.states
+                    .iter_mut()
+                    .zip(&states)
+                    .for_each(|(state, value)| state.add(value, at));
             }
         }
     }
     let mut cells: Vec<(Vec<ScalarValue>, Cell)> = cells.into_iter().collect();
     cells.sort_by(|a, b| by_key(&a.0, &b.0));
 
-    let withheld: Vec<bool> = answers.iter().zip(&masked)
+    let withheld: Vec<bool> = answers
+        .iter()
+        .zip(&masked)
         .map(|((_, answer), masked)| answer.receipt.suppressed_cells > *masked)
         .collect();
-    let node_group = query.groups.iter().position(|group| *group == GroupKey::Column(NODE_COLUMN.to_owned()));
+    let node_group = query
+        .groups
+        .iter()
+        .position(|group| *group == GroupKey::Column(NODE_COLUMN.to_owned()));
     let mut open = Vec::new();
     let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(cells.len()); groups + aggregates.len()];
     for (row, (key, cell)) in cells.iter().enumerate() {
@@ -150,17 +170,32 @@ fn pool_cells(
         for (at, aggregate) in aggregates.iter().enumerate() {
             let pooled = Value::of(aggregate, query, cell)?;
             let missing = missing(&pooled, cell, answers, &withheld, node_group.map(|at| &key[at]));
-            if let Some((low, high)) = interval::bounds(aggregate, pooled.count, pooled.sum, &missing, &leaf.collection) {
+            if let Some((low, high)) = interval::bounds(aggregate, pooled.count, pooled.sum, &missing, &leaf.collection)
+            {
                 let nodes = missing.iter().map(|missing| missing.node.clone()).collect();
-                open.push(OpenValue { row, column: groups + at, low, high, nodes });
+                open.push(OpenValue {
+                    row,
+                    column: groups + at,
+                    low,
+                    high,
+                    nodes,
+                });
             }
             columns[groups + at].push(pooled.scalar);
         }
     }
     let suppresses = |(_, answer): &&(MemberId, &NodeAnswer)| answer.receipt.suppressed_cells > 0;
-    let suppressing = answers.iter().filter(suppresses).map(|(node, _)| node.clone()).collect();
+    let suppressing = answers
+        .iter()
+        .filter(suppresses)
+        .map(|(node, _)| node.clone())
+        .collect();
     let batch = table(&leaf.schema, columns, cells.len()).map_err(|error| unfinished(&error))?;
-    Ok(PooledTable { batch, open, suppressing })
+    Ok(PooledTable {
+        batch,
+        open,
+        suppressing,
+    })
 }
 
 /// The pooled value of one aggregate in one cell.
@@ -178,7 +213,8 @@ impl<'a> Value<'a> {
     fn of(aggregate: &Aggregate, query: &ReleaseQuery, cell: &'a Cell) -> Result<Self, Report> {
         let state = |wanted: &Aggregate| {
             let at = query.aggregates.iter().position(|asked| asked == wanted);
-            at.map(|at| &cell.states[at]).ok_or_else(|| Problem::Internal.report("an aggregate was not asked for"))
+            at.map(|at| &cell.states[at])
+                .ok_or_else(|| Problem::Internal.report("an aggregate was not asked for"))
         };
         let count_of = |wanted: &Aggregate| {
             let count = state(wanted)?.integer;
@@ -188,7 +224,12 @@ impl<'a> Value<'a> {
             Aggregate::CountRows | Aggregate::Count(_) => {
                 let count = count_of(aggregate)?;
                 let masked = &state(aggregate)?.masked;
-                Ok(Self { scalar: ScalarValue::Int64(Some(count)), count, sum: 0.0, masked })
+                Ok(Self {
+                    scalar: ScalarValue::Int64(Some(count)),
+                    count,
+                    sum: 0.0,
+                    masked,
+                })
             }
             Aggregate::Sum(column) | Aggregate::Mean(column) => {
                 let total = state(&Aggregate::Sum(column.clone()))?;
@@ -202,7 +243,12 @@ impl<'a> Value<'a> {
                     }
                     _ => ScalarValue::Float64(Some(total.float)),
                 };
-                Ok(Self { scalar, count, sum, masked: &total.masked })
+                Ok(Self {
+                    scalar,
+                    count,
+                    sum,
+                    masked: &total.masked,
+                })
             }
         }
     }
@@ -224,7 +270,10 @@ fn missing(
     nodes
         .filter_map(|(_, (node, answer))| {
             let people_max = answer.receipt.min_people?.saturating_sub(1);
-            Some(Missing { node: node.clone(), people_max })
+            Some(Missing {
+                node: node.clone(),
+                people_max,
+            })
         })
         .collect()
 }
@@ -238,7 +287,11 @@ fn by_key(a: &[ScalarValue], b: &[ScalarValue]) -> Ordering {
         (false, false) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         (a, b) => a.cmp(&b),
     };
-    let different = a.iter().zip(b).map(|(a, b)| nulls_last(a, b)).find(|order| *order != Ordering::Equal);
+    let different = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| nulls_last(a, b))
+        .find(|order| *order != Ordering::Equal);
     different.unwrap_or(Ordering::Equal)
 }
 
@@ -251,7 +304,11 @@ fn table(schema: &SchemaRef, columns: Vec<Vec<ScalarValue>>, rows: usize) -> Res
         }
         ScalarValue::iter_to_array(values)
     });
-    Ok(new_batch(schema, columns.collect::<Result<_, DataFusionError>>()?, rows)?)
+    Ok(new_batch(
+        schema,
+        columns.collect::<Result<_, DataFusionError>>()?,
+        rows,
+    )?)
 }
 
 fn new_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -260,7 +317,14 @@ fn new_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<
 }
 
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, DataFusionError> {
-    Ok(cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })?)
+    Ok(cast_with_options(
+        array,
+        to,
+        &CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        },
+    )?)
 }
 
 fn missing_column() -> DataFusionError {

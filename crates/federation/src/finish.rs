@@ -52,7 +52,11 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
     let batches = collect(plan).await?;
     let schema = batches.first().map_or(schema, RecordBatch::schema);
     let intervals = unknown(&schema, &batches, tables);
-    Ok(Finished { schema, batches, intervals })
+    Ok(Finished {
+        schema,
+        batches,
+        intervals,
+    })
 }
 
 async fn collect(plan: LogicalPlan) -> Result<Vec<RecordBatch>, DataFusionError> {
@@ -78,20 +82,27 @@ fn trace(plan: &LogicalPlan, table: &PooledTable) -> Result<Option<Traced>, Data
         },
         LogicalPlan::Filter(filter) => match below(&filter.input)? {
             Some(Traced { plan, origins }) => {
-                let plan = LogicalPlanBuilder::from(plan).filter(filter.predicate.clone())?.build()?;
+                let plan = LogicalPlanBuilder::from(plan)
+                    .filter(filter.predicate.clone())?
+                    .build()?;
                 Some(Traced { plan, origins })
             }
             None => None,
         },
         LogicalPlan::Sort(sort) => match below(&sort.input)? {
             Some(Traced { plan, origins }) => {
-                let plan = LogicalPlanBuilder::from(plan).sort_with_limit(sort.expr.clone(), sort.fetch)?.build()?;
+                let plan = LogicalPlanBuilder::from(plan)
+                    .sort_with_limit(sort.expr.clone(), sort.fetch)?
+                    .build()?;
                 Some(Traced { plan, origins })
             }
             None => None,
         },
         LogicalPlan::Limit(limit) => below(&limit.input)?.map(|Traced { plan, origins }| {
-            let plan = LogicalPlan::Limit(Limit { input: Arc::new(plan), ..limit.clone() });
+            let plan = LogicalPlan::Limit(Limit {
+                input: Arc::new(plan),
+                ..limit.clone()
+            });
             Traced { plan, origins }
         }),
         LogicalPlan::SubqueryAlias(alias) => match below(&alias.input)? {
@@ -113,7 +124,10 @@ fn numbered(name: &str, table: &PooledTable) -> Result<Traced, DataFusionError> 
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     let memory = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
     let plan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(memory)), None)?.build()?;
-    Ok(Traced { plan, origins: (0..table.batch.num_columns()).map(Some).collect() })
+    Ok(Traced {
+        plan,
+        origins: (0..table.batch.num_columns()).map(Some).collect(),
+    })
 }
 
 fn project(list: &[Expr], input: &LogicalPlan, traced: Traced) -> Result<Option<Traced>, DataFusionError> {
@@ -145,7 +159,10 @@ fn traced_result(
     for batch in batches {
         for cell in batch.column(origins.len()).as_primitive::<UInt64Type>().values() {
             for open in table.open.iter().filter(|open| open.row as u64 == *cell) {
-                let columns = origins.iter().enumerate().filter(|(_, origin)| **origin == Some(open.column));
+                let columns = origins
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, origin)| **origin == Some(open.column));
                 intervals.extend(columns.map(|(at, _)| Interval {
                     row,
                     column: schema.field(at).name().clone(),
@@ -159,7 +176,11 @@ fn traced_result(
         answer.push(batch.project(&kept)?);
     }
     let schema = answer.first().map_or(schema, RecordBatch::schema);
-    Ok(Finished { schema, batches: answer, intervals })
+    Ok(Finished {
+        schema,
+        batches: answer,
+        intervals,
+    })
 }
 
 /// Marks every number of the answer as open, without bounds.

@@ -35,8 +35,16 @@ pub(crate) fn bounds(
         (_, None) => (None, None),
         (Aggregate::Sum(_), Some([low, high])) => {
             // A negative value can only lower the sum, a positive one only raise it.
-            let least = if low >= 0.0 { Some(sum) } else { rows.map(|rows| sum + rows * low) };
-            let most = if high <= 0.0 { Some(sum) } else { rows.map(|rows| sum + rows * high) };
+            let least = if low >= 0.0 {
+                Some(sum)
+            } else {
+                rows.map(|rows| sum + rows * low)
+            };
+            let most = if high <= 0.0 {
+                Some(sum)
+            } else {
+                rows.map(|rows| sum + rows * high)
+            };
             (least, most)
         }
         (Aggregate::Mean(_), Some([low, high])) => match rows {
@@ -60,14 +68,23 @@ mod tests {
              [columns.x]\ntype = \"integer\"\nrole = [\"measure\"]\n{measure}\n"
         );
         let space = "id = \"s\"\ntitle = \"s\"\n";
-        let files = [("space.toml", space), ("members.toml", ""), ("collections/c.toml", toml.as_str())];
-        let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
+        let files = [
+            ("space.toml", space),
+            ("members.toml", ""),
+            ("collections/c.toml", toml.as_str()),
+        ];
+        let files = files
+            .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
+            .into();
         let rules = policy::Rules::compile_files(1, trust::Digest::of(b""), &files).unwrap();
         rules.collections.values().next().unwrap().as_ref().clone()
     }
 
     fn one_missing() -> Vec<Missing> {
-        vec![Missing { node: "n".parse().unwrap(), people_max: 4 }]
+        vec![Missing {
+            node: "n".parse().unwrap(),
+            people_max: 4,
+        }]
     }
 
     #[test]
@@ -78,19 +95,31 @@ mod tests {
     #[test]
     fn without_declared_rows_the_most_is_not_known() {
         let open = collection("", "bounds = [0, 10]");
-        assert_eq!(bounds(&Aggregate::CountRows, 10, 0.0, &one_missing(), &open), Some((Some(10.0), None)));
+        assert_eq!(
+            bounds(&Aggregate::CountRows, 10, 0.0, &one_missing(), &open),
+            Some((Some(10.0), None))
+        );
         let sum = Aggregate::Sum("x".to_owned());
         assert_eq!(bounds(&sum, 10, 50.0, &one_missing(), &open), Some((Some(50.0), None)));
         let mean = Aggregate::Mean("x".to_owned());
-        assert_eq!(bounds(&mean, 10, 50.0, &one_missing(), &open), Some((Some(0.0), Some(10.0))));
+        assert_eq!(
+            bounds(&mean, 10, 50.0, &one_missing(), &open),
+            Some((Some(0.0), Some(10.0)))
+        );
     }
 
     #[test]
     fn declared_rows_and_bounds_close_the_interval() {
         let closed = collection("rows_per_person_max = 1", "bounds = [-5, 10]");
-        assert_eq!(bounds(&Aggregate::CountRows, 10, 0.0, &one_missing(), &closed), Some((Some(10.0), Some(14.0))));
+        assert_eq!(
+            bounds(&Aggregate::CountRows, 10, 0.0, &one_missing(), &closed),
+            Some((Some(10.0), Some(14.0)))
+        );
         let sum = Aggregate::Sum("x".to_owned());
-        assert_eq!(bounds(&sum, 10, 50.0, &one_missing(), &closed), Some((Some(30.0), Some(90.0))));
+        assert_eq!(
+            bounds(&sum, 10, 50.0, &one_missing(), &closed),
+            Some((Some(30.0), Some(90.0)))
+        );
         let mean = Aggregate::Mean("x".to_owned());
         let expected = Some((Some(30.0 / 14.0), Some(90.0 / 14.0)));
         assert_eq!(bounds(&mean, 10, 50.0, &one_missing(), &closed), expected);

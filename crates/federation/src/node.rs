@@ -59,9 +59,14 @@ pub(crate) async fn ask(
     now: UtcTime,
 ) -> Result<NodeAnswer, Ended> {
     let seconds = limit::NODE_ANSWER_SECONDS_MAX;
-    let asked = tokio::time::timeout(Duration::from_secs(seconds), ask_now(connection, peer, errand, query, collection, now));
+    let asked = tokio::time::timeout(
+        Duration::from_secs(seconds),
+        ask_now(connection, peer, errand, query, collection, now),
+    );
     asked.await.unwrap_or_else(|_| {
-        Err(Problem::Unreachable.report(format!("{} did not answer within {seconds} s", peer.member)).into())
+        Err(Problem::Unreachable
+            .report(format!("{} did not answer within {seconds} s", peer.member))
+            .into())
     })
 }
 
@@ -82,17 +87,33 @@ async fn ask_now(
         permit: errand.permit.clone(),
         channel: connection.binding()?,
     };
-    let proof = proof.issue(&errand.key, now).map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
+    let proof = proof
+        .issue(&errand.key, now)
+        .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
     let handle = QueryTicket { sql }.encode_to_vec().into();
-    let mut request = Request::new(Ticket::new(TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec()));
-    wire::header::attach(request.metadata_mut(), Tokens { credential: &errand.credential, proof: &proof })?;
+    let mut request = Request::new(Ticket::new(
+        TicketStatementQuery {
+            statement_handle: handle,
+        }
+        .as_any()
+        .encode_to_vec(),
+    ));
+    wire::header::attach(
+        request.metadata_mut(),
+        Tokens {
+            credential: &errand.credential,
+            proof: &proof,
+        },
+    )?;
 
     let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
     let mut client = FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(usize::MAX);
     let response = client.do_get(request).await.map_err(|status| ended(&status))?;
     let envelope = wire::header::receipt(response.metadata());
     let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;
-    let stream = response.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
+    let stream = response
+        .into_inner()
+        .map_err(|status| FlightError::Tonic(Box::new(status)));
     let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(stream)
         .try_collect()
         .await
@@ -127,7 +148,11 @@ fn check(
     if !matches {
         return Err(odd(peer, "its receipt is for something else").into());
     }
-    Ok(NodeAnswer { batches, receipt, envelope })
+    Ok(NodeAnswer {
+        batches,
+        receipt,
+        envelope,
+    })
 }
 
 fn odd(peer: &Peer, what: &str) -> Report {

@@ -37,7 +37,12 @@ impl Profile {
         let name = path.display().to_string();
         let mut profile: Profile = terms::text::parse_toml(&name, &read(path)?)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        for inside in [&mut profile.key, &mut profile.credential, &mut profile.root, &mut profile.data] {
+        for inside in [
+            &mut profile.key,
+            &mut profile.credential,
+            &mut profile.root,
+            &mut profile.data,
+        ] {
             *inside = folder.join(&*inside);
         }
         Ok(profile)
@@ -53,6 +58,5 @@ impl Profile {
 }
 
 fn read(path: &Path) -> Result<String, Report> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Problem::FileMissing.report(format!("{}: {error}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| Problem::FileMissing.report(format!("{}: {error}", path.display())))
 }

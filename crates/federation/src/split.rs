@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::{MemTable, provider_as_source};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use engine::query::{Aggregate, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery};
@@ -62,7 +62,12 @@ pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collec
         let plan = futures::executor::block_on(state.create_logical_plan(&sql));
         let plan = plan.map_err(|error| read::planning_report(&error, &visible))?;
         only_queries(&plan)?;
-        Splitter { collections, columns: columns_named(&plan), leaves: Vec::new() }.run(plan)
+        Splitter {
+            collections,
+            columns: columns_named(&plan),
+            leaves: Vec::new(),
+        }
+        .run(plan)
     })
     .await
 }
@@ -78,7 +83,9 @@ fn only_queries(plan: &LogicalPlan) -> Result<(), Report> {
         LogicalPlan::DescribeTable(_) => "DESCRIBE",
         _ => return Ok(()),
     };
-    Err(Problem::SqlNotAllowed.report(format!("a question cannot be {refused}")).remedy("ask with SELECT"))
+    Err(Problem::SqlNotAllowed
+        .report(format!("a question cannot be {refused}"))
+        .remedy("ask with SELECT"))
 }
 
 /// Every column name that the plan mentions outside of scans.
@@ -116,13 +123,21 @@ impl Splitter {
         let rest = rest.map_err(|error| unfinished(&error))?.data;
         if self.leaves.is_empty() {
             let remedy = format!("name one of: {}", names(&self.collections));
-            return Err(Problem::SqlCollection.report("the query asks no collection").remedy(remedy));
+            return Err(Problem::SqlCollection
+                .report("the query asks no collection")
+                .remedy(remedy));
         }
-        Ok(Split { rest, leaves: self.leaves })
+        Ok(Split {
+            rest,
+            leaves: self.leaves,
+        })
     }
 
     /// Cuts a leaf out if the largest part that a node can run starts here.
-    #[expect(clippy::type_complexity, reason = "refused by us, not a leaf, or a stand-in that the engine may fail to build")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "refused by us, not a leaf, or a stand-in that the engine may fail to build"
+    )]
     fn cut(&mut self, node: &LogicalPlan) -> Result<Option<Result<LogicalPlan, DataFusionError>>, Report> {
         if let LogicalPlan::Aggregate(aggregate) = node
             && let Some(collection) = self.scanned(&aggregate.input)
@@ -135,7 +150,9 @@ impl Splitter {
             }
         }
         let is_source = matches!(node, LogicalPlan::Filter(_) | LogicalPlan::TableScan(_));
-        let Some(collection) = is_source.then(|| self.scanned(node)).flatten() else { return Ok(None) };
+        let Some(collection) = is_source.then(|| self.scanned(node)).flatten() else {
+            return Ok(None);
+        };
         let query = match read::row_query(node, &self.collections) {
             Ok(query) => query,
             Err(report) if collection.personal || matches!(node, LogicalPlan::TableScan(_)) => return Err(report),
@@ -151,7 +168,10 @@ impl Splitter {
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let name = scan.table_name.table();
-                self.collections.values().find(|collection| collection.sql_name() == name).cloned()
+                self.collections
+                    .values()
+                    .find(|collection| collection.sql_name() == name)
+                    .cloned()
             }
             LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
@@ -165,8 +185,17 @@ impl Splitter {
     }
 
     fn row_leaf(&self, query: RowQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Leaf {
-        let asked: Vec<bool> = query.columns.iter().map(|column| self.columns.contains(&column.0)).collect();
-        let wanted = query.columns.iter().zip(&asked).filter(|(_, asked)| **asked).map(|(column, _)| column.clone());
+        let asked: Vec<bool> = query
+            .columns
+            .iter()
+            .map(|column| self.columns.contains(&column.0))
+            .collect();
+        let wanted = query
+            .columns
+            .iter()
+            .zip(&asked)
+            .filter(|(_, asked)| **asked)
+            .map(|(column, _)| column.clone());
         let mut columns: Vec<_> = wanted.collect();
         let mut asked = asked;
         if columns.is_empty() {
@@ -176,7 +205,12 @@ impl Splitter {
         }
         let schema = Arc::clone(node.schema().inner());
         let asked_query = Query::Rows(RowQuery { columns, ..query });
-        Leaf { asked: asked_query, collection: Arc::clone(collection), pooled: Pooled::Rows { asked }, schema }
+        Leaf {
+            asked: asked_query,
+            collection: Arc::clone(collection),
+            pooled: Pooled::Rows { asked },
+            schema,
+        }
     }
 
     fn stand_in(&mut self, leaf: Leaf, node: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
@@ -195,7 +229,10 @@ impl Splitter {
 }
 
 /// Puts the tables of answers where the leaves stood.
-pub(crate) fn fill(rest: LogicalPlan, tables: &BTreeMap<String, Arc<MemTable>>) -> Result<LogicalPlan, DataFusionError> {
+pub(crate) fn fill(
+    rest: LogicalPlan,
+    tables: &BTreeMap<String, Arc<MemTable>>,
+) -> Result<LogicalPlan, DataFusionError> {
     let filled = rest.transform_down_with_subqueries(|node| match node {
         LogicalPlan::TableScan(scan) => match tables.get(scan.table_name.table()) {
             Some(table) => {
@@ -247,16 +284,35 @@ fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &Logica
         // GROUP BY without an aggregate: a cell is there if somebody may know that it is.
         poolable.push(Aggregate::CountRows);
     }
-    let groups_out = (0..groups).map(|at| Output { source: OutputSource::Group(at), name: format!("g{at}") });
-    let states_out = (0..poolable.len()).map(|at| Output { source: OutputSource::Aggregate(at), name: format!("a{at}") });
+    let groups_out = (0..groups).map(|at| Output {
+        source: OutputSource::Group(at),
+        name: format!("g{at}"),
+    });
+    let states_out = (0..poolable.len()).map(|at| Output {
+        source: OutputSource::Aggregate(at),
+        name: format!("a{at}"),
+    });
     let outputs = groups_out.chain(states_out).collect();
-    let asked = Query::Release(ReleaseQuery { aggregates: poolable, outputs, ..query });
+    let asked = Query::Release(ReleaseQuery {
+        aggregates: poolable,
+        outputs,
+        ..query
+    });
     let schema = Arc::clone(node.schema().inner());
-    Leaf { asked, collection: Arc::clone(collection), pooled: Pooled::Cells { groups, aggregates }, schema }
+    Leaf {
+        asked,
+        collection: Arc::clone(collection),
+        pooled: Pooled::Cells { groups, aggregates },
+        schema,
+    }
 }
 
 fn names(collections: &Collections) -> String {
-    collections.values().map(|collection| collection.sql_name()).collect::<Vec<_>>().join(", ")
+    collections
+        .values()
+        .map(|collection| collection.sql_name())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// What the asker's own engine could not do. It saw released values only.
@@ -276,9 +332,11 @@ pub(crate) fn concerns(leaf: &Leaf, node: &str) -> bool {
     conditions.iter().all(|condition| match condition {
         Condition::Compare(column, Comparison::Equal, value) if column == NODE_COLUMN => is_node(value),
         Condition::Compare(column, Comparison::NotEqual, value) if column == NODE_COLUMN => !is_node(value),
-        Condition::OneOf { column, values, negated } if column == NODE_COLUMN => {
-            values.iter().any(is_node) != *negated
-        }
+        Condition::OneOf {
+            column,
+            values,
+            negated,
+        } if column == NODE_COLUMN => values.iter().any(is_node) != *negated,
         _ => true,
     })
 }

@@ -50,7 +50,8 @@ impl Config {
         let text = text.map_err(|error| Problem::FileMissing.report(format!("{name}: {error}")))?;
         let mut config: Config = terms::text::parse_toml(&name, &text)?;
         if config.refresh_seconds == 0 || config.refresh_seconds > 60 {
-            let message = format!("{name}: refresh_seconds must be from 1 to 60, because a revocation must act within 60 s");
+            let message =
+                format!("{name}: refresh_seconds must be from 1 to 60, because a revocation must act within 60 s");
             return Err(Problem::FileValue.report(message));
         }
         let folder = path.parent().unwrap_or(Path::new("."));

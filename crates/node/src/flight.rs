@@ -40,9 +40,17 @@ impl FlightSqlService for Face {
             return Err(status(Problem::SqlNotAllowed.report("there are no transactions")));
         }
         let arrival = arrival(&request).map_err(status)?;
-        let schema = self.0.describe(arrival, &query.query).await.map_err(|ended| to_status(&ended))?;
+        let schema = self
+            .0
+            .describe(arrival, &query.query)
+            .await
+            .map_err(|ended| to_status(&ended))?;
         let handle = QueryTicket { sql: query.query }.encode_to_vec().into();
-        let ticket = TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec();
+        let ticket = TicketStatementQuery {
+            statement_handle: handle,
+        }
+        .as_any()
+        .encode_to_vec();
         let info = FlightInfo::new()
             .try_with_schema(&schema)
             .map_err(|_| status(Problem::Internal.report("the schema cannot be encoded")))?
@@ -62,7 +70,11 @@ impl FlightSqlService for Face {
         let named = QueryTicket::decode(ticket.statement_handle);
         let named = named.map_err(|_| status(Problem::SqlNotAllowed.report("the ticket is not one of this node's")))?;
         let arrival = arrival(&request).map_err(status)?;
-        let answer = self.0.answer(arrival, &named.sql).await.map_err(|ended| to_status(&ended))?;
+        let answer = self
+            .0
+            .answer(arrival, &named.sql)
+            .await
+            .map_err(|ended| to_status(&ended))?;
         let receipt = serde_json::to_vec(&answer.receipt);
         let receipt = receipt.map_err(|_| status(Problem::Internal.report("the receipt cannot be encoded")))?;
         let batches = stream::iter(answer.released.batches().to_vec()).map(Ok);
@@ -83,7 +95,10 @@ impl FlightSqlService for Face {
 fn arrival<T>(request: &Request<T>) -> Result<Arrival<'_>, Report> {
     let peer = request.extensions().get::<PeerInfo>();
     let peer = peer.ok_or_else(|| Problem::ProofMismatch.report("the request did not come over TLS"))?;
-    Ok(Arrival { tokens: wire::header::read(request.metadata())?, channel: &peer.channel })
+    Ok(Arrival {
+        tokens: wire::header::read(request.metadata())?,
+        channel: &peer.channel,
+    })
 }
 
 fn status(report: Report) -> Status {

@@ -23,7 +23,10 @@ pub struct Current {
 
 impl Current {
     fn compile(documents: &Verified<Documents>) -> Result<Self, Report> {
-        Ok(Self { rules: Rules::compile(documents)?, expires: documents.expires })
+        Ok(Self {
+            rules: Rules::compile(documents)?,
+            expires: documents.expires,
+        })
     }
 }
 
@@ -54,11 +57,23 @@ impl Governance {
             Ok(current) => current,
             Err(refused) => {
                 warn!(problem = %refused.problem, "offered documents not taken, trying the last good ones");
-                let kept = trust::last_good(&store, clock.now()).await.and_then(|kept| Current::compile(&kept));
-                kept.map_err(|kept| if kept.problem == Problem::PolicyNone { refused } else { kept })?
+                let kept = trust::last_good(&store, clock.now())
+                    .await
+                    .and_then(|kept| Current::compile(&kept));
+                kept.map_err(|kept| {
+                    if kept.problem == Problem::PolicyNone {
+                        refused
+                    } else {
+                        kept
+                    }
+                })?
             }
         };
-        Ok(Self { current: ArcSwap::from_pointee(current), store, clock })
+        Ok(Self {
+            current: ArcSwap::from_pointee(current),
+            store,
+            clock,
+        })
     }
 
     /// The rules in force.

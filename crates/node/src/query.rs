@@ -61,7 +61,10 @@ impl Desk {
         // 2 ledger
         let query_id = trust::new_query_id()?;
         tracing::Span::current().record("query_id", query_id.as_str());
-        let ended = |report: Report| Ended { report, query_id: Some(query_id.clone()) };
+        let ended = |report: Report| Ended {
+            report,
+            query_id: Some(query_id.clone()),
+        };
         let entry = self.ledger.open_entry(asker.opening(&query_id, sql)).map_err(ended)?;
         // 3 engine: parse
         let query = match engine::read::read(sql, &current.rules.collections).await {
@@ -77,7 +80,10 @@ impl Desk {
         let grant = match policy::decide(&current.rules, &request) {
             Decision::Allow(grant) => grant,
             Decision::Refuse(refusal) => {
-                let decided_by = refusal.policy.clone().map(|(policy, version)| (policy, version, refusal.rule.clone()));
+                let decided_by = refusal
+                    .policy
+                    .clone()
+                    .map(|(policy, version)| (policy, version, refusal.rule.clone()));
                 let report = Report::from(refusal);
                 entry.refused(&report, decided_by).await.map_err(ended)?;
                 info!(decision = "refuse", problem = %report.problem, "decided");
@@ -85,7 +91,12 @@ impl Desk {
             }
         };
         // 6 ledger
-        let rule = (grant.policy().clone(), grant.version(), grant.policy_digest(), grant.rule().clone());
+        let rule = (
+            grant.policy().clone(),
+            grant.version(),
+            grant.policy_digest(),
+            grant.rule().clone(),
+        );
         let entry = entry.decided(rule.0.clone(), rule.1, rule.2, rule.3.clone());
         // 7 to 9 engine: enforce, execute, release
         let released = match self.run(&query, grant).await {
@@ -118,16 +129,14 @@ impl Desk {
             audit_index,
             at: now,
         };
-        let receipt = receipt.seal(&self.key).map_err(|_| ended(Problem::Internal.report("the receipt cannot be signed")))?;
+        let receipt = receipt
+            .seal(&self.key)
+            .map_err(|_| ended(Problem::Internal.report("the receipt cannot be signed")))?;
         Ok(Answer { released, receipt })
     }
 
     /// The columns that an answer would have, decided like the answer itself. Nothing is read.
-    pub(crate) async fn describe(
-        &self,
-        arrival: Arrival<'_>,
-        sql: &str,
-    ) -> Result<SchemaRef, Ended> {
+    pub(crate) async fn describe(&self, arrival: Arrival<'_>, sql: &str) -> Result<SchemaRef, Ended> {
         let now = self.clock.now();
         let current = self.governance.current()?;
         let asker = self.asker(arrival, sql, &current, now)?;
@@ -136,11 +145,17 @@ impl Desk {
             Decision::Allow(grant) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
             Decision::Refuse(refusal) => {
                 let query_id = trust::new_query_id()?;
-                let decided_by = refusal.policy.clone().map(|(policy, version)| (policy, version, refusal.rule.clone()));
+                let decided_by = refusal
+                    .policy
+                    .clone()
+                    .map(|(policy, version)| (policy, version, refusal.rule.clone()));
                 let report = Report::from(refusal);
                 let entry = self.ledger.open_entry(asker.opening(&query_id, sql))?;
                 entry.refused(&report, decided_by).await?;
-                Err(Ended { report, query_id: Some(query_id) })
+                Err(Ended {
+                    report,
+                    query_id: Some(query_id),
+                })
             }
         }
     }
@@ -155,19 +170,37 @@ impl Desk {
         self.replay.first_use(&proof, now)?;
         // An institution can vouch for a role only if the board gave it that role.
         let granted = members.get(&credential.member).map(|member| &member.roles);
-        let roles = granted.into_iter().flat_map(|roles| roles.intersection(&credential.roles)).cloned().collect();
-        let caller = Caller { member: credential.member.clone(), person: credential.person.clone(), roles };
-        Ok(Asker { caller, purpose: proof.purpose, permit: proof.permit.clone() })
+        let roles = granted
+            .into_iter()
+            .flat_map(|roles| roles.intersection(&credential.roles))
+            .cloned()
+            .collect();
+        let caller = Caller {
+            member: credential.member.clone(),
+            person: credential.person.clone(),
+            roles,
+        };
+        Ok(Asker {
+            caller,
+            purpose: proof.purpose,
+            permit: proof.permit.clone(),
+        })
     }
 
     async fn run(&self, query: &Query, grant: policy::Grant) -> Result<Released, Report> {
         let collection = Arc::clone(grant.collection());
-        let dataset = self.datasets.find(&collection.id).ok_or_else(|| {
-            Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id))
-        })?;
+        let dataset = self
+            .datasets
+            .find(&collection.id)
+            .ok_or_else(|| Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id)))?;
         if !dataset.conforms_to(&collection) {
-            let message = format!("the dataset of {} was checked against an older collection", collection.id);
-            return Err(Problem::DataSchema.report(message).remedy("ask the node's operator to add the data file again"));
+            let message = format!(
+                "the dataset of {} was checked against an older collection",
+                collection.id
+            );
+            return Err(Problem::DataSchema
+                .report(message)
+                .remedy("ask the node's operator to add the data file again"));
         }
         let plan = engine::enforce(query, grant, &dataset, self.member.as_str())?;
         let slot = self.running.acquire().await;

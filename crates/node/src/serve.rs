@@ -8,7 +8,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use engine::Datasets;
 use terms::{Clock, Problem, Report, limit};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use trust::{Envelope, Replay, SigningKey, SpaceStore};
@@ -31,6 +31,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub struct Node {
     config: Config,
     desk: Arc<Desk>,
+    announced: watch::Sender<bool>,
 }
 
 impl Node {
@@ -45,7 +46,12 @@ impl Node {
         let source = source.as_ref().map(|source| source as &dyn trust::DocumentSource);
         let governance = Governance::start(store, source, Arc::clone(&clock)).await?;
         check_membership(&governance, &config, &key)?;
-        let ledger = Ledger::open(&config.ledger_file(), &config.audit_origin(), Arc::clone(&key), Arc::clone(&clock))?;
+        let ledger = Ledger::open(
+            &config.ledger_file(),
+            &config.audit_origin(),
+            Arc::clone(&key),
+            Arc::clone(&clock),
+        )?;
         let desk = Desk {
             space: config.space.clone(),
             member: config.member.clone(),
@@ -57,7 +63,16 @@ impl Node {
             clock,
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
         };
-        Ok(Self { config, desk: Arc::new(desk) })
+        Ok(Self {
+            config,
+            desk: Arc::new(desk),
+            announced: watch::Sender::new(false),
+        })
+    }
+
+    /// Becomes true once the broker has taken the node's description: from then on it can be found.
+    pub fn announced(&self) -> watch::Receiver<bool> {
+        self.announced.subscribe()
     }
 
     /// Serves on `listener` until `stop`. Tasks that it starts end with it.
@@ -65,7 +80,9 @@ impl Node {
     /// # Errors
     /// If the listener or TLS cannot be set up.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Report> {
-        let bound = listener.local_addr().map_err(|error| Problem::PortTaken.report(error.to_string()))?;
+        let bound = listener
+            .local_addr()
+            .map_err(|error| Problem::PortTaken.report(error.to_string()))?;
         let tls = wire::tls::server_config(&self.desk.key, self.config.member.as_str());
         let tls = tls.map_err(|error| Problem::Internal.report(error.to_string()))?;
         let service = FlightServiceServer::new(Face(Arc::clone(&self.desk)))
@@ -95,9 +112,13 @@ impl Node {
         let mut broker = None;
         while !stop.is_cancelled() {
             if broker.is_none() {
-                broker = self.announce(bound).await.inspect_err(|report| {
-                    warn!(problem = %report.problem, message = report.message, "not announced at the broker");
-                }).ok();
+                broker = self
+                    .announce(bound)
+                    .await
+                    .inspect_err(|report| {
+                        warn!(problem = %report.problem, message = report.message, "not announced at the broker");
+                    })
+                    .ok();
             }
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;
@@ -118,7 +139,10 @@ impl Node {
         let broker = &self.config.broker;
         let connection = wire::connect(&broker.address, "broker", &broker.key).await?;
         let datasets = self.desk.datasets.all();
-        let offered = |d: &Arc<engine::Dataset>| OfferedDataset { collection: d.collection().clone(), updated: d.updated() };
+        let offered = |d: &Arc<engine::Dataset>| OfferedDataset {
+            collection: d.collection().clone(),
+            updated: d.updated(),
+        };
         let description = NodeDescription {
             space: self.config.space.clone(),
             member: self.config.member.clone(),
@@ -129,9 +153,15 @@ impl Node {
         let envelope = Envelope::seal(description::PAYLOAD_TYPE, &description, &self.desk.key);
         let envelope = envelope.map_err(|error| Problem::Internal.report(error.to_string()))?;
         let envelope = serde_json::to_vec(&envelope).map_err(|error| Problem::Internal.report(error.to_string()))?;
-        let request = PublishDescriptionRequest { space: self.config.space.to_string(), envelope };
-        let published = CatalogServiceClient::new(connection.grpc.clone()).publish_description(request).await;
+        let request = PublishDescriptionRequest {
+            space: self.config.space.to_string(),
+            envelope,
+        };
+        let published = CatalogServiceClient::new(connection.grpc.clone())
+            .publish_description(request)
+            .await;
         published.map_err(|status| wire::status::from_status(&status, "the broker").report)?;
+        self.announced.send_replace(true);
         Ok(connection)
     }
 }
@@ -145,10 +175,14 @@ pub async fn listen(address: &str) -> Result<TcpListener, Report> {
     bound.map_err(|error| Problem::PortTaken.report(format!("cannot listen on {address}: {error}")))
 }
 
+/// The store of verified documents; at the first start a new one, with the root that the operator pinned.
 fn open_store(config: &Config) -> Result<SpaceStore, Report> {
     let root = std::fs::read(&config.root);
     let root = root.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", config.root.display())))?;
-    SpaceStore::create(&config.governance_folder(), &root)
+    match SpaceStore::create(&config.governance_folder(), &root) {
+        Err(report) if report.problem == Problem::FolderNotEmpty => SpaceStore::open(&config.governance_folder()),
+        created => created,
+    }
 }
 
 async fn broker_source(config: &Config) -> Result<BrokerSource, Report> {

@@ -10,7 +10,9 @@ pub const ID_BYTES_MAX: usize = 64;
 
 /// Text that is not an identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} {text:?} is not an identifier: use 1 to 64 of a-z, 0-9 and single hyphens inside, such as \"breast-cancer\"")]
+#[error(
+    "{kind} {text:?} is not an identifier: use 1 to 64 of a-z, 0-9 and single hyphens inside, such as \"breast-cancer\""
+)]
 pub struct IdError {
     /// What the identifier was to name.
     pub kind: &'static str,
@@ -24,7 +26,10 @@ fn check(kind: &'static str, text: &str) -> Result<(), IdError> {
     if !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(allowed) && edges_ok {
         return Ok(());
     }
-    Err(IdError { kind, text: text.chars().take(ID_BYTES_MAX).collect() })
+    Err(IdError {
+        kind,
+        text: text.chars().take(ID_BYTES_MAX).collect(),
+    })
 }
 
 macro_rules! ids {
@@ -104,7 +109,19 @@ mod tests {
 
     #[test]
     fn paths_quotes_case_and_lookalikes_are_not_identifiers() {
-        for text in ["", "-a", "a-", "a--b", "A", "../x", "a b", "a'b", "\u{0430}da", "a_b", &"a".repeat(65)] {
+        for text in [
+            "",
+            "-a",
+            "a-",
+            "a--b",
+            "A",
+            "../x",
+            "a b",
+            "a'b",
+            "\u{0430}da",
+            "a_b",
+            &"a".repeat(65),
+        ] {
             assert!(MemberId::from_str(text).is_err(), "{text:?} was accepted");
         }
     }

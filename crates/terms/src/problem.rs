@@ -177,7 +177,11 @@ problems! {
 impl Problem {
     /// One occurrence of this problem, with the table's next step as its remedy.
     pub fn report(self, message: impl Into<String>) -> Report {
-        Report { problem: self, message: message.into(), remedy: self.next_step().to_owned() }
+        Report {
+            problem: self,
+            message: message.into(),
+            remedy: self.next_step().to_owned(),
+        }
     }
 
     /// The problem with this code.
@@ -193,7 +197,10 @@ impl Problem {
         );
         for p in Problem::ALL {
             let row = (p.code(), p.audience(), p.exit_code() as u8, p.summary(), p.next_step());
-            page.push_str(&format!("| `{}` | {} | {} | {} | {} |\n", row.0, row.1, row.2, row.3, row.4));
+            page.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} |\n",
+                row.0, row.1, row.2, row.3, row.4
+            ));
         }
         page
     }
@@ -224,6 +231,9 @@ mod tests {
             std::fs::write(path, Problem::page()).unwrap();
         }
         let page = std::fs::read_to_string(path).unwrap();
-        assert!(page == Problem::page(), "docs/PROBLEMS.md is stale: run UPDATE_DOCS=1 cargo test -p terms");
+        assert!(
+            page == Problem::page(),
+            "docs/PROBLEMS.md is stale: run UPDATE_DOCS=1 cargo test -p terms"
+        );
     }
 }

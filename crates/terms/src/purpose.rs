@@ -40,7 +40,11 @@ const TABLE: [(Purpose, &str, &str); 11] = [
     (Purpose::Education, "ehds-53-1-d", "education and teaching"),
     (Purpose::Research, "ehds-53-1-e", "scientific research"),
     (Purpose::CareImprovement, "ehds-53-1-f", "improving care"),
-    (Purpose::DetrimentalDecision, "ehds-54-a", "decisions to a person's detriment"),
+    (
+        Purpose::DetrimentalDecision,
+        "ehds-54-a",
+        "decisions to a person's detriment",
+    ),
     (Purpose::Insurance, "ehds-54-b", "insurance, credit and job offers"),
     (Purpose::Marketing, "ehds-54-c", "advertising and marketing"),
     (Purpose::HarmfulProducts, "ehds-54-d", "harmful products"),
@@ -91,7 +95,9 @@ impl FromStr for Purpose {
     type Err = PurposeError;
     fn from_str(text: &str) -> Result<Self, PurposeError> {
         let found = TABLE.iter().find(|row| row.1 == text);
-        found.map(|row| row.0).ok_or_else(|| PurposeError { text: text.chars().take(40).collect() })
+        found.map(|row| row.0).ok_or_else(|| PurposeError {
+            text: text.chars().take(40).collect(),
+        })
     }
 }
 

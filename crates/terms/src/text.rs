@@ -33,8 +33,14 @@ fn report(file: &str, text: &str, error: &toml::de::Error) -> Report {
     let place = format!("{file}, line {line}: {message}");
     let words = backticked(&message);
     if message.starts_with("unknown field") || message.starts_with("unknown variant") {
-        let problem = if message.starts_with("unknown field") { Problem::FileKey } else { Problem::FileValue };
-        let offered = words.split_first().and_then(|(word, known)| nearest(word, known.iter().copied()));
+        let problem = if message.starts_with("unknown field") {
+            Problem::FileKey
+        } else {
+            Problem::FileValue
+        };
+        let offered = words
+            .split_first()
+            .and_then(|(word, known)| nearest(word, known.iter().copied()));
         let remedy = offered.map_or_else(
             || "remove it, or use one of those listed".to_owned(),
             |near| format!("did you mean `{near}`?"),
@@ -45,7 +51,11 @@ fn report(file: &str, text: &str, error: &toml::de::Error) -> Report {
         return Problem::FileKey.report(place);
     }
     let typed = message.starts_with("invalid") || !message.contains("expected") || message.contains("is not");
-    if typed { Problem::FileValue.report(place) } else { Problem::FileSyntax.report(place) }
+    if typed {
+        Problem::FileValue.report(place)
+    } else {
+        Problem::FileSyntax.report(place)
+    }
 }
 
 fn backticked(message: &str) -> Vec<&str> {
@@ -67,7 +77,13 @@ mod tests {
     fn an_unknown_key_names_file_line_and_nearest_key() {
         let report = parse_toml::<Sample>("space.toml", "\n\ntreshold = 2\n").unwrap_err();
         assert_eq!(report.problem, Problem::FileKey);
-        assert!(report.message.starts_with("space.toml, line 3: unknown field `treshold`"), "{}", report.message);
+        assert!(
+            report
+                .message
+                .starts_with("space.toml, line 3: unknown field `treshold`"),
+            "{}",
+            report.message
+        );
         assert_eq!(report.remedy, "did you mean `threshold`?");
     }
 
@@ -75,13 +91,25 @@ mod tests {
     fn a_wrong_type_names_file_and_line() {
         let report = parse_toml::<Sample>("space.toml", "threshold = \"two\"\n").unwrap_err();
         assert_eq!(report.problem, Problem::FileValue);
-        assert!(report.message.starts_with("space.toml, line 1: invalid type: string"), "{}", report.message);
+        assert!(
+            report.message.starts_with("space.toml, line 1: invalid type: string"),
+            "{}",
+            report.message
+        );
     }
 
     #[test]
     fn a_missing_key_and_broken_syntax_are_told_apart() {
         assert_eq!(parse_toml::<Sample>("a", "").unwrap_err().problem, Problem::FileKey);
-        assert_eq!(parse_toml::<Sample>("a", "threshold = = 1").unwrap_err().problem, Problem::FileSyntax);
-        assert_eq!(parse_toml::<Sample>("a", "threshold = 1\nthreshold = 1").unwrap_err().problem, Problem::FileKey);
+        assert_eq!(
+            parse_toml::<Sample>("a", "threshold = = 1").unwrap_err().problem,
+            Problem::FileSyntax
+        );
+        assert_eq!(
+            parse_toml::<Sample>("a", "threshold = 1\nthreshold = 1")
+                .unwrap_err()
+                .problem,
+            Problem::FileKey
+        );
     }
 }

@@ -35,9 +35,20 @@ pub use verified::Verified;
 /// Random bytes from the operating system.
 ///
 /// # Errors
-/// [`KeyError::Randomness`] if the system gives none.
+/// [`KeyError::Randomness`] if it gives none.
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).map_err(|_| KeyError::Randomness)?;
     Ok(bytes)
+}
+
+/// A new query id: 96 random bits, so that it says nothing and is never guessed.
+///
+/// # Errors
+/// [`terms::Problem::Internal`] if the operating system gives no randomness.
+pub fn new_query_id() -> Result<terms::QueryId, terms::Report> {
+    let hex: String = random_bytes::<12>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("q{hex}")
+        .parse()
+        .map_err(|_| terms::Problem::Internal.report("a query id could not be made"))
 }

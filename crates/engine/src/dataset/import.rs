@@ -42,7 +42,9 @@ pub(super) fn import(source: &Path, collection: &Collection, target: &Path) -> R
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&stored), None).map_err(|e| not_written(&e))?;
     for batch in opened.batches(collection, &wanted)? {
         let batch = batch.map_err(|error| malformed(source, &error))?;
-        let at = Place { first_row: first_row + rows };
+        let at = Place {
+            first_row: first_row + rows,
+        };
         let columns = stored.fields().iter().enumerate().map(|(index, field)| {
             let raw = batch.column(index);
             match collection.columns.get(index) {
@@ -121,7 +123,11 @@ impl Opened {
                 let builder = ParquetRecordBatchReaderBuilder::try_new(file);
                 let builder = builder.map_err(|_| broken(path, "is not a Parquet file that can be read"))?;
                 let schema = Arc::clone(builder.schema());
-                Ok(Self { source: Source::Parquet(Box::new(builder)), schema, first_row: 1 })
+                Ok(Self {
+                    source: Source::Parquet(Box::new(builder)),
+                    schema,
+                    first_row: 1,
+                })
             }
             _ => Err(broken(path, "does not end in .csv or .parquet")),
         }
@@ -132,13 +138,23 @@ impl Opened {
         let mut header = String::new();
         let read = BufReader::new(&file).read_line(&mut header);
         read.map_err(|_| broken(path, "is not UTF-8 text"))?;
-        let delimiter = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
-        let format = csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
+        let delimiter = if header.contains(';') && !header.contains(',') {
+            b';'
+        } else {
+            b','
+        };
+        let format = csv::reader::Format::default()
+            .with_header(true)
+            .with_delimiter(delimiter);
         rewind(&mut file, start).map_err(|error| unreadable(path, &error))?;
         let inferred = format.infer_schema(BufReader::new(&file), Some(INFER_ROWS));
         let (schema, _) = inferred.map_err(|error| malformed(path, &error))?;
         rewind(&mut file, start).map_err(|error| unreadable(path, &error))?;
-        Ok(Self { source: Source::Csv { file, format }, schema: Arc::new(schema), first_row: 2 })
+        Ok(Self {
+            source: Source::Csv { file, format },
+            schema: Arc::new(schema),
+            first_row: 2,
+        })
     }
 
     /// Batches with the wanted columns (indices into the file's), in that order. A CSV's collection columns are text.
@@ -150,7 +166,11 @@ impl Opened {
                 let of_collection = &wanted[..collection.columns.len()];
                 let fields = self.schema.fields().iter().enumerate().map(|(index, field)| {
                     let is_text = of_collection.contains(&index);
-                    let data_type = if is_text { DataType::Utf8 } else { field.data_type().clone() };
+                    let data_type = if is_text {
+                        DataType::Utf8
+                    } else {
+                        field.data_type().clone()
+                    };
                     Field::new(field.name(), data_type, true)
                 });
                 let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -182,20 +202,37 @@ fn rewind(file: &mut File, start: u64) -> std::io::Result<()> {
 
 /// Columns that are not in the collection but that its row filters read, with the types that they have in the file.
 fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, Report> {
-    let others = file.fields().iter().filter(|field| collection.column(field.name()).is_none());
-    let fields: Vec<Field> = collection.columns.iter().map(session::field).chain(others.map(|f| f.as_ref().clone())).collect();
+    let others = file
+        .fields()
+        .iter()
+        .filter(|field| collection.column(field.name()).is_none());
+    let fields: Vec<Field> = collection
+        .columns
+        .iter()
+        .map(session::field)
+        .chain(others.map(|f| f.as_ref().clone()))
+        .collect();
     let schema = Schema::new(fields);
     let df_schema = DFSchema::try_from(schema.clone()).map_err(|_| {
-        Problem::DataSchema.report("two columns of the file have the same name").remedy("rename one of them")
+        Problem::DataSchema
+            .report("two columns of the file have the same name")
+            .remedy("rename one of them")
     })?;
     let state = session::for_running().map_err(|error| Problem::Internal.report(error.to_string()))?;
     let mut needed = BTreeSet::new();
     for (name, filter) in &collection.filters {
         let unusable = || {
-            let message = format!("the row filter {name} of the collection cannot be applied to this file: {}", filter.sql);
-            Problem::DataSchema.report(message).remedy("add the columns that the filter reads, as it expects them")
+            let message = format!(
+                "the row filter {name} of the collection cannot be applied to this file: {}",
+                filter.sql
+            );
+            Problem::DataSchema
+                .report(message)
+                .remedy("add the columns that the filter reads, as it expects them")
         };
-        let expr = state.create_logical_expr(&filter.sql, &df_schema).map_err(|_| unusable())?;
+        let expr = state
+            .create_logical_expr(&filter.sql, &df_schema)
+            .map_err(|_| unusable())?;
         if expr.get_type(&df_schema).map_err(|_| unusable())? != DataType::Boolean {
             return Err(unusable());
         }
@@ -208,14 +245,21 @@ fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, 
 
 /// Where each stored column is in the file.
 fn wanted_columns(collection: &Collection, extras: &[Field], file: &Schema) -> Result<Vec<usize>, Report> {
-    let names = collection.columns.iter().map(|c| c.name.as_str()).chain(extras.iter().map(|f| f.name().as_str()));
+    let names = collection
+        .columns
+        .iter()
+        .map(|c| c.name.as_str())
+        .chain(extras.iter().map(|f| f.name().as_str()));
     let position = |name: &str| {
         file.index_of(name).map_err(|_| {
             let header: Vec<&str> = file.fields().iter().map(|field| field.name().as_str()).collect();
             let near = terms::text::nearest(name, header.iter().copied());
             let near = near.map_or_else(String::new, |near| format!("; is it the file's column {near}?"));
             Problem::DataSchema
-                .report(format!("the file has no column {name}, which the collection {} needs", collection.id))
+                .report(format!(
+                    "the file has no column {name}, which the collection {} needs",
+                    collection.id
+                ))
                 .remedy(format!("rename or add it{near}; the file has: {}", header.join(", ")))
         })
     };
@@ -255,14 +299,21 @@ fn typed_column(raw: &ArrayRef, column: &Column) -> Result<ArrayRef, Report> {
         ColumnKind::Timestamp => matches!(value, DataType::Timestamp(..) | DataType::Date32),
     };
     if !fits {
-        let message = format!("column {}: {from} where the collection expects {}", column.name, expectation(column));
+        let message = format!(
+            "column {}: {from} where the collection expects {}",
+            column.name,
+            expectation(column)
+        );
         return Err(Problem::DataSchema.report(message));
     }
     strictly(raw, &session::arrow_type(column.kind), &column.name)
 }
 
 fn strictly(raw: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef, Report> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     cast_with_options(raw, to, &strict)
         .map_err(|_| Problem::DataFormat.report(format!("column {name} has a value that does not fit {to}")))
 }
@@ -270,9 +321,14 @@ fn strictly(raw: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef, Repor
 fn check_values(typed: &ArrayRef, column: &Column, at: Place) -> Result<(), Report> {
     match column.kind {
         ColumnKind::Text => {
-            let Some(Domain::Texts(values)) = &column.domain else { return Ok(()) };
+            let Some(Domain::Texts(values)) = &column.domain else {
+                return Ok(());
+            };
             let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();
-            let outside = typed.as_string::<i32>().iter().position(|v| v.is_some_and(|v| !values.contains(v)));
+            let outside = typed
+                .as_string::<i32>()
+                .iter()
+                .position(|v| v.is_some_and(|v| !values.contains(v)));
             outside.map_or(Ok(()), |index| Err(at.misfit(index, column, "another text")))
         }
         ColumnKind::Integer => {
@@ -299,7 +355,9 @@ fn check_numbers(numbers: impl Iterator<Item = Option<f64>>, column: &Column, at
     for (index, number) in numbers.enumerate() {
         let Some(number) = number else { continue };
         if !number.is_finite() {
-            return Err(at.misfit(index, column, "NaN or infinity").remedy("leave the field empty, or write null, where a value is missing"));
+            return Err(at
+                .misfit(index, column, "NaN or infinity")
+                .remedy("leave the field empty, or write null, where a value is missing"));
         }
         let in_bins = bins.is_none_or(|(first, last)| number >= first && number < last);
         if !in_bins || number < low || number > high {
@@ -318,12 +376,17 @@ struct People<'a> {
 impl<'a> People<'a> {
     fn new(collection: &'a Collection) -> Self {
         let limit = collection.privacy_unit.as_deref().zip(collection.rows_per_person_max);
-        Self { limit, rows: HashMap::new() }
+        Self {
+            limit,
+            rows: HashMap::new(),
+        }
     }
 
     fn count(&mut self, batch: &RecordBatch, at: Place) -> Result<(), Report> {
         let Some((unit, most)) = self.limit else { return Ok(()) };
-        let Some(units) = batch.column_by_name(unit) else { return Ok(()) };
+        let Some(units) = batch.column_by_name(unit) else {
+            return Ok(());
+        };
         let units = strictly(units, &DataType::Utf8, unit)?;
         let units: &StringArray = units.as_string::<i32>();
         for (index, unit_value) in units.iter().enumerate() {
@@ -348,11 +411,18 @@ fn broken(path: &Path, what: &str) -> Report {
 /// Structural errors of a file. The parser's own message can quote a cell, so only the place is taken from it.
 fn malformed(path: &Path, error: &ArrowError) -> Report {
     let text = error.to_string();
-    let line = text.split("line ").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
-    let place = line.filter(|line| !line.is_empty()).map_or_else(String::new, |line| format!(", line {line}"));
+    let line = text
+        .split("line ")
+        .nth(1)
+        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let place = line
+        .filter(|line| !line.is_empty())
+        .map_or_else(String::new, |line| format!(", line {line}"));
     broken(path, &format!("cannot be read as a table{place}")).remedy("every row needs as many fields as the header")
 }
 
 fn not_written(error: &parquet::errors::ParquetError) -> Report {
-    Problem::DataSchema.report(format!("the snapshot cannot be written: {error}")).remedy("check the node's disk")
+    Problem::DataSchema
+        .report(format!("the snapshot cannot be written: {error}"))
+        .remedy("check the node's disk")
 }

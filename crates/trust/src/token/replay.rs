@@ -83,7 +83,13 @@ mod tests {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&id.to_le_bytes());
         let (issued, expires) = (at(issued), at(issued + PROOF_SECONDS));
-        let seen = Verified::new(ProofSeen { purpose: None, permit: None, id: bytes, issued, expires });
+        let seen = Verified::new(ProofSeen {
+            purpose: None,
+            permit: None,
+            id: bytes,
+            issued,
+            expires,
+        });
         replay.first_use(&seen, at(now)).map_err(|report| report.problem)
     }
 

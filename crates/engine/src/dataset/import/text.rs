@@ -16,8 +16,12 @@ use super::Place;
 pub(super) fn convert(cells: &StringArray, column: &Column, at: Place) -> Result<ArrayRef, Report> {
     Ok(match column.kind {
         ColumnKind::Text => Arc::new(cells.clone()),
-        ColumnKind::Integer => Arc::new(Int64Array::from(each(cells, column, at, |cell| i64::from_str(cell).ok())?)),
-        ColumnKind::Number => Arc::new(Float64Array::from(each(cells, column, at, |cell| f64::from_str(cell).ok())?)),
+        ColumnKind::Integer => Arc::new(Int64Array::from(each(cells, column, at, |cell| {
+            i64::from_str(cell).ok()
+        })?)),
+        ColumnKind::Number => Arc::new(Float64Array::from(each(cells, column, at, |cell| {
+            f64::from_str(cell).ok()
+        })?)),
         ColumnKind::Boolean => Arc::new(BooleanArray::from(each(cells, column, at, truth)?)),
         ColumnKind::Date => Arc::new(Date32Array::from(each(cells, column, at, days)?)),
         ColumnKind::Timestamp => Arc::new(TimestampMicrosecondArray::from(each(cells, column, at, microseconds)?)),
@@ -32,7 +36,9 @@ fn each<T>(
 ) -> Result<Vec<Option<T>>, Report> {
     let cell = |(index, cell): (usize, Option<&str>)| match cell.map(str::trim) {
         None | Some("") => Ok(None),
-        Some(cell) => parse(cell).map(Some).ok_or_else(|| at.misfit(index, column, class(cell))),
+        Some(cell) => parse(cell)
+            .map(Some)
+            .ok_or_else(|| at.misfit(index, column, class(cell))),
     };
     cells.iter().enumerate().map(cell).collect()
 }
@@ -47,12 +53,20 @@ fn truth(cell: &str) -> Option<bool> {
 
 fn days(cell: &str) -> Option<i32> {
     let date = Date::from_str(cell).ok().filter(|_| cell.len() == 10)?;
-    date.since(jiff::civil::date(1970, 1, 1)).ok().map(|span| span.get_days())
+    date.since(jiff::civil::date(1970, 1, 1))
+        .ok()
+        .map(|span| span.get_days())
 }
 
 fn microseconds(cell: &str) -> Option<i64> {
     let with_zone = jiff::Timestamp::from_str(cell).ok();
-    let local = || DateTime::from_str(cell).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
+    let local = || {
+        DateTime::from_str(cell)
+            .ok()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|at| at.timestamp())
+    };
     with_zone.or_else(local).map(|at| at.as_microsecond())
 }
 

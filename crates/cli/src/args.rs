@@ -1,0 +1,322 @@
+//! What can be said on the command line. Every command has a summary and an example.
+//!
+//! Only shapes live here; what a command does is in the file that is called like it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use terms::MemberId;
+
+/// Federated health data space: data stay where they are, and only what a signed policy allows leaves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "datenraum",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Try it:
+  datenraum demo
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 partial answer, 4 refused by policy, 5 unreachable, 6 verification failed"
+)]
+pub(crate) struct Args {
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(DemoArgs),
+    /// Run a whole data space on this machine from one file
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum sandbox up demo/oncology.toml --dir /tmp/oncology"
+    )]
+    Sandbox(SandboxCommand),
+    Query(QueryArgs),
+    /// Run a node, and look after its datasets
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum node run --config /etc/datenraum/node.toml"
+    )]
+    Node(NodeCommand),
+    /// Run a broker
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum broker run --config /etc/datenraum/broker.toml"
+    )]
+    Broker(BrokerCommand),
+    /// See and verify what a node was asked and what left it
+    #[command(subcommand, after_help = "Example:\n  datenraum audit show /tmp/oncology/nodes/gbsg")]
+    Audit(AuditCommand),
+    Problems(ProblemsArgs),
+}
+
+/// Show a whole data space with real data: put it up, ask, be refused
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum demo --keep --dir /tmp/demo")]
+pub(crate) struct DemoArgs {
+    /// Leave the sandbox up, to go on with it
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where to put the sandbox; a temporary folder otherwise
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Ask one question of all nodes of a data space
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum query --sandbox /tmp/oncology --purpose ehds-53-1-e \\
+      \"SELECT grade, count(*) AS people, avg(age) FROM breast_cancer GROUP BY grade\"")]
+pub(crate) struct QueryArgs {
+    /// The question; collections are tables, hyphens in their names become underscores
+    pub(crate) sql: String,
+    /// What the question is for, such as ehds-53-1-e (scientific research)
+    #[arg(long, value_name = "PURPOSE")]
+    pub(crate) purpose: Option<String>,
+    /// The data permit under which it is asked
+    #[arg(long, value_name = "ID")]
+    pub(crate) permit: Option<String>,
+    /// Who asks, where a sandbox has several people
+    #[arg(long = "as", value_name = "PERSON")]
+    pub(crate) as_person: Option<String>,
+    /// The sandbox to ask
+    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX", conflicts_with = "profile")]
+    pub(crate) sandbox: Option<PathBuf>,
+    /// The file that says who you are (person.toml), outside a sandbox
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Show what each node would be asked, and ask nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How to write the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Write the answer to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// Columns, rows, intervals and coverage
+    Json,
+    /// Comma-separated, with a header
+    Csv,
+    /// Apache Parquet
+    Parquet,
+    /// Arrow IPC file
+    Arrow,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    Up(UpArgs),
+    Down(DownArgs),
+    Status(StatusArgs),
+    /// Hosts a founded sandbox; `sandbox up` starts it
+    #[command(hide = true)]
+    Host(HostArgs),
+}
+
+/// Put up a data space: keys, signed policies, nodes with their data, people
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum sandbox up demo/oncology.toml --dir /tmp/oncology
+
+Again with the same file: starts what is down, with data and ledgers as they were.")]
+pub(crate) struct UpArgs {
+    /// The file that describes the sandbox
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: PathBuf,
+    /// The folder to keep it in; new, or that of a sandbox of the same file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Stay in this terminal until Ctrl-C
+    #[arg(long)]
+    pub(crate) foreground: bool,
+}
+
+/// Take a sandbox, or one of its nodes, down
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum sandbox down /tmp/oncology
+  datenraum sandbox down /tmp/oncology --node gbsg")]
+pub(crate) struct DownArgs {
+    /// The sandbox's folder
+    #[arg(value_name = "DIR", env = "DATENRAUM_SANDBOX")]
+    pub(crate) dir: PathBuf,
+    /// Only this node; `sandbox up` brings it back
+    #[arg(long, value_name = "ID")]
+    pub(crate) node: Option<MemberId>,
+}
+
+/// Show a sandbox's nodes and the policies in force
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum sandbox status /tmp/oncology --json")]
+pub(crate) struct StatusArgs {
+    /// The sandbox's folder
+    #[arg(value_name = "DIR", env = "DATENRAUM_SANDBOX")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HostArgs {
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    Run(NodeRunArgs),
+    /// Check data files and offer them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum node dataset list --config /etc/datenraum/node.toml"
+    )]
+    Dataset(DatasetCommand),
+}
+
+/// Run a node until it is told to stop
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum node run --config /etc/datenraum/node.toml")]
+pub(crate) struct NodeRunArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "node.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetCommand {
+    Add(DatasetAddArgs),
+    List(DatasetListArgs),
+}
+
+/// Check every value of a file against a collection and, if all fit, offer it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum node dataset add patients.csv --collection breast-cancer --config /etc/datenraum/node.toml
+
+Works on the node's folder and the documents that the node verified last; a running node offers the data when it is
+started again.")]
+pub(crate) struct DatasetAddArgs {
+    /// CSV (UTF-8, comma, header) or Parquet
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The collection that the file conforms to
+    #[arg(long, value_name = "ID")]
+    pub(crate) collection: String,
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "node.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// List the datasets that a node offers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum node dataset list --config /tmp/oncology/nodes/gbsg/node.toml")]
+pub(crate) struct DatasetListArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "node.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BrokerCommand {
+    Run(BrokerRunArgs),
+}
+
+/// Run a broker until it is told to stop
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum broker run --config /etc/datenraum/broker.toml")]
+pub(crate) struct BrokerRunArgs {
+    /// The broker's configuration
+    #[arg(long, value_name = "FILE", default_value = "broker.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    Verify(AuditVerifyArgs),
+    Show(AuditShowArgs),
+    Export(AuditExportArgs),
+}
+
+/// Check that an audit is whole: nothing changed, nothing taken out
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum audit verify /tmp/oncology/nodes/gbsg
+  datenraum audit verify gbsg.audit --key ed25519:… --origin datenraum/oncology/gbsg --against gbsg.checkpoint
+
+A node's folder knows its key and origin. For an exported file, take the key from the roster that the board signed.")]
+pub(crate) struct AuditVerifyArgs {
+    /// A node's folder (with node.toml) or an exported file
+    #[arg(value_name = "FOLDER_OR_FILE")]
+    pub(crate) place: PathBuf,
+    /// The key that must have signed, instead of the folder's own
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<trust::PublicKey>,
+    /// The log's name, instead of the folder's own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) origin: Option<String>,
+    /// An older checkpoint that must be a beginning of this log
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Write the checkpoint that was verified to a file, for --against later
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+impl AuditVerifyArgs {
+    /// A node's folder, by its own key and origin.
+    pub(crate) fn of(folder: PathBuf) -> Self {
+        Self {
+            place: folder,
+            key: None,
+            origin: None,
+            against: None,
+            keep: None,
+        }
+    }
+}
+
+/// List what was asked, under which policy, and what left
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum audit show /tmp/oncology/nodes/gbsg --json")]
+pub(crate) struct AuditShowArgs {
+    /// A node's folder (with node.toml)
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+}
+
+/// Write the audit to a file that a stranger can verify offline
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum audit export /tmp/oncology/nodes/gbsg -o gbsg.audit")]
+pub(crate) struct AuditExportArgs {
+    /// A node's folder (with node.toml)
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// List every problem, or explain one
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum problems E_SQL_DOMAIN")]
+pub(crate) struct ProblemsArgs {
+    /// The code that an error showed
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}

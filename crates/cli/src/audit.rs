@@ -1,0 +1,271 @@
+//! `audit verify`, `show` and `export`: a node's ledger, read from outside.
+//!
+//! The key and the log's name come from the node's folder, which its operator trusts, or from the command line, where
+//! a stranger puts what the signed roster says. Nothing here writes to a ledger.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, BufWriter, Read as _};
+use std::path::{Path, PathBuf};
+
+use node::audit::AuditSummary;
+use node::ledger::{AuditEntry, Outcome};
+use terms::{ExitCode, Problem, Report};
+use trust::{PublicKey, SigningKey};
+
+use crate::args::{AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
+use crate::show;
+
+/// How much of a query a table shows, in characters.
+const SQL_CHARS_SHOWN: usize = 72;
+
+/// How a ledger's file begins; an export begins otherwise.
+const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
+
+/// Largest checkpoint that is read, in bytes: a note and some hundred cosignatures.
+const CHECKPOINT_BYTES_MAX: u64 = 32 * 1024;
+
+/// Recomputes an audit.
+///
+/// # Errors
+/// `AuditBroken` with the first thing that is wrong; `Usage` if key or name of an exported file are not given.
+pub(crate) fn verify(args: AuditVerifyArgs, json: bool) -> Result<ExitCode, Report> {
+    let log = Log::find(&args)?;
+    let against = args.against.as_deref().map(read_checkpoint).transpose()?;
+    let summary = log.verify(against.as_deref())?;
+    if let Some(path) = &args.keep {
+        std::fs::write(path, &summary.checkpoint).map_err(|error| unwritable(path, &error))?;
+    }
+    if json {
+        show::json(&summary)?;
+    } else {
+        show::text(sentence(&summary, &log.origin, args.against.is_some()))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Lists the entries of a node's ledger.
+///
+/// # Errors
+/// If the folder is not a node's, or its ledger cannot be read.
+pub(crate) fn show(args: AuditShowArgs, json: bool) -> Result<ExitCode, Report> {
+    let config = node_config(&args.folder)?;
+    let entries = node::audit::entries(&config.ledger_file())?;
+    if json {
+        for entry in &entries {
+            show::json_line(entry)?;
+        }
+        return Ok(ExitCode::Ok);
+    }
+    let mut table = show::table([
+        "#",
+        "time",
+        "who",
+        "purpose",
+        "outcome",
+        "policy",
+        "rows",
+        "suppressed",
+        "SQL",
+    ]);
+    for entry in &entries {
+        table.add_row(row(entry));
+    }
+    show::text(table)?;
+    Ok(ExitCode::Ok)
+}
+
+/// Writes the log to a new file.
+///
+/// # Errors
+/// If the file exists or cannot be written.
+pub(crate) fn export(args: AuditExportArgs) -> Result<ExitCode, Report> {
+    let config = node_config(&args.folder)?;
+    let file = OpenOptions::new().write(true).create_new(true).open(&args.output);
+    let file = file.map_err(|error| unwritable(&args.output, &error))?;
+    node::audit::export(&config.ledger_file(), &mut BufWriter::new(file))?;
+    let key = SigningKey::load(&config.key)?.public();
+    let (file, origin) = (args.output.display(), config.audit_origin());
+    show::text(format!(
+        "written; anybody can check it:\n  datenraum audit verify {file} --key {key} --origin {origin}"
+    ))?;
+    Ok(ExitCode::Ok)
+}
+
+/// A log, what it must be called and who must have signed it.
+struct Log {
+    place: PathBuf,
+    origin: String,
+    key: PublicKey,
+}
+
+impl Log {
+    fn find(args: &AuditVerifyArgs) -> Result<Self, Report> {
+        if args.place.is_dir() {
+            let config = node_config(&args.place)?;
+            let key = match args.key {
+                Some(key) => key,
+                None => SigningKey::load(&config.key)?.public(),
+            };
+            let origin = args.origin.clone().unwrap_or_else(|| config.audit_origin());
+            return Ok(Self {
+                place: config.ledger_file(),
+                origin,
+                key,
+            });
+        }
+        let (Some(key), Some(origin)) = (args.key, args.origin.clone()) else {
+            let message = "a file does not say who must have signed it";
+            let remedy = "give --key from the signed roster (members.toml) and --origin datenraum/SPACE/MEMBER";
+            return Err(Problem::Usage.report(message).remedy(remedy));
+        };
+        Ok(Self {
+            place: args.place.clone(),
+            origin,
+            key,
+        })
+    }
+
+    fn verify(&self, against: Option<&str>) -> Result<AuditSummary, Report> {
+        let mut file = File::open(&self.place).map_err(|error| unreadable(&self.place, &error))?;
+        let mut head = Vec::new();
+        let begun = (&mut file).take(SQLITE_HEADER.len() as u64).read_to_end(&mut head);
+        begun.map_err(|error| unreadable(&self.place, &error))?;
+        if head == SQLITE_HEADER {
+            return node::audit::verify(&self.place, &self.origin, &self.key, against);
+        }
+        let whole = std::io::Cursor::new(head).chain(file);
+        node::audit::verify_export(BufReader::new(whole), &self.origin, &self.key, against)
+    }
+}
+
+fn node_config(folder: &Path) -> Result<node::Config, Report> {
+    let file = folder.join("node.toml");
+    if !file.is_file() {
+        let message = format!("{} has no node.toml", folder.display());
+        return Err(Problem::FileMissing
+            .report(message)
+            .remedy("name a node's folder, such as DIR/nodes/ID of a sandbox"));
+    }
+    node::Config::load(&file)
+}
+
+fn read_checkpoint(path: &Path) -> Result<String, Report> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    file.take(CHECKPOINT_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(path, &error))?;
+    Ok(text)
+}
+
+fn sentence(summary: &AuditSummary, origin: &str, compared: bool) -> String {
+    let when = match (summary.first_at, summary.last_at) {
+        (Some(first), Some(last)) => format!(" from {first:.0} to {last:.0}"),
+        _ => String::new(),
+    };
+    let compared = if compared {
+        "; the older checkpoint is a beginning of it"
+    } else {
+        ""
+    };
+    let entries = crate::sandbox::found::counted(
+        usize::try_from(summary.entries).unwrap_or(usize::MAX),
+        "entry",
+        "entries",
+    );
+    format!(
+        "the audit of {origin} is whole: {entries}{when}{compared}\nroot {}",
+        summary.root
+    )
+}
+
+fn row(entry: &AuditEntry) -> [String; 9] {
+    let absent = || "—".to_owned();
+    let who = entry
+        .caller
+        .as_ref()
+        .map_or_else(absent, |caller| format!("{}@{}", caller.person, caller.member));
+    let outcome = match entry.outcome {
+        Outcome::Released => "released",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+        Outcome::Abandoned => "abandoned",
+    };
+    let outcome = entry
+        .problem
+        .map_or_else(|| outcome.to_owned(), |problem| format!("{outcome} {problem}"));
+    let policy = entry.policy.as_ref().map_or_else(absent, |policy| {
+        let rule = policy.rule.as_ref().map(|rule| format!(" {rule}")).unwrap_or_default();
+        format!("{} v{}{rule}", policy.id, policy.version)
+    });
+    [
+        entry.index.to_string(),
+        format!("{:.0}", entry.at),
+        who,
+        entry.purpose.map_or_else(absent, |purpose| purpose.to_string()),
+        outcome,
+        policy,
+        entry.rows.to_string(),
+        entry.suppressed_cells.to_string(),
+        shortened(&entry.sql),
+    ]
+}
+
+/// One line that does nothing to a terminal but be shown.
+fn shortened(sql: &str) -> String {
+    let line = sql
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= SQL_CHARS_SHOWN {
+        return line;
+    }
+    line.chars().take(SQL_CHARS_SHOWN - 1).chain(['…']).collect()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Report {
+    Problem::FileMissing.report(format!("{}: {error}", path.display()))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Report {
+    unreadable(path, error).remedy("name a new file in a folder that you can write to")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_key_and_origin_is_not_verified_by_anybodys_key() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        let args = AuditVerifyArgs {
+            place: place.path().to_owned(),
+            key: None,
+            origin: None,
+            against: None,
+            keep: None,
+        };
+        assert_eq!(verify(args, false).unwrap_err().problem, Problem::Usage);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_a_nodes_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let report = show(
+            AuditShowArgs {
+                folder: place.path().to_owned(),
+            },
+            false,
+        )
+        .unwrap_err();
+        assert_eq!(report.problem, Problem::FileMissing);
+    }
+
+    #[test]
+    fn a_query_cannot_play_with_the_terminal() {
+        let sql = format!("SELECT\n\t1 \u{1b}[2J{}", "x".repeat(200));
+        let line = shortened(&sql);
+        assert!(!line.contains('\u{1b}') && !line.contains('\n'), "{line:?}");
+        assert_eq!(line.chars().count(), SQL_CHARS_SHOWN);
+    }
+}

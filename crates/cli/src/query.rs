@@ -1,0 +1,126 @@
+//! `datenraum query`: one question to all nodes, the answer, and who took part.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use federation::{Answer, Asker, Plan, Profile, Question, Status};
+use terms::{ExitCode, Problem, Purpose, Report, SystemClock};
+
+use crate::args::{Format, QueryArgs};
+use crate::{render, show};
+
+/// Asks, prints, and says what the command returns to the shell.
+pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report> {
+    let format = if json { Format::Json } else { args.format };
+    if args.output.is_none() && matches!(format, Format::Parquet | Format::Arrow) {
+        let report = Problem::Usage.report("Parquet and Arrow are not written to a terminal");
+        return Err(report.remedy("name a file with --output FILE"));
+    }
+    let question = question(&args)?;
+    let asker = Asker::open(Profile::load(&profile(&args)?)?, Arc::new(SystemClock)).await?;
+    if args.dry_run {
+        show_plan(&asker.plan(&question).await?, json)?;
+        return Ok(ExitCode::Ok);
+    }
+    let answer = asker.ask(&question).await?;
+    if let Some(failure) = nobody_answered(&answer) {
+        if format == Format::Json {
+            render::write(&answer, format, args.output.as_deref())?;
+        } else {
+            render::coverage(&answer)?;
+        }
+        return Err(failure);
+    }
+    render::write(&answer, format, args.output.as_deref())?;
+    Ok(answer.exit_code())
+}
+
+fn question(args: &QueryArgs) -> Result<Question, Report> {
+    let purpose = args.purpose.as_deref().map(str::parse::<Purpose>).transpose();
+    let purpose = purpose.map_err(|error| {
+        let known = Purpose::all().filter(|purpose| !purpose.is_prohibited_use());
+        let known: Vec<String> = known
+            .map(|purpose| format!("{purpose} ({})", purpose.words()))
+            .collect();
+        Problem::Usage
+            .report(error.to_string())
+            .remedy(format!("use one of: {}", known.join(", ")))
+    })?;
+    let permit = args.permit.as_deref().map(str::parse).transpose();
+    let permit = permit.map_err(|error: terms::IdError| Problem::Usage.report(error.to_string()))?;
+    Ok(Question {
+        sql: args.sql.clone(),
+        purpose,
+        permit,
+    })
+}
+
+/// The file that says who asks.
+fn profile(args: &QueryArgs) -> Result<PathBuf, Report> {
+    match (&args.profile, &args.sandbox) {
+        (Some(profile), _) => Ok(profile.clone()),
+        (None, Some(sandbox)) => person_of(sandbox, args.as_person.as_deref()),
+        (None, None) => Err(Problem::Usage
+            .report("the question has nobody who asks it")
+            .remedy("name a sandbox with --sandbox DIR, or yourself with --profile person.toml")),
+    }
+}
+
+/// The profile of a person of a sandbox; of the only one, if none is named.
+pub(crate) fn person_of(sandbox: &Path, named: Option<&str>) -> Result<PathBuf, Report> {
+    let people = std::fs::read_dir(sandbox.join("people"));
+    let people = people.map_err(|_| {
+        let report = Problem::SandboxDown.report(format!("there is no sandbox in {}", sandbox.display()));
+        report.remedy("found one: datenraum sandbox up SPEC.toml --dir DIR")
+    })?;
+    let mut names: Vec<String> = people
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let listed = names.join(", ");
+    let name = match (named, names.as_slice()) {
+        (Some(name), _) if names.iter().any(|known| known == name) => name.to_owned(),
+        (Some(name), _) => {
+            return Err(Problem::Usage.report(format!("the sandbox has no person {name}; it has: {listed}")));
+        }
+        (None, [only]) => only.clone(),
+        (None, _) => {
+            let report = Problem::Usage.report("the sandbox has several people");
+            return Err(report.remedy(format!("say who asks with --as, one of: {listed}")));
+        }
+    };
+    Ok(sandbox.join("people").join(name).join("person.toml"))
+}
+
+/// If no node answered, why the first one did not, as the command's own error.
+fn nobody_answered(answer: &Answer) -> Option<Report> {
+    if answer.coverage.iter().any(|node| node.status == Status::Answered) {
+        return None;
+    }
+    let first = answer.coverage.first()?;
+    let problem = match answer.exit_code() {
+        ExitCode::Unreachable => Problem::Unreachable,
+        _ => first.problem?,
+    };
+    let asked = answer.coverage.len();
+    let why = first.message.as_deref().unwrap_or_default();
+    let report = problem.report(format!("none of {asked} nodes answered; {}: {why}", first.node));
+    Some(report.remedy(first.remedy.clone().unwrap_or_default()))
+}
+
+fn show_plan(plan: &Plan, json: bool) -> Result<(), Report> {
+    if json {
+        return show::json(plan);
+    }
+    for part in &plan.parts {
+        let nodes: Vec<&str> = part.nodes.iter().map(terms::MemberId::as_str).collect();
+        show::text(format!(
+            "asked of {} nodes ({}):\n  {}\n{}\n",
+            nodes.len(),
+            nodes.join(", "),
+            part.sql,
+            part.decision
+        ))?;
+    }
+    show::text("Nothing was asked.")
+}

@@ -1,0 +1,249 @@
+//! An answer as a table for people, or as JSON, CSV, Parquet or Arrow for machines.
+//!
+//! Coverage is never left out: people and JSON get it with the answer, the other formats on the error stream.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::ipc::writer::FileWriter;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use federation::{Answer, Coverage, Interval, Status};
+use parquet::arrow::ArrowWriter;
+use serde_json::{Map, Value, json};
+use terms::{Problem, Report};
+
+use crate::args::Format;
+use crate::show;
+
+/// Writes the answer in `format`, to `output` or the standard output.
+///
+/// # Errors
+/// If the output cannot be written.
+pub(crate) fn write(answer: &Answer, format: Format, output: Option<&Path>) -> Result<(), Report> {
+    match (format, output) {
+        (Format::Table, None) => {
+            show::text(table(answer)?)?;
+            return show::text(summary(answer));
+        }
+        (Format::Json, None) => return show::json(&as_json(answer)?),
+        (Format::Table, Some(path)) => to_file(path, |file| {
+            Ok(writeln!(file, "{}\n{}", table(answer)?, summary(answer))?)
+        })?,
+        (Format::Json, Some(path)) => to_file(path, |file| Ok(serde_json::to_writer_pretty(file, &as_json(answer)?)?))?,
+        (Format::Csv, None) => csv(answer, &mut io::stdout().lock()).map_err(|error| unwritten(&error))?,
+        (Format::Csv, Some(path)) => to_file(path, |file| csv(answer, file))?,
+        (Format::Parquet | Format::Arrow, None) => return Err(Problem::Usage.report("name a file with --output")),
+        (Format::Parquet, Some(path)) => to_file(path, |file| parquet(answer, file))?,
+        (Format::Arrow, Some(path)) => to_file(path, |file| ipc(answer, file))?,
+    }
+    // The standard output holds the data; who took part must be seen all the same.
+    coverage(answer)
+}
+
+/// Tells on the error stream who took part.
+///
+/// # Errors
+/// Never; a closed error stream has nobody to tell.
+pub(crate) fn coverage(answer: &Answer) -> Result<(), Report> {
+    let _ = writeln!(io::stderr().lock(), "{}", summary(answer));
+    Ok(())
+}
+
+type Written<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn to_file(path: &Path, write: impl FnOnce(&mut File) -> Written<()>) -> Result<(), Report> {
+    let file = File::create(path);
+    let mut file = file.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", path.display())))?;
+    write(&mut file).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &dyn std::fmt::Display) -> Report {
+    Problem::Internal.report(format!("the answer cannot be written: {error}"))
+}
+
+fn csv(answer: &Answer, out: &mut impl Write) -> Written<()> {
+    let mut writer = WriterBuilder::new().with_header(true).build(out);
+    Ok(answer.batches.iter().try_for_each(|batch| writer.write(batch))?)
+}
+
+fn parquet(answer: &Answer, file: &mut File) -> Written<()> {
+    let mut writer = ArrowWriter::try_new(file, answer.schema.clone(), None)?;
+    answer.batches.iter().try_for_each(|batch| writer.write(batch))?;
+    writer.close()?;
+    Ok(())
+}
+
+fn ipc(answer: &Answer, file: &mut File) -> Written<()> {
+    let mut writer = FileWriter::try_new(file, &answer.schema)?;
+    answer.batches.iter().try_for_each(|batch| writer.write(batch))?;
+    Ok(writer.finish()?)
+}
+
+/// The answer as a table; a value that suppression leaves open is followed by what it can be.
+///
+/// # Errors
+/// If a value has no text.
+pub(crate) fn table(answer: &Answer) -> Result<Table, Report> {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(answer.schema.fields().iter().map(|field| field.name()));
+    let mut row = 0;
+    for batch in &answer.batches {
+        for at in 0..batch.num_rows() {
+            let cells = batch
+                .columns()
+                .iter()
+                .zip(answer.schema.fields())
+                .map(|(column, field)| {
+                    let text = cell_text(column, at)?;
+                    let open = answer
+                        .intervals
+                        .iter()
+                        .find(|open| open.row == row && open.column == *field.name());
+                    let text = open.map_or_else(|| text.clone(), |open| format!("{text} {}", range(open)));
+                    let side = if field.data_type().is_numeric() {
+                        CellAlignment::Right
+                    } else {
+                        CellAlignment::Left
+                    };
+                    Ok(Cell::new(text).set_alignment(side))
+                });
+            table.add_row(cells.collect::<Result<Vec<_>, Report>>()?);
+            row += 1;
+        }
+    }
+    Ok(table)
+}
+
+fn cell_text(column: &ArrayRef, at: usize) -> Result<String, Report> {
+    if column.is_null(at) {
+        return Ok("–".to_owned());
+    }
+    if *column.data_type() == DataType::Float64 {
+        return Ok(number(column.as_primitive::<Float64Type>().value(at)));
+    }
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::default()).map_err(|error| unwritten(&error))?;
+    Ok(formatter.value(at).to_string())
+}
+
+/// At most four decimals, none that say nothing.
+fn number(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `[217 … 229]`; a side that is not known is a question mark.
+fn range(open: &Interval) -> String {
+    let side = |bound: Option<f64>| bound.map_or_else(|| "?".to_owned(), number);
+    format!("[{} … {}]", side(open.low), side(open.high))
+}
+
+/// Who took part, in a few lines: how many answered, and each node that did not or that withheld something.
+pub(crate) fn summary(answer: &Answer) -> String {
+    let answered = answer
+        .coverage
+        .iter()
+        .filter(|node| node.status == Status::Answered)
+        .count();
+    let mut text = format!("{answered} of {} nodes answered", answer.coverage.len());
+    let suppressing: Vec<&Coverage> = answer
+        .coverage
+        .iter()
+        .filter(|node| node.suppressed_cells > 0)
+        .collect();
+    if !suppressing.is_empty() {
+        let cells = answer.suppressed_cells();
+        let nodes: Vec<String> = suppressing
+            .iter()
+            .map(|c| format!("{} ({})", c.node, c.suppressed_cells))
+            .collect();
+        text.push_str(&format!(
+            "; {cells} cells suppressed, because too few people were in them, at: {}",
+            nodes.join(", ")
+        ));
+    }
+    if !answer.intervals.is_empty() {
+        text.push_str("\nvalues with [low … high] lack suppressed cells; over the nodes that answered the value lies in that range");
+    }
+    for node in answer.coverage.iter().filter(|node| node.status != Status::Answered) {
+        let code = node.problem.map_or("", Problem::code);
+        let message = node.message.as_deref().unwrap_or_default();
+        let remedy = node.remedy.as_deref().unwrap_or_default();
+        text.push_str(&format!(
+            "\n{} {}: {message} [{code}]; {remedy}",
+            node.node,
+            node.status.word()
+        ));
+    }
+    let mut policies: Vec<String> = answer
+        .coverage
+        .iter()
+        .filter_map(|node| node.policy.as_ref())
+        .map(|policy| {
+            let least = policy
+                .min_people
+                .map_or_else(String::new, |k| format!(", at least {k} people"));
+            format!("{} version {} ({}{least})", policy.id, policy.version, policy.rule)
+        })
+        .collect();
+    policies.sort();
+    policies.dedup();
+    if !policies.is_empty() {
+        text.push_str(&format!("\nunder {}", policies.join(", ")));
+    }
+    text
+}
+
+/// The answer as `{query_id, columns, rows, intervals, coverage}`.
+///
+/// # Errors
+/// If a value has no JSON form.
+pub(crate) fn as_json(answer: &Answer) -> Result<Value, Report> {
+    let columns: Vec<Value> = answer
+        .schema
+        .fields()
+        .iter()
+        .map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }))
+        .collect();
+    let mut rows = Vec::new();
+    for batch in &answer.batches {
+        for at in 0..batch.num_rows() {
+            let row = batch.columns().iter().map(|column| json_value(column, at));
+            rows.push(Value::Array(row.collect::<Result<_, _>>()?));
+        }
+    }
+    let mut whole = Map::new();
+    whole.insert("query_id".to_owned(), json!(answer.query_id));
+    whole.insert("columns".to_owned(), Value::Array(columns));
+    whole.insert("rows".to_owned(), Value::Array(rows));
+    whole.insert("intervals".to_owned(), json!(answer.intervals));
+    whole.insert("coverage".to_owned(), json!(answer.coverage));
+    Ok(Value::Object(whole))
+}
+
+fn json_value(column: &ArrayRef, at: usize) -> Result<Value, Report> {
+    if column.is_null(at) {
+        return Ok(Value::Null);
+    }
+    Ok(match column.data_type() {
+        DataType::Int64 => json!(column.as_primitive::<Int64Type>().value(at)),
+        DataType::Float64 => json!(column.as_primitive::<Float64Type>().value(at)),
+        DataType::Boolean => json!(column.as_boolean().value(at)),
+        _ => {
+            let text = cell_text(column, at)?;
+            let parsed = column
+                .data_type()
+                .is_numeric()
+                .then(|| text.parse::<serde_json::Number>().ok())
+                .flatten();
+            parsed.map_or(Value::String(text), Value::Number)
+        }
+    })
+}

@@ -1,0 +1,158 @@
+//! Enforcement cases (`tests/enforce/*.toml`) and attacks (`tests/attacks/*.toml`): data files, walked here. A new case
+//! needs no compile. How a case is asked is in `enforce/bench.rs`, what an answer's bytes may hold in `enforce/bytes.rs`.
+
+mod bench;
+mod bytes;
+mod case;
+
+use std::fmt::Write as _;
+
+use bench::{Bench, Outcome};
+use case::{Attack, Case};
+
+#[tokio::test]
+async fn cases_answer_what_the_oracle_says_and_refuse_with_a_way_on() {
+    let bench = Bench::shared();
+    let expected = case::expected();
+    let mut wrong = String::new();
+    for case in case::cases() {
+        let outcome = bench.ask(&case.asker, &case.sql).await;
+        if let Err(difference) = compare(&case, &outcome, &expected) {
+            let _ = writeln!(wrong, "\n{}\n  {}\n  {difference}", case.name, case.sql);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn compare(case: &Case, outcome: &Outcome, expected: &case::Expected) -> Result<(), String> {
+    bytes::without_canaries(outcome)?;
+    match (&case.refused, outcome) {
+        (Some(code), Outcome::Refused(report)) => {
+            let words = format!("{} {}", report.message, report.remedy);
+            let says = case.says.as_deref().unwrap_or_default();
+            if report.problem.code() != code || !words.contains(says) {
+                return Err(format!(
+                    "expected {code} saying {says:?}, got {}: {words}",
+                    report.problem
+                ));
+            }
+            Ok(())
+        }
+        (Some(code), Outcome::Answered(_)) => Err(format!("expected {code}, got {}", bytes::as_json(outcome))),
+        (None, Outcome::Refused(report)) => Err(format!("refused: {report}; {}", report.remedy)),
+        (None, Outcome::Answered(released)) => {
+            let expected = expected
+                .get(&case.name)
+                .ok_or("no oracle: run python3 tests/enforce/patients.py")?;
+            bytes::is_clean(released)?;
+            expected.compare(&bytes::rows(released), released.suppressed_cells())
+        }
+    }
+}
+
+#[tokio::test]
+async fn attacks_are_refused_by_name() {
+    let bench = Bench::shared();
+    let mut wrong = String::new();
+    for Attack {
+        name,
+        asker,
+        sql,
+        refused,
+        says,
+    } in case::attacks()
+    {
+        let outcome = bench.ask(&asker, &sql).await;
+        let short: String = sql.chars().take(200).collect();
+        let problem = match &outcome {
+            Outcome::Answered(_) => Err(format!("was answered: {}", bytes::as_json(&outcome))),
+            Outcome::Refused(report) if !refused.iter().any(|code| code == report.problem.code()) => {
+                Err(format!("expected {}, got {report}", refused.join(" or ")))
+            }
+            Outcome::Refused(report) if !says.as_ref().is_none_or(|says| report.message.contains(says)) => {
+                Err(format!("expected it to say {says:?}, got {report}"))
+            }
+            Outcome::Refused(_) => Ok(()),
+        };
+        if let Err(difference) = problem.and_then(|()| bytes::without_canaries(&outcome)) {
+            let _ = writeln!(wrong, "\n{name}\n  {short}\n  {difference}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What was built to be read must not take a second to refuse, however it is built.
+#[tokio::test]
+async fn long_and_deep_statements_are_refused_quickly() {
+    let bench = Bench::shared();
+    let mut wrong = String::new();
+    for (name, sql, codes) in case::long_statements() {
+        let started = std::time::Instant::now();
+        let outcome = bench.ask("university", &sql).await;
+        let took = started.elapsed();
+        let code = match &outcome {
+            Outcome::Answered(_) => "an answer",
+            Outcome::Refused(report) => report.problem.code(),
+        };
+        // Generous, because other tests run beside this one in an unoptimised build.
+        if !codes.contains(&code) || took > std::time::Duration::from_secs(10) {
+            let _ = writeln!(wrong, "\n{name}: expected {codes:?}, got {code} after {took:?}");
+        }
+        println!("{name}: {code} after {took:?}");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[tokio::test]
+async fn blanked_values_leave_nothing_behind_in_the_buffers() {
+    let bench = Bench::shared();
+    let sql =
+        "SELECT district, sum(cost) AS total, avg(cost) AS mean, count(cost) AS known FROM patients GROUP BY district";
+    let Outcome::Answered(released) = bench.ask("university", sql).await else {
+        panic!("refused")
+    };
+    let nulls: usize = released
+        .batches()
+        .iter()
+        .flat_map(|b| b.columns())
+        .map(|c| c.null_count())
+        .sum();
+    // The district that is null, and three values of the district Sparse.
+    assert_eq!(nulls, 4);
+    bytes::is_clean(&released).unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_has_no_metadata_and_comes_in_the_order_of_its_groups() {
+    let bench = Bench::shared();
+    let Outcome::Answered(released) = bench
+        .ask(
+            "university",
+            "SELECT count(*) AS n, diagnosis FROM patients GROUP BY diagnosis",
+        )
+        .await
+    else {
+        panic!("refused")
+    };
+    let schema = released.schema();
+    assert!(schema.metadata().is_empty() && schema.fields().iter().all(|field| field.metadata().is_empty()));
+    assert_eq!(schema.to_string(), released.batches()[0].schema().to_string());
+    let rows = bytes::rows(&released);
+    let groups: Vec<String> = rows
+        .iter()
+        .map(|row| row[1].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert!(groups.is_sorted(), "{groups:?}");
+}
+
+/// Nodes are asked in canonical SQL: reading what a query prints must give the query.
+#[tokio::test]
+async fn a_query_prints_as_sql_that_reads_back_as_the_same_query() {
+    let bench = Bench::shared();
+    for case in case::cases().into_iter().filter(|case| case.refused.is_none()) {
+        let query = engine::read::read(&case.sql, &bench.rules.collections).await.unwrap();
+        let again = engine::read::read(&query.to_string(), &bench.rules.collections).await;
+        let again = again.unwrap_or_else(|report| panic!("{}: {query}: {report}", case.name));
+        assert_eq!(again, query, "{}", case.name);
+    }
+}

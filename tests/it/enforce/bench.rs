@@ -1,0 +1,104 @@
+//! One node's engine with the fixtures of `tests/enforce`, asked as a node asks it: read, decide, enforce, execute,
+//! release.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use engine::{Datasets, Released};
+use policy::{AccessRequest, Caller, Rules};
+use tempfile::TempDir;
+use terms::{Purpose, Report, UtcTime};
+use trust::Digest;
+
+/// The institution that answers.
+const NODE: &str = "riverside";
+
+pub(crate) struct Bench {
+    pub(crate) rules: Rules,
+    datasets: Datasets,
+    _folder: TempDir,
+}
+
+/// What somebody who asks gets to see.
+pub(crate) enum Outcome {
+    Answered(Released),
+    Refused(Report),
+}
+
+pub(crate) fn tests_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Bench {
+    pub(crate) fn shared() -> &'static Bench {
+        static BENCH: LazyLock<Bench> = LazyLock::new(Bench::new);
+        &BENCH
+    }
+
+    fn new() -> Bench {
+        let here = tests_folder().join("enforce");
+        let mut files = BTreeMap::new();
+        for path in [
+            "space.toml",
+            "members.toml",
+            "collections/patients.toml",
+            "collections/beds.toml",
+        ]
+        .into_iter()
+        .chain(["policies/patients.toml", "policies/beds.toml"])
+        {
+            files.insert(path.to_owned(), fs::read(here.join("space").join(path)).unwrap());
+        }
+        let rules = Rules::compile_files(1, Digest::of(b"enforcement"), &files).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let datasets = Datasets::open(folder.path()).unwrap();
+        for collection in rules.collections.values() {
+            let file = here.join(format!("{}.csv", collection.id));
+            add(&datasets, &file, collection);
+        }
+        Bench {
+            rules,
+            datasets,
+            _folder: folder,
+        }
+    }
+
+    /// Asks as somebody whose institution and person act in the role.
+    pub(crate) async fn ask(&self, role: &str, sql: &str) -> Outcome {
+        match self.answer(role, sql).await {
+            Ok(released) => Outcome::Answered(released),
+            Err(report) => Outcome::Refused(report),
+        }
+    }
+
+    async fn answer(&self, role: &str, sql: &str) -> Result<Released, Report> {
+        let query = engine::read::read(sql, &self.rules.collections).await?;
+        let request = AccessRequest {
+            caller: Caller {
+                member: NODE.parse().unwrap(),
+                person: "ada".parse().unwrap(),
+                roles: BTreeSet::from([role.parse().unwrap()]),
+            },
+            purpose: Some("ehds-53-1-e".parse::<Purpose>().unwrap()),
+            permit: None,
+            collection: query.collection().clone(),
+            release: query.release(),
+            columns: query.columns(),
+            at: "2026-11-21T12:00:00Z".parse::<UtcTime>().unwrap(),
+        };
+        let grant = policy::decide(&self.rules, &request).into_grant()?;
+        let dataset = self.datasets.find(query.collection()).unwrap();
+        let plan = engine::enforce(&query, grant, &dataset, NODE)?;
+        let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;
+        engine::release(executed, NODE).map_err(|failure| failure.report())
+    }
+}
+
+fn add(datasets: &Datasets, file: &Path, collection: &policy::Collection) {
+    let now = "2026-11-21T11:00:00Z".parse::<UtcTime>().unwrap();
+    datasets
+        .add(file, collection, now)
+        .unwrap_or_else(|report| panic!("{report}; {}", report.remedy));
+}
