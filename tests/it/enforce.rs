@@ -95,10 +95,9 @@ async fn long_and_deep_statements_are_refused_quickly() {
             Outcome::Refused(report) => report.problem.code(),
         };
         // Generous, because other tests run beside this one in an unoptimised build.
-        if !codes.contains(&code) || took > std::time::Duration::from_secs(10) {
+        if !codes.iter().any(|expected| expected == code) || took > std::time::Duration::from_secs(10) {
             let _ = writeln!(wrong, "\n{name}: expected {codes:?}, got {code} after {took:?}");
         }
-        println!("{name}: {code} after {took:?}");
     }
     assert!(wrong.is_empty(), "{wrong}");
 }

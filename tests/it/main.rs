@@ -7,3 +7,4 @@
 )]
 
 mod enforce;
+mod sandbox;

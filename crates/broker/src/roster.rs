@@ -42,10 +42,7 @@ impl Roster {
         folder: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Report> {
-        let store = match SpaceStore::create(folder, root) {
-            Err(report) if report.problem == Problem::FolderNotEmpty => SpaceStore::open(folder)?,
-            created => created?,
-        };
+        let store = SpaceStore::open_or_create(folder, root)?;
         Ok(Self {
             space,
             repository,

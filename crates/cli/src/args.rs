@@ -247,7 +247,7 @@ pub(crate) struct BrokerRunArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    Verify(AuditVerifyArgs),
+    Verify(Box<AuditVerifyArgs>),
     Show(AuditShowArgs),
     Export(AuditExportArgs),
 }

@@ -11,6 +11,8 @@ mod args;
 mod audit;
 mod dataset;
 mod demo;
+#[cfg(test)]
+mod deploy_tests;
 mod fail;
 mod problems;
 mod query;
@@ -18,6 +20,8 @@ mod render;
 mod sandbox;
 mod serve;
 mod show;
+
+use std::io::IsTerminal as _;
 
 use clap::Parser as _;
 use terms::{ExitCode, Problem, Report};
@@ -53,7 +57,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args)).await,
         Command::Node(NodeCommand::Dataset(DatasetCommand::List(args))) => dataset::list(args, json),
         Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args)).await,
-        Command::Audit(AuditCommand::Verify(args)) => audit::verify(args, json),
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(*args, json),
         Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),
         Command::Audit(AuditCommand::Export(args)) => audit::export(args),
         Command::Problems(args) => problems::run(args, json),
@@ -73,6 +77,7 @@ fn start_log() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
 

@@ -215,7 +215,8 @@ fn compares_along_domain(column: &Column, comparison: Comparison, value: &Value)
             }
         }
         (Some(Domain::Bins(edges)), Value::Number(number)) => {
-            matches!(comparison, Comparison::Less | Comparison::GreaterOrEqual) && is_edge(edges, *number)
+            let cuts_before = matches!(comparison, Comparison::Less | Comparison::GreaterOrEqual);
+            is_outside(edges, *number) || cuts_before && is_edge(edges, *number)
         }
         (Some(Domain::Calendar(unit)), Value::Date(days)) => {
             let at = |days: i32| starts(*unit, days);
@@ -239,8 +240,11 @@ fn compares_along_domain(column: &Column, comparison: Comparison, value: &Value)
 
 /// An edge, or outside all bins, where the comparison is the same for everybody.
 fn is_edge(edges: &[f64], number: f64) -> bool {
-    let outside = edges.first().is_none_or(|first| number < *first) || edges.last().is_none_or(|last| number > *last);
-    outside || edges.contains(&number)
+    is_outside(edges, number) || edges.contains(&number)
+}
+
+fn is_outside(edges: &[f64], number: f64) -> bool {
+    edges.first().is_none_or(|first| number < *first) || edges.last().is_none_or(|last| number > *last)
 }
 
 /// Whether a period of the unit starts on the day (days since 1970-01-01; weeks start on Monday).

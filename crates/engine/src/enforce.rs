@@ -61,6 +61,8 @@ pub(crate) enum ShapeKind {
         tier: Tier,
         /// Group columns of the plan, which are also the order of the answer.
         group_columns: Vec<String>,
+        /// Whether the query groups at all, be it by `node` alone: then a cell without rows does not exist.
+        is_grouped: bool,
         outputs: Vec<CellOutput>,
     },
 }
@@ -69,8 +71,10 @@ pub(crate) enum ShapeKind {
 #[derive(Debug)]
 pub(crate) enum CellOutput {
     Group(String),
+    /// The index of a bin, and the labels of all bins.
+    Bin(String, Vec<String>),
     /// The institution's name, the same in every row.
-    Constant(String),
+    Node,
     CountRows,
     Count(MeasureColumns),
     Sum(MeasureColumns),
@@ -286,12 +290,13 @@ fn cells(
     let outputs = query
         .outputs
         .iter()
-        .map(|output| cell_output(output.source, query))
-        .collect();
+        .map(|output| cell_output(output.source, query, collection))
+        .collect::<Result<_, BuildError>>()?;
     let schema = answer_schema(&Query::Release(query.clone()), collection)?;
     let kind = ShapeKind::Cells {
         tier: grant.tier(),
         group_columns,
+        is_grouped: !query.groups.is_empty(),
         outputs,
     };
     Ok(EnforcedPlan {
@@ -324,17 +329,26 @@ fn plan_groups(query: &ReleaseQuery, collection: &Collection) -> Result<Vec<(Str
         .collect()
 }
 
-fn cell_output(source: OutputSource, query: &ReleaseQuery) -> CellOutput {
-    match source {
-        OutputSource::Group(at) if query.groups[at].column() == NODE_COLUMN => CellOutput::Constant(NODE_COLUMN.into()),
-        OutputSource::Group(at) => CellOutput::Group(group_name(at)),
+fn cell_output(
+    source: OutputSource,
+    query: &ReleaseQuery,
+    collection: &Collection,
+) -> Result<CellOutput, BuildError> {
+    Ok(match source {
+        OutputSource::Group(at) => match &query.groups[at] {
+            group if group.column() == NODE_COLUMN => CellOutput::Node,
+            GroupKey::Bin(column) => CellOutput::Bin(group_name(at), bin_labels(edges(column, collection)?)),
+            GroupKey::Column(_) | GroupKey::Calendar(..) => CellOutput::Group(group_name(at)),
+        },
         OutputSource::Aggregate(at) => match &query.aggregates[at] {
             Aggregate::CountRows => CellOutput::CountRows,
+            // Every row has a node.
+            Aggregate::Count(column) if column == NODE_COLUMN => CellOutput::CountRows,
             Aggregate::Count(column) => CellOutput::Count(MeasureColumns::of(column)),
             Aggregate::Sum(column) => CellOutput::Sum(MeasureColumns::of(column)),
             Aggregate::Mean(column) => CellOutput::Mean(MeasureColumns::of(column)),
         },
-    }
+    })
 }
 
 /// The columns that are aggregated, each once.
@@ -394,23 +408,25 @@ impl<'a> Measures<'a> {
     }
 }
 
-/// The label of the declared bin that holds the number; NULL stays NULL.
-fn bin_expr(column: &str, collection: &Collection) -> Result<Expr, BuildError> {
-    let Some(Domain::Bins(edges)) = collection.column(column).and_then(|column| column.domain.as_ref()) else {
-        return Err(Problem::SqlDomain
-            .report(format!("the column {column} has no bins"))
-            .into());
-    };
-    let mut case = when(ident(column).is_null(), lit(ScalarValue::Utf8(None)));
-    for pair in edges.windows(2) {
-        case = case.when(ident(column).lt(lit(pair[1])), lit(bin_label(pair[0], pair[1])));
+fn edges<'a>(column: &str, collection: &'a Collection) -> Result<&'a [f64], BuildError> {
+    match collection.column(column).and_then(|column| column.domain.as_ref()) {
+        Some(Domain::Bins(edges)) => Ok(edges),
+        _ => Err(Problem::SqlDomain.report(format!("the column {column} has no bins")).into()),
     }
-    Ok(case.otherwise(lit(ScalarValue::Utf8(None)))?)
+}
+
+/// The index of the declared bin that holds the number, so that cells sort as the bins do; NULL stays NULL.
+fn bin_expr(column: &str, collection: &Collection) -> Result<Expr, BuildError> {
+    let mut case = when(ident(column).is_null(), lit(ScalarValue::Int64(None)));
+    for (index, above) in (0_i64..).zip(&edges(column, collection)?[1..]) {
+        case = case.when(ident(column).lt(lit(*above)), lit(index));
+    }
+    Ok(case.otherwise(lit(ScalarValue::Int64(None)))?)
 }
 
 /// `[40, 50)`: from 40, below 50.
-fn bin_label(low: f64, high: f64) -> String {
-    format!("[{low}, {high})")
+fn bin_labels(edges: &[f64]) -> Vec<String> {
+    edges.windows(2).map(|pair| format!("[{}, {})", pair[0], pair[1])).collect()
 }
 
 fn calendar_expr(unit: Calendar, column: &str, kind: ColumnKind) -> Expr {

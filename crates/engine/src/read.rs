@@ -4,6 +4,8 @@
 //! are matched without wildcard arms: what a new version of DataFusion can say is refused until somebody has
 //! thought about it. Nodes and data users share this reading.
 
+mod syntax;
+
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -11,6 +13,7 @@ use datafusion::common::{DataFusionError, ScalarValue, SchemaError};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, ScalarFunction};
 use datafusion::logical_expr::{Aggregate as AggregatePlan, BinaryExpr, Expr, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use policy::{Calendar, Collection, ColumnKind};
 use terms::{Problem, Report, limit};
@@ -21,6 +24,7 @@ use crate::query::{
 };
 use crate::session;
 
+pub use self::syntax::check_syntax;
 pub use crate::session::{Collections, bin_function, query_schema, register};
 
 /// Stack for reading one query, in bytes. A parsed query is a tree that is walked by recursion.
@@ -35,9 +39,11 @@ pub async fn read(sql: &str, collections: &Collections) -> Result<Query, Report>
     check_size(sql)?;
     let (sql, collections) = (sql.to_owned(), collections.clone());
     on_deep_stack(move || {
+        let parsed = check_syntax(&sql)?;
+        syntax::check_one_select(&parsed)?;
         let context = session::for_reading(&collections).map_err(|e| Problem::Internal.report(e.to_string()))?;
         let planning = context.state();
-        let plan = futures::executor::block_on(planning.create_logical_plan(&sql));
+        let plan = futures::executor::block_on(planning.statement_to_plan(parsed));
         let plan = plan.map_err(|error| planning_report(&error, &collections))?;
         statement(&plan, &collections)
     })
@@ -95,6 +101,9 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         return unknown_column(&field.name, valid_fields.iter().map(|f| f.name.as_str()), collections);
     }
     if let DataFusionError::SQL(parser, _) = error {
+        if matches!(parser.as_ref(), ParserError::RecursionLimitExceeded) {
+            return Problem::SqlLimit.report("the query is nested too deeply");
+        }
         return Problem::SqlSyntax.report(format!("the SQL cannot be parsed: {parser}"));
     }
     let text = error.strip_backtrace();
@@ -106,9 +115,6 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         .to_owned();
     if let Some(name) = text.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) {
         return unknown_collection(name.rsplit('.').next().unwrap_or(name), collections);
-    }
-    if text.contains("Recursion limit") || text.contains("recursion limit") {
-        return Problem::SqlLimit.report("the query is nested too deeply");
     }
     Problem::SqlNotAllowed.report(format!("the query cannot be planned: {text}"))
 }
@@ -225,7 +231,11 @@ fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source
         LogicalPlan::Filter(filter) => {
             let mut source = source(&filter.input, collections)?;
             for part in split(&filter.predicate, Operator::And) {
-                source.conditions.push(condition(part, source.collection)?);
+                match condition(part, source.collection)? {
+                    // BETWEEN is two.
+                    Condition::And(parts) => source.conditions.extend(parts),
+                    one => source.conditions.push(one),
+                }
             }
             Ok(source)
         }
@@ -410,6 +420,9 @@ fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> 
             op => compare(op, &binary.left, &binary.right, collection),
         },
         Expr::Not(inner) => Ok(Condition::Not(Box::new(condition(inner, collection)?))),
+        Expr::Column(column) if kind(&column.name, collection)? != ColumnKind::Boolean => {
+            Err(refuse(&format!("{} as a condition: it is not boolean", column.name)))
+        }
         Expr::Column(column) => Ok(Condition::Compare(
             column.name.clone(),
             Comparison::Equal,
@@ -539,25 +552,57 @@ fn mismatch(kind: ColumnKind) -> Report {
     ))
 }
 
+/// The constant as the column's kind, if nothing of it is lost: a day is no replacement for noon of that day.
 fn typed(value: ScalarValue, kind: ColumnKind) -> Option<Value> {
-    let lossless = |value: &ScalarValue, kind| {
-        let cast = value.cast_to(&session::arrow_type(kind)).ok()?;
-        (!cast.is_null()).then_some(cast)
-    };
-    let is_text = value.data_type().is_string();
-    match (kind, lossless(&value, kind)?) {
-        (ColumnKind::Text, ScalarValue::Utf8(Some(text))) if is_text => Some(Value::Text(text)),
-        (ColumnKind::Integer, ScalarValue::Int64(Some(number))) if value.data_type().is_integer() => {
-            Some(Value::Integer(number))
+    let given = value.data_type();
+    let cast = value
+        .cast_to(&session::arrow_type(kind))
+        .ok()
+        .filter(|cast| !cast.is_null());
+    let exactly = |cast: &ScalarValue| cast.cast_to(&given).is_ok_and(|back| back == value);
+    match (kind, cast?) {
+        (ColumnKind::Text, ScalarValue::Utf8(Some(text))) if given.is_string() => Some(Value::Text(text)),
+        (ColumnKind::Integer, cast @ ScalarValue::Int64(Some(number))) if given.is_numeric() => {
+            if exactly(&cast) {
+                Some(Value::Integer(number))
+            } else {
+                finite(&value)
+            }
         }
-        (ColumnKind::Number, ScalarValue::Float64(Some(number))) if value.data_type().is_numeric() => {
-            number.is_finite().then_some(Value::Number(number))
-        }
-        (ColumnKind::Boolean, ScalarValue::Boolean(Some(truth))) if value.data_type() == DataType::Boolean => {
+        (ColumnKind::Number, ScalarValue::Float64(Some(_))) if given.is_numeric() => finite(&value),
+        (ColumnKind::Boolean, ScalarValue::Boolean(Some(truth))) if given == DataType::Boolean => {
             Some(Value::Boolean(truth))
         }
-        (ColumnKind::Date, ScalarValue::Date32(Some(days))) => Some(Value::Date(days)),
-        (ColumnKind::Timestamp, ScalarValue::TimestampMicrosecond(Some(micros), _)) => Some(Value::Timestamp(micros)),
+        (ColumnKind::Date, cast @ ScalarValue::Date32(Some(days))) => {
+            let is_day = match value.try_as_str().flatten() {
+                Some(text) => text.trim().len() == DATE_BYTES,
+                None => given.is_temporal() && exactly(&cast),
+            };
+            is_day.then_some(Value::Date(days))
+        }
+        (ColumnKind::Timestamp, cast @ ScalarValue::TimestampMicrosecond(Some(micros), _)) => {
+            let is_instant = match value.try_as_str().flatten() {
+                Some(text) => !has_nanoseconds(text),
+                None => given.is_temporal() && exactly(&cast),
+            };
+            is_instant.then_some(Value::Timestamp(micros))
+        }
+        _ => None,
+    }
+}
+
+/// Length of `2026-01-31`.
+const DATE_BYTES: usize = 10;
+
+fn has_nanoseconds(text: &str) -> bool {
+    let fraction = text.split('.').nth(1).unwrap_or_default();
+    fraction.bytes().take_while(u8::is_ascii_digit).count() > 6
+}
+
+fn finite(value: &ScalarValue) -> Option<Value> {
+    match value.cast_to(&DataType::Float64) {
+        // Adding zero makes minus zero zero; Arrow would tell them apart.
+        Ok(ScalarValue::Float64(Some(number))) if number.is_finite() => Some(Value::Number(number + 0.0)),
         _ => None,
     }
 }

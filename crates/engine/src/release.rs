@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray, UInt32Array,
 };
-use datafusion::arrow::compute::kernels::cmp::gt_eq;
+use datafusion::arrow::compute::kernels::cmp::{gt, gt_eq};
 use datafusion::arrow::compute::{
     CastOptions, SortColumn, cast_with_options, concat_batches, filter_record_batch, lexsort_to_indices, not, nullif,
     take_record_batch,
@@ -156,6 +156,7 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
     let ShapeKind::Cells {
         tier,
         group_columns,
+        is_grouped,
         outputs,
     } = &shape.kind
     else {
@@ -177,10 +178,15 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
     let all = concat_batches(&first.schema(), batches)?;
     let kept = match min_people {
         Some(k) => filter_record_batch(&all, &enough(column(&all, PEOPLE)?, k)?)?,
+        // Grouped by `node` alone the plan has no groups, and gives one row even over nothing.
+        None if *is_grouped => filter_record_batch(&all, &gt(column(&all, ROWS)?, &Int64Array::new_scalar(0))?)?,
         None => all.clone(),
     };
     let kept = sorted(kept, group_columns)?;
-    let mut suppressed = (all.num_rows() - kept.num_rows()) as u64;
+    let mut suppressed = match min_people {
+        Some(_) => (all.num_rows() - kept.num_rows()) as u64,
+        None => 0,
+    };
     let mut columns = Vec::with_capacity(outputs.len());
     for (output, field) in outputs.iter().zip(schema.fields()) {
         let (values, masked) = output_column(output, &kept, min_people, node)?;
@@ -211,12 +217,20 @@ fn output_column(
 ) -> Result<(ArrayRef, u64), ArrowError> {
     match output {
         CellOutput::Group(name) => Ok((Arc::clone(column(cells, name)?), 0)),
-        CellOutput::Constant(_) => Ok((Arc::new(StringArray::from(vec![node; cells.num_rows()])), 0)),
+        CellOutput::Bin(name, labels) => Ok((bin_labels(column(cells, name)?, labels)?, 0)),
+        CellOutput::Node => Ok((Arc::new(StringArray::from(vec![node; cells.num_rows()])), 0)),
         CellOutput::CountRows => Ok((Arc::clone(column(cells, ROWS)?), 0)),
         CellOutput::Count(measure) => masked(column(cells, &measure.known)?, measure, cells, min_people),
         CellOutput::Sum(measure) => masked(column(cells, &measure.sum)?, measure, cells, min_people),
         CellOutput::Mean(measure) => masked(&mean(measure, cells)?, measure, cells, min_people),
     }
+}
+
+fn bin_labels(bins: &ArrayRef, labels: &[String]) -> Result<ArrayRef, ArrowError> {
+    let bins = rebuild(bins, &DataType::Int64)?;
+    let label = |bin: i64| usize::try_from(bin).ok().and_then(|bin| labels.get(bin)).map(String::as_str);
+    let labelled = bins.as_primitive::<Int64Type>().iter().map(|bin| bin.and_then(label));
+    Ok(Arc::new(labelled.collect::<StringArray>()))
 }
 
 /// Blanks values to which fewer than `min_people` people contribute.

@@ -5,6 +5,9 @@
 //! below a physical node of ours that offers nothing to the optimizer: no filter, limit or projection goes
 //! through it from above, and no statistics come up.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -86,7 +86,7 @@ impl Asker {
     pub async fn open(profile: Profile, clock: Arc<dyn Clock>) -> Result<Self, Report> {
         let key = Arc::new(SigningKey::load(&profile.key)?);
         let credential = profile.credential_text()?;
-        let store = SpaceStore::create(&profile.data, &profile.root_document()?)?;
+        let store = SpaceStore::open_or_create(&profile.data, &profile.root_document()?)?;
         let broker = wire::connect(&profile.broker.address, "broker", &profile.broker.key).await;
         let documents = match &broker {
             Ok(broker) => {
@@ -210,18 +210,22 @@ impl Asker {
 
     async fn split(&self, question: &Question) -> Result<Split, Report> {
         let queryable = policy::queryable(&self.rules, &self.caller, self.clock.now());
-        let visible: Collections = queryable
-            .into_iter()
-            .map(|q| (q.collection.id.clone(), q.collection))
-            .collect();
-        split::split(&question.sql, &self.rules.collections, &visible).await
+        let visible: Collections = queryable.into_iter().map(|q| (q.collection.id.clone(), q.collection)).collect();
+        let split = split::split(&question.sql, &self.rules.collections, &visible).await?;
+        let closed = split.leaves.iter().find(|leaf| !visible.contains_key(&leaf.collection.id));
+        match closed.map(|leaf| self.decide(leaf, question)) {
+            // No node would admit that it has the collection; the asker's own documents say why.
+            Some(policy::Decision::Refuse(refusal)) => Err(refusal.into()),
+            Some(policy::Decision::Allow(_)) | None => Ok(split),
+        }
     }
 
     fn concerned<'a>(&'a self, leaf: &'a Leaf) -> impl Iterator<Item = &'a Offer> {
         self.peers.iter().filter(|offer| offer.is_asked(leaf))
     }
 
-    fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
+    /// What the documents that the asker holds say. Nodes decide for themselves.
+    fn decide(&self, leaf: &Leaf, question: &Question) -> policy::Decision {
         let request = policy::AccessRequest {
             caller: self.caller.clone(),
             purpose: question.purpose,
@@ -231,14 +235,13 @@ impl Asker {
             columns: leaf.asked.columns(),
             at: self.clock.now(),
         };
-        match policy::decide(&self.rules, &request) {
+        policy::decide(&self.rules, &request)
+    }
+
+    fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
+        match self.decide(leaf, question) {
             policy::Decision::Allow(grant) => {
-                format!(
-                    "allowed by {} of {} version {}",
-                    grant.rule(),
-                    grant.policy(),
-                    grant.version()
-                )
+                format!("allowed by {} of {} version {}", grant.rule(), grant.policy(), grant.version())
             }
             policy::Decision::Refuse(refusal) => format!("refused: {}; {}", refusal.message, refusal.remedy),
         }

@@ -107,7 +107,7 @@ async fn ask_now(
     )?;
 
     let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
-    let mut client = FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(usize::MAX);
+    let mut client = FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
     let response = client.do_get(request).await.map_err(|status| ended(&status))?;
     let envelope = wire::header::receipt(response.metadata());
     let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;

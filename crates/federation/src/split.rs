@@ -55,11 +55,12 @@ pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collec
     read::check_size(sql)?;
     let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
     read::on_deep_stack(move || {
+        let parsed = read::check_syntax(&sql)?;
         let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
         context.register_udf(read::bin_function().as_ref().clone());
         read::register(&context, &collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
         let state = context.state();
-        let plan = futures::executor::block_on(state.create_logical_plan(&sql));
+        let plan = futures::executor::block_on(state.statement_to_plan(parsed));
         let plan = plan.map_err(|error| read::planning_report(&error, &visible))?;
         only_queries(&plan)?;
         Splitter {

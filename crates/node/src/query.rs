@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use engine::read::Collections;
 use engine::{Datasets, Query, Released};
 use policy::{AccessRequest, Caller, Decision};
 use terms::{Clock, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime};
@@ -67,7 +68,7 @@ impl Desk {
         };
         let entry = self.ledger.open_entry(asker.opening(&query_id, sql)).map_err(ended)?;
         // 3 engine: parse
-        let query = match engine::read::read(sql, &current.rules.collections).await {
+        let query = match engine::read::read(sql, &asker.visible(&current, now)).await {
             Ok(query) => query,
             Err(report) => {
                 entry.refused(&report, None).await.map_err(ended)?;
@@ -140,7 +141,7 @@ impl Desk {
         let now = self.clock.now();
         let current = self.governance.current()?;
         let asker = self.asker(arrival, sql, &current, now)?;
-        let query = engine::read::read(sql, &current.rules.collections).await?;
+        let query = engine::read::read(sql, &asker.visible(&current, now)).await?;
         match policy::decide(&current.rules, &asker.request(&query, now)) {
             Decision::Allow(grant) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
             Decision::Refuse(refusal) => {
@@ -218,6 +219,13 @@ impl Desk {
 }
 
 impl Asker {
+    /// The collections that the caller may query at all. Others do not exist for them: a refusal must not tell
+    /// what is there.
+    fn visible(&self, current: &Current, now: UtcTime) -> Collections {
+        let queryable = policy::queryable(&current.rules, &self.caller, now);
+        queryable.into_iter().map(|open| (open.collection.id.clone(), open.collection)).collect()
+    }
+
     fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {
         Opening {
             query_id: query_id.clone(),

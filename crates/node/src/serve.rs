@@ -87,7 +87,7 @@ impl Node {
         let tls = tls.map_err(|error| Problem::Internal.report(error.to_string()))?;
         let service = FlightServiceServer::new(Face(Arc::clone(&self.desk)))
             .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(usize::MAX);
+            .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
         info!(member = %self.config.member, %bound, "node serves");
         let serving = wire::serve::server()
             .add_service(service)
@@ -179,10 +179,7 @@ pub async fn listen(address: &str) -> Result<TcpListener, Report> {
 fn open_store(config: &Config) -> Result<SpaceStore, Report> {
     let root = std::fs::read(&config.root);
     let root = root.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", config.root.display())))?;
-    match SpaceStore::create(&config.governance_folder(), &root) {
-        Err(report) if report.problem == Problem::FolderNotEmpty => SpaceStore::open(&config.governance_folder()),
-        created => created,
-    }
+    SpaceStore::open_or_create(&config.governance_folder(), &root)
 }
 
 async fn broker_source(config: &Config) -> Result<BrokerSource, Report> {

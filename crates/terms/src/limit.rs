@@ -31,6 +31,9 @@ pub const QUERIES_AT_ONCE_MAX: usize = 16;
 /// Largest message on the wire, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Largest message of an answer that a client takes from a node, in bytes. Nodes send about two million at a time.
+pub const ANSWER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Largest signed document (a policy, a collection, the roster), in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 

@@ -163,7 +163,7 @@ problems! {
     // Running and releasing.
     Resources = "E_RESOURCES", DataUser, Failed, "The query needs more memory, time or cells than one query may have.", "Ask for fewer groups, or in parts.";
     Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Give the query id to the node's operator.";
-    AuditUnavailable = "E_AUDIT_UNAVAILABLE", Operator, Failed, "The ledger cannot record, so nothing is answered.", "Check the disk of the node; answers resume by themselves.";
+    AuditUnavailable = "E_AUDIT_UNAVAILABLE", Operator, Failed, "The ledger cannot record, so nothing is answered.", "Check the disk of the node, then start it again.";
     AuditBroken = "E_AUDIT_BROKEN", Operator, Verification, "The audit does not verify.", "Keep the file as evidence, stop the node, compare with an older checkpoint.";
 
     // Asking many.

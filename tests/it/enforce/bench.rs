@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
 }
 
 pub(crate) fn tests_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests")
 }
 
 impl Bench {

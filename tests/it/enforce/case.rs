@@ -120,6 +120,8 @@ struct AttackFile {
     attack: Vec<WrittenAttack>,
     #[serde(default)]
     product: Vec<Product>,
+    #[serde(default)]
+    long: Vec<Long>,
 }
 
 #[derive(Deserialize)]
@@ -213,162 +215,49 @@ pub(crate) fn attacks() -> Vec<Attack> {
     attacks
 }
 
-/// Name, SQL and how it may be refused.
-pub(crate) fn long_statements() -> Vec<(String, String, &'static [&'static str])> {
-    const LIMIT: &[&str] = &["E_SQL_LIMIT"];
-    const LIMIT_OR_SHAPE: &[&str] = &["E_SQL_LIMIT", "E_SQL_NOT_ALLOWED"];
-    const FROM: &str = "SELECT count(*) FROM patients";
-    let chain = |word: &str, term: &str, times: usize| format!("{FROM} WHERE {}", vec![term; times].join(word));
-    let mut made = Vec::new();
-    for (word, term) in [
-        (" OR ", "sex = 'male'"),
-        (" AND ", "sex = 'male'"),
-        (" OR ", "emergency"),
-        (" AND ", "emergency"),
-    ] {
-        for times in [990, 1_990, 2_000, 100_000] {
-            made.push((format!("{times} terms of{word}{term}"), chain(word, term, times), LIMIT));
-        }
+/// A statement that is built by repeating parts; `long.toml` says how.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Long {
+    name: String,
+    #[serde(default)]
+    before: String,
+    part: String,
+    #[serde(default)]
+    between: String,
+    #[serde(default)]
+    middle: String,
+    #[serde(default)]
+    closing: String,
+    #[serde(default)]
+    after: String,
+    times: Vec<usize>,
+    refused: OneOrMore,
+}
+
+impl Long {
+    fn sql(&self, times: usize) -> String {
+        let numbered = |text: &str, n: usize| text.replace("{n}", &n.to_string()).replace("{m}", &(n - 1).to_string());
+        let parts: Vec<String> = (1..=times).map(|n| numbered(&self.part, n)).collect();
+        let parts = parts.join(&self.between);
+        let (closing, after) = (self.closing.repeat(times), numbered(&self.after, times));
+        format!("{}{parts}{}{closing}{after}", self.before, self.middle)
     }
-    for times in [1_900, 2_000, 100_000] {
-        let plus = vec!["1"; times].join("+");
-        made.push((
-            format!("{times} terms of + in WHERE"),
-            format!("{FROM} WHERE age < {plus}"),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} terms of + selected"),
-            format!("SELECT {plus} FROM patients"),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} terms of + summed"),
-            format!("SELECT sum({plus}) FROM patients"),
-            LIMIT_OR_SHAPE,
-        ));
-        let items = vec!["'male'"; times].join(", ");
-        let long: &[&str] = if times < 2_000 { &["an answer"] } else { LIMIT };
-        made.push((
-            format!("{times} items of IN"),
-            format!("{FROM} WHERE sex IN ({items})"),
-            long,
-        ));
-    }
-    made.push((
-        "50000 items of IN".to_owned(),
-        format!("{FROM} WHERE age IN ({})", vec!["1"; 50_000].join(", ")),
-        LIMIT,
-    ));
-    for times in [60, 1_000, 1_900, 10_000] {
-        let (open, close) = ("(".repeat(times), ")".repeat(times));
-        made.push((
-            format!("{times} parentheses"),
-            format!("{FROM} WHERE {open}sex = 'male'{close}"),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} NOTs"),
-            format!("{FROM} WHERE {}emergency", "NOT ".repeat(times)),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} minuses"),
-            format!("{FROM} WHERE age < {}40", "- ".repeat(times)),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} IS NULL"),
-            format!("{FROM} WHERE emergency{}", " IS NULL".repeat(times)),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} subqueries"),
-            format!("{}patients{}", "SELECT * FROM (".repeat(times), ")".repeat(times)),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} CASEs"),
-            format!(
-                "SELECT {}1{} FROM patients",
-                "CASE WHEN true THEN ".repeat(times),
-                " END".repeat(times)
-            ),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} casts"),
-            format!("{FROM} WHERE age < 40{}", "::bigint".repeat(times)),
-            LIMIT_OR_SHAPE,
-        ));
-    }
-    for times in [100, 600, 5_000] {
-        made.push((
-            format!("{times} arms of UNION"),
-            vec![FROM; times].join(" UNION ALL "),
-            LIMIT_OR_SHAPE,
-        ));
-        let tables: Vec<String> = (0..times).map(|n| format!("patients p{n}")).collect();
-        made.push((
-            format!("{times} tables"),
-            format!("SELECT count(*) FROM {}", tables.join(", ")),
-            LIMIT_OR_SHAPE,
-        ));
-        made.push((
-            format!("{times} joins"),
-            format!("SELECT count(*) FROM {}", tables.join(" NATURAL JOIN ")),
-            LIMIT_OR_SHAPE,
-        ));
-        let with: Vec<String> = (1..times)
-            .map(|n| format!("c{n} AS (SELECT * FROM c{})", n - 1))
-            .collect();
-        made.push((
-            format!("{times} CTEs"),
-            format!(
-                "WITH c0 AS (SELECT * FROM patients), {} SELECT count(*) FROM c{}",
-                with.join(", "),
-                times - 1
-            ),
-            LIMIT_OR_SHAPE,
-        ));
-    }
-    for times in [20, 600] {
-        let twice: Vec<String> = (1..times)
-            .map(|n| format!("c{n} AS (SELECT a.* FROM c{0} a, c{0} b)", n - 1))
-            .collect();
-        made.push((
-            format!("{times} CTEs, each twice the last"),
-            format!(
-                "WITH c0 AS (SELECT age FROM patients), {} SELECT count(*) FROM c{}",
-                twice.join(", "),
-                times - 1
-            ),
-            LIMIT_OR_SHAPE,
-        ));
-        let sets = vec!["sex, district"; times].join("), CUBE (");
-        made.push((
-            format!("{times} CUBEs"),
-            format!("{FROM} GROUP BY CUBE ({sets})"),
-            LIMIT_OR_SHAPE,
-        ));
-    }
-    let columns: Vec<String> = (0..30).map(|n| format!("age+{n}")).collect();
-    made.push((
-        "a CUBE of 30".to_owned(),
-        format!("{FROM} GROUP BY CUBE ({})", columns.join(", ")),
-        LIMIT_OR_SHAPE,
-    ));
-    made.push((
-        "five megabytes".to_owned(),
-        format!("{FROM} -- {}", "x".repeat(5_000_000)),
-        LIMIT,
-    ));
-    made.push((
-        "a long name".to_owned(),
-        format!("SELECT count(*) AS \"{}\" FROM patients", "x".repeat(70_000)),
-        LIMIT,
-    ));
-    made
+}
+
+/// Name, SQL and how it may end: with a code, or with `an answer`.
+pub(crate) fn long_statements() -> Vec<(String, String, Vec<String>)> {
+    let files = toml_files("attacks");
+    let long = files.iter().flat_map(|path| read::<AttackFile>(path).long);
+    let each = |long: Long| {
+        let ends = long.refused.clone().all();
+        let made = long
+            .times
+            .iter()
+            .map(|times| (format!("{times} times {}", long.name), long.sql(*times), ends.clone()));
+        made.collect::<Vec<_>>()
+    };
+    long.flat_map(each).collect()
 }
 
 fn toml_files(folder: &str) -> Vec<PathBuf> {

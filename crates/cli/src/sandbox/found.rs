@@ -100,7 +100,8 @@ impl Signed {
         let expires = whole_seconds(now, SIGNED_SECONDS);
         let files = documents(spec, keys)?;
         let draft = Draft::targets(1, expires, &files)?;
-        let rules = Rules::compile_files(draft.version(), draft.digest(), &files)?;
+        let rules = Rules::compile_files(draft.version(), draft.digest(), &files);
+        let rules = rules.map_err(|report| on_this_machine(report, &spec.origins))?;
         let root = Draft::root(1, expires, &roles(spec, keys))?;
         let signers = || keys.board.iter().take(usize::from(spec.board.threshold));
         let targets = draft.assemble(signers().map(|key| draft.sign(key)).collect());
@@ -116,6 +117,18 @@ impl Signed {
     fn publish(&self, layout: &Layout, keys: broker::OnlineKeys, now: UtcTime) -> Result<(), Report> {
         let repository = broker::Repository::found(&layout.broker().join("repository"), &self.root)?;
         repository.publish(&keys, &self.targets, &self.files, now)
+    }
+}
+
+/// Calls a file as the person who wrote it knows it, not as the data space does.
+fn on_this_machine(report: Report, origins: &BTreeMap<String, PathBuf>) -> Report {
+    let begins = |(name, path): (&String, &PathBuf)| {
+        let rest = report.message.strip_prefix(name.as_str())?;
+        Some(format!("{}{rest}", path.display()))
+    };
+    match origins.iter().find_map(begins) {
+        Some(message) => Report { message, ..report },
+        None => report,
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! What a collection or a policy says is `policy`'s to check; what a data file holds is `engine`'s. Next: `found.rs`.
 
+mod place;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use terms::{CollectionId, MemberId, PersonId, PolicyId, Problem, Report, RoleName, SpaceId, limit};
+use terms::{CollectionId, MemberId, PersonId, PolicyId, Problem, Report, RoleName, SpaceId};
 use toml::Spanned;
 use trust::Digest;
+
+use self::place::Place;
 
 /// Most board members of a sandbox: one thread makes their keys.
 const BOARD_MEMBERS_MAX: u16 = 100;
@@ -30,6 +33,8 @@ pub(crate) struct Spec {
     pub(crate) collections: Vec<CollectionId>,
     /// Collections and policies by their name in the data space.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Where they are on this machine.
+    pub(crate) origins: BTreeMap<String, PathBuf>,
     /// The nodes in the order of the file.
     pub(crate) nodes: Vec<Node>,
     /// The people in the order of the file.
@@ -174,9 +179,16 @@ impl Written {
             );
             return Err(Problem::FileValue.report(message));
         }
-        let (collections, mut files) = place.read_all(&self.collections, "collections")?;
-        let (_, policies) = place.read_all::<PolicyId>(&self.policies, "policies")?;
-        files.extend(policies);
+        let (mut files, mut origins, mut collections) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for document in place.read_all::<CollectionId>(&self.collections, "collections")? {
+            collections.push(document.id);
+            origins.insert(document.name.clone(), document.origin);
+            files.insert(document.name, document.bytes);
+        }
+        for document in place.read_all::<PolicyId>(&self.policies, "policies")? {
+            origins.insert(document.name.clone(), document.origin);
+            files.insert(document.name, document.bytes);
+        }
         let nodes = check_nodes(self.node, &collections, place)?;
         let people = check_people(self.person, &nodes, place)?;
         let members = check_members(self.member, &nodes, &people, place)?;
@@ -188,6 +200,7 @@ impl Written {
             board,
             collections,
             files,
+            origins,
             nodes,
             people,
             members,
@@ -335,70 +348,6 @@ fn fingerprint(text: &str, files: &BTreeMap<String, Vec<u8>>) -> Digest {
         parts.push_str(&format!("\n{name} {}", Digest::of(bytes)));
     }
     Digest::of(parts.as_bytes())
-}
-
-/// The file, for messages and for paths that are relative to it.
-struct Place<'a> {
-    name: &'a str,
-    text: &'a str,
-    folder: &'a Path,
-}
-
-impl Place<'_> {
-    fn wrong(&self, span: Range<usize>, message: impl std::fmt::Display) -> Report {
-        Problem::FileValue.report(format!("{}, line {}: {message}", self.name, self.line(span)))
-    }
-
-    fn missing(&self, span: Range<usize>, file: &Path) -> Report {
-        let message = format!(
-            "{}, line {}: there is no file {}",
-            self.name,
-            self.line(span),
-            file.display()
-        );
-        Problem::FileMissing
-            .report(message)
-            .remedy("paths are relative to the file that names them")
-    }
-
-    fn line(&self, span: Range<usize>) -> usize {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
-    }
-
-    /// The documents at `paths` by their name in the data space, and the ids that their names carry.
-    fn read_all<T: std::str::FromStr>(
-        &self,
-        paths: &[Spanned<PathBuf>],
-        folder: &str,
-    ) -> Result<(Vec<T>, BTreeMap<String, Vec<u8>>), Report> {
-        let (mut ids, mut files) = (Vec::new(), BTreeMap::new());
-        for path in paths {
-            let file = self.folder.join(path.get_ref());
-            let stem = file
-                .file_name()
-                .and_then(|name| name.to_str())
-                .and_then(|name| name.strip_suffix(".toml"));
-            let id = stem.and_then(|stem| Some((stem, stem.parse().ok()?)));
-            let Some((stem, id)) = id else {
-                let message = format!("{} is not called like an id with .toml behind it", file.display());
-                return Err(self
-                    .wrong(path.span(), message)
-                    .remedy("name the file like the `id` in it"));
-            };
-            let too_large = std::fs::metadata(&file).is_ok_and(|about| about.len() > limit::DOCUMENT_BYTES_MAX as u64);
-            if too_large {
-                let message = format!("{} has more than {} bytes", file.display(), limit::DOCUMENT_BYTES_MAX);
-                return Err(self.wrong(path.span(), message));
-            }
-            let bytes = std::fs::read(&file).map_err(|_| self.missing(path.span(), &file))?;
-            if files.insert(format!("{folder}/{stem}.toml"), bytes).is_some() {
-                return Err(self.wrong(path.span(), format!("{folder} names two files {stem}.toml")));
-            }
-            ids.push(id);
-        }
-        Ok((ids, files))
-    }
 }
 
 #[cfg(test)]

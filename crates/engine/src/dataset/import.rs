@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
@@ -280,7 +280,13 @@ fn checked(raw: &ArrayRef, column: &Column, collection: &Collection, at: Place) 
         return Err(at.misfit(index, column, "nothing"));
     }
     check_values(&typed, column, at)?;
-    Ok(typed)
+    Ok(if column.kind == ColumnKind::Number { without_minus_zero(&typed) } else { typed })
+}
+
+/// Arrow tells -0.0 from 0.0 when it compares and groups; people do not, and a bin from 0 must hold both.
+fn without_minus_zero(numbers: &ArrayRef) -> ArrayRef {
+    let numbers: &Float64Array = numbers.as_primitive();
+    Arc::new(numbers.unary::<_, Float64Type>(|number| number + 0.0))
 }
 
 /// A column that has a type in the file already: only conversions that keep every value.

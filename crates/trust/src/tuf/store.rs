@@ -137,6 +137,25 @@ impl SpaceStore {
         Ok(store)
     }
 
+    /// The store in `folder`, or at the very first start a new one that pins `root`.
+    ///
+    /// Never a fresh start where there was a store: its documents without its record are an error.
+    ///
+    /// # Errors
+    /// As [`SpaceStore::open`] and [`SpaceStore::create`].
+    pub fn open_or_create(folder: &Path, root: &[u8]) -> Result<Self, Report> {
+        let files = std::fs::read_dir(folder.join("files"));
+        let was_used = files.is_ok_and(|mut files| files.next().is_some());
+        if was_used || folder.join("trusted").exists() {
+            return Self::open(folder);
+        }
+        match Self::create(folder, root) {
+            // Another process was first.
+            Err(report) if report.problem == Problem::FolderNotEmpty => Self::open(folder),
+            created => created,
+        }
+    }
+
     /// The newest root document that this client trusts.
     ///
     /// # Errors

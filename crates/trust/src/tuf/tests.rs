@@ -236,6 +236,20 @@ fn a_store_is_not_created_over_another_or_from_a_root_that_its_board_did_not_sig
 }
 
 #[test]
+fn a_store_that_lost_its_record_is_not_started_afresh_by_opening_it() {
+    let world = World::new();
+    let root = world.sign_root(1, &world.roles(), &[0, 1]);
+    let open = || SpaceStore::open_or_create(&world.folder("store"), &root);
+    world.publish_files(2, "a");
+    world.accept(0);
+    assert_eq!(open().unwrap().root().unwrap(), root);
+    std::fs::remove_file(world.folder("store").join("trusted")).unwrap();
+    assert_eq!(open().unwrap_err().problem, Problem::PolicyNone);
+    assert!(SpaceStore::open_or_create(&world.folder("first"), &root).is_ok());
+    assert!(SpaceStore::open_or_create(&world.folder("first"), &root).is_ok());
+}
+
+#[test]
 fn a_clock_that_is_set_back_is_refused_beyond_small_corrections() {
     let world = World::new();
     world.publish_files(1, "a");

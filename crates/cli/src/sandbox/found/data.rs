@@ -46,7 +46,7 @@ pub(super) fn add_all(
         let start = |_| {
             thread::Builder::new()
                 .stack_size(crate::STACK_BYTES)
-                .spawn_scoped(scope, &work)
+                .spawn_scoped(scope, work)
         };
         let workers: Vec<_> = (0..threads).map(start).collect();
         let ended = workers

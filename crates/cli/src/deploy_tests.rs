@@ -1,0 +1,48 @@
+//! Every file in `deploy/` is read here: a unit that names a command which does not exist must not be shipped.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::Parser as _;
+
+use crate::args::Args;
+
+/// Keys and values of a unit file; a section is part of the key.
+fn unit(path: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut section = String::new();
+    let mut entries = BTreeMap::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.to_owned();
+            continue;
+        }
+        let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{}: {line}", path.display()));
+        entries.insert(format!("{section}.{}", key.trim()), value.trim().to_owned());
+    }
+    entries
+}
+
+#[test]
+fn every_unit_starts_a_command_that_exists_and_is_confined() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/systemd");
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (mut units, mut others) = (0, 0);
+    for path in paths {
+        if path.extension().is_none_or(|ending| ending != "service") {
+            others += 1;
+            let accounts = std::fs::read_to_string(&path).unwrap();
+            let lines = accounts.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            assert!(lines.clone().count() > 0 && lines.clone().all(|line| line.starts_with("u ") || line.starts_with("u! ")));
+            continue;
+        }
+        units += 1;
+        let entries = unit(&path);
+        let command: Vec<&str> = entries["Service.ExecStart"].split_whitespace().collect();
+        Args::try_parse_from(command).unwrap();
+        for confined in ["NoNewPrivileges", "ProtectSystem", "RestrictAddressFamilies", "MemoryDenyWriteExecute"] {
+            assert!(entries.contains_key(&format!("Service.{confined}")), "{}: no {confined}", path.display());
+        }
+    }
+    assert_eq!((units, others), (2, 1));
+}

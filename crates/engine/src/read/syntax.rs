@@ -1,0 +1,348 @@
+//! What may be planned at all, decided on the parsed text before anything is planned.
+//!
+//! Planning can cost far more than reading: twenty WITH queries that each name the last one twice make a plan of a million
+//! nodes. And what DataFusion's planner does not know it drops without a word (TABLESAMPLE, PREWHERE, WITH ROLLUP), so that
+//! the answer would be to another question. The parts of a statement are therefore taken apart here without `..`: what a
+//! new version of the parser can say does not compile until somebody has thought about it. Next: `read.rs`.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Query, Select, SetExpr, SetOperator, Statement,
+    TableFactor, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use terms::{Problem, Report, limit};
+
+use super::{planning_report, refuse};
+use crate::session::Collections;
+
+/// Parses one statement and refuses what is not a query, what is too large, and clauses that planning would drop.
+///
+/// The parsed tree is deep: call it on [`super::on_deep_stack`].
+///
+/// # Errors
+/// `SqlSyntax`, `SqlLimit` or `SqlNotAllowed`.
+pub fn check_syntax(sql: &str) -> Result<ParsedStatement, Report> {
+    let parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build();
+    let parsed = parser.and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| planning_report(&error, &Collections::new()))?;
+    let statement = statements
+        .pop_front()
+        .ok_or_else(|| Problem::SqlSyntax.report("there is no SQL"))?;
+    if !statements.is_empty() {
+        return Err(refuse("more than one statement"));
+    }
+    let query = query(&statement).ok_or_else(|| refuse(&first_word(sql)))?;
+    match query.visit(&mut Checks::default()) {
+        ControlFlow::Continue(()) => Ok(statement),
+        ControlFlow::Break(report) => Err(report),
+    }
+}
+
+/// Refuses what is more than one SELECT from one collection.
+///
+/// # Errors
+/// `SqlNotAllowed`.
+pub(super) fn check_one_select(statement: &ParsedStatement) -> Result<(), Report> {
+    let query = query(statement).ok_or_else(|| refuse("that"))?;
+    if query.with.is_some() {
+        return Err(refuse("WITH"));
+    }
+    let select = match query.body.as_ref() {
+        SetExpr::Select(select) => select,
+        SetExpr::SetOperation { op, .. } => {
+            return Err(refuse(match op {
+                SetOperator::Union => "UNION",
+                SetOperator::Except | SetOperator::Minus => "EXCEPT",
+                SetOperator::Intersect => "INTERSECT",
+            }));
+        }
+        SetExpr::Query(_) => return Err(refuse("a query in brackets")),
+        SetExpr::Values(_) => return Err(refuse("VALUES")),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            return Err(refuse("INSERT, UPDATE, DELETE or MERGE"));
+        }
+        SetExpr::Table(_) => return Err(refuse("TABLE").remedy("use SELECT")),
+    };
+    let [from] = select.from.as_slice() else {
+        return Err(refuse(if select.from.is_empty() {
+            "a query without a collection"
+        } else {
+            "joins"
+        }));
+    };
+    if !from.joins.is_empty() {
+        return Err(refuse("joins"));
+    }
+    if !matches!(from.relation, TableFactor::Table { .. }) {
+        return Err(refuse("subqueries or functions in FROM"));
+    }
+    match query.visit(&mut Queries(0)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(refuse("subqueries")),
+    }
+}
+
+fn query(statement: &ParsedStatement) -> Option<&Query> {
+    match statement {
+        ParsedStatement::Statement(statement) => match statement.as_ref() {
+            Statement::Query(query) => Some(query),
+            _ => None,
+        },
+        ParsedStatement::CreateExternalTable(_)
+        | ParsedStatement::CopyTo(_)
+        | ParsedStatement::Explain(_)
+        | ParsedStatement::Reset(_) => None,
+    }
+}
+
+/// The word that says what a statement is, as `EXPLAIN`.
+fn first_word(sql: &str) -> String {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
+    let word = tokens.into_iter().find_map(|token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_uppercase()),
+        _ => None,
+    });
+    word.unwrap_or_else(|| "such a statement".to_owned())
+}
+
+/// Sizes, and clauses that planning would drop, at every level of a query.
+#[derive(Default)]
+struct Checks {
+    expressions: usize,
+    depth: usize,
+}
+
+impl Checks {
+    fn enter(&mut self) -> ControlFlow<Report> {
+        self.depth += 1;
+        if self.depth > limit::SQL_DEPTH_MAX {
+            return ControlFlow::Break(Problem::SqlLimit.report("the query is nested too deeply"));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Visitor for Checks {
+    type Break = Report;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Report> {
+        self.enter()?;
+        or_break(check_query(query))
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Report> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Report> {
+        or_break(check_select(select))
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Report> {
+        or_break(check_table(table))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Report> {
+        self.expressions += 1;
+        if self.expressions > limit::SQL_EXPRESSIONS_MAX {
+            let message = format!("the query has more than {} expressions", limit::SQL_EXPRESSIONS_MAX);
+            return ControlFlow::Break(Problem::SqlLimit.report(message));
+        }
+        if !is_chain(expr) {
+            self.enter()?;
+        }
+        or_break(check_expr(expr))
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Report> {
+        if !is_chain(expr) {
+            self.depth -= 1;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `a AND b AND c` is a deep tree and no deep thought.
+fn is_chain(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::BinaryOp {
+            op: BinaryOperator::And | BinaryOperator::Or,
+            ..
+        }
+    )
+}
+
+fn or_break(checked: Result<(), Report>) -> ControlFlow<Report> {
+    checked.map_or_else(ControlFlow::Break, ControlFlow::Continue)
+}
+
+/// Refuses the first that is there.
+fn none_of(clauses: &[(bool, &str)]) -> Result<(), Report> {
+    match clauses.iter().find(|(is_there, _)| *is_there) {
+        Some((_, name)) => Err(refuse(name)),
+        None => Ok(()),
+    }
+}
+
+fn check_query(query: &Query) -> Result<(), Report> {
+    let Query {
+        with: _,
+        body: _,
+        order_by: _,
+        limit_clause: _,
+        fetch,
+        locks,
+        for_clause,
+        settings,
+        format_clause,
+        pipe_operators,
+    } = query;
+    none_of(&[
+        (fetch.is_some(), "FETCH"),
+        (!locks.is_empty(), "FOR UPDATE or FOR SHARE"),
+        (for_clause.is_some(), "FOR XML, JSON or BROWSE"),
+        (settings.is_some(), "SETTINGS"),
+        (format_clause.is_some(), "FORMAT"),
+        (!pipe_operators.is_empty(), "the operator |>"),
+    ])
+}
+
+fn check_select(select: &Select) -> Result<(), Report> {
+    let Select {
+        select_token: _,
+        optimizer_hints: _,
+        distinct: _,
+        select_modifiers,
+        top,
+        top_before_distinct: _,
+        projection: _,
+        exclude,
+        into,
+        from: _,
+        lateral_views,
+        prewhere,
+        selection: _,
+        connect_by,
+        group_by,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having: _,
+        named_window: _,
+        qualify: _,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor: _,
+    } = select;
+    let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = group_by;
+    none_of(&[
+        (select_modifiers.is_some(), "modifiers of SELECT"),
+        (top.is_some(), "TOP"),
+        (exclude.is_some(), "EXCLUDE"),
+        (into.is_some(), "SELECT INTO"),
+        (!lateral_views.is_empty(), "LATERAL VIEW"),
+        (prewhere.is_some(), "PREWHERE"),
+        (!connect_by.is_empty(), "CONNECT BY"),
+        (!modifiers.is_empty(), "WITH ROLLUP, WITH CUBE or WITH TOTALS"),
+        (
+            !cluster_by.is_empty() || !distribute_by.is_empty() || !sort_by.is_empty(),
+            "CLUSTER, DISTRIBUTE or SORT BY",
+        ),
+        (value_table_mode.is_some(), "AS STRUCT or AS VALUE"),
+    ])
+}
+
+fn check_table(table: &TableFactor) -> Result<(), Report> {
+    match table {
+        TableFactor::Table {
+            name: _,
+            alias: _,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } => none_of(&[
+            (args.is_some(), "functions in FROM"),
+            (
+                !with_hints.is_empty() || !index_hints.is_empty(),
+                "hints for a collection",
+            ),
+            (version.is_some(), "AS OF a version"),
+            (*with_ordinality, "WITH ORDINALITY"),
+            (!partitions.is_empty(), "PARTITION"),
+            (json_path.is_some(), "a path into a collection"),
+            (sample.is_some(), "TABLESAMPLE"),
+        ]),
+        TableFactor::Derived {
+            lateral,
+            subquery: _,
+            alias: _,
+            sample,
+        } => none_of(&[(*lateral, "LATERAL"), (sample.is_some(), "TABLESAMPLE")]),
+        TableFactor::NestedJoin {
+            table_with_joins: _,
+            alias: _,
+        } => Ok(()),
+        TableFactor::TableFunction { .. }
+        | TableFactor::Function { .. }
+        | TableFactor::UNNEST { .. }
+        | TableFactor::JsonTable { .. }
+        | TableFactor::OpenJsonTable { .. }
+        | TableFactor::Pivot { .. }
+        | TableFactor::Unpivot { .. }
+        | TableFactor::MatchRecognize { .. }
+        | TableFactor::XmlTable { .. }
+        | TableFactor::SemanticView { .. } => Err(refuse("functions in FROM")),
+    }
+}
+
+fn check_expr(expr: &Expr) -> Result<(), Report> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let Function {
+        name: _,
+        uses_odbc_syntax,
+        parameters,
+        args,
+        filter: _,
+        null_treatment: _,
+        over: _,
+        within_group: _,
+    } = function;
+    none_of(&[
+        (*uses_odbc_syntax, "{fn …}"),
+        (
+            !matches!(parameters, FunctionArguments::None),
+            "a function with parameters",
+        ),
+        (
+            matches!(args, FunctionArguments::Subquery(_)),
+            "a function of a subquery",
+        ),
+    ])
+}
+
+/// Stops at the second query.
+struct Queries(usize);
+
+impl Visitor for Queries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.0 += 1;
+        if self.0 > 1 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}

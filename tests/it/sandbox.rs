@@ -1,0 +1,120 @@
+//! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
+
+mod bad_input;
+mod demo;
+mod governance;
+mod regions;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The project's folder.
+pub(crate) fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs the program to its end.
+pub(crate) fn datenraum<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_datenraum")).args(words).output().unwrap();
+    Run(output)
+}
+
+/// What the program said and returned.
+pub(crate) struct Run(Output);
+
+impl Run {
+    pub(crate) fn code(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out()).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out(), self.err()))
+    }
+
+    /// Asserts the exit code; says everything if it is another.
+    pub(crate) fn returns(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "stdout: {}\nstderr: {}", self.out(), self.err());
+        self
+    }
+
+    /// Asserts that the error names a problem and a remedy.
+    pub(crate) fn fails_with(self, problem: &str, says: &str) {
+        let error = self.err();
+        assert!(error.contains(problem), "no {problem} in: {error}{}", self.out());
+        assert!(error.contains(says), "no {says:?} in: {error}");
+        assert!(error.contains("what to do: "), "no remedy in: {error}");
+        assert!(!error.contains("panicked"), "{error}");
+        assert_ne!(self.code(), 0);
+    }
+}
+
+/// A sandbox that is taken down when the test ends, however it ends.
+pub(crate) struct Sandbox {
+    place: TempDir,
+}
+
+impl Sandbox {
+    /// Puts up a sandbox from a file.
+    pub(crate) fn up(spec: &Path) -> Self {
+        let sandbox = Self { place: tempfile::tempdir().unwrap() };
+        sandbox.up_again(spec).returns(0);
+        sandbox
+    }
+
+    /// Puts up a sandbox from files that are written for it.
+    pub(crate) fn of(files: &[(&str, &str)]) -> (Self, Run) {
+        let sandbox = Self { place: tempfile::tempdir().unwrap() };
+        for (path, text) in files {
+            let path = sandbox.place.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let run = sandbox.up_again(&sandbox.place.path().join("spec.toml"));
+        (sandbox, run)
+    }
+
+    pub(crate) fn up_again(&self, spec: &Path) -> Run {
+        datenraum(["sandbox".as_ref(), "up".as_ref(), spec.as_os_str(), "--dir".as_ref(), self.dir().as_os_str()])
+    }
+
+    pub(crate) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.place.path().join("sandbox")
+    }
+
+    pub(crate) fn down(&self) -> Run {
+        datenraum(["sandbox".as_ref(), "down".as_ref(), self.dir().as_os_str()])
+    }
+
+    pub(crate) fn query(&self, sql: &str, more: &[&str]) -> Run {
+        let dir = self.dir();
+        let words = ["query", "--sandbox", dir.to_str().unwrap(), sql];
+        datenraum(words.iter().chain(more))
+    }
+
+    /// Asks for scientific research and gets JSON.
+    pub(crate) fn ask(&self, sql: &str) -> Value {
+        self.query(sql, &["--purpose", "ehds-53-1-e", "--format", "json"]).returns(0).json()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // Down already, or never up: then there is nothing to take down.
+        let _ = self.down();
+    }
+}
