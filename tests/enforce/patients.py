@@ -191,16 +191,15 @@ def answer(base, case):
     names = [column[0] for column in cursor.description]
     shown = [at for at, name in enumerate(names) if not name.startswith("_people")]
     least = MIN_PEOPLE[case.get("as", "university")]
-    rows, suppressed = [], 0
+    rows, blanked = [], 0
     for row in cursor:
         people = dict(zip(names, row))
         if "_people" in people and people["_people"] < least:
-            suppressed += 1
             continue
         blank = [people.get(f"_people_{names[at]}", least) < least for at in shown]
-        suppressed += sum(blank)
+        blanked += sum(blank)
         rows.append([None if gone else row[at] for gone, at in zip(blank, shown)])
-    return {"rows": rows, "suppressed_cells": suppressed}
+    return {"rows": rows, "blanked_values": blanked}
 
 
 def answers(base):

@@ -45,7 +45,7 @@ fn compare(case: &Case, outcome: &Outcome, expected: &case::Expected) -> Result<
                 .get(&case.name)
                 .ok_or("no oracle: run python3 tests/enforce/patients.py")?;
             bytes::is_clean(released)?;
-            expected.compare(&bytes::rows(released), released.suppressed_cells())
+            expected.compare(&bytes::rows(released), released.blanked_values())
         }
     }
 }
@@ -95,7 +95,7 @@ async fn long_and_deep_statements_are_refused_quickly() {
             Outcome::Refused(report) => report.problem.code(),
         };
         // Generous, because other tests run beside this one in an unoptimised build.
-        if !codes.iter().any(|expected| expected == code) || took > std::time::Duration::from_secs(10) {
+        if !codes.iter().any(|expected| expected == code) || took > std::time::Duration::from_secs(5) {
             let _ = writeln!(wrong, "\n{name}: expected {codes:?}, got {code} after {took:?}");
         }
     }

@@ -18,7 +18,10 @@ pub(crate) fn project() -> PathBuf {
 
 /// Runs the program to its end.
 pub(crate) fn datenraum<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_datenraum")).args(words).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_datenraum"))
+        .args(words)
+        .output()
+        .unwrap();
     Run(output)
 }
 
@@ -67,14 +70,18 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Puts up a sandbox from a file.
     pub(crate) fn up(spec: &Path) -> Self {
-        let sandbox = Self { place: tempfile::tempdir().unwrap() };
+        let sandbox = Self {
+            place: tempfile::tempdir().unwrap(),
+        };
         sandbox.up_again(spec).returns(0);
         sandbox
     }
 
     /// Puts up a sandbox from files that are written for it.
     pub(crate) fn of(files: &[(&str, &str)]) -> (Self, Run) {
-        let sandbox = Self { place: tempfile::tempdir().unwrap() };
+        let sandbox = Self {
+            place: tempfile::tempdir().unwrap(),
+        };
         for (path, text) in files {
             let path = sandbox.place.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -85,7 +92,13 @@ impl Sandbox {
     }
 
     pub(crate) fn up_again(&self, spec: &Path) -> Run {
-        datenraum(["sandbox".as_ref(), "up".as_ref(), spec.as_os_str(), "--dir".as_ref(), self.dir().as_os_str()])
+        datenraum([
+            "sandbox".as_ref(),
+            "up".as_ref(),
+            spec.as_os_str(),
+            "--dir".as_ref(),
+            self.dir().as_os_str(),
+        ])
     }
 
     pub(crate) fn place(&self) -> &Path {
@@ -108,7 +121,9 @@ impl Sandbox {
 
     /// Asks for scientific research and gets JSON.
     pub(crate) fn ask(&self, sql: &str) -> Value {
-        self.query(sql, &["--purpose", "ehds-53-1-e", "--format", "json"]).returns(0).json()
+        self.query(sql, &["--purpose", "ehds-53-1-e", "--format", "json"])
+            .returns(0)
+            .json()
     }
 }
 

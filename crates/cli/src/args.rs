@@ -76,7 +76,7 @@ Example:
 pub(crate) struct QueryArgs {
     /// The question; collections are tables, hyphens in their names become underscores
     pub(crate) sql: String,
-    /// What the question is for, such as ehds-53-1-e (scientific research)
+    /// What the question is for, ehds-53-1-a to ehds-53-1-f, such as ehds-53-1-e (scientific research)
     #[arg(long, value_name = "PURPOSE")]
     pub(crate) purpose: Option<String>,
     /// The data permit under which it is asked
@@ -97,7 +97,7 @@ pub(crate) struct QueryArgs {
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
-    /// Write the answer to a file
+    /// Write the answer to a file, in the form that --format says
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -161,7 +161,7 @@ pub(crate) struct DownArgs {
     pub(crate) node: Option<MemberId>,
 }
 
-/// Show a sandbox's nodes and the policies in force
+/// Show a sandbox's nodes, what they offer, and which signed documents are in force
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  datenraum sandbox status /tmp/oncology --json")]
 pub(crate) struct StatusArgs {
@@ -211,7 +211,7 @@ Example:
 Works on the node's folder and the documents that the node verified last; a running node offers the data when it is
 started again.")]
 pub(crate) struct DatasetAddArgs {
-    /// CSV (UTF-8, comma, header) or Parquet
+    /// CSV (UTF-8, commas or semicolons, header) or Parquet
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The collection that the file conforms to

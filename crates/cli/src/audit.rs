@@ -57,15 +57,7 @@ pub(crate) fn show(args: AuditShowArgs, json: bool) -> Result<ExitCode, Report> 
         return Ok(ExitCode::Ok);
     }
     let mut table = show::table([
-        "#",
-        "time",
-        "who",
-        "purpose",
-        "outcome",
-        "policy",
-        "rows",
-        "suppressed",
-        "SQL",
+        "#", "time", "who", "purpose", "outcome", "policy", "rows", "blanked", "SQL",
     ]);
     for entry in &entries {
         table.add_row(row(entry));
@@ -206,7 +198,7 @@ fn row(entry: &AuditEntry) -> [String; 9] {
         outcome,
         policy,
         entry.rows.to_string(),
-        entry.suppressed_cells.to_string(),
+        entry.blanked_values.to_string(),
         shortened(&entry.sql),
     ]
 }

@@ -22,8 +22,8 @@ use crate::sandbox::progress::Progress;
 use crate::sandbox::{spec::Spec, up};
 use crate::{audit, query, render, show};
 
-const BY_GRADE: &str =
-    "SELECT grade, count(*) AS people, avg(age) AS mean_age FROM breast_cancer GROUP BY grade ORDER BY grade";
+const BY_SIZE: &str = "SELECT tumour_size, count(*) AS people, avg(age) AS mean_age FROM breast_cancer \
+                       GROUP BY tumour_size ORDER BY tumour_size";
 const BY_SEX: &str = "SELECT sex, count(*) AS people, avg(age) AS mean_age FROM lung_cancer GROUP BY sex ORDER BY sex";
 const STOPPED: &str = "ncctg-12";
 const AUDITED: &str = "gbsg";
@@ -80,7 +80,7 @@ impl Tour {
             "1",
             "One question to both breast cancer cohorts; the answer is that of the pooled data",
         )?;
-        let answer = self.ask(&asker, BY_GRADE, Purpose::Research).await?;
+        let answer = self.ask(&asker, BY_SIZE, Purpose::Research).await?;
         compare_with_pooled(&answer)?;
 
         heading(
@@ -101,7 +101,7 @@ impl Tour {
             "3",
             "The same question for an insurance: refused, with the rule and what would be allowed",
         )?;
-        let answer = self.ask(&asker, BY_GRADE, Purpose::Insurance).await?;
+        let answer = self.ask(&asker, BY_SIZE, Purpose::Insurance).await?;
         hold(answer.exit_code() == ExitCode::Refused, "every node refuses")?;
 
         heading(
@@ -181,24 +181,24 @@ fn compare_with_pooled(answer: &Answer) -> Result<(), Report> {
     for file in [material::GBSG, material::ROTTERDAM] {
         for line in file.lines().skip(1) {
             let fields: Vec<&str> = line.split(',').collect();
-            let (age, grade) = (fields[material::AGE].parse::<i64>(), fields[material::GRADE]);
+            let (age, size) = (fields[material::AGE].parse::<i64>(), fields[material::TUMOUR_SIZE]);
             let age = age.map_err(|_| Problem::Internal.report("the demonstration's data cannot be read"))?;
-            let sums = pooled.entry(grade).or_default();
+            let sums = pooled.entry(size).or_default();
             *sums = (sums.0 + 1, sums.1 + age);
         }
     }
     let expected: Vec<(String, i64, f64)> = pooled
         .into_iter()
-        .map(|(grade, (n, sum))| (grade.to_owned(), n, sum as f64 / n as f64))
+        .map(|(size, (n, sum))| (size.to_owned(), n, sum as f64 / n as f64))
         .collect();
     let mut given = Vec::new();
     for batch in &answer.batches {
-        let (grades, people) = (
+        let (sizes, people) = (
             batch.column(0).as_string::<i32>(),
             batch.column(1).as_primitive::<Int64Type>(),
         );
         let means = batch.column(2).as_primitive::<Float64Type>();
-        given.extend((0..batch.num_rows()).map(|at| (grades.value(at).to_owned(), people.value(at), means.value(at))));
+        given.extend((0..batch.num_rows()).map(|at| (sizes.value(at).to_owned(), people.value(at), means.value(at))));
     }
     hold(given == expected, "the federated answer equals the pooled one")?;
     show::text("computed again from the two files put together: the same, to the last digit")

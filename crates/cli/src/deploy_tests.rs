@@ -12,12 +12,18 @@ fn unit(path: &Path) -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut section = String::new();
     let mut entries = BTreeMap::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', ';']))
+    {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name.to_owned();
             continue;
         }
-        let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{}: {line}", path.display()));
+        let (key, value) = line
+            .split_once('=')
+            .unwrap_or_else(|| panic!("{}: {line}", path.display()));
         entries.insert(format!("{section}.{}", key.trim()), value.trim().to_owned());
     }
     entries
@@ -32,16 +38,32 @@ fn every_unit_starts_a_command_that_exists_and_is_confined() {
         if path.extension().is_none_or(|ending| ending != "service") {
             others += 1;
             let accounts = std::fs::read_to_string(&path).unwrap();
-            let lines = accounts.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-            assert!(lines.clone().count() > 0 && lines.clone().all(|line| line.starts_with("u ") || line.starts_with("u! ")));
+            let lines = accounts
+                .lines()
+                .filter(|line| !line.is_empty() && !line.starts_with('#'));
+            assert!(
+                lines.clone().count() > 0
+                    && lines
+                        .clone()
+                        .all(|line| line.starts_with("u ") || line.starts_with("u! "))
+            );
             continue;
         }
         units += 1;
         let entries = unit(&path);
         let command: Vec<&str> = entries["Service.ExecStart"].split_whitespace().collect();
         Args::try_parse_from(command).unwrap();
-        for confined in ["NoNewPrivileges", "ProtectSystem", "RestrictAddressFamilies", "MemoryDenyWriteExecute"] {
-            assert!(entries.contains_key(&format!("Service.{confined}")), "{}: no {confined}", path.display());
+        for confined in [
+            "NoNewPrivileges",
+            "ProtectSystem",
+            "RestrictAddressFamilies",
+            "MemoryDenyWriteExecute",
+        ] {
+            assert!(
+                entries.contains_key(&format!("Service.{confined}")),
+                "{}: no {confined}",
+                path.display()
+            );
         }
     }
     assert_eq!((units, others), (2, 1));

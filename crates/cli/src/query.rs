@@ -61,7 +61,7 @@ fn profile(args: &QueryArgs) -> Result<PathBuf, Report> {
         (Some(profile), _) => Ok(profile.clone()),
         (None, Some(sandbox)) => person_of(sandbox, args.as_person.as_deref()),
         (None, None) => Err(Problem::Usage
-            .report("the question has nobody who asks it")
+            .report("nobody is named who asks the question")
             .remedy("name a sandbox with --sandbox DIR, or yourself with --profile person.toml")),
     }
 }
@@ -71,7 +71,7 @@ pub(crate) fn person_of(sandbox: &Path, named: Option<&str>) -> Result<PathBuf, 
     let people = std::fs::read_dir(sandbox.join("people"));
     let people = people.map_err(|_| {
         let report = Problem::SandboxDown.report(format!("there is no sandbox in {}", sandbox.display()));
-        report.remedy("found one: datenraum sandbox up SPEC.toml --dir DIR")
+        report.remedy("put one up: datenraum sandbox up SPEC.toml --dir DIR")
     })?;
     let mut names: Vec<String> = people
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -81,7 +81,8 @@ pub(crate) fn person_of(sandbox: &Path, named: Option<&str>) -> Result<PathBuf, 
     let name = match (named, names.as_slice()) {
         (Some(name), _) if names.iter().any(|known| known == name) => name.to_owned(),
         (Some(name), _) => {
-            return Err(Problem::Usage.report(format!("the sandbox has no person {name}; it has: {listed}")));
+            let report = Problem::Usage.report(format!("the sandbox has no person {name}"));
+            return Err(report.remedy(format!("say who asks with --as, one of: {listed}")));
         }
         (None, [only]) => only.clone(),
         (None, _) => {

@@ -165,12 +165,12 @@ pub(crate) fn summary(answer: &Answer) -> String {
             .map(|c| format!("{} ({})", c.node, c.suppressed_cells))
             .collect();
         text.push_str(&format!(
-            "; {cells} cells suppressed, because too few people were in them, at: {}",
+            "; {cells} cells not released, because too few people or nobody is in them, at: {}",
             nodes.join(", ")
         ));
     }
     if !answer.intervals.is_empty() {
-        text.push_str("\nvalues with [low … high] lack suppressed cells; over the nodes that answered the value lies in that range");
+        text.push_str("\nvalues with [low … high] lack cells that were not released; over the nodes that answered the value lies in that range");
     }
     for node in answer.coverage.iter().filter(|node| node.status != Status::Answered) {
         let code = node.problem.map_or("", Problem::code);
@@ -187,16 +187,19 @@ pub(crate) fn summary(answer: &Answer) -> String {
         .iter()
         .filter_map(|node| node.policy.as_ref())
         .map(|policy| {
-            let least = policy
-                .min_people
-                .map_or_else(String::new, |k| format!(", at least {k} people"));
-            format!("{} version {} ({}{least})", policy.id, policy.version, policy.rule)
+            let least = policy.min_people.map_or_else(String::new, |k| {
+                format!("; groups of fewer than {k} people at a node are left out")
+            });
+            format!(
+                "{} version {}, permission {}{least}",
+                policy.id, policy.version, policy.rule
+            )
         })
         .collect();
     policies.sort();
     policies.dedup();
     if !policies.is_empty() {
-        text.push_str(&format!("\nunder {}", policies.join(", ")));
+        text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
     }
     text
 }

@@ -329,11 +329,7 @@ fn plan_groups(query: &ReleaseQuery, collection: &Collection) -> Result<Vec<(Str
         .collect()
 }
 
-fn cell_output(
-    source: OutputSource,
-    query: &ReleaseQuery,
-    collection: &Collection,
-) -> Result<CellOutput, BuildError> {
+fn cell_output(source: OutputSource, query: &ReleaseQuery, collection: &Collection) -> Result<CellOutput, BuildError> {
     Ok(match source {
         OutputSource::Group(at) => match &query.groups[at] {
             group if group.column() == NODE_COLUMN => CellOutput::Node,
@@ -411,7 +407,9 @@ impl<'a> Measures<'a> {
 fn edges<'a>(column: &str, collection: &'a Collection) -> Result<&'a [f64], BuildError> {
     match collection.column(column).and_then(|column| column.domain.as_ref()) {
         Some(Domain::Bins(edges)) => Ok(edges),
-        _ => Err(Problem::SqlDomain.report(format!("the column {column} has no bins")).into()),
+        _ => Err(Problem::SqlDomain
+            .report(format!("the column {column} has no bins"))
+            .into()),
     }
 }
 
@@ -426,7 +424,10 @@ fn bin_expr(column: &str, collection: &Collection) -> Result<Expr, BuildError> {
 
 /// `[40, 50)`: from 40, below 50.
 fn bin_labels(edges: &[f64]) -> Vec<String> {
-    edges.windows(2).map(|pair| format!("[{}, {})", pair[0], pair[1])).collect()
+    edges
+        .windows(2)
+        .map(|pair| format!("[{}, {})", pair[0], pair[1]))
+        .collect()
 }
 
 fn calendar_expr(unit: Calendar, column: &str, kind: ColumnKind) -> Expr {

@@ -32,7 +32,7 @@ const BATCH_ROWS: usize = 8_192;
 pub struct Released {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
-    suppressed_cells: u64,
+    blanked_values: u64,
     min_people: Option<MinPeople>,
 }
 
@@ -52,9 +52,10 @@ impl Released {
         self.batches.iter().map(|batch| batch.num_rows() as u64).sum()
     }
 
-    /// Groups left out and values blanked because too few people were in them.
-    pub fn suppressed_cells(&self) -> u64 {
-        self.suppressed_cells
+    /// Values blanked in released cells because too few people contribute to them. How many whole cells were left
+    /// out is told to nobody: it would say whether a group that is too small to show is there at all.
+    pub fn blanked_values(&self) -> u64 {
+        self.blanked_values
     }
 
     /// The threshold that was applied, if any.
@@ -147,7 +148,7 @@ fn release_rows(batches: &[RecordBatch], schema: SchemaRef) -> Result<Released, 
     Ok(Released {
         schema,
         batches,
-        suppressed_cells: 0,
+        blanked_values: 0,
         min_people: None,
     })
 }
@@ -171,7 +172,7 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
         return Ok(Released {
             schema,
             batches: Vec::new(),
-            suppressed_cells: 0,
+            blanked_values: 0,
             min_people,
         });
     };
@@ -183,14 +184,11 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
         None => all.clone(),
     };
     let kept = sorted(kept, group_columns)?;
-    let mut suppressed = match min_people {
-        Some(_) => (all.num_rows() - kept.num_rows()) as u64,
-        None => 0,
-    };
+    let mut blanked = 0;
     let mut columns = Vec::with_capacity(outputs.len());
     for (output, field) in outputs.iter().zip(schema.fields()) {
         let (values, masked) = output_column(output, &kept, min_people, node)?;
-        suppressed += masked;
+        blanked += masked;
         columns.push(rebuild(&values, field.data_type())?);
     }
     let whole = new_batch(&schema, columns, kept.num_rows())?;
@@ -203,7 +201,7 @@ fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<R
     Ok(Released {
         schema,
         batches,
-        suppressed_cells: suppressed,
+        blanked_values: blanked,
         min_people,
     })
 }
@@ -228,7 +226,12 @@ fn output_column(
 
 fn bin_labels(bins: &ArrayRef, labels: &[String]) -> Result<ArrayRef, ArrowError> {
     let bins = rebuild(bins, &DataType::Int64)?;
-    let label = |bin: i64| usize::try_from(bin).ok().and_then(|bin| labels.get(bin)).map(String::as_str);
+    let label = |bin: i64| {
+        usize::try_from(bin)
+            .ok()
+            .and_then(|bin| labels.get(bin))
+            .map(String::as_str)
+    };
     let labelled = bins.as_primitive::<Int64Type>().iter().map(|bin| bin.and_then(label));
     Ok(Arc::new(labelled.collect::<StringArray>()))
 }

@@ -43,7 +43,8 @@ pub struct Coverage {
     pub node: MemberId,
     /// What became of the question there.
     pub status: Status,
-    /// Cells and values that the node withheld because too few people were in them.
+    /// Cells and values of the answer that the node did not release: too few people were in them, or nobody. Which of
+    /// the two is not told.
     pub suppressed_cells: u64,
     /// Under which policy it answered.
     pub policy: Option<AppliedPolicy>,
@@ -125,7 +126,7 @@ impl Answer {
         }
     }
 
-    /// Cells and values withheld at all nodes together.
+    /// Cells and values that nodes did not release, all together.
     pub fn suppressed_cells(&self) -> u64 {
         self.coverage.iter().map(|node| node.suppressed_cells).sum()
     }

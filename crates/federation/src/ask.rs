@@ -180,7 +180,7 @@ impl Asker {
         let mut asked: Vec<Asked> = asking.filter_map(std::future::ready).collect().await;
         asked.sort_by(|a, b| a.peer.member.cmp(&b.peer.member));
 
-        let coverage: Vec<Coverage> = asked.iter().map(coverage).collect();
+        let mut coverage: Vec<Coverage> = asked.iter().map(coverage).collect();
         let query_id = trust::new_query_id()?;
         if coverage.iter().all(|node| node.status != Status::Answered) {
             let schema = Arc::clone(split.rest.schema().inner());
@@ -193,6 +193,9 @@ impl Asker {
             });
         }
         let tables = pool(&split, &asked)?;
+        for node in &mut coverage {
+            node.suppressed_cells = tables.iter().filter_map(|table| table.suppressed.get(&node.node)).sum();
+        }
         let finished = finish::finish(split, &tables).await?;
         let finish::Finished {
             schema,
@@ -210,9 +213,15 @@ impl Asker {
 
     async fn split(&self, question: &Question) -> Result<Split, Report> {
         let queryable = policy::queryable(&self.rules, &self.caller, self.clock.now());
-        let visible: Collections = queryable.into_iter().map(|q| (q.collection.id.clone(), q.collection)).collect();
+        let visible: Collections = queryable
+            .into_iter()
+            .map(|q| (q.collection.id.clone(), q.collection))
+            .collect();
         let split = split::split(&question.sql, &self.rules.collections, &visible).await?;
-        let closed = split.leaves.iter().find(|leaf| !visible.contains_key(&leaf.collection.id));
+        let closed = split
+            .leaves
+            .iter()
+            .find(|leaf| !visible.contains_key(&leaf.collection.id));
         match closed.map(|leaf| self.decide(leaf, question)) {
             // No node would admit that it has the collection; the asker's own documents say why.
             Some(policy::Decision::Refuse(refusal)) => Err(refusal.into()),
@@ -241,7 +250,12 @@ impl Asker {
     fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
         match self.decide(leaf, question) {
             policy::Decision::Allow(grant) => {
-                format!("allowed by {} of {} version {}", grant.rule(), grant.policy(), grant.version())
+                format!(
+                    "allowed by {} of {} version {}",
+                    grant.rule(),
+                    grant.policy(),
+                    grant.version()
+                )
             }
             policy::Decision::Refuse(refusal) => format!("refused: {}; {}", refusal.message, refusal.remedy),
         }
@@ -348,7 +362,6 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
         Ok(answers) => {
             for answer in answers.values() {
                 let receipt = &answer.receipt;
-                coverage.suppressed_cells += receipt.suppressed_cells;
                 coverage.query_id = Some(receipt.query_id.clone());
                 coverage.policy = Some(AppliedPolicy {
                     id: receipt.policy.clone(),

@@ -4,7 +4,7 @@
 //! What a node withheld is not guessed: it is noted, and `interval.rs` says what it leaves open.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray, new_null_array};
@@ -25,8 +25,9 @@ use crate::split::{Leaf, Pooled, unfinished};
 pub(crate) struct PooledTable {
     pub(crate) batch: RecordBatch,
     pub(crate) open: Vec<OpenValue>,
-    /// Nodes that withheld anything.
-    pub(crate) suppressing: Vec<MemberId>,
+    /// By node, how many cells of the table it did not release, and values in those that it did. Nobody can tell
+    /// whether they were too small or empty.
+    pub(crate) suppressed: BTreeMap<MemberId, u64>,
 }
 
 /// A value of a pooled table that suppression leaves open.
@@ -73,7 +74,7 @@ fn pool_rows(leaf: &Leaf, asked: &[bool], answers: &[(MemberId, &NodeAnswer)]) -
     Ok(PooledTable {
         batch,
         open: Vec::new(),
-        suppressing: Vec::new(),
+        suppressed: BTreeMap::new(),
     })
 }
 
@@ -127,7 +128,6 @@ fn pool_cells(
         // Without GROUP BY there is exactly one cell, even if nobody released it.
         cells.insert(Vec::new(), empty());
     }
-    let mut masked = vec![0_u64; answers.len()];
     for (at, (_, answer)) in answers.iter().enumerate() {
         for batch in &answer.batches {
             for row in 0..batch.num_rows() {
@@ -139,7 +139,6 @@ fn pool_cells(
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(|error| unfinished(&error))?;
                 let states = values.split_off(groups);
-                masked[at] += states.iter().filter(|state| state.is_null()).count() as u64;
                 let cell = cells.entry(values).or_insert_with(empty);
                 cell.present[at] = true;
                 cell.states
@@ -152,11 +151,6 @@ fn pool_cells(
     let mut cells: Vec<(Vec<ScalarValue>, Cell)> = cells.into_iter().collect();
     cells.sort_by(|a, b| by_key(&a.0, &b.0));
 
-    let withheld: Vec<bool> = answers
-        .iter()
-        .zip(&masked)
-        .map(|((_, answer), masked)| answer.receipt.suppressed_cells > *masked)
-        .collect();
     let node_group = query
         .groups
         .iter()
@@ -169,7 +163,7 @@ fn pool_cells(
         }
         for (at, aggregate) in aggregates.iter().enumerate() {
             let pooled = Value::of(aggregate, query, cell)?;
-            let missing = missing(&pooled, cell, answers, &withheld, node_group.map(|at| &key[at]));
+            let missing = missing(&pooled, cell, answers, node_group.map(|at| &key[at]));
             if let Some((low, high)) = interval::bounds(aggregate, pooled.count, pooled.sum, &missing, &leaf.collection)
             {
                 let nodes = missing.iter().map(|missing| missing.node.clone()).collect();
@@ -184,17 +178,12 @@ fn pool_cells(
             columns[groups + at].push(pooled.scalar);
         }
     }
-    let suppresses = |(_, answer): &&(MemberId, &NodeAnswer)| answer.receipt.suppressed_cells > 0;
-    let suppressing = answers
-        .iter()
-        .filter(suppresses)
-        .map(|(node, _)| node.clone())
-        .collect();
+    let suppressed = suppressed(&cells, answers, query, node_group);
     let batch = table(&leaf.schema, columns, cells.len()).map_err(|error| unfinished(&error))?;
     Ok(PooledTable {
         batch,
         open,
-        suppressing,
+        suppressed,
     })
 }
 
@@ -254,18 +243,51 @@ impl<'a> Value<'a> {
     }
 }
 
+/// What each node under a threshold did not release of the cells and values that others did. A cell that a node left
+/// out may be empty there: if the node said which, it would say of groups below the threshold whether they exist.
+fn suppressed(
+    cells: &[(Vec<ScalarValue>, Cell)],
+    answers: &[(MemberId, &NodeAnswer)],
+    query: &ReleaseQuery,
+    node_group: Option<usize>,
+) -> BTreeMap<MemberId, u64> {
+    let without_node = |key: &[ScalarValue]| -> Vec<ScalarValue> {
+        let kept = key.iter().enumerate().filter(|(at, _)| Some(*at) != node_group);
+        kept.map(|(_, value)| value.clone()).collect()
+    };
+    let known: HashSet<Vec<ScalarValue>> = cells.iter().map(|(key, _)| without_node(key)).collect();
+    let counts: Vec<usize> = (0..query.aggregates.len())
+        .filter(|at| matches!(query.aggregates[*at], Aggregate::Count(_)))
+        .collect();
+    let thresholded = answers
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, answer))| answer.receipt.min_people.is_some());
+    thresholded
+        .map(|(at, (node, _))| {
+            let released = cells.iter().filter(|(_, cell)| cell.present[at]).count();
+            let blanked = |cell: &Cell| {
+                counts
+                    .iter()
+                    .filter(|count| cell.states[**count].masked.contains(&at))
+                    .count()
+            };
+            let blanked: usize = cells.iter().map(|(_, cell)| blanked(cell)).sum();
+            (node.clone(), (known.len().max(1) - released + blanked) as u64)
+        })
+        .collect()
+}
+
 /// Which nodes may have had more people in this cell than they released, and how many at most.
 fn missing(
     value: &Value<'_>,
     cell: &Cell,
     answers: &[(MemberId, &NodeAnswer)],
-    withheld: &[bool],
     only_node: Option<&ScalarValue>,
 ) -> Vec<Missing> {
     let nodes = answers.iter().enumerate().filter(|(at, (node, _))| {
         let of_this_node = only_node.is_none_or(|name| name.try_as_str().flatten() == Some(node.as_str()));
-        let whole_cell = !cell.present[*at] && withheld[*at];
-        of_this_node && (whole_cell || value.masked.contains(at))
+        of_this_node && (!cell.present[*at] || value.masked.contains(at))
     });
     nodes
         .filter_map(|(_, (node, answer))| {

@@ -188,7 +188,10 @@ fn unknown(schema: &SchemaRef, batches: &[RecordBatch], tables: &[PooledTable]) 
     if tables.iter().all(|table| table.open.is_empty()) {
         return Vec::new();
     }
-    let mut nodes: Vec<MemberId> = tables.iter().flat_map(|table| table.suppressing.clone()).collect();
+    let suppressing = tables
+        .iter()
+        .flat_map(|table| table.suppressed.iter().filter(|(_, cells)| **cells > 0));
+    let mut nodes: Vec<MemberId> = suppressing.map(|(node, _)| node.clone()).collect();
     nodes.sort();
     nodes.dedup();
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();

@@ -2,16 +2,20 @@
 //!
 //! Nothing of an answer is used unless its columns are those asked for and the node's receipt matches it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
+use datafusion::common::ScalarValue;
 use engine::Query;
+use engine::query::{NODE_COLUMN, OutputSource};
 use futures::TryStreamExt;
 use policy::Collection;
 use prost::Message;
@@ -107,7 +111,8 @@ async fn ask_now(
     )?;
 
     let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
-    let mut client = FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
+    let mut client =
+        FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
     let response = client.do_get(request).await.map_err(|status| ended(&status))?;
     let envelope = wire::header::receipt(response.metadata());
     let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;
@@ -140,6 +145,9 @@ fn check(
     let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
     let receipt = Receipt::open(&envelope, &peer.key)?;
     let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    if !is_sound(&batches, query, peer) {
+        return Err(odd(peer, "it has a cell twice, or speaks for another node").into());
+    }
     let matches = receipt.node == peer.member
         && receipt.space == errand.space
         && receipt.query == digest
@@ -153,6 +161,54 @@ fn check(
         receipt,
         envelope,
     })
+}
+
+/// A node speaks for itself only, and says each cell once: otherwise it would be counted twice.
+fn is_sound(batches: &[RecordBatch], query: &Query, peer: &Peer) -> bool {
+    let (groups, node_columns): (Vec<usize>, Vec<usize>) = match query {
+        Query::Rows(query) => {
+            let named = query
+                .columns
+                .iter()
+                .enumerate()
+                .filter(|(_, (column, _))| column == NODE_COLUMN);
+            (Vec::new(), named.map(|(at, _)| at).collect())
+        }
+        Query::Release(query) => {
+            let groups = query
+                .outputs
+                .iter()
+                .enumerate()
+                .filter_map(|(at, output)| match output.source {
+                    OutputSource::Group(group) => Some((at, query.groups[group].column() == NODE_COLUMN)),
+                    OutputSource::Aggregate(_) => None,
+                });
+            let groups: Vec<(usize, bool)> = groups.collect();
+            let node_columns = groups
+                .iter()
+                .filter(|(_, is_node)| *is_node)
+                .map(|(at, _)| *at)
+                .collect();
+            (groups.iter().map(|(at, _)| *at).collect(), node_columns)
+        }
+    };
+    let speaks_for_itself = node_columns.iter().all(|at| {
+        let names = batches
+            .iter()
+            .flat_map(|batch| batch.column(*at).as_string::<i32>().iter());
+        names.into_iter().all(|name| name == Some(peer.member.as_str()))
+    });
+    let mut seen = HashSet::new();
+    let mut says_once = |batch: &RecordBatch, row: usize| {
+        let key: Result<Vec<_>, _> = groups
+            .iter()
+            .map(|at| ScalarValue::try_from_array(batch.column(*at), row))
+            .collect();
+        key.is_ok_and(|key| seen.insert(key))
+    };
+    let is_release = matches!(query, Query::Release(_));
+    let each_once = |batch: &RecordBatch| (0..batch.num_rows()).all(|row| says_once(batch, row));
+    speaks_for_itself && (!is_release || batches.iter().all(each_once))
 }
 
 fn odd(peer: &Peer, what: &str) -> Report {

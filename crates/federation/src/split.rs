@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
@@ -89,12 +89,17 @@ fn only_queries(plan: &LogicalPlan) -> Result<(), Report> {
         .remedy("ask with SELECT"))
 }
 
-/// Every column name that the plan mentions outside of scans.
+/// Every column name that the plan mentions outside of scans. A subquery that refers to a column of the query around
+/// it is often the only place that does.
 fn columns_named(plan: &LogicalPlan) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut note = |expr: &Expr| {
-        names.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
-        Ok(TreeNodeRecursion::Continue)
+        expr.apply(|part| {
+            if let Expr::Column(column) | Expr::OuterReferenceColumn(_, column) = part {
+                names.insert(column.name.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
     };
     // The walk fails only if `note` does.
     let _ = plan.apply_with_subqueries(|node| node.apply_expressions(&mut note));

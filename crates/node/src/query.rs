@@ -109,9 +109,9 @@ impl Desk {
         };
         // 10 ledger: durable before the first byte; no record, no answer
         let result = engine::release::digest(&released);
-        let (rows, suppressed_cells) = (released.rows(), released.suppressed_cells());
-        let audit_index = entry.released(rows, suppressed_cells, result).await.map_err(ended)?.0;
-        info!(decision = "allow", rows, suppressed_cells, audit_index, "released");
+        let (rows, blanked_values) = (released.rows(), released.blanked_values());
+        let audit_index = entry.released(rows, blanked_values, result).await.map_err(ended)?.0;
+        info!(decision = "allow", rows, blanked_values, audit_index, "released");
         let receipt = Receipt {
             query_id: query_id.clone(),
             space: self.space.clone(),
@@ -125,7 +125,7 @@ impl Desk {
             permit: None,
             min_people: released.min_people().map(policy::MinPeople::get),
             rows,
-            suppressed_cells,
+            blanked_values,
             result,
             audit_index,
             at: now,
@@ -223,7 +223,10 @@ impl Asker {
     /// what is there.
     fn visible(&self, current: &Current, now: UtcTime) -> Collections {
         let queryable = policy::queryable(&current.rules, &self.caller, now);
-        queryable.into_iter().map(|open| (open.collection.id.clone(), open.collection)).collect()
+        queryable
+            .into_iter()
+            .map(|open| (open.collection.id.clone(), open.collection))
+            .collect()
     }
 
     fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {

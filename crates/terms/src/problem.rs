@@ -113,11 +113,11 @@ problems! {
     FileKey = "E_FILE_KEY", Operator, Usage, "A file has an unknown, repeated or missing key.", "Mend the key that the message names.";
     FileValue = "E_FILE_VALUE", Operator, Usage, "A file has a value of the wrong type or outside what is allowed.", "Mend the value that the message names.";
     FileMissing = "E_FILE_MISSING", Operator, Usage, "A file that is named does not exist or cannot be read.", "Check the path and its permissions.";
-    Usage = "E_USAGE", Operator, Usage, "The command's words are off.", "See the command's --help.";
+    Usage = "E_USAGE", Operator, Usage, "The command lacks something, or is given something that it does not take.", "See the command's --help.";
 
     // Data that is published.
     DataFormat = "E_DATA_FORMAT", Operator, Failed, "A value in a data file does not fit the collection. Nothing was published.", "Mend the cell that the message names, or ask the board to widen the collection.";
-    DataSchema = "E_DATA_SCHEMA", Operator, Failed, "A data file lacks a column that the collection needs, or cannot be read. Nothing was published.", "Compare the file's header with the collection's columns.";
+    DataSchema = "E_DATA_SCHEMA", Operator, Failed, "A data file lacks a column that the collection needs, or cannot be read. Nothing was published.", "Check that the file is CSV (UTF-8, with a header) or Parquet, and compare its columns with the collection's.";
 
     // Sandboxes and processes.
     PortTaken = "E_PORT_TAKEN", Operator, Failed, "Another program listens on the port.", "Choose another port, or 0 for any free one.";
@@ -132,7 +132,7 @@ problems! {
     PolicyExpired = "E_POLICY_EXPIRED", Board, Verification, "A governance document has expired.", "Publish a renewed one; check that the broker is reachable.";
     PolicySignature = "E_POLICY_SIGNATURE", Board, Verification, "A governance document does not match its signature, digest or length.", "Fetch it again; if it stays so, somebody changed it on the way.";
     PolicyScope = "E_POLICY_SCOPE", Board, Verification, "A governance document belongs to another data space or role.", "Publish the document to the space that it names.";
-    PolicyInvalid = "E_POLICY_INVALID", Board, Verification, "A governance document is signed but does not say something that can be enforced.", "Mend the line that the message names, sign and publish again.";
+    PolicyInvalid = "E_POLICY_INVALID", Board, Verification, "A governance document says something that cannot be enforced.", "Mend the line that the message names; what was signed before must be signed and published again.";
     PolicyNone = "E_POLICY_NONE", Operator, Verification, "There is no verified set of governance documents to work under.", "Check the broker's address and the pinned root, then start again.";
 
     // Identity.
@@ -152,13 +152,13 @@ problems! {
     PermitUnknown = "E_PERMIT_UNKNOWN", DataUser, Refused, "The permit that the request names is not known in the data space.", "Check the permit's id.";
 
     // What a query may be.
-    SqlSyntax = "E_SQL_SYNTAX", DataUser, Usage, "The SQL text cannot be parsed.", "Mend the SQL.";
+    SqlSyntax = "E_SQL_SYNTAX", DataUser, Usage, "The SQL text cannot be parsed.", "Mend the SQL. In the name of a collection, hyphens become underscores: breast_cancer.";
     SqlLimit = "E_SQL_LIMIT", DataUser, Refused, "The SQL text is longer or deeper than is accepted.", "Ask in smaller parts.";
     SqlNotAllowed = "E_SQL_NOT_ALLOWED", DataUser, Refused, "The query uses something that a node does not run.", "Use count, sum, avg, WHERE and GROUP BY over one collection.";
     SqlCollection = "E_SQL_COLLECTION", DataUser, Usage, "The query names something that is not a collection that you may query.", "Use one of those that the message lists.";
     SqlColumn = "E_SQL_COLUMN", DataUser, Usage, "The query names a column that the collection does not have.", "Use one of those that the message lists.";
     SqlRole = "E_SQL_ROLE", DataUser, Refused, "The query uses a column for what it has no role for.", "Use the column as the message says.";
-    SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use the edges or values that the message lists.";
+    SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use declared edges or values; a value of a text column stands in single quotes, also if it is a digit: grade = '3'.";
 
     // Running and releasing.
     Resources = "E_RESOURCES", DataUser, Failed, "The query needs more memory, time or cells than one query may have.", "Ask for fewer groups, or in parts.";
@@ -167,8 +167,8 @@ problems! {
     AuditBroken = "E_AUDIT_BROKEN", Operator, Verification, "The audit does not verify.", "Keep the file as evidence, stop the node, compare with an older checkpoint.";
 
     // Asking many.
-    NoNode = "E_NO_NODE", DataUser, Unreachable, "No node offers the collection.", "See datenraum catalog for what is offered.";
-    Unreachable = "E_UNREACHABLE", DataUser, Unreachable, "A node or the broker does not answer.", "Try again; if it stays so, ask its operator.";
+    NoNode = "E_NO_NODE", DataUser, Unreachable, "No node offers the collection.", "Ask the operators of the nodes what they offer; for a sandbox, see datenraum sandbox status DIR.";
+    Unreachable = "E_UNREACHABLE", DataUser, Unreachable, "A node or the broker does not answer.", "Try again; if it stays so, ask its operator. For a sandbox, see datenraum sandbox status DIR.";
     Answer = "E_ANSWER", DataUser, Failed, "A node's answer does not have the form that was asked for, or its receipt does not verify. It was left out.", "Report it to the node's operator.";
     Unfinished = "E_UNFINISHED", DataUser, Failed, "The released results could not be combined as the query asks.", "Simplify what the query does with the released results.";
     Internal = "E_INTERNAL", Operator, Failed, "Something that should not happen did.", "Report it with the query id.";

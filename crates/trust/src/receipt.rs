@@ -40,8 +40,9 @@ pub struct Receipt {
     pub min_people: Option<u32>,
     /// Rows that were released.
     pub rows: u64,
-    /// Cells that were withheld.
-    pub suppressed_cells: u64,
+    /// Values in released cells that were blanked. Whole cells that were withheld are not counted: their number would
+    /// say whether somebody is in them.
+    pub blanked_values: u64,
     /// Digest of the released bytes.
     pub result: Digest,
     /// Index of the release in the node's audit, from 0.
@@ -86,7 +87,7 @@ mod tests {
             rule: "statistics".parse().unwrap(),
             min_people: Some(10),
             rows: 12,
-            suppressed_cells: 1,
+            blanked_values: 1,
             result: Digest::of(b"result"),
             audit_index: 7,
             at: "2026-11-21T12:00:00Z".parse().unwrap(),

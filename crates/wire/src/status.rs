@@ -29,10 +29,15 @@ pub fn to_status(ended: &Ended) -> Status {
     Status::with_details(code(ended.report.problem), message, details.into())
 }
 
+/// Longest sentence that is taken from a peer, in characters: several times the longest refusal.
+const SENTENCE_CHARS_MAX: usize = 4_000;
+
 /// Unpacks what ended a call. A status that no Datenraum server made becomes [`Problem::Unreachable`] or
-/// [`Problem::Answer`], without the peer's text.
+/// [`Problem::Answer`], without the peer's text. What a peer says is shown on terminals: it can be plain text only.
 pub fn from_status(status: &Status, from: &str) -> Ended {
-    if let Ok(ended) = serde_json::from_slice::<Ended>(status.details()) {
+    if let Ok(mut ended) = serde_json::from_slice::<Ended>(status.details()) {
+        ended.report.message = plain(&ended.report.message);
+        ended.report.remedy = plain(&ended.report.remedy);
         return ended;
     }
     let gone = matches!(
@@ -45,6 +50,13 @@ pub fn from_status(status: &Status, from: &str) -> Ended {
         Problem::Answer.report(format!("{from} answered with gRPC status {:?}", status.code()))
     };
     report.into()
+}
+
+/// Without what a terminal would obey: control characters, and marks that turn the direction of writing.
+fn plain(text: &str) -> String {
+    let is_mark = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let shown = text.chars().map(|c| if c.is_control() || is_mark(c) { ' ' } else { c });
+    shown.take(SENTENCE_CHARS_MAX).collect()
 }
 
 fn code(problem: Problem) -> Code {
@@ -78,6 +90,20 @@ mod tests {
     fn a_foreign_status_does_not_carry_its_text() {
         let ended = from_status(&Status::internal("patient 4711"), "gbsg");
         assert!(!format!("{ended:?}").contains("4711"));
+    }
+
+    #[test]
+    fn a_peer_cannot_write_to_a_terminal_more_than_plain_text() {
+        let ended = Ended {
+            report: Problem::SqlColumn
+                .report(format!("a\u{1b}[2Jb\nc\u{202e}d{}", "e".repeat(1_000_000)))
+                .remedy("f\rg"),
+            query_id: None,
+        };
+        let report = from_status(&to_status(&ended), "gbsg").report;
+        assert!(report.message.starts_with("a [2Jb c de"), "{}", report.message);
+        assert!(report.message.len() <= SENTENCE_CHARS_MAX);
+        assert_eq!(report.remedy, "f g");
     }
 
     #[test]

@@ -67,11 +67,11 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Rows and how much was left out.
+/// Rows and how many values in them are blanked.
 #[derive(Deserialize)]
 pub(crate) struct Answer {
     rows: Vec<Vec<Value>>,
-    suppressed_cells: u64,
+    blanked_values: u64,
 }
 
 pub(crate) type Expected = BTreeMap<String, Answer>;
@@ -82,9 +82,9 @@ pub(crate) fn expected() -> Expected {
 }
 
 impl Answer {
-    pub(crate) fn compare(&self, rows: &[Vec<Value>], suppressed_cells: u64) -> Result<(), String> {
+    pub(crate) fn compare(&self, rows: &[Vec<Value>], blanked_values: u64) -> Result<(), String> {
         let same_rows = self.rows.len() == rows.len() && self.rows.iter().zip(rows).all(|(a, b)| same_row(a, b));
-        if same_rows && self.suppressed_cells == suppressed_cells {
+        if same_rows && self.blanked_values == blanked_values {
             return Ok(());
         }
         let show = |rows: &[Vec<Value>]| {
@@ -93,8 +93,8 @@ impl Answer {
                 .collect::<Vec<_>>()
         };
         Err(format!(
-            "expected {} left out and\n    {}\n  got {suppressed_cells} left out and\n    {}",
-            self.suppressed_cells,
+            "expected {} blanked and\n    {}\n  got {blanked_values} blanked and\n    {}",
+            self.blanked_values,
             show(&self.rows).join("\n    "),
             show(rows).join("\n    ")
         ))

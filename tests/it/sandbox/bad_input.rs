@@ -28,7 +28,11 @@ fn refused(files: (&str, &str, &str, &str), problem: &str, says: &str) {
 #[test]
 fn a_file_with_a_mistake_names_file_line_and_remedy() {
     let spec = SPEC.replace("threshold =", "treshold =");
-    refused((&spec, COLLECTION, POLICY, DATA), "E_FILE_KEY", "did you mean `threshold`");
+    refused(
+        (&spec, COLLECTION, POLICY, DATA),
+        "E_FILE_KEY",
+        "did you mean `threshold`",
+    );
     let spec = SPEC.replace("members = 3", "members = \"three\"");
     refused((&spec, COLLECTION, POLICY, DATA), "E_FILE_VALUE", "spec.toml, line 4");
     let spec = SPEC.replace("threshold = 2", "threshold = 4");
@@ -39,7 +43,10 @@ fn a_file_with_a_mistake_names_file_line_and_remedy() {
     refused((SPEC, &collection, POLICY, DATA), "E_FILE_KEY", "did you mean `bounds`");
     let policy = POLICY.replace("\"days\"", "\"day\"");
     refused((SPEC, COLLECTION, &policy, DATA), "E_POLICY_INVALID", "day");
-    let policy = POLICY.replace("min_people = 3", "dominance = { top = 2, share = 0.85 }\nmin_people = 3");
+    let policy = POLICY.replace(
+        "min_people = 3",
+        "dominance = { top = 2, share = 0.85 }\nmin_people = 3",
+    );
     refused((SPEC, COLLECTION, &policy, DATA), "E_POLICY_INVALID", "dominance");
     let policy = POLICY.replace("min_people = 3", "min_people = 1");
     refused((SPEC, COLLECTION, &policy, DATA), "E_", "min_people");
@@ -63,7 +70,11 @@ fn a_cell_that_does_not_fit_is_named_by_row_and_column_but_not_quoted() {
         assert!(!sandbox.dir().exists(), "something was left behind");
     }
     let data = DATA.replace("days", "Days");
-    refused((SPEC, COLLECTION, POLICY, &data), "E_DATA_SCHEMA", "is it the file's column Days?");
+    refused(
+        (SPEC, COLLECTION, POLICY, &data),
+        "E_DATA_SCHEMA",
+        "is it the file's column Days?",
+    );
 }
 
 #[test]
@@ -73,18 +84,29 @@ fn a_folder_that_is_not_empty_is_left_alone() {
     let (sandbox, run) = space(SPEC, COLLECTION, POLICY, DATA);
     run.returns(0);
     let spec = sandbox.place().join("spec.toml");
-    let words = ["sandbox", "up", spec.to_str().unwrap(), "--dir", place.path().to_str().unwrap()];
+    let words = [
+        "sandbox",
+        "up",
+        spec.to_str().unwrap(),
+        "--dir",
+        place.path().to_str().unwrap(),
+    ];
     datenraum(words).returns(2).fails_with("E_FOLDER_NOT_EMPTY", "");
-    assert_eq!(std::fs::read_to_string(place.path().join("thesis.txt")).unwrap(), "mine");
+    assert_eq!(
+        std::fs::read_to_string(place.path().join("thesis.txt")).unwrap(),
+        "mine"
+    );
 }
 
 #[test]
 fn a_small_csv_answers_and_suppresses() {
     let (sandbox, run) = space(SPEC, COLLECTION, POLICY, DATA);
     run.returns(0);
-    let answer = sandbox.ask("SELECT ward, count(*) AS stays, avg(days) AS days FROM stays GROUP BY ward ORDER BY ward");
+    let answer =
+        sandbox.ask("SELECT ward, count(*) AS stays, avg(days) AS days FROM stays GROUP BY ward ORDER BY ward");
     assert_eq!(answer["rows"], serde_json::json!([["surgery", 3, 4.0]]));
-    assert_eq!(answer["coverage"][0]["suppressed_cells"], 1);
+    // Nobody is told that there is a second ward: one person is in it.
+    assert_eq!(answer["coverage"][0]["suppressed_cells"], 0);
     let all = sandbox.ask("SELECT count(*) AS stays FROM stays");
     assert_eq!(all["rows"], serde_json::json!([[4]]));
     let none = sandbox.ask("SELECT count(*) AS stays, sum(days) AS days FROM stays WHERE ward = 'medicine'");
@@ -100,7 +122,12 @@ fn a_port_that_is_taken_is_named() {
     run.returns(0);
     sandbox.down().returns(0);
     let config = std::fs::read_to_string(sandbox.dir().join("nodes/clinic-a/node.toml")).unwrap();
-    let listen = config.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap().trim_matches('"').to_owned();
+    let listen = config
+        .lines()
+        .find_map(|line| line.strip_prefix("listen = "))
+        .unwrap()
+        .trim_matches('"')
+        .to_owned();
     let taken = TcpListener::bind(&listen).unwrap();
     let node = sandbox.dir().join("nodes/clinic-a/node.toml");
     datenraum(["node", "run", "--config", node.to_str().unwrap()]).fails_with("E_PORT_TAKEN", &listen);

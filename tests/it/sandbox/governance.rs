@@ -15,7 +15,10 @@ fn a_byte_changed_in_a_signed_policy_is_never_enforced() {
     let spec = project().join("examples/open/measles.toml");
     let sandbox = Sandbox::up(&spec);
     let sql = "SELECT year, sum(cases) AS cases FROM measles_weekly GROUP BY year ORDER BY year";
-    let before = sandbox.query(sql, &["--purpose", "ehds-53-1-a", "--format", "json"]).returns(0).json();
+    let before = sandbox
+        .query(sql, &["--purpose", "ehds-53-1-a", "--format", "json"])
+        .returns(0)
+        .json();
     sandbox.down().returns(0);
 
     for policy in policy_files(&sandbox.dir()) {
@@ -35,7 +38,11 @@ fn a_byte_changed_in_a_signed_policy_is_never_enforced() {
     fs::remove_dir_all(node.join("data/governance")).unwrap();
     let run = datenraum(["node", "run", "--config", node.join("node.toml").to_str().unwrap()]);
     assert_ne!(run.code(), 0);
-    assert!(run.err().contains("[E_") && run.err().contains("what to do"), "{}", run.err());
+    assert!(
+        run.err().contains("[E_") && run.err().contains("what to do"),
+        "{}",
+        run.err()
+    );
 }
 
 #[test]
@@ -55,10 +62,21 @@ fn a_changed_audit_is_found_out() {
     let config = fs::read_to_string(Path::new(node).join("node.toml")).unwrap();
     assert!(config.contains("weser-ems-cities"));
     let roster = fs::read_to_string(sandbox.dir().join("space/members.toml")).unwrap();
-    let key = roster.split("[[member]]").find(|member| member.contains("weser-ems-cities")).unwrap();
+    let key = roster
+        .split("[[member]]")
+        .find(|member| member.contains("weser-ems-cities"))
+        .unwrap();
     let key = key.lines().find_map(|line| line.trim().strip_prefix("key")).unwrap();
     let key = key.trim_start_matches([' ', '=']).trim_matches('"');
     let origin = "datenraum/district-tables/weser-ems-cities";
-    let words = ["audit", "verify", export.to_str().unwrap(), "--key", key, "--origin", origin];
+    let words = [
+        "audit",
+        "verify",
+        export.to_str().unwrap(),
+        "--key",
+        key,
+        "--origin",
+        origin,
+    ];
     datenraum(words).returns(6).fails_with("E_AUDIT_BROKEN", "");
 }

@@ -68,7 +68,10 @@ fn five_regions_have_the_totals_that_duckdb_computed() {
     let shared = project().join("../shared/data");
     let data = shared.join("german/covid_district_day.parquet");
     if !data.exists() {
-        eprintln!("SKIPPED: the district tables are not here ({} is missing)", data.display());
+        eprintln!(
+            "SKIPPED: the district tables are not here ({} is missing)",
+            data.display()
+        );
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -79,12 +82,24 @@ fn five_regions_have_the_totals_that_duckdb_computed() {
     let answer = sandbox.ask(sql);
     let expected = expected(&shared.join("oracles/german_sql.json"));
     assert_eq!(expected.len(), REGIONS.len());
-    let given: BTreeMap<String, (f64, f64)> = answer["rows"].as_array().unwrap().iter()
-        .map(|row| (row[0].as_str().unwrap().to_owned(), (row[1].as_f64().unwrap(), row[2].as_f64().unwrap())))
+    let given: BTreeMap<String, (f64, f64)> = answer["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row[0].as_str().unwrap().to_owned(),
+                (row[1].as_f64().unwrap(), row[2].as_f64().unwrap()),
+            )
+        })
         .collect();
     assert_eq!(given, expected);
     let total = sandbox.ask("SELECT count(*) AS days, sum(cases_new) FROM covid_district_day WHERE date BETWEEN DATE '2020-03-02' AND DATE '2021-06-27' AND node <> 'ruhr'");
-    assert_eq!(total["coverage"].as_array().unwrap().len(), 4, "a node that the condition rules out is not asked");
+    assert_eq!(
+        total["coverage"].as_array().unwrap().len(),
+        4,
+        "a node that the condition rules out is not asked"
+    );
 }
 
 fn expected(oracle: &Path) -> BTreeMap<String, (f64, f64)> {
@@ -109,10 +124,17 @@ fn split_by_region(data: &Path, place: &Path) {
         .collect();
     for batch in reader.build().unwrap() {
         let batch = batch.unwrap();
-        let regions = arrow::compute::cast(batch.column_by_name("region").unwrap(), &arrow::datatypes::DataType::Utf8);
+        let regions = arrow::compute::cast(
+            batch.column_by_name("region").unwrap(),
+            &arrow::datatypes::DataType::Utf8,
+        );
         let regions = regions.unwrap();
         for (region, writer) in &mut writers {
-            let here: BooleanArray = regions.as_string::<i32>().iter().map(|r| Some(r == Some(*region))).collect();
+            let here: BooleanArray = regions
+                .as_string::<i32>()
+                .iter()
+                .map(|r| Some(r == Some(*region)))
+                .collect();
             writer.write(&filter_record_batch(&batch, &here).unwrap()).unwrap();
         }
     }

@@ -12,8 +12,8 @@ pub(super) const GBSG: &str = include_str!("../../../../demo/data/gbsg.csv");
 pub(super) const ROTTERDAM: &str = include_str!("../../../../demo/data/rotterdam.csv");
 /// Position of the age in a line of both.
 pub(super) const AGE: usize = 1;
-/// Position of the grade in a line of both.
-pub(super) const GRADE: usize = 4;
+/// Position of the tumour size in a line of both.
+pub(super) const TUMOUR_SIZE: usize = 3;
 
 /// The file that describes the sandbox.
 const SPEC: &str = "demo/oncology.toml";

@@ -41,7 +41,7 @@ pub(super) fn import(source: &Path, collection: &Collection, target: &Path) -> R
     let file = File::create(target).map_err(|error| unreadable(target, &error))?;
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&stored), None).map_err(|e| not_written(&e))?;
     for batch in opened.batches(collection, &wanted)? {
-        let batch = batch.map_err(|error| malformed(source, &error))?;
+        let batch = batch.map_err(|error| malformed(&error))?;
         let at = Place {
             first_row: first_row + rows,
         };
@@ -53,7 +53,7 @@ pub(super) fn import(source: &Path, collection: &Collection, target: &Path) -> R
             }
         });
         let columns = columns.collect::<Result<Vec<_>, Report>>()?;
-        let checked = RecordBatch::try_new(Arc::clone(&stored), columns).map_err(|e| malformed(source, &e))?;
+        let checked = RecordBatch::try_new(Arc::clone(&stored), columns).map_err(|e| malformed(&e))?;
         people.count(&checked, at)?;
         rows += checked.num_rows() as u64;
         writer.write(&checked).map_err(|e| not_written(&e))?;
@@ -121,7 +121,7 @@ impl Opened {
             Some("csv" | "CSV") => Self::csv(file, path),
             Some("parquet") => {
                 let builder = ParquetRecordBatchReaderBuilder::try_new(file);
-                let builder = builder.map_err(|_| broken(path, "is not a Parquet file that can be read"))?;
+                let builder = builder.map_err(|_| broken("is not a Parquet file that can be read"))?;
                 let schema = Arc::clone(builder.schema());
                 Ok(Self {
                     source: Source::Parquet(Box::new(builder)),
@@ -129,7 +129,9 @@ impl Opened {
                     first_row: 1,
                 })
             }
-            _ => Err(broken(path, "does not end in .csv or .parquet")),
+            _ => Err(broken(
+                "does not end in .csv or .parquet: save it as \"CSV UTF-8\", or as Parquet",
+            )),
         }
     }
 
@@ -137,7 +139,7 @@ impl Opened {
         let start = after_byte_order_mark(&mut file).map_err(|error| unreadable(path, &error))?;
         let mut header = String::new();
         let read = BufReader::new(&file).read_line(&mut header);
-        read.map_err(|_| broken(path, "is not UTF-8 text"))?;
+        read.map_err(|_| broken("is not UTF-8 text: save it as \"CSV UTF-8\""))?;
         let delimiter = if header.contains(';') && !header.contains(',') {
             b';'
         } else {
@@ -148,7 +150,7 @@ impl Opened {
             .with_delimiter(delimiter);
         rewind(&mut file, start).map_err(|error| unreadable(path, &error))?;
         let inferred = format.infer_schema(BufReader::new(&file), Some(INFER_ROWS));
-        let (schema, _) = inferred.map_err(|error| malformed(path, &error))?;
+        let (schema, _) = inferred.map_err(|error| malformed(&error))?;
         rewind(&mut file, start).map_err(|error| unreadable(path, &error))?;
         Ok(Self {
             source: Source::Csv { file, format },
@@ -254,13 +256,20 @@ fn wanted_columns(collection: &Collection, extras: &[Field], file: &Schema) -> R
         file.index_of(name).map_err(|_| {
             let header: Vec<&str> = file.fields().iter().map(|field| field.name().as_str()).collect();
             let near = terms::text::nearest(name, header.iter().copied());
-            let near = near.map_or_else(String::new, |near| format!("; is it the file's column {near}?"));
+            let near = near.map_or_else(String::new, |near| format!("is it the file's column {near}?; "));
+            // A first line without a known column can be a row of data, and is not repeated.
+            let is_header = header.iter().any(|field| collection.column(field).is_some());
+            let has = if is_header {
+                format!("{near}the file has: {}", header.join(", "))
+            } else {
+                "the file's first line must hold the names of the columns".to_owned()
+            };
             Problem::DataSchema
                 .report(format!(
                     "the file has no column {name}, which the collection {} needs",
                     collection.id
                 ))
-                .remedy(format!("rename or add it{near}; the file has: {}", header.join(", ")))
+                .remedy(format!("rename or add it; {has}"))
         })
     };
     names.map(position).collect()
@@ -280,7 +289,11 @@ fn checked(raw: &ArrayRef, column: &Column, collection: &Collection, at: Place) 
         return Err(at.misfit(index, column, "nothing"));
     }
     check_values(&typed, column, at)?;
-    Ok(if column.kind == ColumnKind::Number { without_minus_zero(&typed) } else { typed })
+    Ok(if column.kind == ColumnKind::Number {
+        without_minus_zero(&typed)
+    } else {
+        typed
+    })
 }
 
 /// Arrow tells -0.0 from 0.0 when it compares and groups; people do not, and a bin from 0 must hold both.
@@ -335,14 +348,16 @@ fn check_values(typed: &ArrayRef, column: &Column, at: Place) -> Result<(), Repo
                 .as_string::<i32>()
                 .iter()
                 .position(|v| v.is_some_and(|v| !values.contains(v)));
-            outside.map_or(Ok(()), |index| Err(at.misfit(index, column, "another text")))
+            outside.map_or(Ok(()), |index| {
+                Err(at.misfit(index, column, "another text than those listed"))
+            })
         }
         ColumnKind::Integer => {
             let numbers = typed.as_primitive::<Int64Type>().iter();
             if let Some(Domain::Integers(values)) = &column.domain {
                 let outside = numbers.clone().position(|v| v.is_some_and(|v| !values.contains(&v)));
                 if let Some(index) = outside {
-                    return Err(at.misfit(index, column, "another number"));
+                    return Err(at.misfit(index, column, "another number than those listed"));
                 }
             }
             check_numbers(numbers.map(|v| v.map(|v| v as f64)), column, at)
@@ -367,7 +382,7 @@ fn check_numbers(numbers: impl Iterator<Item = Option<f64>>, column: &Column, at
         }
         let in_bins = bins.is_none_or(|(first, last)| number >= first && number < last);
         if !in_bins || number < low || number > high {
-            return Err(at.misfit(index, column, "a number outside"));
+            return Err(at.misfit(index, column, "a number outside the range"));
         }
     }
     Ok(())
@@ -410,12 +425,12 @@ impl<'a> People<'a> {
     }
 }
 
-fn broken(path: &Path, what: &str) -> Report {
-    Problem::DataSchema.report(format!("{} {what}", path.display()))
+fn broken(what: &str) -> Report {
+    Problem::DataSchema.report(format!("the file {what}"))
 }
 
 /// Structural errors of a file. The parser's own message can quote a cell, so only the place is taken from it.
-fn malformed(path: &Path, error: &ArrowError) -> Report {
+fn malformed(error: &ArrowError) -> Report {
     let text = error.to_string();
     let line = text
         .split("line ")
@@ -424,7 +439,8 @@ fn malformed(path: &Path, error: &ArrowError) -> Report {
     let place = line
         .filter(|line| !line.is_empty())
         .map_or_else(String::new, |line| format!(", line {line}"));
-    broken(path, &format!("cannot be read as a table{place}")).remedy("every row needs as many fields as the header")
+    broken(&format!("cannot be read as a table{place}"))
+        .remedy("every row needs as many fields as the header, and the file must be UTF-8 text")
 }
 
 fn not_written(error: &parquet::errors::ParquetError) -> Report {

@@ -8,6 +8,7 @@ use datafusion::common::stats::Precision;
 use datafusion::datasource::MemTable;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{LogicalPlan, cast, lit};
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{collect, displayable};
 
 use super::*;
@@ -116,7 +117,10 @@ async fn nothing_is_answered_from_statistics() {
     let barrier = Barrier {
         below: physical(view_without_a_barrier().build().unwrap()).await,
     };
-    assert_eq!(barrier.partition_statistics(None).unwrap().num_rows, Precision::Absent);
+    let statistics = StatisticsContext::new()
+        .compute(&barrier, &StatisticsArgs::new())
+        .unwrap();
+    assert_eq!(statistics.num_rows, Precision::Absent);
 }
 
 #[tokio::test]

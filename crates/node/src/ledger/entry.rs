@@ -82,7 +82,7 @@ impl Entry<Opened> {
             problem: None,
             message: None,
             rows: 0,
-            suppressed_cells: 0,
+            blanked_values: 0,
             result: None,
             took_ms: 0,
         };
@@ -150,11 +150,11 @@ impl Entry<Decided> {
     ///
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then nothing leaves.
-    pub async fn released(self, rows: u64, suppressed_cells: u64, result: Digest) -> Result<AuditIndex, Report> {
+    pub async fn released(self, rows: u64, blanked_values: u64, result: Digest) -> Result<AuditIndex, Report> {
         self.finish(|entry| {
             entry.outcome = Outcome::Released;
             entry.rows = rows;
-            entry.suppressed_cells = suppressed_cells;
+            entry.blanked_values = blanked_values;
             entry.result = Some(result);
         })
         .await

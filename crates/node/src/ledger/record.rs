@@ -44,7 +44,7 @@ pub struct AuditEntry {
     /// Rows that were released.
     pub rows: u64,
     /// Cells that were held back in what was released.
-    pub suppressed_cells: u64,
+    pub blanked_values: u64,
     /// Digest of what was released.
     pub result: Option<Digest>,
     /// From asking to the end, in milliseconds.

@@ -280,7 +280,7 @@ async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
     let [released, refused, failed] = audit::entries(&place.file()).unwrap().try_into().unwrap();
     let digest = |bytes: &[u8]| Digest::of(bytes);
     let expected = format!(
-        r#"{{"index":0,"at":"2030-03-17T17:46:40.1Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"problem":null,"message":null,"rows":7,"suppressed_cells":1,"result":"{}","took_ms":100}}"#,
+        r#"{{"index":0,"at":"2030-03-17T17:46:40.1Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"problem":null,"message":null,"rows":7,"blanked_values":1,"result":"{}","took_ms":100}}"#,
         digest("SELECT \u{fc}\n\"\u{0}\"".as_bytes()),
         digest(b"policy"),
         digest(b"result"),

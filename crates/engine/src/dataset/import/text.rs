@@ -79,13 +79,16 @@ fn class(cell: &str) -> &'static str {
         return "a number";
     }
     if f64::from_str(&cell.replace('.', "").replace(',', ".")).is_ok() {
-        return "a number with a decimal comma";
+        return "a number with a decimal comma (a decimal point is expected)";
     }
     if truth(cell).is_some() {
         return "true or false";
     }
-    if DateTime::from_str(cell).is_ok() || jiff::fmt::strtime::parse("%d.%m.%Y", cell).is_ok() {
+    if DateTime::from_str(cell).is_ok() {
         return "a date";
+    }
+    if jiff::fmt::strtime::parse("%d.%m.%Y", cell).is_ok() {
+        return "a date that is not written like 2026-12-31";
     }
     "text"
 }
