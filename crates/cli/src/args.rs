@@ -86,7 +86,7 @@ pub(crate) struct QueryArgs {
     #[arg(long = "as", value_name = "PERSON")]
     pub(crate) as_person: Option<String>,
     /// The sandbox to ask
-    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX", conflicts_with = "profile")]
+    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX")]
     pub(crate) sandbox: Option<PathBuf>,
     /// The file that says who you are (person.toml), outside a sandbox
     #[arg(long, value_name = "FILE")]

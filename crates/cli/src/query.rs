@@ -7,6 +7,7 @@ use federation::{Answer, Asker, Plan, Profile, Question, Status};
 use terms::{ExitCode, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{Format, QueryArgs};
+use crate::sandbox::found::counted;
 use crate::{render, show};
 
 /// Asks, prints, and says what the command returns to the shell.
@@ -103,9 +104,9 @@ fn nobody_answered(answer: &Answer) -> Option<Report> {
         ExitCode::Unreachable => Problem::Unreachable,
         _ => first.problem?,
     };
-    let asked = answer.coverage.len();
+    let asked = counted(answer.coverage.len(), "node", "nodes");
     let why = first.message.as_deref().unwrap_or_default();
-    let report = problem.report(format!("none of {asked} nodes answered; {}: {why}", first.node));
+    let report = problem.report(format!("none of {asked} answered; {}: {why}", first.node));
     Some(report.remedy(first.remedy.clone().unwrap_or_default()))
 }
 
@@ -116,8 +117,8 @@ fn show_plan(plan: &Plan, json: bool) -> Result<(), Report> {
     for part in &plan.parts {
         let nodes: Vec<&str> = part.nodes.iter().map(terms::MemberId::as_str).collect();
         show::text(format!(
-            "asked of {} nodes ({}):\n  {}\n{}\n",
-            nodes.len(),
+            "asked of {} ({}):\n  {}\n{}\n",
+            counted(nodes.len(), "node", "nodes"),
             nodes.join(", "),
             part.sql,
             part.decision

@@ -2,6 +2,7 @@
 //!
 //! Coverage is never left out: people and JSON get it with the answer, the other formats on the error stream.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 use terms::{Problem, Report};
 
 use crate::args::Format;
+use crate::sandbox::found::counted;
 use crate::show;
 
 /// Writes the answer in `format`, to `output` or the standard output.
@@ -152,35 +154,30 @@ pub(crate) fn summary(answer: &Answer) -> String {
         .iter()
         .filter(|node| node.status == Status::Answered)
         .count();
-    let mut text = format!("{answered} of {} nodes answered", answer.coverage.len());
+    let asked = counted(answer.coverage.len(), "node", "nodes");
+    let mut text = format!("{answered} of {asked} answered");
     let suppressing: Vec<&Coverage> = answer
         .coverage
         .iter()
         .filter(|node| node.suppressed_cells > 0)
         .collect();
     if !suppressing.is_empty() {
-        let cells = answer.suppressed_cells();
+        let cells = usize::try_from(answer.suppressed_cells()).unwrap_or(usize::MAX);
+        let cells = counted(cells, "cell", "cells");
         let nodes: Vec<String> = suppressing
             .iter()
             .map(|c| format!("{} ({})", c.node, c.suppressed_cells))
             .collect();
         text.push_str(&format!(
-            "; {cells} cells not released, because too few people or nobody is in them, at: {}",
+            "; {cells} not released, because too few people or nobody is in them, at: {}",
             nodes.join(", ")
         ));
     }
     if !answer.intervals.is_empty() {
         text.push_str("\nvalues with [low … high] lack cells that were not released; over the nodes that answered the value lies in that range");
     }
-    for node in answer.coverage.iter().filter(|node| node.status != Status::Answered) {
-        let code = node.problem.map_or("", Problem::code);
-        let message = node.message.as_deref().unwrap_or_default();
-        let remedy = node.remedy.as_deref().unwrap_or_default();
-        text.push_str(&format!(
-            "\n{} {}: {message} [{code}]; {remedy}",
-            node.node,
-            node.status.word()
-        ));
+    for (why, nodes) in absent(answer) {
+        text.push_str(&format!("\n{} {why}", nodes.join(", ")));
     }
     let mut policies: Vec<String> = answer
         .coverage
@@ -202,6 +199,19 @@ pub(crate) fn summary(answer: &Answer) -> String {
         text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
     }
     text
+}
+
+/// Why nodes did not answer, and which: the same reason is told once.
+fn absent(answer: &Answer) -> BTreeMap<String, Vec<&str>> {
+    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in answer.coverage.iter().filter(|node| node.status != Status::Answered) {
+        let code = node.problem.map_or("", Problem::code);
+        let message = node.message.as_deref().unwrap_or_default();
+        let remedy = node.remedy.as_deref().unwrap_or_default();
+        let why = format!("{}: {message} [{code}]; {remedy}", node.status.word());
+        reasons.entry(why).or_default().push(node.node.as_str());
+    }
+    reasons
 }
 
 /// The answer as `{query_id, columns, rows, intervals, coverage}`.

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Aggregate as AggregatePlan, BinaryExpr, Expr, Log
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use policy::{Calendar, Collection, ColumnKind};
+use policy::{Calendar, Collection, Column, ColumnKind};
 use terms::{Problem, Report, limit};
 use tokio::sync::oneshot;
 
@@ -100,6 +100,13 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
     {
         return unknown_column(&field.name, valid_fields.iter().map(|f| f.name.as_str()), collections);
     }
+    if let DataFusionError::SchemaError(schema, _) = error
+        && let SchemaError::AmbiguousReference { field } = schema.as_ref()
+    {
+        let name = &field.name;
+        let report = Problem::SqlColumn.report(format!("there are several columns {name} here"));
+        return report.remedy(format!("say which one: give the tables names and write a.{name}"));
+    }
     if let DataFusionError::SQL(parser, _) = error {
         if matches!(parser.as_ref(), ParserError::RecursionLimitExceeded) {
             return Problem::SqlLimit.report("the query is nested too deeply");
@@ -114,7 +121,15 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         .trim_start_matches("Error during planning: ")
         .to_owned();
     if let Some(name) = text.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) {
-        return unknown_collection(name.rsplit('.').next().unwrap_or(name), collections);
+        // The engine qualifies plain names by a catalogue and a schema of its own.
+        return unknown_collection(name.strip_prefix("datafusion.public.").unwrap_or(name), collections);
+    }
+    if text.contains("coerce arguments") {
+        let numbers = |column: &&Column| column.roles.measure;
+        let columns = collections.values().flat_map(|collection| collection.columns.iter().filter(numbers));
+        let names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+        let report = Problem::SqlRole.report("a function is used on a column of another kind than it takes");
+        return report.remedy(format!("columns that can be summed or averaged: {}", names.join(", ")));
     }
     Problem::SqlNotAllowed.report(format!("the query cannot be planned: {text}"))
 }
@@ -125,7 +140,8 @@ fn unknown_collection(name: &str, collections: &Collections) -> Report {
     if known.is_empty() {
         return report.remedy("there is no collection that you may query; ask the board of the data space");
     }
-    let near = terms::text::nearest(name, known.iter().map(String::as_str));
+    let plain = name.rsplit('.').next().unwrap_or(name);
+    let near = terms::text::nearest(plain, known.iter().map(String::as_str));
     let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
     report.remedy(format!("{near}you may query: {}", known.join(", ")))
 }

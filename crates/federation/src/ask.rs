@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use policy::{Caller, Rules};
-use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
+use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::sync::Mutex;
 use tonic::Request;
-use trust::{Credential, Digest, Proof, SigningKey, SpaceStore};
-use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY};
+use trust::{Credential, Digest, Proof, SigningKey, SpaceStore, Verified};
+use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
 use wire::header::Tokens;
 use wire::status::Ended;
 use wire::v1::DiscoverRequest;
@@ -22,7 +23,7 @@ use wire::{BrokerSource, Connection};
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
 use crate::combine::{self, PooledTable};
 use crate::finish;
-use crate::node::{self, Errand, NodeAnswer, Peer};
+use crate::node::{Errand, NodeAnswer, Part, Peer};
 use crate::profile::Profile;
 use crate::split::{self, Leaf, Split};
 
@@ -106,10 +107,17 @@ impl Asker {
             roles: verified.roles.clone(),
         };
         let envelopes = match &broker {
-            Ok(broker) => discover(broker, &profile, &key, &credential, clock.as_ref()).await?,
+            Ok(broker) => {
+                let mut envelopes = discover(broker, &profile, &key, &credential, clock.as_ref()).await?;
+                // A broker must not hide a node that it showed before, or show it as it was long ago.
+                envelopes.extend(kept_catalog(&profile).unwrap_or_default());
+                envelopes
+            }
             Err(_) => kept_catalog(&profile)?,
         };
-        let peers = peers(&envelopes, &rules);
+        let described = latest(&envelopes, &rules);
+        keep_catalog(&profile, described.values().map(|(_, envelope)| *envelope));
+        let peers = peers(&described, &rules);
         let connections = Mutex::default();
         Ok(Self {
             profile,
@@ -287,16 +295,13 @@ impl Asker {
         let connection = self.connection(peer).await?;
         let mut answers = BTreeMap::new();
         for (at, leaf) in parts {
-            let answer = node::ask(
-                &connection,
+            let part = Part {
                 peer,
                 errand,
-                &leaf.asked,
-                &leaf.collection,
-                self.clock.now(),
-            )
-            .await;
-            match answer {
+                query: &leaf.asked,
+                collection: &leaf.collection,
+            };
+            match part.ask(&connection, self.clock.now()).await {
                 Ok(answer) => drop(answers.insert(*at, answer)),
                 Err(ended) => {
                     if ended.report.problem == Problem::Unreachable {
@@ -411,18 +416,17 @@ async fn discover(
         },
     )?;
     let mut catalog = CatalogServiceClient::new(broker.grpc.clone());
-    let response = catalog.discover(request).await;
-    let response = response.map_err(|status| wire::status::from_status(&status, "the broker").report)?;
-    let envelopes = response.into_inner().envelopes;
-    keep_catalog(profile, &envelopes);
-    Ok(envelopes)
+    let seconds = limit::CATALOG_SECONDS_MAX;
+    let response = tokio::time::timeout(Duration::from_secs(seconds), catalog.discover(request)).await;
+    let late = |_| Problem::Unreachable.report(format!("the broker did not answer within {seconds} s"));
+    let response = response
+        .map_err(late)?
+        .map_err(|status| wire::status::from_status(&status, "the broker").report)?;
+    Ok(response.into_inner().envelopes)
 }
 
-fn keep_catalog(profile: &Profile, envelopes: &[Vec<u8>]) {
-    let texts: Vec<_> = envelopes
-        .iter()
-        .map(|envelope| String::from_utf8_lossy(envelope))
-        .collect();
+fn keep_catalog<'a>(profile: &Profile, envelopes: impl Iterator<Item = &'a [u8]>) {
+    let texts: Vec<_> = envelopes.map(String::from_utf8_lossy).collect();
     let written = serde_json::to_vec(&texts).map(|text| fs::write(profile.data.join(CATALOG_FILE), text));
     // Only a convenience: without it the catalogue is asked for again.
     drop(written);
@@ -435,16 +439,33 @@ fn kept_catalog(profile: &Profile) -> Result<Vec<Vec<u8>>, Report> {
     Ok(texts.into_iter().map(String::into_bytes).collect())
 }
 
-/// The nodes whose descriptions verify with the keys of the roster. Others do not exist for the asker.
-fn peers(envelopes: &[Vec<u8>], rules: &Rules) -> Vec<Offer> {
+type Described<'a> = BTreeMap<MemberId, (Verified<NodeDescription>, &'a [u8])>;
+
+/// The latest description of each node that verifies with the keys of the roster. Others do not exist for the asker,
+/// and a node that is described twice is still one node.
+fn latest<'a>(envelopes: &'a [Vec<u8>], rules: &Rules) -> Described<'a> {
     let key_of = |member: &MemberId| rules.members.get(member).map(|member| member.key);
-    let offer = |envelope: &Vec<u8>| {
-        let description = description::open(envelope, key_of).ok()?;
-        let key = key_of(&description.member).filter(|_| description.space == rules.space.id)?;
+    let mut described = Described::new();
+    for envelope in envelopes {
+        let Ok(description) = description::open(envelope, key_of) else {
+            continue;
+        };
+        let known = described.get(&description.member);
+        let is_later = known.is_none_or(|(known, _)| known.issued < description.issued);
+        if description.space == rules.space.id && is_later {
+            described.insert(description.member.clone(), (description, envelope.as_slice()));
+        }
+    }
+    described
+}
+
+/// Where each node is and what it offers, in the order of their names.
+fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
+    let offer = |(description, _): &(Verified<NodeDescription>, &[u8])| {
         let peer = Peer {
             member: description.member.clone(),
             address: description.address.clone(),
-            key,
+            key: rules.members.get(&description.member)?.key,
         };
         let collections = description
             .datasets
@@ -453,7 +474,5 @@ fn peers(envelopes: &[Vec<u8>], rules: &Rules) -> Vec<Offer> {
             .collect();
         Some(Offer { peer, collections })
     };
-    let mut offers: Vec<Offer> = envelopes.iter().filter_map(offer).collect();
-    offers.sort_by(|a, b| a.peer.member.cmp(&b.peer.member));
-    offers
+    described.values().filter_map(offer).collect()
 }

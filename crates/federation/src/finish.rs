@@ -1,23 +1,25 @@
 //! The rest of the query, on pooled tables, and where open values end up in it.
 //!
 //! A value that only passes through (chosen, renamed, sorted, filtered, limited) keeps its interval. If it is
-//! computed with, what it can be is not known, and every number of the answer is marked so.
+//! computed with, what it can be is not known, and the result is marked so; where rows are taken together, every
+//! number of the answer is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DataFusionError, JoinType};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use terms::{MemberId, Report};
 
 use crate::answer::Interval;
-use crate::combine::PooledTable;
-use crate::split::{Split, fill, leaf_of, leaf_table, unfinished, unqualified};
+use crate::combine::{OpenValue, PooledTable};
+use crate::split::{Leaf, Pooled, Split, fill, leaf_of, leaf_table, unfinished, unqualified};
 
 /// Numbers the rows of a pooled table, to find them again in the answer.
 const CELL: &str = "__cell";
@@ -37,6 +39,10 @@ pub(crate) async fn finish(split: Split, tables: &[PooledTable]) -> Result<Finis
 
 async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusionError> {
     let schema = Arc::clone(split.rest.schema().inner());
+    let has_groups = |leaf: &Leaf| matches!(leaf.pooled, Pooled::Cells { groups, .. } if groups > 0);
+    let mut leaves = split.leaves.iter().zip(tables);
+    let can_lack_cells = leaves.any(|(leaf, table)| has_groups(leaf) && !table.suppressed.is_empty());
+    let lacks_cells = can_lack_cells && combines_rows(&split.rest)?;
     if let [table] = tables
         && !table.open.is_empty()
         && let Some(traced) = trace(&split.rest, table)?
@@ -51,7 +57,12 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
     let plan = fill(split.rest, &names.collect::<Result<BTreeMap<_, _>, DataFusionError>>()?)?;
     let batches = collect(plan).await?;
     let schema = batches.first().map_or(schema, RecordBatch::schema);
-    let intervals = unknown(&schema, &batches, tables);
+    let is_open = lacks_cells || tables.iter().any(|table| !table.open.is_empty());
+    let intervals = if is_open {
+        unknown(&schema, &batches, tables)
+    } else {
+        Vec::new()
+    };
     Ok(Finished {
         schema,
         batches,
@@ -67,11 +78,28 @@ async fn collect(plan: LogicalPlan) -> Result<Vec<RecordBatch>, DataFusionError>
 /// A plan that carries the cell number along, and where each of its columns comes from.
 struct Traced {
     plan: LogicalPlan,
-    /// For each column, the column of the pooled table that it is.
-    origins: Vec<Option<usize>>,
+    origins: Vec<Origin>,
 }
 
-/// The same plan with the cell number as its last column, or `None` if it computes with values.
+/// What a column of the answer is made of, row by row.
+#[derive(Clone)]
+enum Origin {
+    /// A column of the pooled table as it is.
+    Same(usize),
+    /// Computed from columns of the pooled table, or from none.
+    Computed(BTreeSet<usize>),
+}
+
+impl Origin {
+    fn has(&self, column: usize) -> bool {
+        match self {
+            Origin::Same(same) => *same == column,
+            Origin::Computed(from) => from.contains(&column),
+        }
+    }
+}
+
+/// The same plan with the cell number as its last column, or `None` if it takes rows together.
 fn trace(plan: &LogicalPlan, table: &PooledTable) -> Result<Option<Traced>, DataFusionError> {
     let below = |input: &LogicalPlan| trace(input, table);
     Ok(match plan {
@@ -126,7 +154,7 @@ fn numbered(name: &str, table: &PooledTable) -> Result<Traced, DataFusionError> 
     let plan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(memory)), None)?.build()?;
     Ok(Traced {
         plan,
-        origins: (0..table.batch.num_columns()).map(Some).collect(),
+        origins: (0..table.batch.num_columns()).map(Origin::Same).collect(),
     })
 }
 
@@ -137,39 +165,64 @@ fn project(list: &[Expr], input: &LogicalPlan, traced: Traced) -> Result<Option<
         while let Expr::Alias(alias) = bare {
             bare = &alias.expr;
         }
-        match bare {
-            Expr::Column(column) => origins.push(traced.origins[input.schema().index_of_column(column)?]),
-            other if other.column_refs().is_empty() => origins.push(None),
-            _ => return Ok(None),
+        if asks_a_subquery(bare)? {
+            return Ok(None);
         }
+        let mut columns = bare.column_refs().into_iter();
+        let origin =
+            |column: &Column| Ok::<_, DataFusionError>(&traced.origins[input.schema().index_of_column(column)?]);
+        origins.push(match bare {
+            Expr::Column(column) => origin(column)?.clone(),
+            _ => Origin::Computed(columns.try_fold(BTreeSet::new(), |mut all, column| {
+                match origin(column)? {
+                    Origin::Same(same) => drop(all.insert(*same)),
+                    Origin::Computed(from) => all.extend(from),
+                }
+                Ok::<_, DataFusionError>(all)
+            })?),
+        });
     }
     let list = list.iter().cloned().chain([unqualified(CELL)]);
     let plan = LogicalPlanBuilder::from(traced.plan).project(list)?.build()?;
     Ok(Some(Traced { plan, origins }))
 }
 
+fn asks_a_subquery(expr: &Expr) -> Result<bool, DataFusionError> {
+    expr.exists(|part| {
+        let is_subquery = matches!(
+            part,
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
+        );
+        Ok(is_subquery)
+    })
+}
+
 fn traced_result(
     schema: SchemaRef,
     batches: &[RecordBatch],
     table: &PooledTable,
-    origins: &[Option<usize>],
+    origins: &[Origin],
 ) -> Result<Finished, DataFusionError> {
     let kept: Vec<usize> = (0..origins.len()).collect();
     let (mut intervals, mut answer, mut row) = (Vec::new(), Vec::new(), 0);
     for batch in batches {
         for cell in batch.column(origins.len()).as_primitive::<UInt64Type>().values() {
-            for open in table.open.iter().filter(|open| open.row as u64 == *cell) {
-                let columns = origins
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, origin)| **origin == Some(open.column));
-                intervals.extend(columns.map(|(at, _)| Interval {
+            let open = open_in(table, *cell);
+            for (at, origin) in origins.iter().enumerate() {
+                let from: Vec<&OpenValue> = open.iter().filter(|open| origin.has(open.column)).collect();
+                let Some(first) = from.first() else { continue };
+                let (low, high) = match origin {
+                    Origin::Same(_) => (first.low, first.high),
+                    Origin::Computed(_) => (None, None),
+                };
+                let nodes: BTreeSet<&MemberId> = from.iter().flat_map(|open| &open.nodes).collect();
+                intervals.push(Interval {
                     row,
                     column: schema.field(at).name().clone(),
-                    low: open.low,
-                    high: open.high,
-                    nodes: open.nodes.clone(),
-                }));
+                    low,
+                    high,
+                    nodes: nodes.into_iter().cloned().collect(),
+                });
             }
             row += 1;
         }
@@ -183,20 +236,48 @@ fn traced_result(
     })
 }
 
-/// Marks every number of the answer as open, without bounds.
+/// The open values of one cell. They are noted in the order of cells.
+fn open_in(table: &PooledTable, cell: u64) -> &[OpenValue] {
+    let from = table.open.partition_point(|open| (open.row as u64) < cell);
+    let until = table.open.partition_point(|open| (open.row as u64) <= cell);
+    &table.open[from..until]
+}
+
+/// Whether rows of a pooled table are taken together, or one row depends on whether another is there: then a cell that
+/// no node released can be missing from every number of the answer.
+fn combines_rows(rest: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut combines = false;
+    rest.apply_with_subqueries(|plan| {
+        combines |= match plan {
+            LogicalPlan::TableScan(_)
+            | LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Subquery(_)
+            | LogicalPlan::Union(_) => false,
+            LogicalPlan::Join(join) => join.join_type != JoinType::Inner,
+            _ => true,
+        };
+        plan.apply_expressions(|expr| {
+            // What one number of a subquery is made of is looked at when the walk comes there.
+            combines |= expr.exists(|part| Ok(matches!(part, Expr::Exists(_) | Expr::InSubquery(_))))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(combines)
+}
+
+/// Marks every number and every yes or no of the answer as open, without bounds.
 fn unknown(schema: &SchemaRef, batches: &[RecordBatch], tables: &[PooledTable]) -> Vec<Interval> {
-    if tables.iter().all(|table| table.open.is_empty()) {
-        return Vec::new();
-    }
-    let suppressing = tables
-        .iter()
-        .flat_map(|table| table.suppressed.iter().filter(|(_, cells)| **cells > 0));
-    let mut nodes: Vec<MemberId> = suppressing.map(|(node, _)| node.clone()).collect();
-    nodes.sort();
-    nodes.dedup();
+    // Every node under a threshold: it may have left out cells of which nobody knows that they are there.
+    let nodes: BTreeSet<&MemberId> = tables.iter().flat_map(|table| table.suppressed.keys()).collect();
+    let nodes: Vec<MemberId> = nodes.into_iter().cloned().collect();
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let numbers = schema.fields().iter().filter(|field| field.data_type().is_numeric());
-    let names: Vec<&String> = numbers.map(|field| field.name()).collect();
+    let is_open = |data_type: &DataType| data_type.is_numeric() || *data_type == DataType::Boolean;
+    let open = schema.fields().iter().filter(|field| is_open(field.data_type()));
+    let names: Vec<&String> = open.map(|field| field.name()).collect();
     let of_row = |row| {
         let nodes = &nodes;
         names.iter().map(move |column| Interval {

@@ -16,7 +16,7 @@ use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use datafusion::common::ScalarValue;
 use engine::Query;
 use engine::query::{NODE_COLUMN, OutputSource};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use policy::Collection;
 use prost::Message;
 use terms::{MemberId, PermitId, Problem, Purpose, Report, SpaceId, UtcTime, limit};
@@ -53,114 +53,118 @@ pub(crate) struct NodeAnswer {
     pub(crate) envelope: Envelope,
 }
 
-/// Asks one node.
-pub(crate) async fn ask(
-    connection: &Connection,
-    peer: &Peer,
-    errand: &Errand,
-    query: &Query,
-    collection: &Collection,
-    now: UtcTime,
-) -> Result<NodeAnswer, Ended> {
-    let seconds = limit::NODE_ANSWER_SECONDS_MAX;
-    let asked = tokio::time::timeout(
-        Duration::from_secs(seconds),
-        ask_now(connection, peer, errand, query, collection, now),
-    );
-    asked.await.unwrap_or_else(|_| {
-        Err(Problem::Unreachable
-            .report(format!("{} did not answer within {seconds} s", peer.member))
-            .into())
-    })
+/// One part of a question for one node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) peer: &'a Peer,
+    pub(crate) errand: &'a Errand,
+    pub(crate) query: &'a Query,
+    pub(crate) collection: &'a Collection,
 }
 
-async fn ask_now(
-    connection: &Connection,
-    peer: &Peer,
-    errand: &Errand,
-    query: &Query,
-    collection: &Collection,
-    now: UtcTime,
-) -> Result<NodeAnswer, Ended> {
-    let sql = query.to_string();
-    let digest = Digest::of(sql.as_bytes());
-    let proof = Proof {
-        node: peer.member.to_string(),
-        query: digest,
-        purpose: errand.purpose,
-        permit: errand.permit.clone(),
-        channel: connection.binding()?,
-    };
-    let proof = proof
-        .issue(&errand.key, now)
-        .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
-    let handle = QueryTicket { sql }.encode_to_vec().into();
-    let mut request = Request::new(Ticket::new(
-        TicketStatementQuery {
+impl Part<'_> {
+    /// Asks the node, and waits no longer than the limit.
+    pub(crate) async fn ask(self, connection: &Connection, now: UtcTime) -> Result<NodeAnswer, Ended> {
+        let seconds = limit::NODE_ANSWER_SECONDS_MAX;
+        let asked = tokio::time::timeout(Duration::from_secs(seconds), self.ask_now(connection, now));
+        asked.await.unwrap_or_else(|_| {
+            let message = format!("{} did not answer within {seconds} s", self.peer.member);
+            Err(Problem::Unreachable.report(message).into())
+        })
+    }
+
+    async fn ask_now(self, connection: &Connection, now: UtcTime) -> Result<NodeAnswer, Ended> {
+        let Part {
+            peer, errand, query, ..
+        } = self;
+        let sql = query.to_string();
+        let digest = Digest::of(sql.as_bytes());
+        let proof = Proof {
+            node: peer.member.to_string(),
+            query: digest,
+            purpose: errand.purpose,
+            permit: errand.permit.clone(),
+            channel: connection.binding()?,
+        };
+        let proof = proof
+            .issue(&errand.key, now)
+            .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
+        let handle = QueryTicket { sql }.encode_to_vec().into();
+        let ticket = TicketStatementQuery {
             statement_handle: handle,
-        }
-        .as_any()
-        .encode_to_vec(),
-    ));
-    wire::header::attach(
-        request.metadata_mut(),
-        Tokens {
+        };
+        let mut request = Request::new(Ticket::new(ticket.as_any().encode_to_vec()));
+        let tokens = Tokens {
             credential: &errand.credential,
             proof: &proof,
-        },
-    )?;
+        };
+        wire::header::attach(request.metadata_mut(), tokens)?;
 
-    let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
-    let mut client =
-        FlightServiceClient::new(connection.grpc.clone()).max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
-    let response = client.do_get(request).await.map_err(|status| ended(&status))?;
-    let envelope = wire::header::receipt(response.metadata());
-    let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;
-    let stream = response
-        .into_inner()
-        .map_err(|status| FlightError::Tonic(Box::new(status)));
-    let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(stream)
-        .try_collect()
-        .await
-        .map_err(|error| match error {
-            FlightError::Tonic(status) => ended(&status),
-            _ => odd(peer, "it cannot be decoded").into(),
-        })?;
-    check(batches, &envelope, peer, errand, query, collection, digest)
-}
+        let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
+        let mut client = FlightServiceClient::new(connection.grpc.clone())
+            .max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
+        let response = client.do_get(request).await.map_err(|status| ended(&status))?;
+        let envelope = wire::header::receipt(response.metadata());
+        let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;
+        let mut received = 0;
+        let stream = response.into_inner().map(move |message| {
+            let message = message.map_err(|status| FlightError::Tonic(Box::new(status)))?;
+            received += message.data_header.len() + message.data_body.len() + message.app_metadata.len();
+            if received > limit::ANSWER_BYTES_MAX {
+                return Err(FlightError::protocol("too large"));
+            }
+            Ok(message)
+        });
+        let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(stream)
+            .try_collect()
+            .await
+            .map_err(|error| match error {
+                FlightError::Tonic(status) => ended(&status),
+                _ => odd(peer, "it is too large or cannot be decoded").into(),
+            })?;
+        self.check(batches, &envelope, digest)
+    }
 
-fn check(
-    batches: Vec<RecordBatch>,
-    envelope: &[u8],
-    peer: &Peer,
-    errand: &Errand,
-    query: &Query,
-    collection: &Collection,
-    digest: Digest,
-) -> Result<NodeAnswer, Ended> {
-    let schema = engine::enforce::answer_schema(query, collection)?;
-    if batches.iter().any(|batch| batch.schema() != schema) {
-        return Err(odd(peer, "it has other columns than those asked for").into());
+    /// Nothing of an answer is used unless its columns, cells and receipt are as they must be.
+    fn check(self, batches: Vec<RecordBatch>, envelope: &[u8], digest: Digest) -> Result<NodeAnswer, Ended> {
+        let Part {
+            peer,
+            errand,
+            query,
+            collection,
+        } = self;
+        let schema = engine::enforce::answer_schema(query, collection)?;
+        if batches.iter().any(|batch| batch.schema() != schema) {
+            return Err(odd(peer, "it has other columns than those asked for").into());
+        }
+        let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let rows_max = match query {
+            Query::Release(_) => limit::GROUPS_MAX,
+            Query::Rows(_) => limit::ROWS_MAX,
+        };
+        if rows > rows_max as u64 {
+            return Err(odd(peer, "it has more rows than a node releases").into());
+        }
+        if !is_sound(&batches, query, peer) {
+            return Err(odd(peer, "it has a cell twice, or speaks for another node").into());
+        }
+        let envelope: Envelope =
+            serde_json::from_slice(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
+        let receipt = Receipt::open(&envelope, &peer.key)?;
+        let matches = receipt.node == peer.member
+            && receipt.space == errand.space
+            && receipt.query == digest
+            && receipt.rows == rows
+            && receipt.result == engine::release::digest_of(&schema, &batches);
+        if !matches {
+            return Err(odd(peer, "its receipt is for something else").into());
+        }
+        Ok(NodeAnswer {
+            batches,
+            receipt,
+            envelope,
+        })
     }
-    let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
-    let receipt = Receipt::open(&envelope, &peer.key)?;
-    let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    if !is_sound(&batches, query, peer) {
-        return Err(odd(peer, "it has a cell twice, or speaks for another node").into());
-    }
-    let matches = receipt.node == peer.member
-        && receipt.space == errand.space
-        && receipt.query == digest
-        && receipt.rows == rows
-        && receipt.result == engine::release::digest_of(&schema, &batches);
-    if !matches {
-        return Err(odd(peer, "its receipt is for something else").into());
-    }
-    Ok(NodeAnswer {
-        batches,
-        receipt,
-        envelope,
-    })
 }
 
 /// A node speaks for itself only, and says each cell once: otherwise it would be counted twice.

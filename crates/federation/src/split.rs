@@ -116,7 +116,7 @@ impl Splitter {
     fn run(mut self, plan: LogicalPlan) -> Result<Split, Report> {
         let mut refused = None;
         let rest = plan.transform_down_with_subqueries(|node| match self.cut(&node) {
-            Ok(Some(stand_in)) => Ok(Transformed::new(stand_in?, true, TreeNodeRecursion::Jump)),
+            Ok(Some(stand_in)) => Ok(Transformed::new(stand_in, true, TreeNodeRecursion::Jump)),
             Ok(None) => Ok(Transformed::no(node)),
             Err(report) => {
                 refused.get_or_insert(report);
@@ -140,16 +140,12 @@ impl Splitter {
     }
 
     /// Cuts a leaf out if the largest part that a node can run starts here.
-    #[expect(
-        clippy::type_complexity,
-        reason = "refused by us, not a leaf, or a stand-in that the engine may fail to build"
-    )]
-    fn cut(&mut self, node: &LogicalPlan) -> Result<Option<Result<LogicalPlan, DataFusionError>>, Report> {
+    fn cut(&mut self, node: &LogicalPlan) -> Result<Option<LogicalPlan>, Report> {
         if let LogicalPlan::Aggregate(aggregate) = node
             && let Some(collection) = self.scanned(&aggregate.input)
         {
             match read::aggregate_query(aggregate, &self.collections) {
-                Ok(query) => return Ok(Some(self.stand_in(release_leaf(query, &collection, node), node))),
+                Ok(query) => return self.stand_in(release_leaf(query, &collection, node), node).map(Some),
                 // Rows of open collections can be aggregated here in any way.
                 Err(report) if collection.personal => return Err(report),
                 Err(_) => return Ok(None),
@@ -166,7 +162,7 @@ impl Splitter {
             Err(_) => return Ok(None),
         };
         let leaf = self.row_leaf(query, &collection, node);
-        Ok(Some(self.stand_in(leaf, node)))
+        self.stand_in(leaf, node).map(Some)
     }
 
     /// The collection at the bottom, if nothing but a straight line of simple nodes lies above it.
@@ -219,19 +215,25 @@ impl Splitter {
         }
     }
 
-    fn stand_in(&mut self, leaf: Leaf, node: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-        let name = format!("{LEAF_PREFIX}{}", self.leaves.len());
-        let table = MemTable::try_new(Arc::clone(&leaf.schema), vec![vec![]])?;
+    fn stand_in(&mut self, leaf: Leaf, node: &LogicalPlan) -> Result<LogicalPlan, Report> {
+        let at = self.leaves.len();
+        let built = stand_in(at, &leaf, node).map_err(|error| unfinished(&error))?;
         self.leaves.push(leaf);
-        let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(Arc::new(table)), None)?;
-        // The rest of the plan refers to the fields by the names and qualifiers that they had.
-        let fields = node.schema().iter().zip(scan.schema().columns());
-        let list = fields.map(|((qualifier, field), column)| {
-            Expr::Column(column).alias_qualified(qualifier.cloned(), field.name().as_str())
-        });
-        let list: Vec<Expr> = list.collect();
-        scan.project(list)?.build()
+        Ok(built)
     }
+}
+
+/// A scan of the table that `leaf` will be, with the fields of the part that it stands in for.
+fn stand_in(at: usize, leaf: &Leaf, node: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let table = MemTable::try_new(Arc::clone(&leaf.schema), vec![vec![]])?;
+    let scan = LogicalPlanBuilder::scan(leaf_table(at), provider_as_source(Arc::new(table)), None)?;
+    // The rest of the plan refers to the fields by the names and qualifiers that they had.
+    let fields = node.schema().iter().zip(scan.schema().columns());
+    let list = fields.map(|((qualifier, field), column)| {
+        Expr::Column(column).alias_qualified(qualifier.cloned(), field.name().as_str())
+    });
+    let list: Vec<Expr> = list.collect();
+    scan.project(list)?.build()
 }
 
 /// Puts the tables of answers where the leaves stood.

@@ -27,6 +27,7 @@ pub struct Desk {
     pub(crate) ledger: Ledger,
     pub(crate) replay: Replay,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) reading: Semaphore,
     pub(crate) running: Semaphore,
 }
 
@@ -68,7 +69,7 @@ impl Desk {
         };
         let entry = self.ledger.open_entry(asker.opening(&query_id, sql)).map_err(ended)?;
         // 3 engine: parse
-        let query = match engine::read::read(sql, &asker.visible(&current, now)).await {
+        let query = match self.read(sql, &asker.visible(&current, now)).await {
             Ok(query) => query,
             Err(report) => {
                 entry.refused(&report, None).await.map_err(ended)?;
@@ -141,24 +142,31 @@ impl Desk {
         let now = self.clock.now();
         let current = self.governance.current()?;
         let asker = self.asker(arrival, sql, &current, now)?;
-        let query = engine::read::read(sql, &asker.visible(&current, now)).await?;
-        match policy::decide(&current.rules, &asker.request(&query, now)) {
-            Decision::Allow(grant) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
-            Decision::Refuse(refusal) => {
-                let query_id = trust::new_query_id()?;
-                let decided_by = refusal
-                    .policy
-                    .clone()
-                    .map(|(policy, version)| (policy, version, refusal.rule.clone()));
-                let report = Report::from(refusal);
-                let entry = self.ledger.open_entry(asker.opening(&query_id, sql))?;
-                entry.refused(&report, decided_by).await?;
-                Err(Ended {
-                    report,
-                    query_id: Some(query_id),
-                })
-            }
-        }
+        let (report, decided_by) = match self.read(sql, &asker.visible(&current, now)).await {
+            Ok(query) => match policy::decide(&current.rules, &asker.request(&query, now)) {
+                Decision::Allow(grant) => return Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+                Decision::Refuse(refusal) => {
+                    let policy = refusal.policy.clone();
+                    let decided_by = policy.map(|(policy, version)| (policy, version, refusal.rule.clone()));
+                    (Report::from(refusal), decided_by)
+                }
+            },
+            Err(report) => (report, None),
+        };
+        let query_id = trust::new_query_id()?;
+        let entry = self.ledger.open_entry(asker.opening(&query_id, sql))?;
+        entry.refused(&report, decided_by).await?;
+        Err(Ended {
+            report,
+            query_id: Some(query_id),
+        })
+    }
+
+    /// Reads SQL, a few texts at a time.
+    async fn read(&self, sql: &str, visible: &Collections) -> Result<Query, Report> {
+        let slot = self.reading.acquire().await;
+        let _slot = slot.map_err(|_| Problem::Unreachable.report("the node is stopping"))?;
+        engine::read::read(sql, visible).await
     }
 
     fn asker(&self, arrival: Arrival<'_>, sql: &str, current: &Current, now: UtcTime) -> Result<Asker, Report> {

@@ -61,6 +61,7 @@ impl Node {
             ledger,
             replay: Replay::new(),
             clock,
+            reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
         };
         Ok(Self {

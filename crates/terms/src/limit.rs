@@ -34,6 +34,15 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest message of an answer that a client takes from a node, in bytes. Nodes send about two million at a time.
 pub const ANSWER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Largest answer that a client takes from one node, in bytes: what the most rows need, with room for long texts.
+pub const ANSWER_BYTES_MAX: usize = 1 << 30;
+
+/// SQL texts that one node reads at the same time. Each takes a thread with a deep stack.
+pub const READING_AT_ONCE_MAX: usize = 16;
+
+/// How long a client waits for the broker's catalogue, in seconds.
+pub const CATALOG_SECONDS_MAX: u64 = 30;
+
 /// Largest signed document (a policy, a collection, the roster), in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 

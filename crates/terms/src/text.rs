@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::problem::{Problem, Report};
 
 /// How far a key may be from a known one and still be offered as "did you mean", as a share of equal letters.
-const SIMILARITY_MIN: f64 = 0.6;
+const SIMILARITY_MIN: f64 = 0.8;
 
 /// Parses `text`, which was read from `file`, into `T`.
 ///

@@ -33,6 +33,8 @@ pub fn server() -> Server {
     Server::builder()
         .max_concurrent_streams(limit::STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(limit::HEADER_LIST_BYTES_MAX)
+        // Also for a request whose body never ends. A client waits no longer either.
+        .timeout(Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX))
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .tcp_nodelay(true)

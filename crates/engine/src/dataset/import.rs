@@ -310,7 +310,8 @@ fn typed_column(raw: &ArrayRef, column: &Column) -> Result<ArrayRef, Report> {
         other => other,
     };
     let fits = match column.kind {
-        ColumnKind::Text => value.is_string(),
+        // Registers often number people: as text nothing of a whole number is lost.
+        ColumnKind::Text => value.is_string() || value.is_integer(),
         ColumnKind::Integer => value.is_integer(),
         ColumnKind::Number => value.is_numeric(),
         ColumnKind::Boolean => *value == DataType::Boolean,
