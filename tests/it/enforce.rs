@@ -81,22 +81,22 @@ async fn attacks_are_refused_by_name() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// What was built to be read must not take a second to refuse, however it is built.
+/// What was built to be hard to read ends: by a refusal or an answer, not by an abort, and not by going on for ever.
 #[tokio::test]
-async fn long_and_deep_statements_are_refused_quickly() {
+async fn long_and_deep_statements_end() {
+    /// No measure of speed: only what would never end reaches it.
+    const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(120);
     let bench = Bench::shared();
     let mut wrong = String::new();
     for (name, sql, codes) in case::long_statements() {
-        let started = std::time::Instant::now();
-        let outcome = bench.ask("university", &sql).await;
-        let took = started.elapsed();
+        let outcome = tokio::time::timeout(FOR_EVER, bench.ask("university", &sql)).await;
         let code = match &outcome {
-            Outcome::Answered(_) => "an answer",
-            Outcome::Refused(report) => report.problem.code(),
+            Err(_) => "no end",
+            Ok(Outcome::Answered(_)) => "an answer",
+            Ok(Outcome::Refused(report)) => report.problem.code(),
         };
-        // Generous, because other tests run beside this one in an unoptimised build.
-        if !codes.iter().any(|expected| expected == code) || took > std::time::Duration::from_secs(5) {
-            let _ = writeln!(wrong, "\n{name}: expected {codes:?}, got {code} after {took:?}");
+        if !codes.iter().any(|expected| expected == code) {
+            let _ = writeln!(wrong, "\n{name}: expected {codes:?}, got {code}");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

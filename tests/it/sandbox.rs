@@ -4,6 +4,7 @@ mod bad_input;
 mod demo;
 mod governance;
 mod regions;
+mod whole_answers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -104,7 +104,8 @@ pub(crate) fn table(answer: &Answer) -> Result<Table, Report> {
                 .iter()
                 .zip(answer.schema.fields())
                 .map(|(column, field)| {
-                    let text = cell_text(column, at)?;
+                    // A terminal must not obey what is written in a value.
+                    let text = cell_text(column, at)?.replace(char::is_control, " ");
                     let open = answer
                         .intervals
                         .iter()
@@ -176,6 +177,11 @@ pub(crate) fn summary(answer: &Answer) -> String {
     if !answer.intervals.is_empty() {
         text.push_str("\nvalues with [low … high] lack cells that were not released; over the nodes that answered the value lies in that range");
     }
+    if answer.rows_open {
+        text.push_str(
+            "\nvalues that lack cells decided which rows are shown: rows can be missing, and rows can be shown that would not be",
+        );
+    }
     for (why, nodes) in absent(answer) {
         text.push_str(&format!("\n{} {why}", nodes.join(", ")));
     }
@@ -237,6 +243,7 @@ pub(crate) fn as_json(answer: &Answer) -> Result<Value, Report> {
     whole.insert("columns".to_owned(), Value::Array(columns));
     whole.insert("rows".to_owned(), Value::Array(rows));
     whole.insert("intervals".to_owned(), json!(answer.intervals));
+    whole.insert("rows_open".to_owned(), json!(answer.rows_open));
     whole.insert("coverage".to_owned(), json!(answer.coverage));
     Ok(Value::Object(whole))
 }

@@ -107,7 +107,9 @@ fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> 
         None => "GROUP BY node".to_owned(),
     };
     Err(Problem::SqlDomain
-        .report(format!("{name} is grouped by its declared ranges or values, and not like that"))
+        .report(format!(
+            "{name} is grouped by its declared ranges or values, and not like that"
+        ))
         .remedy(remedy))
 }
 

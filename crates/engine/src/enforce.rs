@@ -32,7 +32,7 @@ pub(crate) const ROWS: &str = "__rows";
 /// Distinct people in a cell.
 pub(crate) const PEOPLE: &str = "__people";
 
-/// A plan that does exactly what a grant allows. Only [`enforce`] makes one, only [`crate::execute`] takes one.
+/// A plan that does exactly what a grant allows. Only [`enforce()`] makes one, only [`crate::execute()`] takes one.
 #[derive(Debug)]
 pub struct EnforcedPlan {
     pub(crate) plan: LogicalPlan,

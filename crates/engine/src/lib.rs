@@ -1,11 +1,11 @@
 //! DataFusion at the node: datasets, reading a query, enforcing a grant, executing, releasing.
 //!
 //! This crate must never know who asks or decide whether they may: it takes a [`policy::Grant`] by value and does
-//! exactly what it says. Only an [`EnforcedPlan`] can be executed, and only [`enforce`] makes one. Nothing that
+//! exactly what it says. Only an [`EnforcedPlan`] can be executed, and only [`enforce()`] makes one. Nothing that
 //! the engine says in an error may leave the node.
 //!
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
-//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier), [`execute`], [`release`] (what leaves),
+//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier), [`mod@execute`], [`mod@release`] (what leaves),
 //! [`dataset`] (how data gets in).
 
 pub mod dataset;

@@ -126,7 +126,9 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
     }
     if text.contains("coerce arguments") {
         let numbers = |column: &&Column| column.roles.measure;
-        let columns = collections.values().flat_map(|collection| collection.columns.iter().filter(numbers));
+        let columns = collections
+            .values()
+            .flat_map(|collection| collection.columns.iter().filter(numbers));
         let names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
         let report = Problem::SqlRole.report("a function is used on a column of another kind than it takes");
         return report.remedy(format!("columns that can be summed or averaged: {}", names.join(", ")));

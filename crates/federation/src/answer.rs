@@ -17,6 +17,9 @@ pub struct Answer {
     pub batches: Vec<RecordBatch>,
     /// What values can be into which suppressed cells would have gone.
     pub intervals: Vec<Interval>,
+    /// Whether such values decided which rows are here, as in `HAVING count(*) > 100`: rows can be missing, and rows can
+    /// be here that would not be.
+    pub rows_open: bool,
     /// Every node that was asked, in the order of their names.
     pub coverage: Vec<Coverage>,
 }

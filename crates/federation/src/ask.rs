@@ -92,11 +92,15 @@ impl Asker {
         let documents = match &broker {
             Ok(broker) => {
                 let source = BrokerSource::new(broker.clone(), profile.space.clone());
-                trust::refresh(&source, &store, clock.now()).await?
+                trust::refresh(&source, &store, clock.now()).await
             }
-            Err(unreachable) => trust::last_good(&store, clock.now())
-                .await
-                .map_err(|_| unreachable.clone())?,
+            Err(unreachable) => Err(unreachable.clone()),
+        };
+        let documents = match documents {
+            Err(report) if report.problem == Problem::Unreachable => {
+                trust::last_good(&store, clock.now()).await.map_err(|_| report)?
+            }
+            offered => offered?,
         };
         let rules = Rules::compile(&documents)?;
         let issuer_key = |member: &MemberId| rules.members.get(member).map(|member| member.key);
@@ -107,13 +111,14 @@ impl Asker {
             roles: verified.roles.clone(),
         };
         let envelopes = match &broker {
-            Ok(broker) => {
-                let mut envelopes = discover(broker, &profile, &key, &credential, clock.as_ref()).await?;
-                // A broker must not hide a node that it showed before, or show it as it was long ago.
-                envelopes.extend(kept_catalog(&profile).unwrap_or_default());
-                envelopes
-            }
-            Err(_) => kept_catalog(&profile)?,
+            Ok(broker) => discover(broker, &profile, &key, &credential, clock.as_ref()).await,
+            Err(unreachable) => Err(unreachable.clone()),
+        };
+        let kept = kept_catalog(&profile);
+        let envelopes = match envelopes {
+            Err(report) if report.problem == Problem::Unreachable => kept?,
+            // A broker must not hide a node that it showed before, or show it as it was long ago.
+            shown => shown?.into_iter().chain(kept.unwrap_or_default()).collect(),
         };
         let described = latest(&envelopes, &rules);
         keep_catalog(&profile, described.values().map(|(_, envelope)| *envelope));
@@ -197,6 +202,7 @@ impl Asker {
                 schema,
                 batches: Vec::new(),
                 intervals: Vec::new(),
+                rows_open: false,
                 coverage,
             });
         }
@@ -209,12 +215,14 @@ impl Asker {
             schema,
             batches,
             intervals,
+            rows_open,
         } = finished;
         Ok(Answer {
             query_id,
             schema,
             batches,
             intervals,
+            rows_open,
             coverage,
         })
     }
@@ -427,7 +435,12 @@ async fn discover(
 
 fn keep_catalog<'a>(profile: &Profile, envelopes: impl Iterator<Item = &'a [u8]>) {
     let texts: Vec<_> = envelopes.map(String::from_utf8_lossy).collect();
-    let written = serde_json::to_vec(&texts).map(|text| fs::write(profile.data.join(CATALOG_FILE), text));
+    // Whole or not at all: another question may be reading it.
+    let draft = profile.data.join(format!("{CATALOG_FILE}.{}", std::process::id()));
+    let written = serde_json::to_vec(&texts).map(|text| {
+        fs::write(&draft, text)?;
+        fs::rename(&draft, profile.data.join(CATALOG_FILE))
+    });
     // Only a convenience: without it the catalogue is asked for again.
     drop(written);
 }
@@ -475,4 +488,59 @@ fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
         Some(Offer { peer, collections })
     };
     described.values().filter_map(offer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(key: &SigningKey) -> Rules {
+        let members = format!(
+            "[[member]]\nid = \"gbsg\"\ntitle = \"GBSG\"\nroles = [\"hospital\"]\nkey = \"{}\"\n",
+            key.public()
+        );
+        let files = [
+            ("space.toml", "id = \"oncology\"\ntitle = \"Oncology\"\n"),
+            ("members.toml", members.as_str()),
+        ];
+        let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+        Rules::compile_files(1, Digest::of(b""), &files.into()).unwrap()
+    }
+
+    fn described(space: &str, address: &str, issued: &str, key: &SigningKey) -> Vec<u8> {
+        let description = NodeDescription {
+            space: space.parse().unwrap(),
+            member: "gbsg".parse().unwrap(),
+            address: address.to_owned(),
+            datasets: Vec::new(),
+            issued: issued.parse().unwrap(),
+        };
+        description::seal(&description, key).unwrap()
+    }
+
+    #[test]
+    fn a_node_that_a_broker_shows_twice_or_as_it_was_is_asked_once_and_where_it_is() {
+        let key = SigningKey::generate().unwrap();
+        let rules = rules(&key);
+        let old = described("oncology", "127.0.0.1:1", "2026-11-20T12:00:00Z", &key);
+        let new = described("oncology", "127.0.0.1:2", "2026-11-21T12:00:00Z", &key);
+        for shown in [
+            vec![new.clone(), new.clone()],
+            vec![old.clone(), new.clone()],
+            vec![new.clone(), old.clone()],
+        ] {
+            let offers = peers(&latest(&shown, &rules), &rules);
+            let addresses: Vec<&str> = offers.iter().map(|offer| offer.peer.address.as_str()).collect();
+            assert_eq!(addresses, ["127.0.0.1:2"]);
+        }
+    }
+
+    #[test]
+    fn a_description_of_another_space_or_key_is_no_node() {
+        let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let rules = rules(&key);
+        let foreign = described("cardiology", "127.0.0.1:1", "2026-11-21T12:00:00Z", &key);
+        let forged = described("oncology", "127.0.0.1:1", "2026-11-21T12:00:00Z", &other);
+        assert!(latest(&[foreign, forged, b"{}".to_vec()], &rules).is_empty());
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Finished {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) intervals: Vec<Interval>,
+    /// Whether open values decided which rows are in it.
+    pub(crate) rows_open: bool,
 }
 
 /// Runs the rest of the query over the pooled tables.
@@ -48,16 +50,19 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
         && let Some(traced) = trace(&split.rest, table)?
     {
         let batches = collect(traced.plan).await?;
-        return traced_result(schema, &batches, table, &traced.origins);
+        let mut finished = traced_result(schema, &batches, table, &traced.origins)?;
+        finished.rows_open = traced.chosen;
+        return Ok(finished);
     }
     let names = tables.iter().enumerate().map(|(at, table)| {
         let memory = MemTable::try_new(table.batch.schema(), vec![vec![table.batch.clone()]])?;
         Ok((leaf_table(at), Arc::new(memory)))
     });
+    let is_open = lacks_cells || tables.iter().any(|table| !table.open.is_empty());
+    let rows_open = is_open && chooses_rows(&split.rest)?;
     let plan = fill(split.rest, &names.collect::<Result<BTreeMap<_, _>, DataFusionError>>()?)?;
     let batches = collect(plan).await?;
     let schema = batches.first().map_or(schema, RecordBatch::schema);
-    let is_open = lacks_cells || tables.iter().any(|table| !table.open.is_empty());
     let intervals = if is_open {
         unknown(&schema, &batches, tables)
     } else {
@@ -67,6 +72,7 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
         schema,
         batches,
         intervals,
+        rows_open,
     })
 }
 
@@ -79,6 +85,23 @@ async fn collect(plan: LogicalPlan) -> Result<Vec<RecordBatch>, DataFusionError>
 struct Traced {
     plan: LogicalPlan,
     origins: Vec<Origin>,
+    /// Whether the order depends on open values.
+    ordered: bool,
+    /// Whether it depends on open values which rows are there.
+    chosen: bool,
+}
+
+impl Traced {
+    /// Whether `expr`, over `input`, depends on a value that is open in some row.
+    fn is_open(&self, expr: &Expr, input: &LogicalPlan, table: &PooledTable) -> Result<bool, DataFusionError> {
+        for column in expr.column_refs() {
+            let origin = &self.origins[input.schema().index_of_column(column)?];
+            if table.open.iter().any(|open| origin.has(open.column)) {
+                return Ok(true);
+            }
+        }
+        asks_a_subquery(expr)
+    }
 }
 
 /// What a column of the answer is made of, row by row.
@@ -109,34 +132,48 @@ fn trace(plan: &LogicalPlan, table: &PooledTable) -> Result<Option<Traced>, Data
             None => None,
         },
         LogicalPlan::Filter(filter) => match below(&filter.input)? {
-            Some(Traced { plan, origins }) => {
-                let plan = LogicalPlanBuilder::from(plan)
+            Some(traced) => {
+                let chosen = traced.chosen || traced.is_open(&filter.predicate, &filter.input, table)?;
+                let plan = LogicalPlanBuilder::from(traced.plan)
                     .filter(filter.predicate.clone())?
                     .build()?;
-                Some(Traced { plan, origins })
+                Some(Traced { plan, chosen, ..traced })
             }
             None => None,
         },
         LogicalPlan::Sort(sort) => match below(&sort.input)? {
-            Some(Traced { plan, origins }) => {
-                let plan = LogicalPlanBuilder::from(plan)
+            Some(traced) => {
+                let mut ordered = traced.ordered;
+                for key in &sort.expr {
+                    ordered |= traced.is_open(&key.expr, &sort.input, table)?;
+                }
+                let plan = LogicalPlanBuilder::from(traced.plan)
                     .sort_with_limit(sort.expr.clone(), sort.fetch)?
                     .build()?;
-                Some(Traced { plan, origins })
+                let chosen = traced.chosen || ordered && sort.fetch.is_some();
+                Some(Traced {
+                    plan,
+                    ordered,
+                    chosen,
+                    ..traced
+                })
             }
             None => None,
         },
-        LogicalPlan::Limit(limit) => below(&limit.input)?.map(|Traced { plan, origins }| {
+        LogicalPlan::Limit(limit) => below(&limit.input)?.map(|traced| {
             let plan = LogicalPlan::Limit(Limit {
-                input: Arc::new(plan),
+                input: Arc::new(traced.plan),
                 ..limit.clone()
             });
-            Traced { plan, origins }
+            let chosen = traced.chosen || traced.ordered;
+            Traced { plan, chosen, ..traced }
         }),
         LogicalPlan::SubqueryAlias(alias) => match below(&alias.input)? {
-            Some(Traced { plan, origins }) => {
-                let plan = LogicalPlanBuilder::from(plan).alias(alias.alias.clone())?.build()?;
-                Some(Traced { plan, origins })
+            Some(traced) => {
+                let plan = LogicalPlanBuilder::from(traced.plan)
+                    .alias(alias.alias.clone())?
+                    .build()?;
+                Some(Traced { plan, ..traced })
             }
             None => None,
         },
@@ -155,6 +192,8 @@ fn numbered(name: &str, table: &PooledTable) -> Result<Traced, DataFusionError> 
     Ok(Traced {
         plan,
         origins: (0..table.batch.num_columns()).map(Origin::Same).collect(),
+        ordered: false,
+        chosen: false,
     })
 }
 
@@ -184,7 +223,30 @@ fn project(list: &[Expr], input: &LogicalPlan, traced: Traced) -> Result<Option<
     }
     let list = list.iter().cloned().chain([unqualified(CELL)]);
     let plan = LogicalPlanBuilder::from(traced.plan).project(list)?.build()?;
-    Ok(Some(Traced { plan, origins }))
+    Ok(Some(Traced {
+        plan,
+        origins,
+        ordered: traced.ordered,
+        chosen: traced.chosen,
+    }))
+}
+
+/// Whether not all rows of the pooled tables go into the answer, or not each once.
+fn chooses_rows(rest: &LogicalPlan) -> Result<bool, DataFusionError> {
+    rest.exists(|plan| {
+        let keeps_all = matches!(
+            plan,
+            LogicalPlan::TableScan(_)
+                | LogicalPlan::Projection(_)
+                | LogicalPlan::Aggregate(_)
+                | LogicalPlan::Window(_)
+                | LogicalPlan::Sort(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Union(_)
+                | LogicalPlan::EmptyRelation(_)
+        );
+        Ok(!keeps_all)
+    })
 }
 
 fn asks_a_subquery(expr: &Expr) -> Result<bool, DataFusionError> {
@@ -233,6 +295,7 @@ fn traced_result(
         schema,
         batches: answer,
         intervals,
+        rows_open: false,
     })
 }
 

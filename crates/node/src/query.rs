@@ -56,10 +56,12 @@ impl Desk {
     /// Answers one query.
     #[instrument(skip_all, fields(member = %self.member, query_id))]
     pub(crate) async fn answer(&self, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
-        let now = self.clock.now();
-        let current = self.governance.current()?;
         // 1 caller
-        let asker = self.asker(arrival, sql, &current, now)?;
+        let at_arrival = self.governance.current()?;
+        let asker = self.asker(arrival, sql, &at_arrival, self.clock.now())?;
+        let _slot = self.running.acquire().await.map_err(|_| stopping())?;
+        // What was revoked while the query waited is revoked.
+        let (current, now) = (self.governance.current()?, self.clock.now());
         // 2 ledger
         let query_id = trust::new_query_id()?;
         tracing::Span::current().record("query_id", query_id.as_str());
@@ -165,7 +167,7 @@ impl Desk {
     /// Reads SQL, a few texts at a time.
     async fn read(&self, sql: &str, visible: &Collections) -> Result<Query, Report> {
         let slot = self.reading.acquire().await;
-        let _slot = slot.map_err(|_| Problem::Unreachable.report("the node is stopping"))?;
+        let _slot = slot.map_err(|_| stopping())?;
         engine::read::read(sql, visible).await
     }
 
@@ -212,8 +214,6 @@ impl Desk {
                 .remedy("ask the node's operator to add the data file again"));
         }
         let plan = engine::enforce(query, grant, &dataset, self.member.as_str())?;
-        let slot = self.running.acquire().await;
-        let _slot = slot.map_err(|_| Problem::Unreachable.report("the node is stopping"))?;
         let released = match engine::execute(plan).await {
             Ok(executed) => engine::release(executed, self.member.as_str()),
             Err(failure) => Err(failure),
@@ -259,4 +259,8 @@ impl Asker {
             at,
         }
     }
+}
+
+fn stopping() -> Report {
+    Problem::Unreachable.report("the node is stopping")
 }

@@ -15,7 +15,7 @@ use trust::{Envelope, Replay, SigningKey, SpaceStore};
 use wire::description::{self, NodeDescription, OfferedDataset};
 use wire::v1::PublishDescriptionRequest;
 use wire::v1::catalog_service_client::CatalogServiceClient;
-use wire::{BrokerSource, Connection, Incoming};
+use wire::{BrokerSource, Connection, Incoming, PeerConfig};
 
 use crate::config::Config;
 use crate::flight::Face;
@@ -110,16 +110,18 @@ impl Node {
     /// Keeps documents current and the broker informed. Ends with `stop`, after which the server drains.
     async fn upkeep(&self, bound: SocketAddr, stop: &CancellationToken) {
         let every = Duration::from_secs(self.config.refresh_seconds);
-        let mut broker = None;
+        let (mut broker, mut is_announced) = (None, false);
         while !stop.is_cancelled() {
             if broker.is_none() {
-                broker = self
-                    .announce(bound)
-                    .await
-                    .inspect_err(|report| {
-                        warn!(problem = %report.problem, message = report.message, "not announced at the broker");
-                    })
-                    .ok();
+                is_announced = false;
+                let PeerConfig { address, key } = &self.config.broker;
+                broker = told(wire::connect(address, "broker", key).await);
+            }
+            // A broker that does not take the description may have documents all the same.
+            if let Some(connection) = &broker
+                && !is_announced
+            {
+                is_announced = told(self.announce(connection, bound).await).is_some();
             }
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;
@@ -136,9 +138,7 @@ impl Node {
         std::future::pending::<()>().await;
     }
 
-    async fn announce(&self, bound: SocketAddr) -> Result<Connection, Report> {
-        let broker = &self.config.broker;
-        let connection = wire::connect(&broker.address, "broker", &broker.key).await?;
+    async fn announce(&self, connection: &Connection, bound: SocketAddr) -> Result<(), Report> {
         let datasets = self.desk.datasets.all();
         let offered = |d: &Arc<engine::Dataset>| OfferedDataset {
             collection: d.collection().clone(),
@@ -158,13 +158,25 @@ impl Node {
             space: self.config.space.to_string(),
             envelope,
         };
-        let published = CatalogServiceClient::new(connection.grpc.clone())
-            .publish_description(request)
-            .await;
-        published.map_err(|status| wire::status::from_status(&status, "the broker").report)?;
+        let mut catalog = CatalogServiceClient::new(connection.grpc.clone());
+        let seconds = limit::CATALOG_SECONDS_MAX;
+        let published = tokio::time::timeout(Duration::from_secs(seconds), catalog.publish_description(request)).await;
+        let late = |_| Problem::Unreachable.report(format!("the broker did not answer within {seconds} s"));
+        published
+            .map_err(late)?
+            .map_err(|status| wire::status::from_status(&status, "the broker").report)?;
         self.announced.send_replace(true);
-        Ok(connection)
+        Ok(())
     }
+}
+
+/// The outcome, if there is one; what was wrong goes into the log.
+fn told<T>(outcome: Result<T, Report>) -> Option<T> {
+    outcome
+        .inspect_err(|report| {
+            warn!(problem = %report.problem, message = report.message, "not announced at the broker");
+        })
+        .ok()
 }
 
 /// Listens on the configured address.

@@ -14,6 +14,7 @@ use terms::limit;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, Server};
@@ -99,11 +100,27 @@ async fn handshake(tcp: TcpStream, acceptor: TlsAcceptor, slot: OwnedSemaphorePe
     tcp.set_nodelay(true)?;
     let tls = acceptor.accept(tcp).await?;
     let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
+    let seconds = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
     Ok(PeerStream {
         tls,
         info: PeerInfo { channel },
+        opening: Some(Opening {
+            read: 0,
+            until: Box::pin(tokio::time::sleep(seconds)),
+        }),
         _slot: slot,
     })
+}
+
+/// Bytes with which every HTTP/2 connection begins.
+const PREFACE_BYTES: usize = 24;
+
+/// The time in which a peer must speak HTTP/2. Keep-alive begins after that: without it, a peer that says nothing would
+/// hold its slot for ever.
+#[derive(Debug)]
+struct Opening {
+    read: usize,
+    until: Pin<Box<Sleep>>,
 }
 
 /// One accepted connection.
@@ -111,6 +128,8 @@ async fn handshake(tcp: TcpStream, acceptor: TlsAcceptor, slot: OwnedSemaphorePe
 pub struct PeerStream {
     tls: TlsStream<TcpStream>,
     info: PeerInfo,
+    /// Until the peer has spoken.
+    opening: Option<Opening>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -124,7 +143,19 @@ impl Connected for PeerStream {
 
 impl AsyncRead for PeerStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(cx, buf)
+        let PeerStream { tls, opening, .. } = &mut *self;
+        if let Some(opening) = opening
+            && opening.until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(tls).poll_read(cx, buf);
+        if let Some(opening) = opening {
+            opening.read += buf.filled().len() - before;
+        }
+        self.opening.take_if(|opening| opening.read >= PREFACE_BYTES);
+        polled
     }
 }
 
@@ -139,5 +170,50 @@ impl AsyncWrite for PeerStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsConnector;
+    use trust::SigningKey;
+
+    /// Both ends of a connection; the server's waits only a moment for the peer to speak.
+    async fn connected() -> (PeerStream, tokio_rustls::client::TlsStream<TcpStream>) {
+        let key = SigningKey::generate().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = crate::tls::server_config(&key, "gbsg").unwrap();
+        let mut incoming = Incoming::new(listener, config);
+        let connector = TlsConnector::from(crate::tls::client_config(&key.public()).unwrap());
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("gbsg").unwrap();
+        let client = connector.connect(name, tcp).await.unwrap();
+        let mut server = incoming.accepted.recv().await.unwrap().unwrap();
+        server.opening.as_mut().unwrap().until = Box::pin(tokio::time::sleep(Duration::from_millis(50)));
+        (server, client)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_says_nothing_or_too_little_is_let_go() {
+        for said in [0, PREFACE_BYTES - 1] {
+            let (mut server, mut client) = connected().await;
+            client.write_all(&vec![b'P'; said]).await.unwrap();
+            let mut read = vec![0; PREFACE_BYTES];
+            let refused = server.read_exact(&mut read).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_has_spoken_may_be_silent() {
+        let (mut server, mut client) = connected().await;
+        client.write_all(&[b'P'; PREFACE_BYTES]).await.unwrap();
+        server.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        let silent = tokio::time::timeout(Duration::from_millis(200), server.read_u8()).await;
+        assert!(silent.is_err(), "{silent:?}");
     }
 }

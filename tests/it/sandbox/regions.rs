@@ -70,7 +70,10 @@ fn five_regions_have_the_totals_that_duckdb_computed() {
     let data = shared.join("german/covid_district_day.parquet");
     if !data.exists() {
         // Not by `eprintln`, which the test harness hides when a test passes.
-        let skipped = format!("\nSKIPPED: the district tables are not here ({} is missing)\n", data.display());
+        let skipped = format!(
+            "\nSKIPPED: the district tables are not here ({} is missing)\n",
+            data.display()
+        );
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use terms::{Clock, PolicyId, QueryId, Report, RuleId, UtcTime};
+use terms::{Clock, ExitCode, PolicyId, QueryId, Report, RuleId, UtcTime};
 use tokio::sync::{mpsc, oneshot};
 use trust::Digest;
 
@@ -143,7 +143,12 @@ impl Entry<Decided> {
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then the caller is told that.
     pub async fn failed(self, report: &Report) -> Result<AuditIndex, Report> {
-        self.finish(|entry| explain(entry, Outcome::Failed, report)).await
+        // The engine refuses too: what a column has no role for, or a condition that cuts through a bin.
+        let outcome = match report.problem.exit_code() {
+            ExitCode::Refused | ExitCode::Usage => Outcome::Refused,
+            _ => Outcome::Failed,
+        };
+        self.finish(|entry| explain(entry, outcome, report)).await
     }
 
     /// The results are about to leave. Only when this has returned an index may the first byte go out.
