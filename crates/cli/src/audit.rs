@@ -16,7 +16,7 @@ use crate::args::{AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
 use crate::show;
 
 /// How much of a query a table shows, in characters.
-const SQL_CHARS_SHOWN: usize = 72;
+const SQL_CHARS_SHOWN: usize = 400;
 
 /// How a ledger's file begins; an export begins otherwise.
 const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
@@ -56,13 +56,9 @@ pub(crate) fn show(args: AuditShowArgs, json: bool) -> Result<ExitCode, Report> 
         }
         return Ok(ExitCode::Ok);
     }
-    let mut table = show::table([
-        "#", "time", "who", "purpose", "outcome", "policy", "rows", "blanked", "SQL",
-    ]);
     for entry in &entries {
-        table.add_row(row(entry));
+        show::text(told(entry))?;
     }
-    show::text(table)?;
     Ok(ExitCode::Ok)
 }
 
@@ -171,36 +167,39 @@ fn sentence(summary: &AuditSummary, origin: &str, compared: bool) -> String {
     )
 }
 
-fn row(entry: &AuditEntry) -> [String; 9] {
-    let absent = || "—".to_owned();
-    let who = entry
-        .caller
-        .as_ref()
-        .map_or_else(absent, |caller| format!("{}@{}", caller.person, caller.member));
-    let outcome = match entry.outcome {
-        Outcome::Released => "released",
-        Outcome::Refused => "refused",
-        Outcome::Failed => "failed",
-        Outcome::Abandoned => "abandoned",
+/// One entry in three lines: when and how it ended, who asked under what, and the question as it came.
+fn told(entry: &AuditEntry) -> String {
+    let who = entry.caller.as_ref();
+    let who = who.map_or_else(
+        || "nobody known".to_owned(),
+        |caller| format!("{}@{}", caller.person, caller.member),
+    );
+    let outcome = match (entry.outcome, entry.problem) {
+        (Outcome::Released, _) => format!(
+            "released {} rows, {} values in them blanked",
+            entry.rows, entry.blanked_values
+        ),
+        (Outcome::Refused, problem) => format!("refused{}", code(problem)),
+        (Outcome::Failed, problem) => format!("failed{}", code(problem)),
+        (Outcome::Abandoned, problem) => format!("abandoned by who asked{}", code(problem)),
     };
-    let outcome = entry
-        .problem
-        .map_or_else(|| outcome.to_owned(), |problem| format!("{outcome} {problem}"));
-    let policy = entry.policy.as_ref().map_or_else(absent, |policy| {
-        let rule = policy.rule.as_ref().map(|rule| format!(" {rule}")).unwrap_or_default();
-        format!("{} v{}{rule}", policy.id, policy.version)
+    let purpose = entry
+        .purpose
+        .map_or_else(|| "no purpose".to_owned(), |p| format!("{p} ({})", p.words()));
+    let policy = entry.policy.as_ref().map_or_else(String::new, |policy| {
+        let rule = policy
+            .rule
+            .as_ref()
+            .map(|rule| format!(", rule {rule}"))
+            .unwrap_or_default();
+        format!(", under {} version {}{rule}", policy.id, policy.version)
     });
-    [
-        entry.index.to_string(),
-        format!("{:.0}", entry.at),
-        who,
-        entry.purpose.map_or_else(absent, |purpose| purpose.to_string()),
-        outcome,
-        policy,
-        entry.rows.to_string(),
-        entry.blanked_values.to_string(),
-        shortened(&entry.sql),
-    ]
+    let (index, at, sql) = (entry.index, entry.at, shortened(&entry.sql));
+    format!("#{index}  {at:.0}  {outcome}\n    {who}, for {purpose}{policy}\n    {sql}")
+}
+
+fn code(problem: Option<Problem>) -> String {
+    problem.map_or_else(String::new, |problem| format!(" [{problem}]"))
 }
 
 /// One line that does nothing to a terminal but be shown.

@@ -1,6 +1,6 @@
 //! How results reach the standard output: lines, tables, JSON. A reader that went away (`| head`) is not an error.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -32,12 +32,18 @@ pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Report> {
     done(writeln!(io::stdout().lock(), "{text}"))
 }
 
+/// Width of a table that does not go to a terminal, in characters: what fits a page or a mail.
+const PLAIN_COLUMNS: u16 = 120;
+
 /// A table with a header, as all commands print it.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_width(PLAIN_COLUMNS);
+    }
     table.set_header(header);
     table
 }
