@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_query_cannot_play_with_the_terminal() {
-        let sql = format!("SELECT\n\t1 \u{1b}[2J{}", "x".repeat(200));
+        let sql = format!("SELECT\n\t1 \u{1b}[2J{}", "x".repeat(2 * SQL_CHARS_SHOWN));
         let line = shortened(&sql);
         assert!(!line.contains('\u{1b}') && !line.contains('\n'), "{line:?}");
         assert_eq!(line.chars().count(), SQL_CHARS_SHOWN);
