@@ -1,34 +1,25 @@
 //! The story of one question: documents, catalogue, split, fan out, pool, finish, coverage.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use policy::{Caller, Rules};
-use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report, limit};
+use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
-use tonic::Request;
-use trust::{Credential, Digest, Proof, SigningKey, SpaceStore, Verified};
-use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
-use wire::header::Tokens;
+use trust::{Credential, SigningKey, SpaceStore};
 use wire::status::Ended;
-use wire::v1::DiscoverRequest;
-use wire::v1::catalog_service_client::CatalogServiceClient;
 use wire::{BrokerSource, Connection};
 
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
+use crate::catalog::{self, Offer};
 use crate::combine::{self, PooledTable};
 use crate::finish;
 use crate::node::{Errand, NodeAnswer, Part, Peer};
 use crate::profile::Profile;
 use crate::split::{self, Leaf, Split};
-
-/// Where the last catalogue is kept, for when the broker is away. Descriptions are signed.
-const CATALOG_FILE: &str = "catalog.json";
 
 /// A person who can ask a data space.
 #[derive(Debug)]
@@ -41,13 +32,6 @@ pub struct Asker {
     peers: Vec<Offer>,
     connections: Mutex<BTreeMap<MemberId, Connection>>,
     clock: Arc<dyn Clock>,
-}
-
-/// A node and what it offers.
-#[derive(Clone, Debug)]
-struct Offer {
-    peer: Peer,
-    collections: Vec<CollectionId>,
 }
 
 /// One question.
@@ -110,19 +94,14 @@ impl Asker {
             person: verified.person.clone(),
             roles: verified.roles.clone(),
         };
-        let envelopes = match &broker {
-            Ok(broker) => discover(broker, &profile, &key, &credential, clock.as_ref()).await,
-            Err(unreachable) => Err(unreachable.clone()),
+        let asking = Errand {
+            space: profile.space.clone(),
+            key: Arc::clone(&key),
+            credential: credential.clone(),
+            purpose: None,
+            permit: None,
         };
-        let kept = kept_catalog(&profile);
-        let envelopes = match envelopes {
-            Err(report) if report.problem == Problem::Unreachable => kept?,
-            // A broker must not hide a node that it showed before, or show it as it was long ago.
-            shown => shown?.into_iter().chain(kept.unwrap_or_default()).collect(),
-        };
-        let described = latest(&envelopes, &rules);
-        keep_catalog(&profile, described.values().map(|(_, envelope)| *envelope));
-        let peers = peers(&described, &rules);
+        let peers = catalog::offers(&broker, &profile, &asking, &rules, clock.now()).await?;
         let connections = Mutex::default();
         Ok(Self {
             profile,
@@ -335,12 +314,6 @@ impl Asker {
     }
 }
 
-impl Offer {
-    fn is_asked(&self, leaf: &Leaf) -> bool {
-        self.collections.contains(&leaf.collection.id) && split::concerns(leaf, self.peer.member.as_str())
-    }
-}
-
 /// What became of a question at one node: its answers by leaf, or why there are none. A node that answers only a
 /// part of a question has not answered it.
 struct Asked<'a> {
@@ -394,153 +367,4 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
         }
     }
     coverage
-}
-
-async fn discover(
-    broker: &Connection,
-    profile: &Profile,
-    key: &SigningKey,
-    credential: &str,
-    clock: &dyn Clock,
-) -> Result<Vec<Vec<u8>>, Report> {
-    let proof = Proof {
-        node: BROKER_AUDIENCE.to_owned(),
-        query: Digest::of(DISCOVER_QUERY),
-        purpose: None,
-        permit: None,
-        channel: broker.binding()?,
-    };
-    let proof = proof
-        .issue(key, clock.now())
-        .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
-    let mut request = Request::new(DiscoverRequest {
-        space: profile.space.to_string(),
-    });
-    wire::header::attach(
-        request.metadata_mut(),
-        Tokens {
-            credential,
-            proof: &proof,
-        },
-    )?;
-    let mut catalog = CatalogServiceClient::new(broker.grpc.clone());
-    let seconds = limit::CATALOG_SECONDS_MAX;
-    let response = tokio::time::timeout(Duration::from_secs(seconds), catalog.discover(request)).await;
-    let late = |_| Problem::Unreachable.report(format!("the broker did not answer within {seconds} s"));
-    let response = response
-        .map_err(late)?
-        .map_err(|status| wire::status::from_status(&status, "the broker").report)?;
-    Ok(response.into_inner().envelopes)
-}
-
-fn keep_catalog<'a>(profile: &Profile, envelopes: impl Iterator<Item = &'a [u8]>) {
-    let texts: Vec<_> = envelopes.map(String::from_utf8_lossy).collect();
-    // Whole or not at all: another question may be reading it.
-    let draft = profile.data.join(format!("{CATALOG_FILE}.{}", std::process::id()));
-    let written = serde_json::to_vec(&texts).map(|text| {
-        fs::write(&draft, text)?;
-        fs::rename(&draft, profile.data.join(CATALOG_FILE))
-    });
-    // Only a convenience: without it the catalogue is asked for again.
-    drop(written);
-}
-
-fn kept_catalog(profile: &Profile) -> Result<Vec<Vec<u8>>, Report> {
-    let unreachable = || Problem::Unreachable.report("the broker does not answer and no catalogue is kept");
-    let text = fs::read(profile.data.join(CATALOG_FILE)).map_err(|_| unreachable())?;
-    let texts: Vec<String> = serde_json::from_slice(&text).map_err(|_| unreachable())?;
-    Ok(texts.into_iter().map(String::into_bytes).collect())
-}
-
-type Described<'a> = BTreeMap<MemberId, (Verified<NodeDescription>, &'a [u8])>;
-
-/// The latest description of each node that verifies with the keys of the roster. Others do not exist for the asker,
-/// and a node that is described twice is still one node.
-fn latest<'a>(envelopes: &'a [Vec<u8>], rules: &Rules) -> Described<'a> {
-    let key_of = |member: &MemberId| rules.members.get(member).map(|member| member.key);
-    let mut described = Described::new();
-    for envelope in envelopes {
-        let Ok(description) = description::open(envelope, key_of) else {
-            continue;
-        };
-        let known = described.get(&description.member);
-        let is_later = known.is_none_or(|(known, _)| known.issued < description.issued);
-        if description.space == rules.space.id && is_later {
-            described.insert(description.member.clone(), (description, envelope.as_slice()));
-        }
-    }
-    described
-}
-
-/// Where each node is and what it offers, in the order of their names.
-fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
-    let offer = |(description, _): &(Verified<NodeDescription>, &[u8])| {
-        let peer = Peer {
-            member: description.member.clone(),
-            address: description.address.clone(),
-            key: rules.members.get(&description.member)?.key,
-        };
-        let collections = description
-            .datasets
-            .iter()
-            .map(|dataset| dataset.collection.clone())
-            .collect();
-        Some(Offer { peer, collections })
-    };
-    described.values().filter_map(offer).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rules(key: &SigningKey) -> Rules {
-        let members = format!(
-            "[[member]]\nid = \"gbsg\"\ntitle = \"GBSG\"\nroles = [\"hospital\"]\nkey = \"{}\"\n",
-            key.public()
-        );
-        let files = [
-            ("space.toml", "id = \"oncology\"\ntitle = \"Oncology\"\n"),
-            ("members.toml", members.as_str()),
-        ];
-        let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
-        Rules::compile_files(1, Digest::of(b""), &files.into()).unwrap()
-    }
-
-    fn described(space: &str, address: &str, issued: &str, key: &SigningKey) -> Vec<u8> {
-        let description = NodeDescription {
-            space: space.parse().unwrap(),
-            member: "gbsg".parse().unwrap(),
-            address: address.to_owned(),
-            datasets: Vec::new(),
-            issued: issued.parse().unwrap(),
-        };
-        description::seal(&description, key).unwrap()
-    }
-
-    #[test]
-    fn a_node_that_a_broker_shows_twice_or_as_it_was_is_asked_once_and_where_it_is() {
-        let key = SigningKey::generate().unwrap();
-        let rules = rules(&key);
-        let old = described("oncology", "127.0.0.1:1", "2026-11-20T12:00:00Z", &key);
-        let new = described("oncology", "127.0.0.1:2", "2026-11-21T12:00:00Z", &key);
-        for shown in [
-            vec![new.clone(), new.clone()],
-            vec![old.clone(), new.clone()],
-            vec![new.clone(), old.clone()],
-        ] {
-            let offers = peers(&latest(&shown, &rules), &rules);
-            let addresses: Vec<&str> = offers.iter().map(|offer| offer.peer.address.as_str()).collect();
-            assert_eq!(addresses, ["127.0.0.1:2"]);
-        }
-    }
-
-    #[test]
-    fn a_description_of_another_space_or_key_is_no_node() {
-        let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-        let rules = rules(&key);
-        let foreign = described("cardiology", "127.0.0.1:1", "2026-11-21T12:00:00Z", &key);
-        let forged = described("oncology", "127.0.0.1:1", "2026-11-21T12:00:00Z", &other);
-        assert!(latest(&[foreign, forged, b"{}".to_vec()], &rules).is_empty());
-    }
 }

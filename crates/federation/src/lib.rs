@@ -3,12 +3,13 @@
 //! This crate must never present a subset as the whole, never merge what did not verify, and never compute an
 //! average of averages. It sees released values only.
 //!
-//! Reading order: [`ask`] (the story of one question), `split` (which parts go to nodes), `node` (one node's
+//! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
 //! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query),
 //! [`answer`] (what is returned), [`profile`] (who asks).
 
 pub mod answer;
 pub mod ask;
+mod catalog;
 mod combine;
 mod finish;
 mod interval;
