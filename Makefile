@@ -18,8 +18,8 @@ help: ## list the commands
 setup: ## install or name what is missing
 	@scripts/setup.sh
 
-build: setup ## build the program, quickly compiled (about 7 minutes the first time on two cores)
-	@scripts/step.sh "building the program (about 7 minutes the first time on two cores)" \
+build: setup ## build the program, quickly compiled (7 to 11 minutes the first time on two cores)
+	@scripts/step.sh "building the program (7 to 11 minutes the first time on two cores)" \
 		$(CARGO) build $(ALL) --bin datenraum
 
 demo: build ## a whole data space on real data, with a guided tour
