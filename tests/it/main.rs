@@ -6,5 +6,6 @@
     reason = "tests say what they expect by failing"
 )]
 
+mod board;
 mod enforce;
 mod sandbox;

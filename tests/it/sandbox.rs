@@ -3,7 +3,9 @@
 mod bad_input;
 mod demo;
 mod governance;
+mod people;
 mod regions;
+mod stops;
 mod whole_answers;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub(crate) fn datenraum<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item
 }
 
 /// What the program said and returned.
-pub(crate) struct Run(Output);
+pub(crate) struct Run(pub(crate) Output);
 
 impl Run {
     pub(crate) fn code(&self) -> i32 {

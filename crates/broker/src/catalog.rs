@@ -50,6 +50,10 @@ impl Catalog {
         let rules = self.roster.rules().await?;
         let opened = description::open(&request.envelope, |member| key_of(&rules, member))?;
         self.require_here_and_now(&opened)?;
+        if rules.stops.members.contains(&opened.member) {
+            let message = format!("a member of the board has stopped the member {}", opened.member);
+            return Err(Problem::Stopped.report(message));
+        }
         let member = opened.member.clone();
         self.store.keep(opened, request.envelope).await?;
         tracing::info!(%member, "description kept");
@@ -87,13 +91,13 @@ impl Catalog {
             return Ok(Vec::new());
         }
         let mut kept = self.store.all(self.space.clone()).await?;
-        // Opened again: a member may have left, or changed its key, since it was kept.
+        // Opened again: a member may have left, changed its key or been stopped since it was kept.
         kept.retain(|sealed| {
             let opened = description::open(sealed, |member| key_of(&rules, member));
             opened.is_ok_and(|node| {
-                node.datasets
-                    .iter()
-                    .any(|dataset| queryable.contains(&dataset.collection))
+                let mut offered = node.datasets.iter();
+                let is_stopped = rules.stops.members.contains(&node.member);
+                !is_stopped && offered.any(|dataset| queryable.contains(&dataset.collection))
             })
         });
         require_one_message(&kept)?;
@@ -112,7 +116,15 @@ impl Catalog {
         let Credential {
             member, person, roles, ..
         } = credential.into_inner();
-        Ok(Caller { member, person, roles })
+        let caller = Caller { member, person, roles };
+        if rules.stops.names(&caller) {
+            let message = format!(
+                "a member of the board has stopped this person of {}, or all of them",
+                caller.member
+            );
+            return Err(Problem::Stopped.report(message));
+        }
+        Ok(caller)
     }
 }
 

@@ -20,7 +20,7 @@ pub mod serve;
 mod tests;
 
 pub use config::Config;
-pub use repository::{OnlineKeys, Renewal, Repository};
+pub use repository::{OnlineKeys, Publication, Renewal, Repository};
 pub use serve::serve;
 
 use terms::{Problem, Report, SpaceId};

@@ -1,15 +1,18 @@
 //! The folder of signed documents: a TUF 1.0 repository with consistent snapshots.
 //!
-//! `metadata/` has `N.root.json`, `N.targets.json`, `N.snapshot.json` and `timestamp.json`; `targets/` has the files
-//! of the space under their digests. Everything but the timestamp is written once and never changed after a
+//! `metadata/` has `N.root.json`, `N.targets.json`, `N.snapshot.json`, `timestamp.json` and what delegated roles signed
+//! (`N.permits.json`); `targets/` has the files of the space under their digests. `metadata/stops.json` is the list of
+//! stops, which only grows. Everything but the timestamp and the stops is written once and never changed after a
 //! timestamp has named it. A reader sees the set before or after a publication, never a mixture.
 //!
 //! Reading order: this file (opening and reading), `path` (which documents can be asked for at all), `publish` (a
-//! new set, a new root, renewal), `current` (what is announced now).
+//! new set, a new root, renewal), `offer` (what of it is accepted), `current` (what is announced now), `stops`.
 
 mod current;
+mod offer;
 mod path;
 mod publish;
+mod stops;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +20,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use terms::{Problem, Report, UtcTime};
+use terms::{Problem, Report, SpaceId, UtcTime};
 use trust::tuf::{DraftError, RolesError, TopRole};
 use trust::{BoardRoles, DocumentSource, Draft, SourceError};
 
 use crate::durable;
 use path::DocumentPath;
-pub use publish::{OnlineKeys, Renewal, SNAPSHOT_SECONDS, TIMESTAMP_SECONDS};
+pub use publish::{OnlineKeys, Publication, Renewal, SNAPSHOT_SECONDS, TIMESTAMP_SECONDS};
 
 /// The repository of one data space.
 #[derive(Clone, Debug)]
@@ -63,7 +66,7 @@ pub enum RepositoryError {
         /// The document.
         path: String,
         /// What it should be.
-        role: TopRole,
+        role: &'static str,
     },
     /// The document could not be drafted.
     #[error(transparent)]
@@ -75,17 +78,23 @@ pub enum RepositoryError {
     #[error("{role} has {valid} of {threshold} required signatures")]
     Threshold {
         /// Whose document.
-        role: TopRole,
+        role: &'static str,
         /// Signatures of distinct keys that hold.
         valid: usize,
         /// Signatures that are required.
         threshold: u16,
     },
+    /// One key signed twice.
+    #[error("the {role} document has two signatures under one key id")]
+    Repeated {
+        /// Whose document.
+        role: &'static str,
+    },
     /// The offered version does not follow the current one.
     #[error("{role} version {offered} does not follow version {current}, which is published")]
     Version {
         /// Whose document.
-        role: TopRole,
+        role: &'static str,
         /// What was offered.
         offered: u64,
         /// What is published.
@@ -95,7 +104,7 @@ pub enum RepositoryError {
     #[error("another {role} document of version {version} is published")]
     Equivocation {
         /// Whose document.
-        role: TopRole,
+        role: &'static str,
         /// The version of both.
         version: u64,
     },
@@ -103,7 +112,7 @@ pub enum RepositoryError {
     #[error("the {role} document expired at {expires}")]
     Expired {
         /// Whose document.
-        role: TopRole,
+        role: &'static str,
         /// When it did.
         expires: UtcTime,
     },
@@ -115,11 +124,36 @@ pub enum RepositoryError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The board has not published anything yet.
+    #[error("the board has not published anything yet")]
+    NothingPublished,
+    /// The document is of another data space.
+    #[error("the {role} document belongs to the data space {offered}")]
+    Space {
+        /// Whose document.
+        role: &'static str,
+        /// The data space that it names.
+        offered: SpaceId,
+    },
+    /// The document is of another role.
+    #[error("the document is one of the role {offered}, not of {expected}")]
+    OtherRole {
+        /// Whose document it is.
+        offered: &'static str,
+        /// Whose was expected.
+        expected: &'static str,
+    },
+    /// The board has not delegated the role.
+    #[error("the board has not delegated the role {role}")]
+    NotDelegated {
+        /// The role.
+        role: &'static str,
+    },
     /// The broker's key is not the one that the board named.
     #[error("the root document does not let the broker's {role} key sign alone")]
     OnlineKey {
         /// Which key.
-        role: TopRole,
+        role: &'static str,
     },
 }
 
@@ -161,7 +195,7 @@ impl Repository {
 
     fn place_first_root(&self, root: &[u8]) -> Result<(), RepositoryError> {
         let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
-        publish::require_threshold(&draft, &signatures, &BoardRoles::read(root)?, TopRole::Root)?;
+        publish::require_threshold(&draft, &signatures, &BoardRoles::read(root)?.root)?;
         std::fs::create_dir_all(&self.folder)?;
         if std::fs::read_dir(&self.folder)?.next().is_some() {
             return Err(RepositoryError::Exists);
@@ -241,16 +275,14 @@ impl DocumentSource for Repository {
 
 /// A document with its signatures, if it is one of `role`.
 fn parse_as(role: TopRole, path: &str, bytes: &[u8]) -> Result<(Draft, Vec<trust::DraftSignature>), RepositoryError> {
-    let malformed = || RepositoryError::Malformed {
-        path: path.to_owned(),
-        role,
-    };
-    let (draft, signatures) = Draft::parse(bytes).map_err(|_| malformed())?;
+    let (draft, signatures) = Draft::parse(bytes)?;
     if draft.role() == role {
-        Ok((draft, signatures))
-    } else {
-        Err(malformed())
+        return Ok((draft, signatures));
     }
+    Err(RepositoryError::Malformed {
+        path: path.to_owned(),
+        role: role.as_str(),
+    })
 }
 
 /// Enough of a path to recognise it by.
@@ -264,6 +296,13 @@ impl From<RepositoryError> for Report {
         match error {
             RepositoryError::Path { .. } => Problem::Usage.report(text),
             RepositoryError::Missing => Problem::PolicyNone.report(text).remedy("check the repository's path"),
+            RepositoryError::NothingPublished => {
+                Problem::PolicyNone.report(text).remedy("publish the board's set first")
+            }
+            RepositoryError::Space { .. } | RepositoryError::OtherRole { .. } => Problem::PolicyScope.report(text),
+            RepositoryError::NotDelegated { .. } => Problem::PolicyScope
+                .report(text)
+                .remedy("have the board sign a set that delegates the role"),
             RepositoryError::Exists => Problem::FolderNotEmpty.report(text),
             RepositoryError::Io(_) => Problem::PolicyNone
                 .report(text)
@@ -274,6 +313,9 @@ impl From<RepositoryError> for Report {
             RepositoryError::Draft(error) => error.into(),
             RepositoryError::Roles(error) => error.into(),
             RepositoryError::Threshold { .. } => Problem::PolicyThreshold.report(text),
+            RepositoryError::Repeated { .. } => Problem::PolicyThreshold
+                .report(text)
+                .remedy("join the members' signatures again, one of each"),
             RepositoryError::Version { .. } => Problem::PolicyRollback.report(text).remedy("sign the next version"),
             RepositoryError::Equivocation { .. } => Problem::PolicyEquivocation.report(text),
             RepositoryError::Expired { .. } => Problem::PolicyExpired.report(text),

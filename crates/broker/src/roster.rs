@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use policy::Rules;
+use policy::{Rules, Stops};
 use terms::{Clock, Problem, Report, SpaceId, UtcTime};
 use tokio::sync::Mutex;
 use trust::SpaceStore;
@@ -76,18 +76,27 @@ impl Roster {
         found
     }
 
-    /// Verifies the published documents; compiles them if they are not the known ones.
+    /// Verifies the published documents, and compiles them with what was stopped meanwhile. If they do not compile, the
+    /// rules before them hold, but what was stopped is stopped.
     async fn look(&self, known: Option<Arc<Rules>>, now: UtcTime) -> Result<Arc<Rules>, Report> {
         let documents = trust::refresh(&self.repository, &self.store, now).await?;
-        if let Some(known) = known.filter(|known| known.digest == documents.digest) {
-            return Ok(known);
-        }
-        let rules = Rules::compile(&documents)?;
-        if rules.space.id != self.space {
-            let message = format!("the published documents are of the data space {}", rules.space.id);
+        if documents.space != self.space {
+            let message = format!("the published documents are of the data space {}", documents.space);
             return Err(Problem::PolicyScope.report(message));
         }
-        tracing::info!(version = rules.version, digest = %rules.digest, "new governance documents in force");
-        Ok(Arc::new(rules))
+        match (Rules::compile(&documents), known) {
+            (Ok(rules), known) => {
+                if known.is_none_or(|known| known.digest != rules.digest) {
+                    tracing::info!(version = rules.version, digest = %rules.digest, "new governance documents in force");
+                }
+                Ok(Arc::new(rules))
+            }
+            (Err(report), Some(known)) => {
+                tracing::warn!(problem = %report.problem, message = report.message, "new documents do not compile");
+                let stops = Stops::in_force(&documents.stops, &known.space);
+                Ok(Arc::new(Rules::clone(&known).with_stops(stops)))
+            }
+            (Err(report), None) => Err(report),
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 use wire::Incoming;
 use wire::description::{BROKER_AUDIENCE, DESCRIPTION_BYTES_MAX};
+use wire::publish::PIECE_BYTES_MAX;
 use wire::v1::catalog_service_server::CatalogServiceServer;
 use wire::v1::governance_service_server::GovernanceServiceServer;
 
@@ -25,8 +26,11 @@ const RENEWAL_EVERY: Duration = Duration::from_secs(60);
 /// How long calls may go on after the stop signal.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
-/// Largest request, in bytes: a sealed description and its frame.
+/// Largest request to the catalogue, in bytes: a sealed description and its frame.
 const REQUEST_BYTES_MAX: usize = DESCRIPTION_BYTES_MAX + 1024;
+
+/// Largest message with a document, in bytes: a piece of one, or a whole root, and its frame.
+const PUBLISH_BYTES_MAX: usize = PIECE_BYTES_MAX + 1024;
 
 /// Serves on `listener` until `stop`. A broker may be started before its board has published anything.
 ///
@@ -41,7 +45,7 @@ pub async fn serve(
     let key = SigningKey::load(&config.key)?;
     let tls = wire::tls::server_config(&key, BROKER_AUDIENCE);
     let tls = tls.map_err(|error| Problem::FileValue.report(error.to_string()))?;
-    let keys = OnlineKeys::load(&config.snapshot_key, &config.timestamp_key)?;
+    let keys = Arc::new(OnlineKeys::load(&config.snapshot_key, &config.timestamp_key)?);
     let repository = Repository::open(&config.repository)?;
     // What expired while the broker was down is renewed before anybody asks.
     let renewed = repository.renew(&keys, clock.now())?;
@@ -51,14 +55,11 @@ pub async fn serve(
     }
     let store = Store::open(&config.data.join("catalog.sqlite"))?;
     let catalog = Catalog::new(config.space.clone(), roster, store, Arc::clone(&clock));
-    let governance = Governance {
-        space: config.space,
-        repository: repository.clone(),
-    };
+    let governance = Governance::new(config.space, repository.clone(), Arc::clone(&keys), Arc::clone(&clock));
 
     let renewing = tokio::spawn(keep_fresh(repository, keys, clock, RENEWAL_EVERY, stop.clone()));
     let serving = wire::serve::server()
-        .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
         .serve_with_incoming_shutdown(Incoming::new(listener, tls), stop.clone().cancelled_owned());
     let served = tokio::select! {
@@ -75,12 +76,11 @@ pub async fn serve(
 /// Signs anew what is due, until `stop`. A failure is tried again the next time.
 pub(crate) async fn keep_fresh(
     repository: Repository,
-    keys: OnlineKeys,
+    keys: Arc<OnlineKeys>,
     clock: Arc<dyn Clock>,
     every: Duration,
     stop: CancellationToken,
 ) {
-    let keys = Arc::new(keys);
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let (repository, keys, now) = (repository.clone(), Arc::clone(&keys), clock.now());
         let renewing = tokio::task::spawn_blocking(move || repository.renew(&keys, now));

@@ -1,5 +1,6 @@
 //! The broker as its callers meet it: over TLS and gRPC on the loopback.
 
+mod publish;
 pub(crate) mod world;
 
 use std::time::Duration;

@@ -2,6 +2,9 @@
 //!
 //! Only shapes live here; what a command does is in the file that is called like it.
 
+pub(crate) mod board;
+pub(crate) mod registers;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -43,6 +46,18 @@ pub(crate) enum Command {
         after_help = "Example:\n  datenraum node run --config /etc/datenraum/node.toml"
     )]
     Node(NodeCommand),
+    /// Read, check, sign and publish what a data space allows, as its board
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum board check --dir oncology --lang de"
+    )]
+    Board(board::BoardCommand),
+    /// Write and read data permits
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum permit show hdab-2026-117 --dir oncology"
+    )]
+    Permit(board::PermitCommand),
     /// Run a broker
     #[command(
         subcommand,
@@ -179,18 +194,45 @@ pub(crate) struct HostArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
     Run(NodeRunArgs),
+    Status(NodeStatusArgs),
     /// Check data files and offer them
     #[command(
         subcommand,
         after_help = "Example:\n  datenraum node dataset list --config /etc/datenraum/node.toml"
     )]
     Dataset(DatasetCommand),
+    /// Keep the register of people who opted out
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum node opt-out add --collection breast-cancer 4711"
+    )]
+    OptOut(registers::OptOutCommand),
+    /// Keep the consents of people
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum node consent import consents.csv --collection breast-cancer"
+    )]
+    Consent(registers::ConsentCommand),
 }
 
 /// Run a node until it is told to stop
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  datenraum node run --config /etc/datenraum/node.toml")]
 pub(crate) struct NodeRunArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "node.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// Show under which signed documents a node works, what is stopped, and what to look at
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum node status --config /etc/datenraum/node.toml
+
+Reads what the node wrote down after its last look, whether it runs or not. Returns 6 if the documents have expired.
+Names of board members are shown if their .pub files lie in the node's data folder under board/.")]
+pub(crate) struct NodeStatusArgs {
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "node.toml")]
     pub(crate) config: PathBuf,

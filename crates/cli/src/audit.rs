@@ -181,6 +181,7 @@ fn told(entry: &AuditEntry) -> String {
         ),
         (Outcome::Refused, problem) => format!("refused{}", code(problem)),
         (Outcome::Failed, problem) => format!("failed{}", code(problem)),
+        (Outcome::Revoked, problem) => format!("revoked after {} rows had gone{}", entry.rows, code(problem)),
         (Outcome::Abandoned, problem) => format!("abandoned by who asked{}", code(problem)),
     };
     let purpose = entry
@@ -194,8 +195,10 @@ fn told(entry: &AuditEntry) -> String {
             .unwrap_or_default();
         format!(", under {} version {}{rule}", policy.id, policy.version)
     });
+    let permit = entry.permit.as_ref();
+    let permit = permit.map_or_else(String::new, |permit| format!(", with permit {permit}"));
     let (index, at, sql) = (entry.index, entry.at, shortened(&entry.sql));
-    format!("#{index}  {at:.0}  {outcome}\n    {who}, for {purpose}{policy}\n    {sql}")
+    format!("#{index}  {at:.0}  {outcome}\n    {who}, for {purpose}{permit}{policy}\n    {sql}")
 }
 
 fn code(problem: Option<Problem>) -> String {

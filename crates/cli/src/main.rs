@@ -4,22 +4,26 @@
 //! never decide, verify or sign by itself, and never print an error except through [`fail`].
 //!
 //! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
-//! on one machine), [`serve`] (a node or a broker alone), [`dataset`], [`audit`], [`query`] and [`render`],
-//! [`demo`], [`problems`].
+//! on one machine), [`serve`] (a node or a broker alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`] and
+//! [`render`], [`demo`], [`problems`].
 
 mod args;
 mod audit;
+mod board;
 mod dataset;
 mod demo;
 #[cfg(test)]
 mod deploy_tests;
 mod fail;
+mod permit;
 mod problems;
 mod query;
+mod registers;
 mod render;
 mod sandbox;
 mod serve;
 mod show;
+mod status;
 
 use std::io::IsTerminal as _;
 
@@ -27,6 +31,8 @@ use clap::Parser as _;
 use terms::{ExitCode, Problem, Report};
 use tracing_subscriber::EnvFilter;
 
+use crate::args::board::PermitCommand;
+use crate::args::registers::{ConsentCommand, OptOutCommand};
 use crate::args::{Args, AuditCommand, BrokerCommand, Command, DatasetCommand, NodeCommand, SandboxCommand};
 
 /// Stack of the threads that plan queries, in bytes: an unoptimised build needs more than the usual two megabytes.
@@ -54,8 +60,21 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args)).await,
+        Command::Node(NodeCommand::Status(args)) => status::node(args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args)).await,
         Command::Node(NodeCommand::Dataset(DatasetCommand::List(args))) => dataset::list(args, json),
+        Command::Node(NodeCommand::OptOut(OptOutCommand::Add(args))) => {
+            registers::change(&args, registers::Change::OptOut, json)
+        }
+        Command::Node(NodeCommand::OptOut(OptOutCommand::Withdraw(args))) => {
+            registers::change(&args, registers::Change::Withdraw, json)
+        }
+        Command::Node(NodeCommand::OptOut(OptOutCommand::List(args))) => registers::list(&args, json),
+        Command::Node(NodeCommand::Consent(ConsentCommand::Import(args))) => registers::import(&args, json),
+        Command::Node(NodeCommand::Consent(ConsentCommand::Show(args))) => registers::consents(&args, json),
+        Command::Board(command) => Box::pin(board::run(command, json)).await,
+        Command::Permit(PermitCommand::New(args)) => permit::new(*args, json),
+        Command::Permit(PermitCommand::Show(args)) => permit::show(&args, json),
         Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args)).await,
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(*args, json),
         Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),

@@ -204,6 +204,9 @@ pub(crate) fn summary(answer: &Answer) -> String {
     if !policies.is_empty() {
         text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
     }
+    for duty in answer.duties() {
+        text.push_str(&format!("\nyour duty: {duty}"));
+    }
     text
 }
 

@@ -167,7 +167,7 @@ fn fingerprint(collection: &Collection) -> Digest {
     let rest = (
         &collection.privacy_unit,
         collection.rows_per_person_max,
-        &collection.filters,
+        import::sql_filters(collection).collect::<Vec<_>>(),
     );
     Digest::of(format!("{checked:?}{rest:?}").as_bytes())
 }

@@ -14,11 +14,12 @@ use datafusion::functions::expr_fn::date_trunc;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::utils::{conjunction, disjunction};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit, when};
-use policy::{Calendar, Collection, Column, ColumnKind, Domain, Grant, Tier};
+use policy::{Calendar, Collection, Column, ColumnKind, Domain, Grant, RowFilter, Tier};
 use terms::{Problem, Report};
 
 use crate::dataset::Dataset;
 use crate::domain;
+use crate::people::People;
 use crate::query::{
     Aggregate, Comparison, Condition, GroupKey, NODE_COLUMN, OutputSource, Query, ReleaseQuery, RowQuery, Value,
 };
@@ -103,16 +104,27 @@ impl MeasureColumns {
     }
 }
 
-/// Builds the plan that `grant` allows for `query` on `dataset`. `node` is the value of the virtual column.
+/// One dataset, as a node holds it for one query.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding<'a> {
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// Whose rows exist under the grant.
+    pub people: &'a People,
+    /// The institution: the value of the virtual column.
+    pub node: &'a str,
+}
+
+/// Builds the plan that `grant` allows for `query` on what the node holds.
 ///
 /// # Errors
 /// `SqlRole`, `SqlDomain`, `SqlLimit` or `SqlNotAllowed` if the query uses columns for what the collection does
 /// not declare; `Internal` if grant, query and dataset are not about the same, which cannot happen in `answer`.
-pub fn enforce(query: &Query, grant: Grant, dataset: &Dataset, node: &str) -> Result<EnforcedPlan, Report> {
+pub fn enforce(query: &Query, grant: Grant, holding: Holding<'_>) -> Result<EnforcedPlan, Report> {
     let collection = Arc::clone(grant.collection());
     let asked = query.columns();
     let is_covered = *query.collection() == collection.id
-        && *dataset.collection() == collection.id
+        && *holding.dataset.collection() == collection.id
         && query.release() == grant.release()
         && asked.iter().all(|column| grant.columns().contains(column));
     if !is_covered {
@@ -120,8 +132,8 @@ pub fn enforce(query: &Query, grant: Grant, dataset: &Dataset, node: &str) -> Re
     }
     domain::check(query, &collection)?;
     let built = match query {
-        Query::Release(query) => cells(query, &grant, &collection, dataset, node),
-        Query::Rows(query) => rows(query, &grant, &collection, dataset, node),
+        Query::Release(query) => cells(query, &grant, &collection, holding),
+        Query::Rows(query) => rows(query, &grant, &collection, holding),
     };
     built.map_err(|error| match error {
         BuildError::Refused(report) => report,
@@ -212,38 +224,57 @@ fn selected(
     conditions: &[Condition],
     grant: &Grant,
     collection: &Collection,
-    dataset: &Dataset,
-    node: &str,
+    holding: Holding<'_>,
 ) -> Result<LogicalPlanBuilder, BuildError> {
     let visible = |column: &&Column| !column.roles.identifier || Some(&column.name) == collection.privacy_unit.as_ref();
     let fields: Vec<Field> = collection.columns.iter().filter(visible).map(session::field).collect();
     let scan = PolicyScan {
-        stored: dataset.table()?,
+        stored: holding.dataset.table()?,
         visible: Arc::new(Schema::new(fields)),
-        row_filter: grant.row_filter().map(|sql| dataset.row_filter(sql)).transpose()?,
+        row_filter: conjunction(hidden(grant, collection, holding)?),
     };
     let plan = LogicalPlanBuilder::scan(collection.sql_name(), provider_as_source(Arc::new(scan)), None)?;
-    match conjunction(conditions.iter().map(|condition| condition_expr(condition, node))) {
+    match conjunction(
+        conditions
+            .iter()
+            .map(|condition| condition_expr(condition, holding.node)),
+    ) {
         Some(predicate) => Ok(plan.filter(predicate)?),
         None => Ok(plan),
     }
+}
+
+/// Which rows exist at all: the row filter, the opt-outs, the consents. Together, so that none can be forgotten.
+fn hidden(grant: &Grant, collection: &Collection, holding: Holding<'_>) -> Result<Vec<Expr>, BuildError> {
+    let person = collection.privacy_unit.as_deref();
+    let mut conditions = Vec::new();
+    match grant.row_filter() {
+        Some(RowFilter::Sql(sql)) => conditions.push(holding.dataset.row_filter(sql)?),
+        Some(RowFilter::Consent(_)) if !holding.people.needs_consent() => {
+            return Err(Problem::Internal
+                .report("the consents that the grant asks for are not at hand")
+                .into());
+        }
+        Some(RowFilter::Consent(_)) | None => {}
+    }
+    conditions.extend(person.and_then(|person| holding.people.condition(person)));
+    Ok(conditions)
 }
 
 fn rows(
     query: &RowQuery,
     grant: &Grant,
     collection: &Collection,
-    dataset: &Dataset,
-    node: &str,
+    holding: Holding<'_>,
 ) -> Result<EnforcedPlan, BuildError> {
     if !matches!(grant.tier(), Tier::Open) {
         return Err(Problem::Internal.report("rows leave in the open tier only").into());
     }
-    let plan = selected(&query.conditions, grant, collection, dataset, node)?;
+    let plan = selected(&query.conditions, grant, collection, holding)?;
     let list = query
         .columns
         .iter()
-        .map(|(column, name)| column_expr(column, node).alias(name));
+        .map(|(column, name)| column_expr(column, holding.node).alias(name));
     let plan = plan.project(list)?.build()?;
     let schema = answer_schema(&Query::Rows(query.clone()), collection)?;
     Ok(EnforcedPlan {
@@ -260,10 +291,9 @@ fn cells(
     query: &ReleaseQuery,
     grant: &Grant,
     collection: &Collection,
-    dataset: &Dataset,
-    node: &str,
+    holding: Holding<'_>,
 ) -> Result<EnforcedPlan, BuildError> {
-    let selected = selected(&query.conditions, grant, collection, dataset, node)?;
+    let selected = selected(&query.conditions, grant, collection, holding)?;
     let groups = plan_groups(query, collection)?;
     let group_columns: Vec<String> = groups.iter().map(|(name, _)| name.clone()).collect();
     let measures = Measures::of(query, collection);

@@ -5,13 +5,14 @@
 //! the engine says in an error may leave the node.
 //!
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
-//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier), [`mod@execute`], [`mod@release`] (what leaves),
+//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist), [`mod@execute`], [`mod@release`] (what leaves),
 //! [`dataset`] (how data gets in).
 
 pub mod dataset;
 mod domain;
 pub mod enforce;
 pub mod execute;
+mod people;
 pub mod query;
 pub mod read;
 pub mod release;
@@ -19,7 +20,8 @@ mod scan;
 mod session;
 
 pub use dataset::{Dataset, Datasets};
-pub use enforce::{EnforcedPlan, enforce};
+pub use enforce::{EnforcedPlan, Holding, enforce};
 pub use execute::{ExecuteError, Executed, execute};
+pub use people::People;
 pub use query::Query;
 pub use release::{Released, release};

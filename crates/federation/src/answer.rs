@@ -1,9 +1,11 @@
 //! What a question comes back with: the pooled result, who contributed, and what suppression leaves open.
 
+use std::collections::BTreeSet;
+
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
-use terms::{ExitCode, MemberId, PolicyId, Problem, QueryId, RuleId};
+use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, RuleId};
 use trust::Envelope;
 
 /// The answer to one question.
@@ -51,6 +53,10 @@ pub struct Coverage {
     pub suppressed_cells: u64,
     /// Under which policy it answered.
     pub policy: Option<AppliedPolicy>,
+    /// The data permit under which it answered.
+    pub permit: Option<PermitId>,
+    /// What its policy asks of whoever has the answer, as its receipts say.
+    pub duties: Vec<String>,
     /// Why it did not answer.
     pub problem: Option<Problem>,
     /// The same in a sentence.
@@ -127,6 +133,15 @@ impl Answer {
             false if all(Status::Unreachable) => ExitCode::Unreachable,
             false => ExitCode::Failed,
         }
+    }
+
+    /// What whoever has the answer is asked to do or leave, each duty once.
+    pub fn duties(&self) -> BTreeSet<&str> {
+        self.coverage
+            .iter()
+            .flat_map(|node| &node.duties)
+            .map(String::as_str)
+            .collect()
     }
 
     /// Cells and values that nodes did not release, all together.

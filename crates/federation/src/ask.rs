@@ -10,7 +10,7 @@ use policy::{Caller, Rules};
 use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
-use wire::status::Ended;
+use wire::status::{Ended, plain};
 use wire::{BrokerSource, Connection};
 
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
@@ -237,6 +237,8 @@ impl Asker {
             collection: leaf.collection.id.clone(),
             release: leaf.asked.release(),
             columns: leaf.asked.columns(),
+            // Only nodes know how often.
+            asked: policy::Asked::default(),
             at: self.clock.now(),
         };
         policy::decide(&self.rules, &request)
@@ -266,11 +268,21 @@ impl Asker {
         if parts.is_empty() {
             return None;
         }
-        let outcome = self.ask_parts(&offer.peer, &parts, errand).await;
+        let outcome = match self.stopped(&offer.peer) {
+            Some(report) => Err(report.into()),
+            None => self.ask_parts(&offer.peer, &parts, errand).await,
+        };
         Some(Asked {
             peer: &offer.peer,
             outcome,
         })
+    }
+
+    /// Why a node is not asked although it is known: nothing that it says counts, and that is told.
+    fn stopped(&self, peer: &Peer) -> Option<Report> {
+        let stopped = self.rules.stops.members.contains(&peer.member);
+        let message = || format!("a member of the board has stopped the member {}", peer.member);
+        stopped.then(|| Problem::Stopped.report(message()))
     }
 
     async fn ask_parts(
@@ -338,6 +350,8 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
         status: Status::Answered,
         suppressed_cells: 0,
         policy: None,
+        permit: None,
+        duties: Vec::new(),
         problem: None,
         message: None,
         remedy: None,
@@ -355,8 +369,12 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     rule: receipt.rule.clone(),
                     min_people: receipt.min_people,
                 });
+                coverage.permit.clone_from(&receipt.permit);
+                coverage.duties.extend(receipt.duties.iter().map(|duty| plain(duty)));
                 coverage.receipts.push(answer.envelope.clone());
             }
+            coverage.duties.sort();
+            coverage.duties.dedup();
         }
         Err(Ended { report, query_id }) => {
             coverage.status = Status::of(report.problem);

@@ -154,6 +154,7 @@ impl Part<'_> {
         let matches = receipt.node == peer.member
             && receipt.space == errand.space
             && receipt.query == digest
+            && receipt.permit == errand.permit
             && receipt.rows == rows
             && receipt.result == engine::release::digest_of(&schema, &batches);
         if !matches {

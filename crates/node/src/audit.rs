@@ -91,6 +91,18 @@ pub fn verify(
     Ok(finish(&chain, note, signer)?)
 }
 
+/// How many entries the log has and the root over them, as its checkpoint says. Only the signature is checked: whether
+/// the entries are those takes [`verify`].
+///
+/// # Errors
+/// `E_AUDIT_BROKEN` if the checkpoint is not of this log and key; `E_FILE_*` if the file is not a ledger.
+pub fn head(ledger_file: &Path, origin: &str, key: &PublicKey) -> Result<(u64, Digest), Report> {
+    let mut connection = store::open_to_read(ledger_file)?;
+    let snapshot = connection.transaction().map_err(StoreError::from)?;
+    let checkpoint = Signer { origin, key }.checkpoint(&store::stored_note(&snapshot)?)?;
+    Ok((checkpoint.size, Digest::from_bytes(checkpoint.root)))
+}
+
 /// All entries, in order. Every leaf is checked, its place in the tree is not: that takes [`verify`].
 ///
 /// # Errors

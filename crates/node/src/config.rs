@@ -76,6 +76,11 @@ impl Config {
         self.data.join("ledger.sqlite")
     }
 
+    /// The file of opt-outs and consents.
+    pub fn registers_file(&self) -> PathBuf {
+        self.data.join("registers.sqlite")
+    }
+
     /// The name of the node's audit log in its checkpoints.
     pub fn audit_origin(&self) -> String {
         format!("datenraum/{}/{}", self.space, self.member)

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::FlightSqlService;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt, SqlInfo, TicketStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt};
 use prost::Message;
 use terms::{Problem, Report};
 use tonic::{Request, Response, Status};
@@ -19,7 +20,8 @@ use wire::PeerInfo;
 use wire::status::{Ended, to_status};
 use wire::v1::QueryTicket;
 
-use crate::query::{Arrival, Desk};
+use crate::delivery::deliver;
+use crate::query::{Answer, Arrival, Desk};
 
 /// The Flight SQL face of a node.
 #[derive(Clone, Debug)]
@@ -75,14 +77,23 @@ impl FlightSqlService for Face {
             .answer(arrival, &named.sql)
             .await
             .map_err(|ended| to_status(&ended))?;
-        let receipt = serde_json::to_vec(&answer.receipt);
+        let Answer {
+            released,
+            receipt,
+            access,
+        } = answer;
+        let receipt = serde_json::to_vec(&receipt);
         let receipt = receipt.map_err(|_| status(Problem::Internal.report("the receipt cannot be encoded")))?;
-        let batches = stream::iter(answer.released.batches().to_vec()).map(Ok);
+        let schema = Arc::clone(released.schema());
+        let batches = deliver(&self.0, access, released.batches().to_vec());
         let data: DoGetStream = FlightDataEncoderBuilder::new()
-            .with_schema(Arc::clone(answer.released.schema()))
+            .with_schema(schema)
             .with_options(IpcWriteOptions::default())
-            .build(batches)
-            .map_err(|_| status(Problem::Execution.report("the answer cannot be encoded")))
+            .build(batches.map_err(|ended| FlightError::Tonic(Box::new(to_status(&ended)))))
+            .map_err(|error| match error {
+                FlightError::Tonic(ended) => *ended,
+                _ => status(Problem::Execution.report("the answer cannot be encoded")),
+            })
             .boxed();
         let mut response = Response::new(data);
         wire::header::attach_receipt(response.metadata_mut(), &receipt);

@@ -4,8 +4,8 @@
 //! Merkle tree (RFC 6962) over the entries, so that a changed, moved, missing or cut-off entry shows. It must never hold
 //! values from a dataset, and never go on after a failed write.
 //!
-//! Reading order: here, `entry.rs` (one query), `writer.rs` (the thread), `store.rs` (the file), `chain.rs` (the check),
-//! `record.rs` (what is kept). Reading it as an outsider: [`crate::audit`].
+//! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `writer.rs` (the thread),
+//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept). Reading it as an outsider: [`crate::audit`].
 
 pub(crate) mod chain;
 mod entry;
@@ -13,24 +13,27 @@ mod entry;
 pub(crate) mod example;
 pub(crate) mod record;
 pub(crate) mod store;
+mod tally;
 mod writer;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use policy::Caller;
-use terms::{Clock, PermitId, Problem, Purpose, QueryId, Report};
+use policy::{Asked, Caller};
+use terms::{Clock, CollectionId, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use trust::{Digest, SigningKey};
 
-pub use self::entry::{Decided, Entry, Opened};
+pub use self::entry::{Decided, Entry, Opened, Permitted};
 pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};
 
 use self::store::Store;
+pub(crate) use self::tally::Charge;
+use self::tally::Tally;
 use self::writer::{Board, Job, unavailable};
 
 /// Most queries that are open at the same time: one for each connection that a node takes.
@@ -73,6 +76,7 @@ pub struct Ledger {
 struct Shared {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
+    tally: Mutex<Tally>,
     /// None once the ledger is closed.
     writer: Mutex<Option<Writer>>,
 }
@@ -91,7 +95,8 @@ impl Ledger {
     /// `E_AUDIT_BROKEN` if the file does not hold what its checkpoint signs, or another key signed it;
     /// `E_AUDIT_UNAVAILABLE` if another node uses it or the database does not work; `E_FILE_*` if it is not a ledger.
     pub fn open(path: &Path, origin: &str, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Result<Ledger, Report> {
-        let store = Store::open(path, origin, key)?;
+        let (mut tally, now) = (Tally::default(), clock.now());
+        let store = Store::open(path, origin, key, |entry| tally.recall(&entry, now))?;
         let board = Arc::new(Board::new(&store));
         let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
         let shown = Arc::clone(&board);
@@ -100,7 +105,12 @@ impl Ledger {
         let thread = thread.map_err(|error| Problem::Internal.report(format!("no thread for the ledger: {error}")))?;
         let writer = Mutex::new(Some(Writer { jobs, thread }));
         Ok(Ledger {
-            shared: Arc::new(Shared { board, clock, writer }),
+            shared: Arc::new(Shared {
+                board,
+                clock,
+                tally: Mutex::new(tally),
+                writer,
+            }),
         })
     }
 
@@ -118,6 +128,27 @@ impl Ledger {
             Err(TrySendError::Closed(_)) => Err(unavailable()),
             Err(TrySendError::Full(_)) => Err(too_many()),
         }
+    }
+
+    /// Lets `decide` see how often the caller was allowed to ask about the collection, and counts one more if it says
+    /// so. Nobody else's query is counted meanwhile: as many as a quota lets through are allowed, however many come at
+    /// the same time. What becomes of the query afterwards gives nothing back.
+    ///
+    /// # Errors
+    /// `E_RESOURCES` if too many people asked within a week to remember one more.
+    pub(crate) fn charge<T>(
+        &self,
+        caller: &Caller,
+        collection: &CollectionId,
+        now: UtcTime,
+        decide: impl FnOnce(Asked) -> (T, Charge),
+    ) -> Result<T, Report> {
+        self.shared.tally().charge(caller, collection, now, decide)
+    }
+
+    /// How often the caller was allowed to ask about the collection.
+    pub(crate) fn asked(&self, caller: &Caller, collection: &CollectionId, now: UtcTime) -> Asked {
+        self.shared.tally().asked_by(caller, collection, now)
     }
 
     /// The log as it is on disk.
@@ -138,6 +169,10 @@ impl Ledger {
 }
 
 impl Shared {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn jobs(&self) -> Option<mpsc::Sender<Job>> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.as_ref().map(|writer| writer.jobs.clone())

@@ -3,16 +3,24 @@
 //! This crate must never let a byte of data leave that is not in the ledger, and never run a query under documents
 //! that it has not verified itself. It trusts neither the broker nor the asker's plan.
 //!
-//! Reading order: [`query`] (the story of one request), `flight` (how it arrives), [`governance`] (under which
-//! documents), [`ledger`] (what is recorded), [`audit`] (how it is checked), [`serve`] (how a node runs), [`config`].
+//! Reading order: [`query`] (the story of one request), `flight` (how it arrives), `delivery` (how its answer leaves),
+//! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
+//! [`audit`] (how it is checked), [`serve`] (how a node runs), [`status`] (what it tells its operator), [`config`].
 
 pub mod audit;
 pub mod config;
+mod delivery;
+mod durable;
+#[cfg(test)]
+mod example;
 mod flight;
 pub mod governance;
 pub mod ledger;
 pub mod query;
+pub mod registers;
 pub mod serve;
+pub mod status;
 
 pub use config::Config;
+pub use registers::Registers;
 pub use serve::Node;

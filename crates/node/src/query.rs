@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use engine::read::Collections;
-use engine::{Datasets, Query, Released};
-use policy::{AccessRequest, Caller, Decision};
+use engine::{Datasets, Holding, Query, Released};
+use policy::{AccessRequest, Asked, Caller, Decision};
 use terms::{Clock, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime};
 use tokio::sync::Semaphore;
 use tracing::{error, info, instrument};
-use trust::{Channel, Credential, Digest, Envelope, Proof, Receipt, Replay, SigningKey};
+use trust::{Channel, Credential, Digest, Envelope, Proof, PublicKey, Receipt, Replay, SigningKey};
 use wire::header::Tokens;
 use wire::status::Ended;
 
+use crate::delivery::{Access, Obligations};
 use crate::governance::{Current, Governance};
-use crate::ledger::{Ledger, Opening};
+use crate::ledger::{Charge, Ledger, Opening, Permitted};
+use crate::registers::Registers;
 
-/// Everything that answering needs.
+/// Most bytes of duties in one receipt: with the rest of it, and encoded twice, they fit the headers of an answer.
+const DUTIES_BYTES_MAX: usize = 4 * 1024;
+
+/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves.
 #[derive(Debug)]
 pub struct Desk {
     pub(crate) space: SpaceId,
@@ -24,6 +29,7 @@ pub struct Desk {
     pub(crate) key: Arc<SigningKey>,
     pub(crate) governance: Governance,
     pub(crate) datasets: Datasets,
+    pub(crate) registers: Arc<Registers>,
     pub(crate) ledger: Ledger,
     pub(crate) replay: Replay,
     pub(crate) clock: Arc<dyn Clock>,
@@ -41,15 +47,17 @@ pub(crate) struct Arrival<'a> {
 /// Who asks, for what, under which permit: what verified tokens say.
 struct Asker {
     caller: Caller,
+    issuer_key: PublicKey,
     purpose: Option<Purpose>,
     permit: Option<PermitId>,
 }
 
-/// An answer and the node's signature under it.
+/// An answer, the node's signature under it, and why it may leave.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) released: Released,
     pub(crate) receipt: Envelope,
+    pub(crate) access: Access,
 }
 
 impl Desk {
@@ -69,7 +77,12 @@ impl Desk {
             report,
             query_id: Some(query_id.clone()),
         };
-        let entry = self.ledger.open_entry(asker.opening(&query_id, sql)).map_err(ended)?;
+        let opening = asker.opening(&query_id, sql);
+        let entry = self.ledger.open_entry(opening.clone()).map_err(ended)?;
+        if let Err(report) = self.require_admitted(&current, &asker.caller) {
+            entry.refused(&report, None).await.map_err(ended)?;
+            return Err(ended(report));
+        }
         // 3 engine: parse
         let query = match self.read(sql, &asker.visible(&current, now)).await {
             Ok(query) => query,
@@ -78,12 +91,22 @@ impl Desk {
                 return Err(ended(report));
             }
         };
-        // 4 facts
+        let entry = entry.about(query.collection());
+        // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
         let request = asker.request(&query, now);
-        // 5 policy
-        let grant = match policy::decide(&current.rules, &request) {
-            Decision::Allow(grant) => grant,
-            Decision::Refuse(refusal) => {
+        let decided = self.ledger.charge(&asker.caller, query.collection(), now, |asked| {
+            let request = AccessRequest {
+                asked,
+                ..request.clone()
+            };
+            match policy::decide(&current.rules, &request) {
+                Decision::Allow(grant) => (Decision::Allow(grant), Charge::One),
+                Decision::Refuse(refusal) => (Decision::Refuse(refusal), Charge::Free),
+            }
+        });
+        let grant = match decided {
+            Ok(Decision::Allow(grant)) => grant,
+            Ok(Decision::Refuse(refusal)) => {
                 let decided_by = refusal
                     .policy
                     .clone()
@@ -93,17 +116,20 @@ impl Desk {
                 info!(decision = "refuse", problem = %report.problem, "decided");
                 return Err(ended(report));
             }
+            Err(report) => {
+                entry.refused(&report, None).await.map_err(ended)?;
+                return Err(ended(report));
+            }
         };
         // 6 ledger
-        let rule = (
-            grant.policy().clone(),
-            grant.version(),
-            grant.policy_digest(),
-            grant.rule().clone(),
-        );
-        let entry = entry.decided(rule.0.clone(), rule.1, rule.2, rule.3.clone());
+        let (permitted, obligations) = (Permitted::from(&grant), Obligations::of(&grant));
+        let entry = entry.decided(permitted.clone());
+        if let Err(report) = require_tellable(&permitted) {
+            entry.failed(&report).await.map_err(ended)?;
+            return Err(ended(report));
+        }
         // 7 to 9 engine: enforce, execute, release
-        let released = match self.run(&query, grant).await {
+        let released = match self.run(&query, grant, now).await {
             Ok(released) => released,
             Err(report) => {
                 entry.failed(&report).await.map_err(ended)?;
@@ -120,12 +146,12 @@ impl Desk {
             space: self.space.clone(),
             node: self.member.clone(),
             query: Digest::of(sql.as_bytes()),
-            policy: rule.0,
-            policy_version: rule.1,
-            policy_digest: rule.2,
-            rule: rule.3,
-            // A permission that needs no permit was used; one that was merely named was not verified.
-            permit: None,
+            policy: permitted.policy.clone(),
+            policy_version: permitted.version,
+            policy_digest: permitted.policy_digest,
+            rule: permitted.rule.clone(),
+            permit: permitted.permit.clone(),
+            duties: permitted.duties.clone(),
             min_people: released.min_people().map(policy::MinPeople::get),
             rows,
             blanked_values,
@@ -136,23 +162,45 @@ impl Desk {
         let receipt = receipt
             .seal(&self.key)
             .map_err(|_| ended(Problem::Internal.report("the receipt cannot be signed")))?;
-        Ok(Answer { released, receipt })
+        let access = Access {
+            opening,
+            request,
+            issuer_key: asker.issuer_key,
+            permitted,
+            obligations,
+        };
+        Ok(Answer {
+            released,
+            receipt,
+            access,
+        })
     }
 
-    /// The columns that an answer would have, decided like the answer itself. Nothing is read.
+    /// The columns that an answer would have, decided like the answer itself. Nothing is read, and nothing charged.
     pub(crate) async fn describe(&self, arrival: Arrival<'_>, sql: &str) -> Result<SchemaRef, Ended> {
         let now = self.clock.now();
         let current = self.governance.current()?;
         let asker = self.asker(arrival, sql, &current, now)?;
-        let (report, decided_by) = match self.read(sql, &asker.visible(&current, now)).await {
-            Ok(query) => match policy::decide(&current.rules, &asker.request(&query, now)) {
-                Decision::Allow(grant) => return Ok(engine::enforce::answer_schema(&query, grant.collection())?),
-                Decision::Refuse(refusal) => {
-                    let policy = refusal.policy.clone();
-                    let decided_by = policy.map(|(policy, version)| (policy, version, refusal.rule.clone()));
-                    (Report::from(refusal), decided_by)
+        let read = match self.require_admitted(&current, &asker.caller) {
+            Ok(()) => self.read(sql, &asker.visible(&current, now)).await,
+            Err(report) => Err(report),
+        };
+        let (report, decided_by) = match read {
+            Ok(query) => {
+                let asked = self.ledger.asked(&asker.caller, query.collection(), now);
+                let request = AccessRequest {
+                    asked,
+                    ..asker.request(&query, now)
+                };
+                match policy::decide(&current.rules, &request) {
+                    Decision::Allow(grant) => return Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+                    Decision::Refuse(refusal) => {
+                        let policy = refusal.policy.clone();
+                        let decided_by = policy.map(|(policy, version)| (policy, version, refusal.rule.clone()));
+                        (Report::from(refusal), decided_by)
+                    }
                 }
-            },
+            }
             Err(report) => (report, None),
         };
         let query_id = trust::new_query_id()?;
@@ -179,6 +227,8 @@ impl Desk {
         let node = self.member.as_str();
         let proof = Proof::verify(arrival.tokens.proof, &credential, node, query, arrival.channel, now)?;
         self.replay.first_use(&proof, now)?;
+        let issuer_key = issuer_key(&credential.member);
+        let issuer_key = issuer_key.ok_or_else(|| Problem::Internal.report("the issuer left the roster"))?;
         // As the credential says them: which count, `policy` decides together with the roster.
         let caller = Caller {
             member: credential.member.clone(),
@@ -187,12 +237,42 @@ impl Desk {
         };
         Ok(Asker {
             caller,
+            issuer_key,
             purpose: proof.purpose,
             permit: proof.permit.clone(),
         })
     }
 
-    async fn run(&self, query: &Query, grant: policy::Grant) -> Result<Released, Report> {
+    /// Refuses whoever a board member has stopped, before their query is looked at; and everybody, if this node's own
+    /// institution is stopped or has left the data space.
+    pub(crate) fn require_admitted(&self, current: &Current, caller: &Caller) -> Result<(), Report> {
+        let rules = &current.rules;
+        if rules.stops.names(caller) {
+            // Whom exactly is for the institution to tell.
+            let message = match rules.stops.members.contains(&caller.member) {
+                true => format!("a member of the board has stopped the member {}", caller.member),
+                false => format!("a member of the board has stopped this person of {}", caller.member),
+            };
+            return Err(Problem::Stopped.report(message));
+        }
+        if rules.stops.members.contains(&self.member) {
+            let message = format!(
+                "a member of the board has stopped {}, which runs this node",
+                self.member
+            );
+            return Err(Problem::Stopped.report(message));
+        }
+        if rules.members.contains_key(&self.member) {
+            return Ok(());
+        }
+        let message = format!(
+            "{}, which runs this node, is not a member of {} any more",
+            self.member, self.space
+        );
+        Err(Problem::NoPermission.report(message).remedy("ask the other nodes"))
+    }
+
+    async fn run(&self, query: &Query, grant: policy::Grant, now: UtcTime) -> Result<Released, Report> {
         let collection = Arc::clone(grant.collection());
         let dataset = self
             .datasets
@@ -207,7 +287,15 @@ impl Desk {
                 .report(message)
                 .remedy("ask the node's operator to add the data file again"));
         }
-        let plan = engine::enforce(query, grant, &dataset, self.member.as_str())?;
+        let registers = Arc::clone(&self.registers);
+        let read = tokio::task::spawn_blocking(move || (registers.people(&grant, now), grant)).await;
+        let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
+        let holding = Holding {
+            dataset: &dataset,
+            people: &people?,
+            node: self.member.as_str(),
+        };
+        let plan = engine::enforce(query, grant, holding)?;
         let released = match engine::execute(plan).await {
             Ok(executed) => engine::release(executed, self.member.as_str()),
             Err(failure) => Err(failure),
@@ -250,11 +338,28 @@ impl Asker {
             collection: query.collection().clone(),
             release: query.release(),
             columns: query.columns(),
+            asked: Asked::default(),
             at,
         }
     }
 }
 
+/// Duties are told in the receipt, which travels as a header. What cannot be told is not allowed.
+fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
+    let bytes: usize = permitted.duties.iter().map(String::len).sum();
+    if bytes <= DUTIES_BYTES_MAX {
+        return Ok(());
+    }
+    let Permitted { policy, version, .. } = permitted;
+    let message =
+        format!("the duties of {policy} version {version} have {bytes} bytes, and a receipt tells {DUTIES_BYTES_MAX}");
+    let remedy = "ask the board to shorten the duties of the policy";
+    Err(Problem::PolicyInvalid.report(message).remedy(remedy))
+}
+
 fn stopping() -> Report {
     Problem::Unreachable.report("the node is stopping")
 }
+
+#[cfg(test)]
+mod tests;

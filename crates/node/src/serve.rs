@@ -22,6 +22,8 @@ use crate::flight::Face;
 use crate::governance::Governance;
 use crate::ledger::Ledger;
 use crate::query::Desk;
+use crate::registers::Registers;
+use crate::status::NodeStatus;
 
 /// How long open streams may take to end once the node is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -44,7 +46,7 @@ impl Node {
         let store = open_store(&config)?;
         let source = broker_source(&config).await.ok();
         let source = source.as_ref().map(|source| source as &dyn trust::DocumentSource);
-        let governance = Governance::start(store, source, Arc::clone(&clock)).await?;
+        let governance = Governance::start(&config.space, store, &config.data, source, Arc::clone(&clock)).await?;
         check_membership(&governance, &config, &key)?;
         let ledger = Ledger::open(
             &config.ledger_file(),
@@ -58,6 +60,7 @@ impl Node {
             key,
             governance,
             datasets: Datasets::open(&config.datasets_folder())?,
+            registers: Arc::new(Registers::open(&config.registers_file())?),
             ledger,
             replay: Replay::new(),
             clock,
@@ -97,6 +100,7 @@ impl Node {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
+        self.tell_status();
         let upkeep = self.upkeep(bound, &stop);
         tokio::select! {
             served = serving => served.map_err(|error| Problem::Internal.report(format!("the server ended: {error}")))?,
@@ -126,16 +130,28 @@ impl Node {
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;
             }
-            let Some(connection) = &broker else { continue };
-            let source = BrokerSource::new(connection.clone(), self.config.space.clone());
-            if let Err(report) = self.desk.governance.refresh(&source).await {
+            // Stops that came as files act without a broker too.
+            let source = broker
+                .as_ref()
+                .map(|connection: &Connection| BrokerSource::new(connection.clone(), self.config.space.clone()));
+            let source = source.as_ref().map(|source| source as &dyn trust::DocumentSource);
+            if let Err(report) = self.desk.governance.refresh(source).await {
                 warn!(problem = %report.problem, message = report.message, "governance documents not renewed");
                 if report.problem == Problem::Unreachable {
                     broker = None;
                 }
             }
+            self.tell_status();
         }
         std::future::pending::<()>().await;
+    }
+
+    /// Writes down how the node is. A disk that does not take it stops nothing: the ledger says when it is full.
+    fn tell_status(&self) {
+        let status = NodeStatus::of(&self.config, &self.desk.governance, &self.desk.datasets);
+        if let Err(report) = status.write(&self.config) {
+            warn!(problem = %report.problem, message = report.message, "the node's status is not told");
+        }
     }
 
     async fn announce(&self, connection: &Connection, bound: SocketAddr) -> Result<(), Report> {

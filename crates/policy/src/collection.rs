@@ -7,7 +7,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
@@ -50,11 +50,15 @@ impl Collection {
     }
 }
 
-/// A condition over a node's columns that decides which rows exist for a permission.
+/// Which rows exist for a permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowFilter {
-    /// The condition as SQL text. This crate does not read it.
-    pub sql: String,
+pub enum RowFilter {
+    /// Those for which this SQL condition over the node's columns is true. This crate does not read it.
+    Sql(String),
+    /// Those of people who, at the time of the query, consent to all of these provisions, by code, in the consents that
+    /// the node keeps for the collection. For the broad consent of the German Medical Informatics Initiative these are
+    /// OIDs such as `2.16.840.1.113883.3.1937.777.24.5.3.8` (scientific use of medical data).
+    Consent(BTreeSet<String>),
 }
 
 /// One column.

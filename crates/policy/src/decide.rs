@@ -1,11 +1,15 @@
 //! The decision: one request against the rules of a data space.
 //!
-//! It cannot fail and knows no clock, no network and no SQL; the request carries every fact. In order: who asks, for
-//! which purpose, prohibitions, permissions. A prohibition beats every permission; of several permissions that
-//! cover a request the strictest counts. What a refusal says is in `decide/refusal.rs`.
+//! It cannot fail and knows no clock, no network and no SQL; the request carries every fact. In order: who asks and
+//! whether they are stopped, for which purpose, prohibitions, the permit that the request names, permissions. A
+//! prohibition beats every permission, and each permission stands alone: one more never allows less, one less never
+//! allows more. What "less" is, `decide/demands.rs` says; what a refusal says, `decide/refusal.rs`.
 
+mod demands;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod reference;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -13,13 +17,18 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use terms::{CollectionId, MemberId, PermitId, PersonId, Purpose, RoleName, UtcTime};
 
+pub(crate) use self::demands::demands;
+use crate::disclosure::Quota;
 use crate::grant::{Grant, Release};
-use crate::rule::{Permission, Policy, Prohibition, Who};
+use crate::permit::{Permit, PermitGap, PermitUse};
+use crate::rule::{Permission, Policy, Prohibition, Who, utc_day};
 use crate::rules::Rules;
 
 pub use self::refusal::Refusal;
+pub(crate) use self::refusal::of as refusal_of;
 
 /// Who asks: what a verified credential says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +56,25 @@ pub struct AccessRequest {
     pub release: Release,
     /// Every column that the query uses anywhere, [`crate::NODE_COLUMN`] included.
     pub columns: BTreeSet<String>,
+    /// How often the caller has asked already.
+    pub asked: Asked,
     /// When.
     pub at: UtcTime,
+}
+
+/// Queries that this node has answered to one person about one collection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// In the last 60 seconds.
+    pub minute: u32,
+    /// In the last seven days.
+    pub week: u32,
+}
+
+impl Asked {
+    pub(crate) fn exhausts(self, quota: Quota) -> bool {
+        quota.per_minute.is_some_and(|most| self.minute >= most) || quota.per_week.is_some_and(|most| self.week >= most)
+    }
 }
 
 /// The answer to a request.
@@ -77,55 +103,162 @@ impl Decision {
 pub fn decide(rules: &Rules, request: &AccessRequest) -> Decision {
     match weigh(rules, request) {
         Ok(grant) => Decision::Allow(grant),
-        Err(refusal) => Decision::Refuse(refusal),
+        Err(reason) => Decision::Refuse(refusal::of(rules, request, &reason)),
     }
 }
 
-fn weigh(rules: &Rules, request: &AccessRequest) -> Result<Grant, Refusal> {
+/// Why a request may not run: what `decide/refusal.rs` and the reading aids put into words.
+pub(crate) enum Reason<'a> {
+    NotAMember,
+    /// The member or the person is stopped.
+    Stopped,
+    NoPurpose(Who<'a>),
+    /// Art. 54 prohibits the purpose.
+    ProhibitedUse(Who<'a>, Purpose),
+    Prohibited(&'a Policy, &'a Prohibition),
+    PermitStopped(&'a PermitId),
+    PermitUnknown(&'a PermitId),
+    PermitGap(&'a Permit, PermitGap),
+    PermitExhausted(&'a Permit),
+    /// Art. 53(2) reserves the purpose to public bodies.
+    Reserved(Who<'a>, Purpose),
+    /// No permission covers the request; this one lacks least.
+    Short(Who<'a>, Purpose, Nearest<'a>),
+    NoRule,
+}
+
+/// The decision before it is put into words.
+pub(crate) fn weigh<'a>(rules: &'a Rules, request: &'a AccessRequest) -> Result<Grant, Reason<'a>> {
     let Some(member) = rules.members.get(&request.caller.member) else {
-        return Err(refusal::not_a_member(rules, request));
+        return Err(Reason::NotAMember);
     };
     let who = Who {
         caller: &request.caller,
         member,
     };
+    if rules.stops.names(&request.caller) {
+        return Err(Reason::Stopped);
+    }
     let Some(purpose) = request.purpose else {
-        return Err(refusal::no_purpose(rules, request, &who));
+        return Err(Reason::NoPurpose(who));
     };
     if purpose.is_prohibited_use() {
-        return Err(refusal::prohibited_use(rules, request, &who, purpose));
+        return Err(Reason::ProhibitedUse(who, purpose));
     }
-    for policy in rules.in_force(&request.collection, request.at) {
-        if let Some(prohibition) = policy
-            .prohibitions
-            .iter()
-            .find(|rule| prohibits(rule, &who, purpose, request))
-        {
-            return Err(refusal::by_prohibition(policy, prohibition, request));
+    let day = utc_day(request.at);
+    let prohibition = rules
+        .prohibitions_for(&request.collection, purpose, &who)
+        .find(|(policy, rule)| policy.is_in_force_on(day) && prohibits(rule, &who, purpose, request));
+    if let Some((policy, rule)) = prohibition {
+        return Err(Reason::Prohibited(policy, rule));
+    }
+    let permit = permit(rules, request, purpose)?;
+    let acts_for_public_body = permit.is_some_and(|permit| permit.acts_for.is_some());
+    if purpose.is_reserved_to_public_bodies() && !acts_for_public_body && !rules.is_public(member) {
+        return Err(Reason::Reserved(who, purpose));
+    }
+    let facts = Facts {
+        rules,
+        who,
+        purpose,
+        has_permit: permit.is_some(),
+        day,
+        request,
+    };
+    let Some((policy, permission)) = facts.least_demanding() else {
+        return Err(match facts.nearest() {
+            Some(nearest) => Reason::Short(who, purpose, nearest),
+            None => Reason::NoRule,
+        });
+    };
+    Ok(Grant::new(policy, permission, permit, request.release))
+}
+
+/// The permit that the request names, once it covers the request.
+fn permit<'a>(
+    rules: &'a Rules,
+    request: &'a AccessRequest,
+    purpose: Purpose,
+) -> Result<Option<&'a Arc<Permit>>, Reason<'a>> {
+    let Some(id) = &request.permit else {
+        return Ok(None);
+    };
+    if rules.stops.permits.contains(id) {
+        return Err(Reason::PermitStopped(id));
+    }
+    let Some(permit) = rules.permit(id, request.at) else {
+        return Err(Reason::PermitUnknown(id));
+    };
+    let asked = PermitUse {
+        member: &request.caller.member,
+        person: &request.caller.person,
+        purpose,
+        collection: &request.collection,
+        release: request.release,
+        columns: &request.columns,
+        at: request.at,
+        has_holder: rules.has_holder(permit),
+    };
+    if let Some(gap) = permit.gap(&asked) {
+        return Err(Reason::PermitGap(permit, gap));
+    }
+    if request.asked.exhausts(permit.queries) {
+        return Err(Reason::PermitExhausted(permit));
+    }
+    Ok(Some(permit))
+}
+
+/// What permissions are held against.
+struct Facts<'a> {
+    rules: &'a Rules,
+    who: Who<'a>,
+    purpose: Purpose,
+    /// Whether the request names a permit, which then covers it.
+    has_permit: bool,
+    /// The day of the request, UTC.
+    day: Date,
+    request: &'a AccessRequest,
+}
+
+impl<'a> Facts<'a> {
+    /// Of the permissions that cover the request, the one that demands least, so that one more never takes anything
+    /// away. Of equal ones the first by id.
+    fn least_demanding(&self) -> Option<(&'a Arc<Policy>, &'a Arc<Permission>)> {
+        self.rules
+            .permissions_for(&self.request.collection, self.purpose, &self.who)
+            .filter(|(policy, permission)| self.shortfall(policy, permission) == Shortfall::default())
+            .min_by_key(|(policy, permission)| demands(policy, permission))
+    }
+
+    /// The permission that lacks least.
+    fn nearest(&self) -> Option<Nearest<'a>> {
+        let lacking = self.permissions().map(|(policy, permission)| Nearest {
+            policy,
+            permission,
+            shortfall: self.shortfall(policy, permission),
+        });
+        lacking.min_by_key(|nearest| nearest.shortfall)
+    }
+
+    /// The permissions on the collection by id, in force or not.
+    fn permissions(&self) -> impl Iterator<Item = (&'a Arc<Policy>, &'a Arc<Permission>)> {
+        let policies = self.rules.of_collection(&self.request.collection).iter();
+        policies.flat_map(|policy| policy.permissions.iter().map(move |permission| (policy, permission)))
+    }
+
+    fn shortfall(&self, policy: &Policy, permission: &Permission) -> Shortfall {
+        let request = self.request;
+        Shortfall {
+            assignee: !self.who.is_meant_by(&permission.assignee),
+            stopped: self.rules.stops.policies.contains(&policy.id),
+            time: !policy.is_in_force_on(self.day),
+            purpose: !permission.purposes.contains(&self.purpose),
+            release: !permission.covers_release(request.release),
+            columns: request.columns.difference(&permission.columns).count(),
+            permit: permission.permit_required && !self.has_permit,
+            window: !permission.is_open_at(request.at),
+            quota: request.asked.exhausts(permission.disclosure.queries),
         }
-    }
-    let mut strictest: Option<(&Arc<Policy>, &Arc<Permission>)> = None;
-    let mut nearest: Option<Nearest<'_>> = None;
-    for policy in rules.of_collection(&request.collection) {
-        for permission in &policy.permissions {
-            let shortfall = Shortfall::of(policy, permission, &who, purpose, request);
-            if shortfall != Shortfall::default() {
-                if nearest.as_ref().is_none_or(|best| shortfall < best.shortfall) {
-                    nearest = Some(Nearest {
-                        policy,
-                        permission,
-                        shortfall,
-                    });
-                }
-            } else if strictest.is_none_or(|(_, best)| permission.tier > best.tier) {
-                strictest = Some((policy, permission));
-            }
-        }
-    }
-    match (strictest, nearest) {
-        (Some((policy, permission)), _) => Ok(Grant::new(policy, permission, request.release)),
-        (None, Some(nearest)) => Err(refusal::by_shortfall(rules, request, &who, purpose, &nearest)),
-        (None, None) => Err(refusal::no_rule(rules, request)),
     }
 }
 
@@ -135,44 +268,31 @@ fn prohibits(rule: &Prohibition, who: &Who<'_>, purpose: Purpose, request: &Acce
         && rule.has_purpose(purpose)
         && rule.has_release(request.release)
         && rule.has_any_column(&request.columns)
+        && rule.holds_at(request.at)
 }
 
 /// The permission that lacks least, for the refusal to explain itself by.
-struct Nearest<'a> {
-    policy: &'a Policy,
-    permission: &'a Permission,
-    shortfall: Shortfall,
+pub(crate) struct Nearest<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) permission: &'a Permission,
+    pub(crate) shortfall: Shortfall,
 }
 
 /// In what a permission fails to cover a request; nothing set = it covers it. Ordered: what the caller can change least
 /// comes first and weighs most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Shortfall {
-    assignee: bool,
-    time: bool,
-    purpose: bool,
-    release: bool,
+pub(crate) struct Shortfall {
+    pub(crate) assignee: bool,
+    /// The policy is stopped.
+    pub(crate) stopped: bool,
+    /// The policy is not in force.
+    pub(crate) time: bool,
+    pub(crate) purpose: bool,
+    pub(crate) release: bool,
     /// How many columns are not covered.
-    columns: usize,
-    permit: bool,
-}
-
-impl Shortfall {
-    fn of(
-        policy: &Policy,
-        permission: &Permission,
-        who: &Who<'_>,
-        purpose: Purpose,
-        request: &AccessRequest,
-    ) -> Shortfall {
-        Shortfall {
-            assignee: !who.is_meant_by(&permission.assignee),
-            time: !policy.is_in_force(request.at),
-            purpose: !permission.purposes.contains(&purpose),
-            release: !permission.covers_release(request.release),
-            columns: request.columns.difference(&permission.columns).count(),
-            // Permit documents are not read yet, so none can be known.
-            permit: permission.permit_required,
-        }
-    }
+    pub(crate) columns: usize,
+    pub(crate) permit: bool,
+    /// Outside its recurring time windows.
+    pub(crate) window: bool,
+    pub(crate) quota: bool,
 }

@@ -1,10 +1,8 @@
 //! `policies/*.toml` as it is written: the closed vocabulary of ODRL words, before anything is checked.
 //!
-//! Keys that are part of the vocabulary but that this version cannot enforce are parsed, so that `rules/compile.rs` can
-//! refuse them by name instead of calling them spelling mistakes.
+//! Next: `rules/compile.rs`, which checks it, and `permit.rs`, which has a document of its own.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use terms::{CollectionId, MemberId, PolicyId, Purpose, RoleName, RuleId};
 use toml::Spanned;
 use toml::value::Datetime;
@@ -24,7 +22,8 @@ pub(crate) struct WrittenPolicy {
     pub(crate) permissions: Vec<WrittenPermission>,
     #[serde(default, rename = "prohibition")]
     pub(crate) prohibitions: Vec<WrittenProhibition>,
-    pub(crate) duty: Option<Spanned<IgnoredAny>>,
+    #[serde(default, rename = "duty")]
+    pub(crate) duties: Vec<Spanned<WrittenDuty>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,12 +32,14 @@ pub(crate) struct WrittenPermission {
     pub(crate) id: Spanned<RuleId>,
     pub(crate) assignee: Spanned<WrittenAssignee>,
     pub(crate) purposes: Spanned<Vec<Spanned<Purpose>>>,
-    pub(crate) permit: WrittenPermit,
+    pub(crate) permit: Spanned<WrittenPermit>,
     pub(crate) release: Spanned<Release>,
-    pub(crate) columns: Vec<Spanned<String>>,
+    pub(crate) columns: Spanned<Vec<Spanned<String>>>,
     pub(crate) rows: Option<Spanned<String>>,
-    pub(crate) disclosure: WrittenDisclosure,
-    pub(crate) duty: Option<Spanned<IgnoredAny>>,
+    pub(crate) when: Option<Spanned<Vec<Spanned<WrittenWindow>>>>,
+    pub(crate) disclosure: Spanned<WrittenDisclosure>,
+    #[serde(default, rename = "duty")]
+    pub(crate) duties: Vec<Spanned<WrittenDuty>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +50,38 @@ pub(crate) struct WrittenProhibition {
     pub(crate) purposes: Option<Spanned<Vec<Purpose>>>,
     pub(crate) release: Option<Release>,
     pub(crate) columns: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) when: Option<Spanned<Vec<Spanned<WrittenWindow>>>>,
+}
+
+/// A recurring time window, in the clock time of a zone.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenWindow {
+    pub(crate) days: Vec<WrittenDay>,
+    pub(crate) from: Datetime,
+    pub(crate) until: Datetime,
+    pub(crate) zone: Spanned<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WrittenDay {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// What whoever receives an answer must do.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum WrittenDuty {
+    Delete { within_days: u32 },
+    Attribute { text: String },
+    PublishResults { within_days: u32 },
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,10 +104,24 @@ pub(crate) enum WrittenPermit {
 pub(crate) struct WrittenDisclosure {
     pub(crate) tier: Spanned<WrittenTier>,
     pub(crate) min_people: Option<Spanned<u32>>,
-    pub(crate) dominance: Option<Spanned<IgnoredAny>>,
-    pub(crate) p_percent: Option<Spanned<IgnoredAny>>,
-    pub(crate) round_to: Option<Spanned<IgnoredAny>>,
-    pub(crate) queries: Option<Spanned<IgnoredAny>>,
+    pub(crate) dominance: Option<Spanned<WrittenDominance>>,
+    pub(crate) p_percent: Option<Spanned<u32>>,
+    pub(crate) round_to: Option<Spanned<u32>>,
+    pub(crate) queries: Option<Spanned<WrittenQuota>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenDominance {
+    pub(crate) top: u32,
+    pub(crate) share: f64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenQuota {
+    pub(crate) per_minute: Option<u32>,
+    pub(crate) per_week: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use terms::{Purpose, Report};
 use trust::Digest;
 
-use crate::{AccessRequest, Caller, Release, Rules};
+use crate::{AccessRequest, Asked, Caller, Release, Rules};
 
 pub(crate) const SPACE: &str = "id = \"oncology\"\ntitle = \"Oncology of the region\"\n";
 
@@ -25,7 +25,7 @@ key = "ed25519:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"
 [[member]]
 id = "health-office"
 title = "Public health office"
-roles = ["public-health-office", "university"]
+roles = ["public-health-office", "public-body", "university"]
 key = "ed25519:_FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU"
 "#;
 
@@ -131,6 +131,26 @@ columns    = ["district", "beds", "node"]
 disclosure = { tier = "open" }
 "#;
 
+/// A data permit of Ada's, over ages and grades.
+pub(crate) const PERMIT: &str = r#"
+id          = "p-1"
+space       = "oncology"
+title       = "Age at diagnosis"
+kind        = "data-permit"
+issuer      = "Health data access body"
+issued      = 2026-02-01
+holder      = "saarland-university"
+persons     = ["saarland-university/ada"]
+purposes    = ["ehds-53-1-e"]
+valid_from  = 2026-03-01
+valid_until = 2026-12-31
+opt_out     = "at-query"
+
+[[dataset]]
+collection = "breast-cancer"
+columns    = ["age", "grade"]
+"#;
+
 /// The files of the data space.
 #[derive(Clone)]
 pub(crate) struct Files(pub(crate) BTreeMap<String, Vec<u8>>);
@@ -154,6 +174,14 @@ impl Files {
     pub(crate) fn without(mut self, path: &str) -> Self {
         self.0.remove(path);
         self
+    }
+
+    /// With the permit of Ada's, some of whose text is replaced.
+    pub(crate) fn with_permit(self, edits: &[(&str, &str)]) -> Self {
+        let files = self.put("permits/p-1.toml", PERMIT);
+        edits
+            .iter()
+            .fold(files, |files, (from, to)| files.edit("permits/p-1.toml", from, to))
     }
 
     /// Replaces a piece of one file; the piece must be there.
@@ -186,6 +214,7 @@ pub(crate) fn ada() -> AccessRequest {
         collection: "breast-cancer".parse().unwrap(),
         release: Release::Aggregates,
         columns: ["age".to_owned()].into(),
+        asked: Asked::default(),
         at: "2026-11-21T12:00:00Z".parse().unwrap(),
     }
 }

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use terms::{PolicyId, RuleId};
 use trust::Digest;
 
-use crate::collection::Collection;
+use crate::collection::{Collection, RowFilter};
+use crate::duty::Duty;
+use crate::permit::{OptOut, Permit};
 use crate::rule::{Permission, Policy};
 
 /// What leaves a node: less first.
@@ -94,14 +96,21 @@ pub enum Tier {
 pub struct Grant {
     policy: Arc<Policy>,
     permission: Arc<Permission>,
+    permit: Option<Arc<Permit>>,
     release: Release,
 }
 
 impl Grant {
-    pub(crate) fn new(policy: &Arc<Policy>, permission: &Arc<Permission>, release: Release) -> Self {
+    pub(crate) fn new(
+        policy: &Arc<Policy>,
+        permission: &Arc<Permission>,
+        permit: Option<&Arc<Permit>>,
+        release: Release,
+    ) -> Self {
         Self {
             policy: Arc::clone(policy),
             permission: Arc::clone(permission),
+            permit: permit.cloned(),
             release,
         }
     }
@@ -131,14 +140,29 @@ impl Grant {
         &self.policy.collection
     }
 
-    /// Obligation: only rows for which this SQL condition is true exist for the query.
-    pub fn row_filter(&self) -> Option<&str> {
-        self.permission.row_filter.as_deref()
+    /// The permit under which the request runs, if it names one.
+    pub fn permit(&self) -> Option<&Arc<Permit>> {
+        self.permit.as_ref()
+    }
+
+    /// Obligation: only these rows exist for the query.
+    pub fn row_filter(&self) -> Option<&RowFilter> {
+        self.permission.rows.as_ref().map(|rows| &rows.filter)
+    }
+
+    /// Obligation: the rows of people who have opted out do not exist for the query.
+    pub fn opt_out(&self) -> &OptOut {
+        self.permit.as_ref().map_or(&OptOut::AtQuery, |permit| &permit.opt_out)
+    }
+
+    /// Obligation: these duties are told with the answer and recorded.
+    pub fn duties(&self) -> impl Iterator<Item = &Duty> {
+        self.policy.duties.iter().chain(&self.permission.duties)
     }
 
     /// Obligation: the disclosure checks.
     pub fn tier(&self) -> Tier {
-        self.permission.tier
+        self.permission.disclosure.tier
     }
 
     /// Obligation: what may leave.

@@ -8,23 +8,47 @@
 //! Reading order: [`Rules`] (`rules.rs`: all files of a data space, checked and indexed), `document.rs` (a policy as it
 //! is written) and `rule.rs` (as it is held), [`Collection`] (`collection.rs`), [`Space`] and [`Member`]
 //! (`roster.rs`), then [`decide()`] (`decide.rs`), whose sentences are in `decide/refusal.rs` and whose yes is a [`Grant`]
-//! (`grant.rs`). [`queryable()`] says what a caller may ask at all.
+//! (`grant.rs`). [`queryable()`] says what a caller may ask at all. What a board reads before it signs is in `matrix.rs`,
+//! `explain.rs`, `lint.rs` and `cases.rs`, in the two languages of `lang.rs`.
 
+mod cases;
 mod collection;
 mod decide;
+mod diff;
+mod disclosure;
 mod document;
+mod duty;
 #[cfg(test)]
 mod example;
+mod explain;
 mod grant;
+mod lang;
+mod lint;
+mod matrix;
+pub mod odrl;
+mod permit;
 mod queryable;
 mod roster;
 mod rule;
 mod rules;
 mod source;
+mod stops;
+mod window;
 
+pub use cases::{CaseOutcome, cases_path, run_cases};
 pub use collection::{Calendar, Collection, Column, ColumnKind, ColumnRoles, Domain, NODE_COLUMN, RowFilter};
-pub use decide::{AccessRequest, Caller, Decision, Refusal, decide};
+pub use decide::{AccessRequest, Asked, Caller, Decision, Refusal, decide};
+pub use diff::{Change, Effect, diff, widens};
+pub use disclosure::{Disclosure, Dominance, Quota};
+pub use duty::Duty;
+pub use explain::{Explanation, Words, explain};
 pub use grant::{Grant, MinPeople, MinPeopleError, Release, Tier};
+pub use lang::{Lang, LangError};
+pub use lint::{Lint, Severity, lint, lint_files};
+pub use matrix::{matrix, matrix_path};
+pub use permit::{OptOut, Permit, PermitKind};
 pub use queryable::{Queryable, queryable};
-pub use roster::{Member, Space};
+pub use roster::{Member, PUBLIC_BODY, Space};
 pub use rules::{PolicySummary, Rules};
+pub use stops::Stops;
+pub use window::{Window, WindowError};

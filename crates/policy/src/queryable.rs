@@ -14,6 +14,7 @@ use terms::{CollectionId, Purpose, UtcTime};
 use crate::collection::Collection;
 use crate::decide::Caller;
 use crate::grant::Release;
+use crate::permit::Permit;
 use crate::rule::{Prohibition, Who};
 use crate::rules::Rules;
 
@@ -35,6 +36,9 @@ pub fn queryable(rules: &Rules, caller: &Caller, at: UtcTime) -> Vec<Queryable> 
     let Some(member) = rules.members.get(&caller.member) else {
         return Vec::new();
     };
+    if rules.stops.names(caller) {
+        return Vec::new();
+    }
     let who = Who { caller, member };
     rules
         .collections
@@ -46,26 +50,32 @@ pub fn queryable(rules: &Rules, caller: &Caller, at: UtcTime) -> Vec<Queryable> 
 /// What of one collection is open to a caller, if anything.
 pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTime) -> Option<Queryable> {
     let collection = Arc::clone(rules.collections.get(id)?);
-    let prohibitions = || {
-        rules
-            .in_force(id, at)
-            .flat_map(|policy| &policy.prohibitions)
-            .filter(|rule| rule.names(who))
-    };
+    let closed = Closed::by(rules, who, id, at);
     let mut open = Queryable {
         collection,
         purposes: BTreeSet::new(),
         releases: BTreeSet::new(),
         columns: BTreeSet::new(),
     };
-    for permission in rules.in_force(id, at).flat_map(|policy| &policy.permissions) {
+    // A permit may say that its holder acts for a public body.
+    let acts_for_public_body = |permit: &Arc<Permit>| {
+        let caller = who.caller;
+        let mut persons = permit.persons.iter();
+        permit.acts_for.is_some() && persons.any(|(m, p)| *m == caller.member && *p == caller.person)
+    };
+    let is_public = rules.is_public(who.member) || rules.permits.values().any(acts_for_public_body);
+    let running = rules
+        .in_force(id, at)
+        .filter(|policy| !rules.stops.policies.contains(&policy.id));
+    for permission in running.flat_map(|policy| &policy.permissions) {
         if !who.is_meant_by(&permission.assignee) {
             continue;
         }
         let purposes = permission
             .purposes
             .iter()
-            .filter(|purpose| !prohibitions().any(|it| closes_purpose(it, **purpose)));
+            .filter(|purpose| is_public || !purpose.is_reserved_to_public_bodies())
+            .filter(|purpose| !closed.purposes.contains(purpose));
         let purposes: BTreeSet<Purpose> = purposes.copied().collect();
         if purposes.is_empty() {
             continue;
@@ -75,25 +85,49 @@ pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTi
             .into_iter()
             .filter(|release| permission.covers_release(*release));
         open.releases
-            .extend(releases.filter(|release| !prohibitions().any(|it| closes_release(it, *release))));
-        let columns = permission
-            .columns
-            .iter()
-            .filter(|name| !prohibitions().any(|it| closes_column(it, name)));
-        open.columns.extend(columns.cloned());
+            .extend(releases.filter(|release| !closed.releases.contains(release)));
+        let columns = permission.columns.iter();
+        open.columns
+            .extend(columns.filter(|name| !closed.columns.contains(name)).cloned());
     }
     (!open.purposes.is_empty() && !open.releases.is_empty()).then_some(open)
 }
 
-fn closes_purpose(rule: &Prohibition, purpose: Purpose) -> bool {
-    rule.release.is_none() && rule.columns.is_none() && rule.has_purpose(purpose)
+/// What prohibitions close for somebody entirely: gathered once, as there may be many of them.
+#[derive(Default)]
+struct Closed<'a> {
+    purposes: BTreeSet<Purpose>,
+    releases: BTreeSet<Release>,
+    columns: BTreeSet<&'a String>,
 }
 
-fn closes_release(rule: &Prohibition, release: Release) -> bool {
-    rule.purposes.is_none() && rule.columns.is_none() && rule.has_release(release)
-}
-
-fn closes_column(rule: &Prohibition, name: &str) -> bool {
-    let named = rule.columns.as_ref().is_some_and(|columns| columns.contains(name));
-    rule.purposes.is_none() && rule.release.is_none() && named
+impl<'a> Closed<'a> {
+    fn by(rules: &'a Rules, who: &Who<'_>, id: &CollectionId, at: UtcTime) -> Self {
+        let mut closed = Closed::default();
+        let prohibitions = rules.in_force(id, at).flat_map(|policy| &policy.prohibitions);
+        // What holds at some hours of the week only does not close anything for good.
+        for rule in prohibitions.filter(|rule| rule.windows.is_empty() && rule.names(who)) {
+            let Prohibition {
+                purposes,
+                release,
+                columns,
+                ..
+            } = rule;
+            if release.is_none() && columns.is_none() {
+                closed
+                    .purposes
+                    .extend(Purpose::all().filter(|purpose| rule.has_purpose(*purpose)));
+            }
+            if purposes.is_none() && columns.is_none() {
+                let both = [Release::Aggregates, Release::Rows].into_iter();
+                closed
+                    .releases
+                    .extend(both.filter(|release| rule.has_release(*release)));
+            }
+            if purposes.is_none() && release.is_none() {
+                closed.columns.extend(columns.iter().flatten());
+            }
+        }
+        closed
+    }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use terms::{MemberId, Report, RoleName, SpaceId};
 use toml::Spanned;
-use trust::PublicKey;
+use trust::{Digest, PublicKey};
 
 use crate::source::Source;
 
@@ -21,7 +21,13 @@ pub struct Space {
     pub id: SpaceId,
     /// What people call it.
     pub title: String,
+    /// Digests of the stops that the board has lifted.
+    pub lifted: BTreeSet<Digest>,
 }
+
+/// The role that the roster gives to public sector bodies: purposes (a) to (c) of Art. 53(1) EHDS are for them and for
+/// those who act for them (Art. 53(2)).
+pub const PUBLIC_BODY: &str = "public-body";
 
 /// An institution of the data space.
 #[derive(Clone, Debug)]
@@ -32,8 +38,17 @@ pub struct Member {
     pub title: String,
     /// What it is to the data space. Its people can act in these roles and in no others.
     pub roles: BTreeSet<RoleName>,
+    /// Public bodies of the data space for which it acts: Art. 53(2) EHDS.
+    pub acts_for: BTreeSet<MemberId>,
     /// The key that its node and its credentials are known by.
     pub key: PublicKey,
+}
+
+impl Member {
+    /// Whether the roster calls it a public body.
+    pub fn is_public_body(&self) -> bool {
+        self.roles.iter().any(|role| role.as_str() == PUBLIC_BODY)
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,6 +56,8 @@ pub struct Member {
 struct WrittenSpace {
     id: SpaceId,
     title: Spanned<String>,
+    #[serde(default)]
+    lifted: BTreeSet<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +73,8 @@ struct WrittenMember {
     id: Spanned<MemberId>,
     title: Spanned<String>,
     roles: Vec<RoleName>,
+    #[serde(default)]
+    acts_for: Vec<Spanned<MemberId>>,
     key: Spanned<PublicKey>,
 }
 
@@ -66,6 +85,7 @@ pub(crate) fn parse_space(source: Source<'_>) -> Result<Space, Report> {
     Ok(Space {
         id: written.id,
         title: written.title.into_inner(),
+        lifted: written.lifted,
     })
 }
 
@@ -74,7 +94,15 @@ pub(crate) fn parse_members(source: Source<'_>) -> Result<BTreeMap<MemberId, Mem
     let written: WrittenRoster = source.parse()?;
     let mut keys = BTreeMap::new();
     let mut members = BTreeMap::new();
-    for WrittenMember { id, title, roles, key } in written.member {
+    let mut acting = Vec::new();
+    for WrittenMember {
+        id,
+        title,
+        roles,
+        acts_for,
+        key,
+    } in written.member
+    {
         source.require_line(title.span(), "title", title.get_ref())?;
         if let Some(other) = keys.insert(*key.get_ref().bytes(), id.get_ref().clone()) {
             let message = format!("member {} has the same key as member {other}", id.get_ref());
@@ -84,10 +112,26 @@ pub(crate) fn parse_members(source: Source<'_>) -> Result<BTreeMap<MemberId, Mem
             id: id.get_ref().clone(),
             title: title.into_inner(),
             roles: roles.into_iter().collect(),
+            acts_for: acts_for.iter().map(|body| body.get_ref().clone()).collect(),
             key: key.into_inner(),
         };
         if members.insert(member.id.clone(), member).is_some() {
             return Err(source.invalid(id.span(), format!("member {} is there twice", id.get_ref())));
+        }
+        acting.extend(acts_for.into_iter().map(|body| (id.get_ref().clone(), body)));
+    }
+    for (id, body) in acting {
+        // Acting for somebody who acts for a public body is not enough: Art. 53(2) knows no chains.
+        if !members.get(body.get_ref()).is_some_and(Member::is_public_body) {
+            let message = format!(
+                "member {id} acts for {}, which is no public body of the roster",
+                body.get_ref()
+            );
+            let remedy = format!(
+                "give {} the role \"{PUBLIC_BODY}\", or take it out of acts_for",
+                body.get_ref()
+            );
+            return Err(source.invalid(body.span(), message).remedy(remedy));
         }
     }
     Ok(members)

@@ -1,6 +1,6 @@
 //! A policy as it is held after loading: every name resolved, nothing left to check.
 //!
-//! Only `rules/compile.rs` makes these from text; `decide.rs` and `queryable.rs` read them.
+//! Only `rules/compile.rs` makes these from text; `decide.rs`, `queryable.rs` and the reading aids read them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,20 +13,29 @@ use trust::Digest;
 
 use crate::collection::{Collection, list};
 use crate::decide::Caller;
-use crate::grant::{Release, Tier};
+use crate::disclosure::Disclosure;
+use crate::duty::Duty;
+use crate::grant::Release;
 use crate::roster::Member;
+use crate::window::Window;
 
 #[derive(Debug)]
 pub(crate) struct Policy {
     pub(crate) id: PolicyId,
     pub(crate) version: u64,
     pub(crate) title: String,
+    /// Where its file lies in the data space.
+    pub(crate) path: String,
+    /// The line of `valid_from`, from 1; for readers.
+    pub(crate) validity_line: usize,
     /// Of the bytes of its file.
     pub(crate) digest: Digest,
     pub(crate) collection: Arc<Collection>,
     /// First and last day, UTC, both inclusive.
     pub(crate) valid_from: Date,
     pub(crate) valid_until: Date,
+    /// Of every permission.
+    pub(crate) duties: Vec<Duty>,
     /// By id, so that their order in the file means nothing.
     pub(crate) permissions: Vec<Arc<Permission>>,
     pub(crate) prohibitions: Vec<Prohibition>,
@@ -34,7 +43,10 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) fn is_in_force(&self, at: UtcTime) -> bool {
-        let day = utc_day(at);
+        self.is_in_force_on(utc_day(at))
+    }
+
+    pub(crate) fn is_in_force_on(&self, day: Date) -> bool {
         self.valid_from <= day && day <= self.valid_until
     }
 }
@@ -47,14 +59,38 @@ pub(crate) fn utc_day(at: UtcTime) -> Date {
 #[derive(Debug)]
 pub(crate) struct Permission {
     pub(crate) id: RuleId,
+    pub(crate) lines: PermissionLines,
     pub(crate) assignee: Assignee,
     pub(crate) purposes: BTreeSet<Purpose>,
     pub(crate) permit_required: bool,
     pub(crate) release: Release,
     pub(crate) columns: BTreeSet<String>,
-    /// SQL of the collection's filter.
-    pub(crate) row_filter: Option<String>,
-    pub(crate) tier: Tier,
+    pub(crate) rows: Option<RowScope>,
+    /// In any of these; always if there are none.
+    pub(crate) windows: Vec<Window>,
+    pub(crate) disclosure: Disclosure,
+    /// Its own; those of the policy come before them.
+    pub(crate) duties: Vec<Duty>,
+}
+
+/// In which line of the policy's file each key of a permission stands, from 1; for readers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PermissionLines {
+    pub(crate) id: usize,
+    pub(crate) assignee: usize,
+    pub(crate) purposes: usize,
+    pub(crate) permit: usize,
+    pub(crate) columns: usize,
+    pub(crate) disclosure: usize,
+    /// Of the first key of the disclosure table that nodes do not enforce.
+    pub(crate) unenforced: Option<usize>,
+}
+
+/// A row filter of the collection, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowScope {
+    pub(crate) name: String,
+    pub(crate) filter: crate::collection::RowFilter,
 }
 
 impl Permission {
@@ -62,17 +98,25 @@ impl Permission {
     pub(crate) fn covers_release(&self, asked: Release) -> bool {
         asked <= self.release
     }
+
+    pub(crate) fn is_open_at(&self, at: UtcTime) -> bool {
+        self.windows.is_empty() || self.windows.iter().any(|window| window.contains(at))
+    }
 }
 
 /// A matcher that is absent matches everything; at least one is there.
 #[derive(Debug)]
 pub(crate) struct Prohibition {
     pub(crate) id: RuleId,
+    /// The line of its id, from 1; for readers.
+    pub(crate) line: usize,
     pub(crate) assignee: Option<Assignee>,
     pub(crate) purposes: Option<BTreeSet<Purpose>>,
     pub(crate) release: Option<Release>,
     /// Matches a request that uses any of them.
     pub(crate) columns: Option<BTreeSet<String>>,
+    /// In any of these; always if there are none.
+    pub(crate) windows: Vec<Window>,
 }
 
 impl Prohibition {
@@ -95,10 +139,14 @@ impl Prohibition {
     pub(crate) fn has_any_column(&self, asked: &BTreeSet<String>) -> bool {
         self.columns.as_ref().is_none_or(|columns| !columns.is_disjoint(asked))
     }
+
+    pub(crate) fn holds_at(&self, at: UtcTime) -> bool {
+        self.windows.is_empty() || self.windows.iter().any(|window| window.contains(at))
+    }
 }
 
 /// Whom a rule is for. Every key that is there must match; at least one is there, and none is empty.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignee {
     pub(crate) roles: Option<BTreeSet<RoleName>>,
     pub(crate) members: Option<BTreeSet<MemberId>>,

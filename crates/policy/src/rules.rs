@@ -4,6 +4,8 @@
 //! turns one policy file into a policy; `decide.rs` is where rules are applied.
 
 mod compile;
+mod index;
+mod lookalike;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]
@@ -14,13 +16,17 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use terms::limit::DOCUMENTS_MAX;
-use terms::{CollectionId, MemberId, PolicyId, Problem, Report, UtcTime};
+use terms::{CollectionId, MemberId, PermitId, PolicyId, Problem, Purpose, Report, UtcTime};
+use trust::tuf::DelegatedRole;
 use trust::{Digest, Documents, Verified};
 
+use self::index::Index;
 use crate::collection::{self, Collection};
+use crate::permit::{self, Permit};
 use crate::roster::{self, Member, Space};
-use crate::rule::Policy;
-use crate::source::Source;
+use crate::rule::{Permission, Policy, Prohibition, Who, utc_day};
+use crate::source::{self, Source};
+use crate::stops::Stops;
 
 /// What a data space says, ready to decide.
 #[derive(Clone, Debug)]
@@ -35,8 +41,16 @@ pub struct Rules {
     pub members: BTreeMap<MemberId, Member>,
     /// The collections.
     pub collections: BTreeMap<CollectionId, Arc<Collection>>,
+    /// The permits.
+    pub permits: BTreeMap<PermitId, Arc<Permit>>,
+    /// What single board members have stopped.
+    pub stops: Stops,
+    /// When the documents of the access committee expire, if permits are its to sign: no permit holds from then on.
+    permits_until: Option<UtcTime>,
     /// The policies of each collection, by id.
     policies: BTreeMap<CollectionId, Vec<Arc<Policy>>>,
+    /// Of the policies of each collection.
+    indexes: BTreeMap<CollectionId, Arc<Index>>,
 }
 
 /// One policy, for lists and status pages.
@@ -65,21 +79,46 @@ impl Rules {
     /// [`Problem::PolicyInvalid`] or one of the `File` problems, naming file and line of the first thing that is
     /// not understood or cannot be enforced.
     pub fn compile(documents: &Verified<Documents>) -> Result<Rules, Report> {
-        Self::compile_files(documents.version, documents.digest, &documents.files)
+        let mut rules = Self::compile_files(documents.version, documents.digest, &documents.files)?;
+        if rules.space.id != documents.space {
+            let message = format!(
+                "space.toml is that of {}, and the board signed for {}",
+                rules.space.id, documents.space
+            );
+            return Err(Problem::PolicyScope.report(message));
+        }
+        let committee = documents
+            .delegated
+            .iter()
+            .find(|set| set.role == DelegatedRole::Permits);
+        rules.permits_until = committee.map(|set| set.expires);
+        rules.stops = Stops::in_force(&documents.stops, &rules.space);
+        Ok(rules)
     }
 
-    /// Compiles files that need not be signed yet: for a board's tools and for tests.
+    /// Compiles files that need not be signed yet: for a board's tools and for tests. Nothing is stopped.
     ///
     /// # Errors
     /// As [`Rules::compile`].
     pub fn compile_files(version: u64, digest: Digest, files: &BTreeMap<String, Vec<u8>>) -> Result<Rules, Report> {
+        let rules = Self::read_files(version, digest, files)?;
+        rules.require_enforceable()?;
+        Ok(rules)
+    }
+
+    /// Reads files of which not everything need be enforceable by this version: to show and compare them. A node never
+    /// works under what this returns.
+    ///
+    /// # Errors
+    /// As [`Rules::compile`], but for what is known and not enforced.
+    pub fn read_files(version: u64, digest: Digest, files: &BTreeMap<String, Vec<u8>>) -> Result<Rules, Report> {
         if files.len() > DOCUMENTS_MAX {
             let message = format!("the data space has {} files; it may have {DOCUMENTS_MAX}", files.len());
             return Err(Problem::PolicyInvalid.report(message));
         }
         let (mut space, mut members) = (None, None);
         let mut collections = BTreeMap::new();
-        let mut policy_files = Vec::new();
+        let (mut policy_files, mut permit_files) = (Vec::new(), Vec::new());
         for (path, bytes) in files {
             match Place::of(path)? {
                 Place::Space => space = Some(roster::parse_space(Source::read(path, bytes)?)?),
@@ -89,9 +128,12 @@ impl Rules {
                     collections.insert(collection.id.clone(), Arc::new(collection));
                 }
                 Place::Policy => policy_files.push((Source::read(path, bytes)?, Digest::of(bytes))),
+                Place::Permit => permit_files.push(Source::read(path, bytes)?),
                 Place::ReadingAid => {}
             }
         }
+        let space = space.ok_or_else(|| missing("space.toml"))?;
+        let members = members.ok_or_else(|| missing("members.toml"))?;
         let mut policies: BTreeMap<CollectionId, Vec<Arc<Policy>>> = BTreeMap::new();
         for (source, digest) in policy_files {
             let policy = compile::policy(source, digest, &collections)?;
@@ -103,16 +145,109 @@ impl Rules {
         policies
             .values_mut()
             .for_each(|of_one| of_one.sort_by(|a, b| a.id.cmp(&b.id)));
-        let space = space.ok_or_else(|| missing("space.toml"))?;
-        let members = members.ok_or_else(|| missing("members.toml"))?;
-        Ok(Rules {
+        let mut permits = BTreeMap::new();
+        for source in permit_files {
+            let permit = permit::parse(source, &space.id, &collections)?;
+            permits.insert(permit.id.clone(), Arc::new(permit));
+        }
+        let rules = Rules {
             space,
             version,
             digest,
             members,
             collections,
+            permits,
+            stops: Stops::default(),
+            permits_until: None,
+            indexes: policies
+                .iter()
+                .map(|(id, policies)| (id.clone(), Arc::new(Index::of(policies))))
+                .collect(),
             policies,
-        })
+        };
+        lookalike::refuse(&rules)?;
+        Ok(rules)
+    }
+
+    /// The same rules while `stops` hold.
+    #[must_use]
+    pub fn with_stops(mut self, stops: Stops) -> Rules {
+        self.stops = stops;
+        self
+    }
+
+    /// What these rules say about one collection while another roster and other permits hold and nothing is stopped: for
+    /// reading aids, which ask what would be decided for whom.
+    pub(crate) fn supposing(
+        &self,
+        collection: &CollectionId,
+        members: BTreeMap<MemberId, Member>,
+        permits: BTreeMap<PermitId, Arc<Permit>>,
+    ) -> Rules {
+        let policies = self.policies.get(collection).cloned().unwrap_or_default();
+        let known = self.collections.get(collection).cloned();
+        Rules {
+            space: self.space.clone(),
+            version: self.version,
+            digest: self.digest,
+            members,
+            collections: known.map(|known| (collection.clone(), known)).into_iter().collect(),
+            permits,
+            stops: Stops::default(),
+            permits_until: None,
+            indexes: self
+                .indexes
+                .get(collection)
+                .map(|index| (collection.clone(), Arc::clone(index)))
+                .into_iter()
+                .collect(),
+            policies: [(collection.clone(), policies)].into(),
+        }
+    }
+
+    /// The policy of this id.
+    pub(crate) fn policy(&self, id: &PolicyId) -> Option<&Arc<Policy>> {
+        self.policies.values().flatten().find(|policy| policy.id == *id)
+    }
+
+    /// The same rules while the access committee's documents hold until `until`.
+    #[cfg(test)]
+    pub(crate) fn set_permits_until(&mut self, until: UtcTime) {
+        self.permits_until = Some(until);
+    }
+
+    /// Refuses what is known and not enforced.
+    fn require_enforceable(&self) -> Result<(), Report> {
+        for policy in self.policies.values().flatten() {
+            for permission in &policy.permissions {
+                if let Some(key) = permission.disclosure.unenforced() {
+                    let lines = &permission.lines;
+                    let line = lines.unenforced.unwrap_or(lines.disclosure);
+                    return Err(source::unenforced(&policy.path, line, key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether Art. 53(2) EHDS opens the reserved purposes to a member: it is a public body, or acts for one that is
+    /// not stopped.
+    pub(crate) fn is_public(&self, member: &Member) -> bool {
+        let stands = |body: &MemberId| {
+            !self.stops.members.contains(body) && self.members.get(body).is_some_and(Member::is_public_body)
+        };
+        member.is_public_body() || member.acts_for.iter().any(stands)
+    }
+
+    /// Whether the institution that a permit was issued to is still one of the data space.
+    pub(crate) fn has_holder(&self, permit: &Permit) -> bool {
+        self.members.contains_key(&permit.holder) && !self.stops.members.contains(&permit.holder)
+    }
+
+    /// The permit of this id, unless the committee's documents have expired.
+    pub(crate) fn permit(&self, id: &PermitId, at: UtcTime) -> Option<&Arc<Permit>> {
+        let lapsed = self.permits_until.is_some_and(|until| until <= at);
+        self.permits.get(id).filter(|_| !lapsed)
     }
 
     /// All policies, in force or not, by collection and id.
@@ -133,11 +268,44 @@ impl Rules {
         self.policies.get(collection).map_or(&[], Vec::as_slice)
     }
 
+    /// The permissions on a collection that may be meant for somebody with this purpose, by id, in force or not.
+    pub(crate) fn permissions_for(
+        &self,
+        collection: &CollectionId,
+        purpose: Purpose,
+        who: &Who<'_>,
+    ) -> impl Iterator<Item = (&Arc<Policy>, &Arc<Permission>)> {
+        let policies = self.of_collection(collection);
+        let index = self.indexes.get(collection);
+        let places = index.map_or_else(Vec::new, |index| index.permissions(purpose, who));
+        places.into_iter().filter_map(|(policy, rule)| {
+            let policy = policies.get(policy)?;
+            Some((policy, policy.permissions.get(rule)?))
+        })
+    }
+
+    /// The prohibitions on a collection that may be about somebody with this purpose, by id, in force or not.
+    pub(crate) fn prohibitions_for(
+        &self,
+        collection: &CollectionId,
+        purpose: Purpose,
+        who: &Who<'_>,
+    ) -> impl Iterator<Item = (&Arc<Policy>, &Prohibition)> {
+        let policies = self.of_collection(collection);
+        let index = self.indexes.get(collection);
+        let places = index.map_or_else(Vec::new, |index| index.prohibitions(purpose, who));
+        places.into_iter().filter_map(|(policy, rule)| {
+            let policy = policies.get(policy)?;
+            Some((policy, policy.prohibitions.get(rule)?))
+        })
+    }
+
     /// The policies of a collection that are in force, by id.
     pub(crate) fn in_force(&self, collection: &CollectionId, at: UtcTime) -> impl Iterator<Item = &Arc<Policy>> {
+        let day = utc_day(at);
         self.of_collection(collection)
             .iter()
-            .filter(move |policy| policy.is_in_force(at))
+            .filter(move |policy| policy.is_in_force_on(day))
     }
 }
 
@@ -151,6 +319,7 @@ enum Place {
     Members,
     Collection,
     Policy,
+    Permit,
     /// Cases and matrices are for the board's eyes; they decide nothing.
     ReadingAid,
 }
@@ -163,15 +332,9 @@ impl Place {
             Some(("collections", name)) if is_document(name) => Ok(Place::Collection),
             Some(("policies", name)) if is_reading_aid(name) => Ok(Place::ReadingAid),
             Some(("policies", name)) if is_document(name) => Ok(Place::Policy),
-            Some(("permits", _)) => {
-                let message = "this version does not read permits and would therefore not heed them";
-                let message = format!("{}: {message}", path.escape_debug());
-                Err(Problem::PolicyInvalid
-                    .report(message)
-                    .remedy("take the file out of the data space"))
-            }
+            Some(("permits", name)) if is_document(name) => Ok(Place::Permit),
             Some(_) | None => {
-                let remedy = "a data space has space.toml, members.toml, collections/ID.toml and policies/ID.toml";
+                let remedy = "a data space has space.toml, members.toml, collections/ID.toml, policies/ID.toml and permits/ID.toml";
                 let message = format!("{}: a data space has no such file", path.escape_debug());
                 Err(Problem::PolicyInvalid.report(message).remedy(remedy))
             }

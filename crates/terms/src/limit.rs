@@ -46,8 +46,8 @@ pub const CATALOG_SECONDS_MAX: u64 = 30;
 /// Largest signed document (a policy, a collection, the roster), in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Most documents in one data space.
-pub const DOCUMENTS_MAX: usize = 4_096;
+/// Most documents in one data space: ten thousand policies with what they refer to.
+pub const DOCUMENTS_MAX: usize = 10_240;
 
 /// Longest life of a person's credential, in seconds.
 pub const CREDENTIAL_SECONDS_MAX: i64 = 24 * 3600;

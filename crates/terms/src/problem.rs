@@ -134,6 +134,9 @@ problems! {
     PolicyScope = "E_POLICY_SCOPE", Board, Verification, "A governance document belongs to another data space or role.", "Publish the document to the space that it names.";
     PolicyInvalid = "E_POLICY_INVALID", Board, Verification, "A governance document says something that cannot be enforced.", "Mend the line that the message names; what was signed before must be signed and published again.";
     PolicyNone = "E_POLICY_NONE", Operator, Verification, "There is no verified set of governance documents to work under.", "Check the broker's address and the pinned root, then start again.";
+    Cases = "E_CASES", Board, Failed, "A policy does not decide as its cases say, or its matrix is not the one that it has.", "Change the policy or its cases, then write the matrix anew: datenraum board matrix --write.";
+    KeyPassphrase = "E_KEY_PASSPHRASE", Board, Usage, "A key file is encrypted, and the passphrase is missing or not the right one.", "Type the passphrase of this key file, or name a file that holds it with --passphrase-file; if it is lost, make a new key and have the board replace the old one.";
+    Changed = "E_CHANGED", Board, Verification, "A file is not the one that was shown before signing.", "Look at the difference again, then sign what you have seen.";
 
     // Identity.
     TokenMalformed = "E_TOKEN_MALFORMED", DataUser, Verification, "A credential or proof is missing or not of the expected form.", "Ask your institution for a new credential.";
@@ -150,6 +153,11 @@ problems! {
     Prohibited = "E_PROHIBITED", DataUser, Refused, "A prohibition covers the request.", "No permission can lift a prohibition; choose another purpose if it is really another.";
     PermitRequired = "E_PERMIT_REQUIRED", DataUser, Refused, "The permission needs a data permit and the request names none.", "Apply for a permit and name it with --permit.";
     PermitUnknown = "E_PERMIT_UNKNOWN", DataUser, Refused, "The permit that the request names is not known in the data space.", "Check the permit's id.";
+    PermitInvalid = "E_PERMIT_INVALID", DataUser, Refused, "The permit that the request names does not cover it, has expired or was withdrawn.", "Ask within the permit, or ask its issuer to change it.";
+    Reserved = "E_RESERVED", DataUser, Refused, "The purpose is reserved to public bodies and those acting for them (EHDS Art. 53(2)).", "Name the purpose that it really is; or ask the board to put on the roster for which public body you act.";
+    Quota = "E_QUOTA", DataUser, Refused, "The permission's quota of queries is used up.", "Wait, and ask for several statistics in one query.";
+    Stopped = "E_STOPPED", DataUser, Refused, "A board member has stopped the policy, permit, member or person.", "Ask the board of the data space; only the board together lifts a stop.";
+    Revoked = "E_REVOKED", DataUser, Refused, "Access was revoked while the answer was on its way.", "Discard what arrived; ask the board of the data space.";
 
     // What a query may be.
     SqlSyntax = "E_SQL_SYNTAX", DataUser, Usage, "The SQL text cannot be parsed.", "Mend the SQL. In the name of a collection, hyphens become underscores: breast_cancer.";

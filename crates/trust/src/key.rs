@@ -1,31 +1,29 @@
 //! Ed25519 keys, and the one signature check of the repository: [`PublicKey::verify`].
 //!
 //! A public key is never a weak one. A signing key never shows itself, not in `Debug` and not in an error.
-//! Next: [`crate::dsse`] and [`crate::token`], which sign with these.
+//! Next: [`mod@file`] (keys on disk), then [`crate::dsse`] and [`crate::token`], which sign with these.
+
+pub mod file;
+mod passphrase;
+mod public_file;
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
-use terms::{Problem, Report};
 use zeroize::Zeroizing;
 
 use crate::digest::{Digest, hex};
-use crate::durable;
+pub use file::{KeyError, KeyFile};
+pub use passphrase::{PASSPHRASE_CHARS_MIN, Passphrase};
+pub use public_file::PublicKeyFile;
 
 /// What stands before the 32 bytes of a key in a DER SubjectPublicKeyInfo (RFC 8410).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Longest key file, in bytes. A PKCS#8 PEM of this kind of key has some 120.
-const KEY_FILE_BYTES_MAX: u64 = 4 * 1024;
-
-/// An Ed25519 public key: canonically encoded, on the curve, not of small order.
+/// An Ed25519 public key: canonically encoded, on the curve, of the order that every honest key has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey(ed25519_dalek::VerifyingKey);
@@ -42,6 +40,9 @@ pub enum PublicKeyError {
     /// A key for which anybody can make signatures.
     #[error("the public key is weak: anybody could sign for it")]
     Weak,
+    /// An honest key with a point of small order added: implementations differ on what it signed.
+    #[error("the public key is not of the order that a key has: others would judge its signatures differently")]
+    Order,
 }
 
 /// A signature that does not hold.
@@ -57,7 +58,7 @@ impl PublicKey {
     /// The key with these bytes.
     ///
     /// # Errors
-    /// If they are not 32, not a point in its one encoding, or a weak key.
+    /// If they are not 32, not a point in its one encoding, a weak key, or one of mixed order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PublicKeyError> {
         let bytes: &[u8; 32] = bytes.try_into().map_err(|_| PublicKeyError::Form)?;
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError::Point)?;
@@ -67,6 +68,10 @@ impl PublicKey {
         }
         if key.is_weak() {
             return Err(PublicKeyError::Weak);
+        }
+        // One private key has eight such variants, which would count as eight keys towards a threshold.
+        if !key.to_edwards().is_torsion_free() {
+            return Err(PublicKeyError::Order);
         }
         Ok(Self(key))
     }
@@ -177,45 +182,6 @@ impl fmt::Debug for Signature {
 /// An Ed25519 private key. Wiped from memory when dropped; not `Clone`, share it behind an `Arc`.
 pub struct SigningKey(ed25519_dalek::SigningKey);
 
-/// Why a key could not be made, read or saved.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// The system gave no randomness.
-    #[error("the system gave no randomness for a new key")]
-    Randomness,
-    /// The file is not there or cannot be read.
-    #[error("cannot read the key file {}: {kind}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        kind: io::ErrorKind,
-    },
-    /// The file cannot be written. An existing key is never replaced.
-    #[error("cannot create the key file {}: {kind}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        kind: io::ErrorKind,
-    },
-    /// The file is not a PKCS#8 PEM with an Ed25519 key.
-    #[error("the key file {} is not a PKCS#8 PEM file with an Ed25519 key", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Every user of the machine can read the file.
-    #[error("the key file {} can be read by every user of this machine", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key could not be encoded.
-    #[error("the key cannot be encoded")]
-    Encode,
-}
-
 impl SigningKey {
     /// A new key from the system's randomness.
     ///
@@ -225,43 +191,6 @@ impl SigningKey {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut_slice()).map_err(|_| KeyError::Randomness)?;
         Ok(Self(ed25519_dalek::SigningKey::from_bytes(&seed)))
-    }
-
-    /// Reads a key from a PKCS#8 PEM file.
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not such a file, or is readable by everybody.
-    pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let unreadable = |error: io::Error| KeyError::Read {
-            path: path.to_owned(),
-            kind: error.kind(),
-        };
-        let about = std::fs::metadata(path).map_err(unreadable)?;
-        if exposed(&about) {
-            return Err(KeyError::Exposed { path: path.to_owned() });
-        }
-        if about.len() > KEY_FILE_BYTES_MAX {
-            return Err(KeyError::Form { path: path.to_owned() });
-        }
-        let pem = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-        let key = ed25519_dalek::SigningKey::from_pkcs8_pem(&pem);
-        key.map(Self).map_err(|_| KeyError::Form { path: path.to_owned() })
-    }
-
-    /// Writes the key to a new PKCS#8 PEM file that only its owner can read.
-    ///
-    /// # Errors
-    /// If the file exists already or cannot be written.
-    pub fn save_new(&self, path: &Path) -> Result<(), KeyError> {
-        let pem = self
-            .pkcs8()
-            .to_pkcs8_pem(LineEnding::LF)
-            .map_err(|_| KeyError::Encode)?;
-        let failed = |error: io::Error| KeyError::Write {
-            path: path.to_owned(),
-            kind: error.kind(),
-        };
-        durable::create_private(path, pem.as_bytes()).map_err(failed)
     }
 
     /// The public key.
@@ -292,49 +221,12 @@ impl SigningKey {
         let seed: &[u8; 32] = seed.try_into().ok()?;
         Some(Self(ed25519_dalek::SigningKey::from_bytes(seed)))
     }
-
-    /// Without the public half: version 1, which every tool reads.
-    fn pkcs8(&self) -> KeypairBytes {
-        KeypairBytes {
-            secret_key: self.0.to_bytes(),
-            public_key: None,
-        }
-    }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey(private, of {})", self.public())
     }
-}
-
-impl From<KeyError> for Report {
-    fn from(error: KeyError) -> Report {
-        let text = error.to_string();
-        match error {
-            KeyError::Randomness | KeyError::Encode => Problem::Internal.report(text),
-            KeyError::Read { .. } => Problem::FileMissing.report(text),
-            KeyError::Write { .. } => Problem::FileMissing
-                .report(text)
-                .remedy("name a new file in a folder you own"),
-            KeyError::Form { .. } => Problem::FileValue
-                .report(text)
-                .remedy("name the right file, or make a new key"),
-            KeyError::Exposed { path } => Problem::FileValue
-                .report(text)
-                .remedy(format!("chmod 600 {}", path.display())),
-        }
-    }
-}
-
-#[cfg(unix)]
-fn exposed(about: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o007 != 0
-}
-
-#[cfg(not(unix))]
-fn exposed(_about: &std::fs::Metadata) -> bool {
-    false
 }
 
 #[cfg(test)]

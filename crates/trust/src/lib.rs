@@ -12,9 +12,11 @@ pub mod checkpoint;
 pub mod digest;
 pub mod dsse;
 mod durable;
+mod json;
 pub mod key;
 pub mod merkle;
 pub mod receipt;
+pub mod stop;
 pub mod token;
 pub mod tuf;
 pub mod verified;
@@ -22,13 +24,16 @@ pub mod verified;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use digest::{Digest, DigestError, Hasher};
 pub use dsse::{Envelope, EnvelopeError};
-pub use key::{KeyError, PublicKey, PublicKeyError, Signature, SignatureInvalid, SigningKey};
+pub use key::{
+    KeyError, KeyFile, Passphrase, PublicKey, PublicKeyError, PublicKeyFile, Signature, SignatureInvalid, SigningKey,
+};
 pub use merkle::Frontier;
 pub use receipt::Receipt;
+pub use stop::{AcceptedStop, Stop, StopList, Stopped};
 pub use token::{Channel, Credential, Proof, ProofSeen, Replay, TokenError};
 pub use tuf::{
-    BoardRoles, DocumentSource, Documents, Draft, DraftError, DraftSignature, RoleKeys, SourceError, SpaceStore,
-    last_good, refresh,
+    BoardRoles, DelegatedDocuments, DelegatedRole, Delegation, DocumentSource, Documents, Draft, DraftError,
+    DraftSignature, Evidence, RoleKeys, SourceError, SpaceStore, TufClient, last_good, refresh,
 };
 pub use verified::Verified;
 

@@ -32,12 +32,15 @@ pub struct Receipt {
     pub policy_version: u64,
     /// Digest of the document set that the policy came from.
     pub policy_digest: Digest,
-    /// The data permit under which it was released, if it was verified.
+    /// The data permit under which it was released, once the request was covered by it.
     pub permit: Option<PermitId>,
     /// The permission that allowed it.
     pub rule: RuleId,
     /// The smallest number of people that a released cell may describe, where there is one.
     pub min_people: Option<u32>,
+    /// What the policy asks of whoever receives the answer. Nobody can say later that they were not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duties: Vec<String>,
     /// Rows that were released.
     pub rows: u64,
     /// Values in released cells that were blanked. Whole cells that were withheld are not counted: their number would
@@ -86,6 +89,7 @@ mod tests {
             permit: None,
             rule: "statistics".parse().unwrap(),
             min_people: Some(10),
+            duties: vec!["delete within 30 days".to_owned()],
             rows: 12,
             blanked_values: 1,
             result: Digest::of(b"result"),

@@ -14,6 +14,8 @@ use std::fmt;
 use terms::{Problem, Report};
 
 pub use credential::Credential;
+#[cfg(test)]
+pub(crate) use jwt::verdict_on;
 pub use proof::{Proof, ProofSeen};
 pub use replay::Replay;
 

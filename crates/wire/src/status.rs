@@ -52,8 +52,9 @@ pub fn from_status(status: &Status, from: &str) -> Ended {
     report.into()
 }
 
-/// Without what a terminal would obey: control characters, and marks that turn the direction of writing.
-fn plain(text: &str) -> String {
+/// What a peer says, without what a terminal would obey: control characters, and marks that turn the direction of writing; cut to
+/// the longest sentence that is taken.
+pub fn plain(text: &str) -> String {
     let is_mark =
         |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     let shown = text.chars().map(|c| if c.is_control() || is_mark(c) { ' ' } else { c });

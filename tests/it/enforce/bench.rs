@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use engine::{Datasets, Released};
-use policy::{AccessRequest, Caller, Rules};
+use engine::{Datasets, Holding, People, Released};
+use policy::{AccessRequest, Asked, Caller, Rules};
 use tempfile::TempDir;
 use terms::{Purpose, Report, UtcTime};
 use trust::Digest;
@@ -86,11 +86,18 @@ impl Bench {
             collection: query.collection().clone(),
             release: query.release(),
             columns: query.columns(),
+            asked: Asked::default(),
             at: "2026-11-21T12:00:00Z".parse::<UtcTime>().unwrap(),
         };
         let grant = policy::decide(&self.rules, &request).into_grant()?;
         let dataset = self.datasets.find(query.collection()).unwrap();
-        let plan = engine::enforce(&query, grant, &dataset, NODE)?;
+        let people = People::everybody();
+        let holding = Holding {
+            dataset: &dataset,
+            people: &people,
+            node: NODE,
+        };
+        let plan = engine::enforce(&query, grant, holding)?;
         let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;
         engine::release(executed, NODE).map_err(|failure| failure.report())
     }

@@ -162,7 +162,9 @@ fn write_space(place: &Path) -> std::path::PathBuf {
              datasets = [{{ collection = \"covid-district-day\", path = \"{region}.parquet\" }}]\n"
         ));
     }
-    spec.push_str("\n[[person]]\nid = \"eva\"\nmember = \"health-office\"\nroles = [\"public-health-office\"]\n");
+    spec.push_str(
+        "\n[[person]]\nid = \"eva\"\nmember = \"health-office\"\nroles = [\"public-health-office\", \"public-body\"]\n",
+    );
     let path = place.join("spec.toml");
     std::fs::write(&path, spec).unwrap();
     path

@@ -6,8 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use terms::limit;
-use trust::tuf::{ROOT_BYTES_MAX, SNAPSHOT_BYTES_MAX, TARGETS_BYTES_MAX, TIMESTAMP_BYTES_MAX};
-use trust::{Digest, tuf};
+use trust::stop::STOPS_BYTES_MAX;
+use trust::tuf::{ROOT_BYTES_MAX, SNAPSHOT_BYTES_MAX, STOPS_PATH, TARGETS_BYTES_MAX, TIMESTAMP_BYTES_MAX};
+use trust::{DelegatedRole, Digest, tuf};
 
 /// Where the metadata documents are.
 pub(super) const METADATA_FOLDER: &str = "metadata";
@@ -22,6 +23,10 @@ pub(super) enum DocumentPath {
     Root(u64),
     Snapshot(u64),
     Targets(u64),
+    /// What a delegated role signed.
+    Delegated(u64, DelegatedRole),
+    /// The stops of board members.
+    Stops,
     /// A file of the space, `targets/...` with its digest.
     File(String),
 }
@@ -35,6 +40,9 @@ impl DocumentPath {
         if text == "timestamp.json" {
             return Some(Self::Timestamp);
         }
+        if text == STOPS_PATH {
+            return Some(Self::Stops);
+        }
         if text.starts_with("targets/") {
             return is_file(text).then(|| Self::File(text.to_owned()));
         }
@@ -44,7 +52,18 @@ impl DocumentPath {
             "root.json" => Some(Self::Root(version)),
             "snapshot.json" => Some(Self::Snapshot(version)),
             "targets.json" => Some(Self::Targets(version)),
-            _ => None,
+            _ => {
+                let role = rest.strip_suffix(".json")?.parse().ok()?;
+                Some(Self::Delegated(version, role))
+            }
+        }
+    }
+
+    /// The targets document of the board, or of a delegated role.
+    pub(super) fn targets(role: Option<DelegatedRole>, version: u64) -> Self {
+        match role {
+            None => Self::Targets(version),
+            Some(role) => Self::Delegated(version, role),
         }
     }
 
@@ -70,7 +89,8 @@ impl DocumentPath {
             Self::Timestamp => TIMESTAMP_BYTES_MAX,
             Self::Root(_) => ROOT_BYTES_MAX,
             Self::Snapshot(_) => SNAPSHOT_BYTES_MAX,
-            Self::Targets(_) => TARGETS_BYTES_MAX,
+            Self::Targets(_) | Self::Delegated(..) => TARGETS_BYTES_MAX,
+            Self::Stops => STOPS_BYTES_MAX as u64,
             Self::File(_) => limit::DOCUMENT_BYTES_MAX as u64,
         }
     }
@@ -83,6 +103,8 @@ impl fmt::Display for DocumentPath {
             Self::Root(version) => write!(f, "{version}.root.json"),
             Self::Snapshot(version) => write!(f, "{version}.snapshot.json"),
             Self::Targets(version) => write!(f, "{version}.targets.json"),
+            Self::Delegated(version, role) => write!(f, "{version}.{role}.json"),
+            Self::Stops => f.write_str(STOPS_PATH),
             Self::File(path) => f.write_str(path),
         }
     }
@@ -134,6 +156,9 @@ mod tests {
             "+1.root.json".to_owned(),
             "99999999999999999999999.root.json".to_owned(),
             "1.timestamp.json".to_owned(),
+            "1.committee.json".to_owned(),
+            "permits.json".to_owned(),
+            "1.stops.json".to_owned(),
             "targets/".to_owned(),
             "targets/space.toml".to_owned(),
             format!("targets/../{hex}.space.toml"),
@@ -160,6 +185,8 @@ mod tests {
             DocumentPath::Timestamp,
             DocumentPath::Root(3),
             DocumentPath::Targets(u64::MAX),
+            DocumentPath::Delegated(2, DelegatedRole::Permits),
+            DocumentPath::Stops,
             file,
         ] {
             assert_eq!(DocumentPath::parse(&path.to_string()), Some(path));

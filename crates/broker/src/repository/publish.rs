@@ -3,15 +3,16 @@
 //! The new timestamp comes last: before it is in place nobody is told of the new set, after it everybody is. What
 //! nobody would accept is refused here, so that a mistake of the board's tools does not stop a data space.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use policy::Rules;
-use terms::{Report, UtcTime};
+use terms::{Report, SpaceId, UtcTime};
 use trust::tuf::TopRole;
-use trust::{BoardRoles, Digest, Draft, DraftSignature, SigningKey};
+use trust::{BoardRoles, DelegatedRole, Draft, DraftSignature, RoleKeys, SigningKey};
 
-use super::current::{Current, listed_files};
+use super::current::Current;
+use super::offer::Offer;
 use super::path::DocumentPath;
 use super::{Repository, RepositoryError, parse_as};
 
@@ -63,50 +64,83 @@ impl OnlineKeys {
         ] {
             let named = roles.of(role);
             if named.threshold != 1 || !named.keys.contains(&key.public()) {
-                return Err(RepositoryError::OnlineKey { role });
+                return Err(RepositoryError::OnlineKey { role: role.as_str() });
             }
         }
         Ok(())
     }
 }
 
+/// What a board publishes at once.
+#[derive(Clone, Debug, Default)]
+pub struct Publication {
+    /// The board's signed targets document.
+    pub targets: Vec<u8>,
+    /// Signed documents of delegated roles. A role that has none here keeps the one that is published.
+    pub delegated: BTreeMap<DelegatedRole, Vec<u8>>,
+    /// All files that these documents list.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
 impl Repository {
-    /// Publishes a targets document that the board signed, with all files that it lists.
+    /// Publishes what the board signed, and what delegated roles signed with it.
     ///
     /// Publishing the published set again does nothing.
     ///
     /// # Errors
     /// The `Policy…` problems if clients would not accept the set or nobody could work under it; a `File` problem
     /// names file and line.
-    pub fn publish(
+    pub fn publish(&self, keys: &OnlineKeys, publication: &Publication, now: UtcTime) -> Result<(), Report> {
+        let _lock = self.lock()?;
+        self.publish_locked(keys, publication, now)
+    }
+
+    /// Publishes what a delegated role signed, beside the board's published documents.
+    ///
+    /// # Errors
+    /// As [`Repository::publish`]; [`terms::Problem::PolicyNone`] if the board has not published anything yet.
+    pub fn publish_delegated(
         &self,
         keys: &OnlineKeys,
-        targets: &[u8],
+        role: DelegatedRole,
+        document: &[u8],
         files: &BTreeMap<String, Vec<u8>>,
         now: UtcTime,
     ) -> Result<(), Report> {
-        let (draft, signatures) = parse_as(TopRole::Targets, "the document", targets)?;
         let _lock = self.lock()?;
-        let roles = self.signing_roles(keys)?;
-        require_threshold(&draft, &signatures, &roles, TopRole::Targets)?;
-        require_unexpired(&draft, now)?;
-        require_listed(targets, files)?;
-        Rules::compile_files(draft.version(), Digest::of(targets), files)?;
+        let published = self.published(None)?.ok_or(RepositoryError::NothingPublished)?;
+        let mut all_files = self.published_files(&published.draft)?;
+        all_files.extend(files.iter().map(|(name, content)| (name.clone(), content.clone())));
+        let publication = Publication {
+            targets: published.bytes,
+            delegated: [(role, document.to_owned())].into(),
+            files: all_files,
+        };
+        self.publish_locked(keys, &publication, now)
+    }
+
+    fn publish_locked(&self, keys: &OnlineKeys, publication: &Publication, now: UtcTime) -> Result<(), Report> {
+        let root = self.signing_root(keys)?;
+        let offer = Offer::read(publication, &root, now)?;
+        let files = self.files_in_force(&offer, publication, now)?;
+        Rules::compile_files(offer.board.draft.version(), offer.board.draft.digest(), &files)?;
         let current = self.current()?;
-        if let Some(current) = &current
-            && self.is_published(current, draft.version(), targets)?
-        {
+        let mut versions = current
+            .as_ref()
+            .map_or_else(BTreeMap::new, |current| current.versions.clone());
+        let mut anything_new = false;
+        for document in offer.documents() {
+            anything_new |= self.is_new(&versions, document, &root)?;
+            versions.insert(document.draft.role_name().to_owned(), document.draft.version());
+        }
+        if !anything_new {
             return Ok(());
         }
-        for (name, content) in files {
-            let unnameable = || RepositoryError::Files {
-                name: name.clone(),
-                what: "has a name that is not allowed",
-            };
-            self.write(&DocumentPath::file(name, content).ok_or_else(unnameable)?, content)?;
+        self.write_files(&publication.files)?;
+        for document in offer.documents() {
+            self.write(&document.path(), &document.bytes)?;
         }
-        self.write(&DocumentPath::Targets(draft.version()), targets)?;
-        self.announce(keys, current.as_ref(), draft.version(), now)?;
+        self.announce(keys, current.as_ref(), (root.space(), &versions), now)?;
         Ok(())
     }
 
@@ -119,24 +153,25 @@ impl Repository {
         let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
         let _lock = self.lock()?;
         let (current, newest) = self.newest_root()?;
-        let (old, new) = (read_roles(&newest)?, read_roles(root)?);
+        let (old, new) = (BoardRoles::read(&newest)?, BoardRoles::read(root)?);
+        require_same_space(&draft, &parse_as(TopRole::Root, "the root", &newest)?.0)?;
         // TUF 5.3.4 and 5.3.5: the next version, signed by both.
         if draft.version() != current.saturating_add(1) {
             let offered = draft.version();
             return Err(RepositoryError::Version {
-                role: TopRole::Root,
+                role: TopRole::Root.as_str(),
                 offered,
                 current,
             }
             .into());
         }
-        require_threshold(&draft, &signatures, &old, TopRole::Root)?;
-        require_threshold(&draft, &signatures, &new, TopRole::Root)?;
+        require_threshold(&draft, &signatures, &old.root)?;
+        require_threshold(&draft, &signatures, &new.root)?;
         require_unexpired(&draft, now)?;
         keys.require_named(&new)?;
         self.write(&DocumentPath::Root(draft.version()), root)?;
         if let Some(current) = self.current()? {
-            self.announce(keys, Some(&current), current.targets_version, now)?;
+            self.announce(keys, Some(&current), (draft.space(), &current.versions), now)?;
         }
         Ok(())
     }
@@ -148,80 +183,60 @@ impl Repository {
     /// fails.
     pub fn renew(&self, keys: &OnlineKeys, now: UtcTime) -> Result<Renewal, Report> {
         let _lock = self.lock()?;
-        self.signing_roles(keys)?;
+        let root = self.signing_root(keys)?;
         let Some(current) = self.current()? else {
             return Ok(Renewal::NothingPublished);
         };
         if is_due(&current.snapshot, SNAPSHOT_SECONDS, now) {
-            self.announce(keys, Some(&current), current.targets_version, now)?;
+            self.announce(keys, Some(&current), (root.space(), &current.versions), now)?;
             return Ok(Renewal::SnapshotAndTimestamp);
         }
         if is_due(&current.timestamp, TIMESTAMP_SECONDS, now) {
-            self.stamp(keys, Some(&current), &current.snapshot_bytes, now)?;
+            self.stamp(keys, Some(&current), (root.space(), &current.snapshot_bytes), now)?;
             return Ok(Renewal::Timestamp);
         }
         Ok(Renewal::StillFresh)
     }
 
-    /// A new snapshot that names the targets document, and a new timestamp that names the snapshot.
+    /// A new snapshot that lists these versions, and a new timestamp that names the snapshot.
     fn announce(
         &self,
         keys: &OnlineKeys,
         current: Option<&Current>,
-        targets_version: u64,
+        (space, versions): (&SpaceId, &BTreeMap<String, u64>),
         now: UtcTime,
     ) -> Result<(), RepositoryError> {
         let version = current
             .map_or(0, |current| current.snapshot.version())
             .saturating_add(1);
-        let draft = Draft::snapshot(version, after(now, SNAPSHOT_SECONDS), targets_version)?;
+        let draft = Draft::snapshot(space, version, after(now, SNAPSHOT_SECONDS), versions)?;
         let snapshot = draft.assemble(vec![draft.sign(&keys.snapshot)]);
         self.write(&DocumentPath::Snapshot(version), &snapshot)?;
-        self.stamp(keys, current, &snapshot, now)
+        self.stamp(keys, current, (space, &snapshot), now)
     }
 
     fn stamp(
         &self,
         keys: &OnlineKeys,
         current: Option<&Current>,
-        snapshot: &[u8],
+        (space, snapshot): (&SpaceId, &[u8]),
         now: UtcTime,
     ) -> Result<(), RepositoryError> {
         let version = current
             .map_or(0, |current| current.timestamp.version())
             .saturating_add(1);
-        let draft = Draft::timestamp(version, after(now, TIMESTAMP_SECONDS), snapshot)?;
+        let draft = Draft::timestamp(space, version, after(now, TIMESTAMP_SECONDS), snapshot)?;
         self.write(
             &DocumentPath::Timestamp,
             &draft.assemble(vec![draft.sign(&keys.timestamp)]),
         )
     }
 
-    /// The roles of the newest root, once it names our keys.
-    fn signing_roles(&self, keys: &OnlineKeys) -> Result<BoardRoles, RepositoryError> {
-        let (_, root) = self.newest_root()?;
-        let roles = read_roles(&root)?;
-        keys.require_named(&roles)?;
-        Ok(roles)
-    }
-
-    /// Whether this very targets document is announced already. An older one, or another of this version, is refused.
-    fn is_published(&self, current: &Current, version: u64, targets: &[u8]) -> Result<bool, RepositoryError> {
-        let role = TopRole::Targets;
-        if version < current.targets_version {
-            return Err(RepositoryError::Version {
-                role,
-                offered: version,
-                current: current.targets_version,
-            });
-        }
-        if version > current.targets_version {
-            return Ok(false);
-        }
-        match self.read(&DocumentPath::Targets(version))? {
-            Some(published) if published == targets => Ok(true),
-            _ => Err(RepositoryError::Equivocation { role, version }),
-        }
+    /// The newest root, once it names our keys.
+    fn signing_root(&self, keys: &OnlineKeys) -> Result<Draft, RepositoryError> {
+        let (_, bytes) = self.newest_root()?;
+        keys.require_named(&BoardRoles::read(&bytes)?)?;
+        Ok(parse_as(TopRole::Root, "the root", &bytes)?.0)
     }
 }
 
@@ -229,52 +244,40 @@ impl Repository {
 pub(super) fn require_threshold(
     draft: &Draft,
     signatures: &[DraftSignature],
-    roles: &BoardRoles,
-    role: TopRole,
+    keys: &RoleKeys,
 ) -> Result<(), RepositoryError> {
-    let threshold = roles.of(role).threshold;
-    let valid = draft.signers(signatures, roles.of(role)).len();
+    let role = draft.role_name();
+    let signers: BTreeSet<&str> = signatures.iter().map(|signature| signature.keyid.as_str()).collect();
+    // Clients refuse a document that a key signed twice, whoever else signed it.
+    if signers.len() != signatures.len() {
+        return Err(RepositoryError::Repeated { role });
+    }
+    let threshold = keys.threshold;
+    let valid = draft.signers(signatures, keys).len();
     if valid >= usize::from(threshold) {
         return Ok(());
     }
     Err(RepositoryError::Threshold { role, valid, threshold })
 }
 
-fn require_unexpired(draft: &Draft, now: UtcTime) -> Result<(), RepositoryError> {
+pub(super) fn require_unexpired(draft: &Draft, now: UtcTime) -> Result<(), RepositoryError> {
     if draft.expires() > now {
         return Ok(());
     }
     Err(RepositoryError::Expired {
-        role: draft.role(),
+        role: draft.role_name(),
         expires: draft.expires(),
     })
 }
 
-/// Refuses files that are not exactly those that the board's list names.
-fn require_listed(targets: &[u8], files: &BTreeMap<String, Vec<u8>>) -> Result<(), RepositoryError> {
-    let listed = listed_files(targets)?;
-    let refuse = |name: &String, what| {
-        Err(RepositoryError::Files {
-            name: name.clone(),
-            what,
-        })
-    };
-    if let Some(name) = listed.keys().find(|name| !files.contains_key(*name)) {
-        return refuse(name, "is on the board's list and was not given");
+pub(super) fn require_same_space(draft: &Draft, root: &Draft) -> Result<(), RepositoryError> {
+    if draft.space() == root.space() {
+        return Ok(());
     }
-    for (name, content) in files {
-        let Some(entry) = listed.get(name) else {
-            return refuse(name, "is not on the board's list");
-        };
-        if entry.length != content.len() as u64 || entry.sha256() != Some(&Digest::of(content).hex()) {
-            return refuse(name, "is not the one that the board signed");
-        }
-    }
-    Ok(())
-}
-
-fn read_roles(root: &[u8]) -> Result<BoardRoles, RepositoryError> {
-    Ok(BoardRoles::read(root)?)
+    Err(RepositoryError::Space {
+        role: draft.role_name(),
+        offered: draft.space().clone(),
+    })
 }
 
 fn is_due(document: &Draft, seconds: i64, now: UtcTime) -> bool {

@@ -5,11 +5,13 @@ use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 
 use super::*;
-use crate::tests::world::{HOUR, World, new_key, roles};
+use crate::tests::world::{HOUR, World, new_key, publication, roles, space};
 
 fn refused<T: std::fmt::Debug>(result: Result<T, Report>) -> Problem {
     result.unwrap_err().problem
 }
+
+mod delegated;
 
 #[test]
 fn a_path_that_leads_elsewhere_is_refused_and_an_unknown_document_is_absent() {
@@ -63,7 +65,10 @@ fn what_clients_would_not_accept_is_not_published() {
     let world = World::published();
     let (files, keys, now) = (world.files(), world.keys(), world.now());
     let before = world.repository.document("timestamp.json");
-    let publish = |targets: &[u8], files| refused(world.repository.publish(&keys, targets, files, now));
+    let publish = |targets: &[u8], files: &_| {
+        let publication = publication(targets.to_vec(), files);
+        refused(world.repository.publish(&keys, &publication, now))
+    };
 
     assert_eq!(publish(&world.targets(2, &files, 1), &files), Problem::PolicyThreshold);
     assert_eq!(publish(b"{}", &files), Problem::PolicyInvalid);
@@ -100,9 +105,9 @@ fn an_older_set_and_an_expired_one_are_not_published() {
     let world = World::founded();
     world.publish(3, &world.files()).unwrap();
     assert_eq!(refused(world.publish(2, &world.files())), Problem::PolicyRollback);
-    let targets = world.targets(4, &world.files(), 2);
+    let publication = publication(world.targets(4, &world.files(), 2), &world.files());
     let late = world.after(400 * 24 * HOUR);
-    let expired = world.repository.publish(&world.keys(), &targets, &world.files(), late);
+    let expired = world.repository.publish(&world.keys(), &publication, late);
     assert_eq!(refused(expired), Problem::PolicyExpired);
 }
 
@@ -113,10 +118,8 @@ fn keys_that_the_root_does_not_name_sign_nothing() {
         snapshot: world.keys().timestamp,
         timestamp: world.keys().snapshot,
     };
-    let targets = world.targets(2, &world.files(), 2);
-    let published = world
-        .repository
-        .publish(&swapped, &targets, &world.files(), world.now());
+    let publication = publication(world.targets(2, &world.files(), 2), &world.files());
+    let published = world.repository.publish(&swapped, &publication, world.now());
     assert_eq!(refused(published), Problem::PolicyThreshold);
     assert_eq!(
         refused(world.repository.renew(&swapped, world.now())),
@@ -172,7 +175,7 @@ async fn a_running_broker_renews_when_forty_minutes_have_gone() {
     let (repository, clock) = (world.repository.clone(), world.clock.clone());
     let loop_task = tokio::spawn(crate::serve::keep_fresh(
         repository,
-        world.keys(),
+        std::sync::Arc::new(world.keys()),
         clock,
         every,
         stop.clone(),
@@ -203,7 +206,7 @@ async fn a_new_root_needs_both_boards_and_clients_follow_it() {
     };
     let board = roles(&world.board, new.snapshot.public(), new.timestamp.public());
     let signed = |version, signers: &[&SigningKey]| {
-        let draft = Draft::root(version, world.after(HOUR), &board).unwrap();
+        let draft = Draft::root(&space(), version, world.after(HOUR), &board).unwrap();
         draft.assemble(signers.iter().map(|key| draft.sign(key)).collect())
     };
     let [ana, ben, _] = &world.board;

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use terms::{Clock, Report, UtcTime};
+use terms::{Clock, Report, SpaceId, UtcTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
-use trust::{BoardRoles, Credential, Digest, Draft, Proof, PublicKey, RoleKeys, SigningKey, SpaceStore};
+use trust::{BoardRoles, Credential, Delegation, Digest, Draft, Proof, PublicKey, RoleKeys, SigningKey, SpaceStore};
 use wire::description::{BROKER_AUDIENCE, DISCOVER_QUERY};
 use wire::{Connection, NodeDescription, OfferedDataset};
 
-use crate::{Config, OnlineKeys, Repository};
+use crate::{Config, OnlineKeys, Publication, Repository};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub(crate) tls: PublicKey,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) repository: Repository,
+    /// What the board's next documents delegate.
+    pub(crate) delegations: Vec<Delegation>,
 }
 
 impl World {
@@ -92,7 +94,7 @@ impl World {
         let clock = Arc::new(TestClock(Mutex::new("2026-11-21T12:00:00Z".parse().unwrap())));
         let board = [new_key(), new_key(), new_key()];
         let roles = roles(&board, snapshot, timestamp);
-        let draft = Draft::root(1, after(&clock, YEAR), &roles).unwrap();
+        let draft = Draft::root(&space(), 1, after(&clock, YEAR), &roles).unwrap();
         let root = draft.assemble(board[..2].iter().map(|key| draft.sign(key)).collect());
         std::fs::write(folder.path().join("root.json"), &root).unwrap();
         let repository = Repository::found(&folder.path().join("repository"), &root).unwrap();
@@ -107,6 +109,7 @@ impl World {
             tls,
             clock,
             repository,
+            delegations: Vec::new(),
         }
     }
 
@@ -162,13 +165,13 @@ impl World {
 
     /// A targets document with the signatures of this many board members.
     pub(crate) fn targets(&self, version: u64, files: &Files, signers: usize) -> Vec<u8> {
-        let draft = Draft::targets(version, self.after(YEAR), files).unwrap();
+        let draft = Draft::targets(&space(), version, self.after(YEAR), files, &self.delegations).unwrap();
         draft.assemble(self.board[..signers].iter().map(|key| draft.sign(key)).collect())
     }
 
     pub(crate) fn publish(&self, version: u64, files: &Files) -> Result<(), Report> {
-        let targets = self.targets(version, files, 2);
-        self.repository.publish(&self.keys(), &targets, files, self.now())
+        let publication = publication(self.targets(version, files, 2), files);
+        self.repository.publish(&self.keys(), &publication, self.now())
     }
 
     /// A new client's memory, with the first root pinned.
@@ -276,6 +279,19 @@ pub(crate) fn headers(credential: &str, proof: &str) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     wire::header::attach(&mut metadata, wire::header::Tokens { credential, proof }).unwrap();
     metadata
+}
+
+/// What the board alone publishes.
+pub(crate) fn publication(targets: Vec<u8>, files: &Files) -> Publication {
+    Publication {
+        targets,
+        delegated: BTreeMap::new(),
+        files: files.clone(),
+    }
+}
+
+pub(crate) fn space() -> SpaceId {
+    "oncology".parse().unwrap()
 }
 
 pub(crate) fn new_key() -> SigningKey {

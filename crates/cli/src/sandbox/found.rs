@@ -99,10 +99,10 @@ impl Signed {
     fn draft_and_sign(spec: &Spec, keys: &Keys, now: UtcTime) -> Result<Self, Report> {
         let expires = whole_seconds(now, SIGNED_SECONDS);
         let files = documents(spec, keys)?;
-        let draft = Draft::targets(1, expires, &files)?;
+        let draft = Draft::targets(&spec.space, 1, expires, &files, &[])?;
         let rules = Rules::compile_files(draft.version(), draft.digest(), &files);
         let rules = rules.map_err(|report| on_this_machine(report, &spec.origins))?;
-        let root = Draft::root(1, expires, &roles(spec, keys))?;
+        let root = Draft::root(&spec.space, 1, expires, &roles(spec, keys))?;
         let signers = || keys.board.iter().take(usize::from(spec.board.threshold));
         let targets = draft.assemble(signers().map(|key| draft.sign(key)).collect());
         let root = root.assemble(signers().map(|key| root.sign(key)).collect());
@@ -116,7 +116,12 @@ impl Signed {
 
     fn publish(&self, layout: &Layout, keys: broker::OnlineKeys, now: UtcTime) -> Result<(), Report> {
         let repository = broker::Repository::found(&layout.broker().join("repository"), &self.root)?;
-        repository.publish(&keys, &self.targets, &self.files, now)
+        let publication = broker::Publication {
+            targets: self.targets.clone(),
+            delegated: BTreeMap::new(),
+            files: self.files.clone(),
+        };
+        repository.publish(&keys, &publication, now)
     }
 }
 

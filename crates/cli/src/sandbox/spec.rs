@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use terms::{CollectionId, MemberId, PersonId, PolicyId, Problem, Report, RoleName, SpaceId};
+use terms::{CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Report, RoleName, SpaceId};
 use toml::Spanned;
 use trust::Digest;
 
@@ -31,7 +31,7 @@ pub(crate) struct Spec {
     pub(crate) board: Board,
     /// The collections in the order of the file.
     pub(crate) collections: Vec<CollectionId>,
-    /// Collections and policies by their name in the data space.
+    /// Collections, policies and permits by their name in the data space.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Where they are on this machine.
     pub(crate) origins: BTreeMap<String, PathBuf>,
@@ -124,6 +124,8 @@ struct Written {
     collections: Vec<Spanned<PathBuf>>,
     policies: Vec<Spanned<PathBuf>>,
     #[serde(default)]
+    permits: Vec<Spanned<PathBuf>>,
+    #[serde(default)]
     node: Vec<WrittenNode>,
     #[serde(default)]
     person: Vec<WrittenPerson>,
@@ -185,9 +187,13 @@ impl Written {
             origins.insert(document.name.clone(), document.origin);
             files.insert(document.name, document.bytes);
         }
-        for document in place.read_all::<PolicyId>(&self.policies, "policies")? {
-            origins.insert(document.name.clone(), document.origin);
-            files.insert(document.name, document.bytes);
+        let policies = place.read_all::<PolicyId>(&self.policies, "policies")?.into_iter();
+        let policies = policies.map(|document| (document.name, document.origin, document.bytes));
+        let permits = place.read_all::<PermitId>(&self.permits, "permits")?.into_iter();
+        let permits = permits.map(|document| (document.name, document.origin, document.bytes));
+        for (name, origin, bytes) in policies.chain(permits) {
+            origins.insert(name.clone(), origin);
+            files.insert(name, bytes);
         }
         let nodes = check_nodes(self.node, &collections, place)?;
         let people = check_people(self.person, &nodes, place)?;

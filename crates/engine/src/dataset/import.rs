@@ -17,7 +17,7 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::ExprSchemable;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use policy::{Collection, Column, ColumnKind, Domain};
+use policy::{Collection, Column, ColumnKind, Domain, RowFilter};
 use terms::{Problem, Report};
 
 use super::unreadable;
@@ -202,6 +202,14 @@ fn rewind(file: &mut File, start: u64) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(start)).map(drop)
 }
 
+/// The row filters that read columns of the data.
+pub(super) fn sql_filters(collection: &Collection) -> impl Iterator<Item = (&str, &str)> {
+    collection.filters.iter().filter_map(|(name, filter)| match filter {
+        RowFilter::Sql(sql) => Some((name.as_str(), sql.as_str())),
+        RowFilter::Consent(_) => None,
+    })
+}
+
 /// Columns that are not in the collection but that its row filters read, with the types that they have in the file.
 fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, Report> {
     let others = file
@@ -222,19 +230,14 @@ fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, 
     })?;
     let state = session::for_running().map_err(|error| Problem::Internal.report(error.to_string()))?;
     let mut needed = BTreeSet::new();
-    for (name, filter) in &collection.filters {
+    for (name, sql) in sql_filters(collection) {
         let unusable = || {
-            let message = format!(
-                "the row filter {name} of the collection cannot be applied to this file: {}",
-                filter.sql
-            );
+            let message = format!("the row filter {name} of the collection cannot be applied to this file: {sql}");
             Problem::DataSchema
                 .report(message)
                 .remedy("add the columns that the filter reads, as it expects them")
         };
-        let expr = state
-            .create_logical_expr(&filter.sql, &df_schema)
-            .map_err(|_| unusable())?;
+        let expr = state.create_logical_expr(sql, &df_schema).map_err(|_| unusable())?;
         if expr.get_type(&df_schema).map_err(|_| unusable())? != DataType::Boolean {
             return Err(unusable());
         }

@@ -1,6 +1,7 @@
 //! One query in the ledger, from the moment it is asked: a type that cannot be forgotten.
 //!
-//! `Entry<Opened>` → refused, or `Entry<Decided>` → failed or released. Each end is durable before it returns. An entry
+//! `Entry<Opened>` → refused, or `Entry<Decided>` → failed or released; after a release possibly one more entry, that it
+//! was revoked. Each end is durable before it returns. An entry
 //! that is dropped before its end is recorded as abandoned. It must never hold a value from a dataset.
 //! Next: `writer.rs`, where entries go.
 
@@ -8,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use terms::{Clock, ExitCode, PolicyId, QueryId, Report, RuleId, UtcTime};
+use terms::{Clock, CollectionId, ExitCode, PermitId, PolicyId, QueryId, Report, RuleId, UtcTime};
 use tokio::sync::{mpsc, oneshot};
 use trust::Digest;
 
@@ -26,6 +27,36 @@ pub enum Opened {}
 /// A query that a policy allowed.
 #[derive(Debug)]
 pub enum Decided {}
+
+/// What allows a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permitted {
+    /// The policy,
+    pub policy: PolicyId,
+    /// its version,
+    pub version: u64,
+    /// the digest of its text,
+    pub policy_digest: Digest,
+    /// and the permission in it.
+    pub rule: RuleId,
+    /// The data permit that covers the query, if it names one.
+    pub permit: Option<PermitId>,
+    /// What the asker is told to do or leave with the answer.
+    pub duties: Vec<String>,
+}
+
+impl From<&policy::Grant> for Permitted {
+    fn from(grant: &policy::Grant) -> Self {
+        Self {
+            policy: grant.policy().clone(),
+            version: grant.version(),
+            policy_digest: grant.policy_digest(),
+            rule: grant.rule().clone(),
+            permit: grant.permit().map(|permit| permit.id.clone()),
+            duties: grant.duties().map(ToString::to_string).collect(),
+        }
+    }
+}
 
 /// A query that has not ended yet.
 #[must_use = "an entry that is dropped is recorded as abandoned"]
@@ -78,7 +109,9 @@ impl Entry<Opened> {
             sql: cut(opening.sql, terms::limit::SQL_BYTES_MAX),
             query: opening.query,
             outcome: Outcome::Abandoned,
+            collection: None,
             policy: None,
+            duties: Vec::new(),
             problem: None,
             message: None,
             rows: 0,
@@ -95,6 +128,14 @@ impl Entry<Opened> {
             }),
             state: PhantomData,
         }
+    }
+
+    /// The query was read: it is about this collection.
+    pub fn about(mut self, collection: &CollectionId) -> Self {
+        if let Some(open) = &mut self.open {
+            open.entry.collection = Some(collection.clone());
+        }
+        self
     }
 
     /// The query was not allowed to run, or is not one that a node runs. `rule` is what refused, where something did.
@@ -119,16 +160,17 @@ impl Entry<Opened> {
     }
 
     /// A policy allows the query. In memory: it becomes durable with the query's end.
-    pub fn decided(mut self, policy: PolicyId, version: u64, policy_digest: Digest, rule: RuleId) -> Entry<Decided> {
+    pub fn decided(mut self, permitted: Permitted) -> Entry<Decided> {
         let mut open = self.open.take();
         if let Some(open) = &mut open {
-            let digest = Some(policy_digest);
             open.entry.policy = Some(AuditPolicy {
-                id: policy,
-                version,
-                digest,
-                rule: Some(rule),
+                id: permitted.policy,
+                version: permitted.version,
+                digest: Some(permitted.policy_digest),
+                rule: Some(permitted.rule),
             });
+            open.entry.permit = permitted.permit;
+            open.entry.duties = permitted.duties;
         }
         Entry {
             open,
@@ -149,6 +191,18 @@ impl Entry<Decided> {
             _ => Outcome::Failed,
         };
         self.finish(|entry| explain(entry, outcome, report)).await
+    }
+
+    /// The query was released, access was revoked while the answer was on its way, and so many rows had gone.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded.
+    pub async fn revoked(self, report: &Report, rows: u64) -> Result<AuditIndex, Report> {
+        self.finish(|entry| {
+            explain(entry, Outcome::Revoked, report);
+            entry.rows = rows;
+        })
+        .await
     }
 
     /// The results are about to leave. Only when this has returned an index may the first byte go out.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use terms::{Clock, Problem, Purpose, Report, UtcTime};
+use terms::{Clock, CollectionId, Problem, Purpose, Report, UtcTime};
 use trust::{Checkpoint, Digest, PublicKey, SigningKey};
 
-use crate::ledger::{AuditIndex, Entry, Ledger, Opened, Opening};
+use crate::ledger::{AuditIndex, Entry, Ledger, Opened, Opening, Permitted};
 
 pub(crate) const ORIGIN: &str = "datenraum/oncology/gbsg";
 
@@ -135,13 +135,23 @@ pub(crate) fn ask(ledger: &Ledger, sql: &str) -> Entry<Opened> {
 /// A whole query that ends in a release.
 pub(crate) async fn release(ledger: &Ledger, sql: &str) -> Result<AuditIndex, Report> {
     let entry = ledger.open_entry(opening(sql))?;
-    let entry = entry.decided(
-        "research".parse().unwrap(),
-        3,
-        Digest::of(b"policy"),
-        "statistics".parse().unwrap(),
-    );
+    let entry = entry.about(&collection()).decided(permitted());
     entry.released(7, 1, Digest::of(b"result")).await
+}
+
+pub(crate) fn collection() -> CollectionId {
+    "breast-cancer".parse().unwrap()
+}
+
+pub(crate) fn permitted() -> Permitted {
+    Permitted {
+        policy: "research".parse().unwrap(),
+        version: 3,
+        policy_digest: Digest::of(b"policy"),
+        rule: "statistics".parse().unwrap(),
+        permit: None,
+        duties: vec!["delete within 30 days".to_owned()],
+    }
 }
 
 pub(crate) fn refusal() -> Report {

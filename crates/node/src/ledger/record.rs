@@ -1,12 +1,15 @@
 //! What the ledger keeps about one query, and the one form in which it is written.
 //!
 //! The bytes that [`AuditEntry::leaf`] gives are what is hashed and what is exported: compact JSON, members in the order
-//! of the fields below. They never hold a value from a dataset. Next: `chain.rs`, which checks them.
+//! of the fields below; those that came in form 2 of the ledger are there only where they say something, so that older
+//! entries keep their bytes. They never hold a value from a dataset. Next: `chain.rs`, which checks them.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use terms::{MemberId, PermitId, PersonId, PolicyId, Problem, Purpose, QueryId, RoleName, RuleId, UtcTime};
+use terms::{
+    CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Purpose, QueryId, RoleName, RuleId, UtcTime,
+};
 use trust::Digest;
 
 /// Longest leaf that is read back, in bytes: SQL of the accepted length with every byte escaped, a message, and a
@@ -27,7 +30,7 @@ pub struct AuditEntry {
     pub caller: Option<AuditCaller>,
     /// What for.
     pub purpose: Option<Purpose>,
-    /// Under which data permit.
+    /// Under which data permit: if the query was allowed, the one that covers it, else the one that the request names.
     pub permit: Option<PermitId>,
     /// What was asked, cut to the longest SQL text that is parsed.
     pub sql: String,
@@ -35,8 +38,14 @@ pub struct AuditEntry {
     pub query: Digest,
     /// How it ended.
     pub outcome: Outcome,
+    /// About which collection; none if the query was not read so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionId>,
     /// What decided; none if it did not come to a decision.
     pub policy: Option<AuditPolicy>,
+    /// What the asker was told to do or leave with the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duties: Vec<String>,
     /// Why nothing was released.
     pub problem: Option<Problem>,
     /// The sentence that the caller was told.
@@ -89,9 +98,18 @@ pub enum Outcome {
     Failed,
     /// Nobody waited for the end: the caller went away, or the node dropped it.
     Abandoned,
+    /// It was released, as an earlier entry of the same query says, and access was revoked while the answer was on its
+    /// way. Rows are those that were handed out until then.
+    Revoked,
 }
 
 impl AuditEntry {
+    /// Whether a policy allowed the query to run: then it counts against the asker's quota, whatever became of it.
+    pub(crate) fn was_allowed(&self) -> bool {
+        // Only an allowed query was decided by a text that was read, and a revocation is about one that is counted.
+        self.outcome != Outcome::Revoked && self.policy.as_ref().is_some_and(|policy| policy.digest.is_some())
+    }
+
     /// The bytes that stand for this entry in the log.
     ///
     /// # Errors

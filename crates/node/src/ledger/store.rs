@@ -17,13 +17,16 @@ use trust::{Checkpoint, CheckpointError, Frontier, SigningKey};
 use crate::ledger::chain::{Chain, ChainError, Signer};
 use crate::ledger::record::AuditEntry;
 
-/// The form of the file, in `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// The form of the file, in `user_version`. Form 2 has entries that form 1 does not know; the tables are the same.
+const SCHEMA_VERSION: i64 = 2;
+
+/// The oldest form that is read, and that becomes the newest as soon as it is written to.
+const SCHEMA_VERSION_OLDEST: i64 = 1;
 
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
     CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
-    PRAGMA user_version = 1;";
+    PRAGMA user_version = 2;";
 
 /// Why a ledger file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +101,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens or creates the file, and checks every entry in it against its checkpoint.
-    pub(super) fn open(path: &Path, origin: &str, key: Arc<SigningKey>) -> Result<Store, StoreError> {
+    /// Opens or creates the file, and checks every entry in it against its checkpoint. `each` sees them all.
+    pub(super) fn open(
+        path: &Path,
+        origin: &str,
+        key: Arc<SigningKey>,
+        each: impl FnMut(AuditEntry),
+    ) -> Result<Store, StoreError> {
         let lock = lock(path)?;
         create_private(path)?;
         let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -107,7 +115,7 @@ impl Store {
         if schema_version(&connection, path)? == 0 {
             create(&mut connection, origin, &key)?;
         }
-        let (chain, note) = read(&mut connection, Chain::default(), |_| ())?;
+        let (chain, note) = read(&mut connection, Chain::default(), each)?;
         chain.end(
             &note,
             Signer {
@@ -115,6 +123,7 @@ impl Store {
                 key: &key.public(),
             },
         )?;
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         Ok(Store {
             connection,
             origin: origin.to_owned(),
@@ -222,7 +231,7 @@ fn schema_version(connection: &Connection, path: &Path) -> Result<i64, StoreErro
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     match version {
-        SCHEMA_VERSION => Ok(version),
+        SCHEMA_VERSION_OLDEST..=SCHEMA_VERSION => Ok(version),
         0 if tables == 0 => Ok(0),
         0 => Err(StoreError::NotALedger { path: path.to_owned() }),
         _ => Err(StoreError::OtherVersion {
@@ -269,7 +278,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Creates the file, for its owner only, if there is none. SQLite gives its other files the same mode.
-fn create_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn create_private(path: &Path) -> Result<(), StoreError> {
     match private().create_new(true).open(path).and_then(|_| sync_folder(path)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(StoreError::File {
             path: path.to_owned(),
@@ -307,7 +316,7 @@ mod tests {
         let key = Arc::new(SigningKey::generate().unwrap());
         let path = folder.path().join("ledger.sqlite");
         for _ in ["new", "opened again"] {
-            let store = Store::open(&path, ORIGIN, Arc::clone(&key)).unwrap();
+            let store = Store::open(&path, ORIGIN, Arc::clone(&key), |_| ()).unwrap();
             let pragma = |name: &str| {
                 store
                     .connection

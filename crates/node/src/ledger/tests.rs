@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::example::{ORIGIN, Place, ask, opening, refusal, release};
+use super::example::{ORIGIN, Place, ask, collection, opening, permitted, refusal, release};
 use super::*;
 use crate::audit;
 
@@ -67,7 +67,7 @@ async fn a_file_that_is_no_ledger_is_left_alone() {
     place.tamper("CREATE TABLE patients (name TEXT)");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::with_released(1).await;
-    place.tamper("PRAGMA user_version = 2");
+    place.tamper("PRAGMA user_version = 3");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::new();
     std::fs::write(
@@ -144,7 +144,7 @@ async fn a_query_that_is_dropped_is_recorded_as_abandoned() {
     let place = Place::new();
     let ledger = place.open().unwrap();
     drop(ask(&ledger, "SELECT 0"));
-    let decided = ask(&ledger, "SELECT 1").decided("p".parse().unwrap(), 1, Digest::of(b"p"), "r".parse().unwrap());
+    let decided = ask(&ledger, "SELECT 1").decided(permitted());
     // Never polled: as when a client goes away.
     drop(decided.released(1, 0, Digest::of(b"")));
     // Polled once: the writer has it, although nobody waits for the answer.
@@ -270,7 +270,7 @@ async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
     release(&ledger, "SELECT \u{fc}\n\"\u{0}\"").await.unwrap();
     let rule = Some(("no-insurance".parse().unwrap(), 3, None));
     ask(&ledger, "SELECT 1").refused(&refusal(), rule).await.unwrap();
-    let decided = ask(&ledger, "SELECT 2").decided("p".parse().unwrap(), 1, Digest::of(b"p"), "r".parse().unwrap());
+    let decided = ask(&ledger, "SELECT 2").decided(permitted());
     decided
         .failed(&Problem::Execution.report("it did not finish"))
         .await
@@ -280,7 +280,7 @@ async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
     let [released, refused, failed] = audit::entries(&place.file()).unwrap().try_into().unwrap();
     let digest = |bytes: &[u8]| Digest::of(bytes);
     let expected = format!(
-        r#"{{"index":0,"at":"2030-03-17T17:46:40.1Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"problem":null,"message":null,"rows":7,"blanked_values":1,"result":"{}","took_ms":100}}"#,
+        r#"{{"index":0,"at":"2030-03-17T17:46:40.2Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","collection":"breast-cancer","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"duties":["delete within 30 days"],"problem":null,"message":null,"rows":7,"blanked_values":1,"result":"{}","took_ms":100}}"#,
         digest("SELECT \u{fc}\n\"\u{0}\"".as_bytes()),
         digest(b"policy"),
         digest(b"result"),
@@ -297,6 +297,110 @@ async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
         (Outcome::Failed, Some(Problem::Execution))
     );
     assert_eq!((failed.index, failed.rows, failed.result), (2, 0, None));
+}
+
+fn asker() -> Caller {
+    opening("").caller.unwrap()
+}
+
+fn now() -> UtcTime {
+    UtcTime::from_second(1_900_000_000).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_allowed_before_a_restart_is_charged_after_it() {
+    let place = Place::with_released(2).await;
+    let ledger = place.open().unwrap();
+    // Allowed and not finished, allowed and refused by the engine, dropped: all of them were asked.
+    let decided = || ask(&ledger, "SELECT 1").about(&collection()).decided(permitted());
+    decided()
+        .failed(&Problem::Execution.report("it did not finish"))
+        .await
+        .unwrap();
+    decided()
+        .failed(&Problem::SqlDomain.report("it cuts a bin"))
+        .await
+        .unwrap();
+    drop(decided());
+    // Not allowed, and a revocation of what is counted already: not.
+    ask(&ledger, "SELECT 1")
+        .about(&collection())
+        .refused(&refusal(), None)
+        .await
+        .unwrap();
+    decided()
+        .revoked(&Problem::Revoked.report("after 2 batches"), 9)
+        .await
+        .unwrap();
+    drop(ask(&ledger, "SELECT 1").about(&collection()));
+    ledger.close().await;
+
+    let ledger = place.open().unwrap();
+    let asked = Asked { minute: 5, week: 5 };
+    assert_eq!(ledger.asked(&asker(), &collection(), now()), asked);
+    assert_eq!(
+        ledger.asked(&asker(), &"beds".parse().unwrap(), now()),
+        Asked::default()
+    );
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_32_a_quota_is_not_overrun_by_asking_at_once() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let ask = |_| {
+        let ledger = ledger.clone();
+        let decide = |asked: Asked| match asked.week < 7 {
+            true => (true, Charge::One),
+            false => (false, Charge::Free),
+        };
+        tokio::spawn(async move { ledger.charge(&asker(), &collection(), now(), decide).unwrap() })
+    };
+    let asked: Vec<_> = (0..100).map(ask).collect();
+    let mut allowed = 0;
+    for query in asked {
+        allowed += usize::from(query.await.unwrap());
+    }
+    assert_eq!(allowed, 7);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_the_older_form_is_read_and_goes_on() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    ask(&ledger, "SELECT 0").refused(&refusal(), None).await.unwrap();
+    ledger.close().await;
+    place.tamper("PRAGMA user_version = 1");
+    let older = audit::entries(&place.file()).unwrap();
+    assert!(older[0].collection.is_none() && older[0].duties.is_empty());
+    let leaf = String::from_utf8(older[0].leaf().unwrap()).unwrap();
+    assert!(!leaf.contains("collection") && !leaf.contains("duties"), "{leaf}");
+    place.release(1).await;
+    assert_eq!(
+        audit::verify(&place.file(), ORIGIN, &place.key(), None)
+            .unwrap()
+            .entries,
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_revocation_is_an_entry_of_its_own_beside_the_release() {
+    let place = Place::with_released(1).await;
+    let ledger = place.open().unwrap();
+    let entry = ask(&ledger, "SELECT 0").about(&collection()).decided(permitted());
+    let told = Problem::Revoked.report("after 2 batches with 16384 rows");
+    assert_eq!(entry.revoked(&told, 16_384).await, Ok(AuditIndex(1)));
+    ledger.close().await;
+    let [released, revoked] = audit::entries(&place.file()).unwrap().try_into().unwrap();
+    assert_eq!(
+        (released.outcome, revoked.outcome),
+        (Outcome::Released, Outcome::Revoked)
+    );
+    assert_eq!((revoked.rows, revoked.problem), (16_384, Some(Problem::Revoked)));
+    assert_eq!(released.query_id, revoked.query_id);
 }
 
 #[tokio::test]

@@ -21,12 +21,15 @@ use crate::source::Source;
 /// Largest edge or bound: up to here every integer has an exact 64-bit float.
 const NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Longest code of a consent provision, in bytes: twice the longest OID in use.
+const CODE_BYTES_MAX: usize = 128;
+
 pub(crate) fn parse(source: Source<'_>) -> Result<Collection, Report> {
     let written: WrittenCollection = source.parse()?;
     source.require_named(&written.id)?;
     source.require_line(written.title.span(), "title", written.title.get_ref())?;
     let columns = columns(source, written.columns, written.personal)?;
-    let filters = filters(source, written.filters)?;
+    let filters = filters(source, written.filters, written.personal)?;
     let head = written.id.span();
     let privacy_unit = privacy_unit(source, written.privacy_unit, written.personal, &columns, head)?;
     let rows_per_person_max = rows_per_person_max(source, written.rows_per_person_max, written.personal)?;
@@ -87,17 +90,45 @@ fn rows_per_person_max(
 fn filters(
     source: Source<'_>,
     written: BTreeMap<Spanned<String>, WrittenFilter>,
+    personal: bool,
 ) -> Result<BTreeMap<String, RowFilter>, Report> {
     let mut filters = BTreeMap::new();
     for (name, filter) in written {
         require_name(source, "filter", &name)?;
-        if filter.sql.trim().is_empty() || filter.sql.len() > SQL_BYTES_MAX {
-            let message = format!("filter {}: sql must be 1 to {SQL_BYTES_MAX} bytes", name.get_ref());
-            return Err(source.invalid(name.span(), message));
-        }
-        filters.insert(name.into_inner(), RowFilter { sql: filter.sql });
+        let checked = row_filter(source, &name, filter, personal)?;
+        filters.insert(name.into_inner(), checked);
     }
     Ok(filters)
+}
+
+fn row_filter(
+    source: Source<'_>,
+    name: &Spanned<String>,
+    written: WrittenFilter,
+    personal: bool,
+) -> Result<RowFilter, Report> {
+    let invalid = |message: &str| source.invalid(name.span(), format!("filter {}: {message}", name.get_ref()));
+    match (written.sql, written.consent) {
+        (Some(sql), None) if sql.trim().is_empty() || sql.len() > SQL_BYTES_MAX => {
+            Err(invalid(&format!("sql must be 1 to {SQL_BYTES_MAX} bytes")))
+        }
+        (Some(sql), None) => Ok(RowFilter::Sql(sql)),
+        (None, Some(_)) if !personal => Err(invalid("consent is for `personal = true`")),
+        (None, Some(codes)) => {
+            let shape =
+                |code: &String| !code.is_empty() && code.len() <= CODE_BYTES_MAX && code.bytes().all(is_code_byte);
+            if codes.is_empty() || repeats(&codes) || !codes.iter().all(shape) {
+                let what = "consent needs codes of provisions, each once: letters, digits, '.', '-', '_' and ':'";
+                return Err(invalid(what));
+            }
+            Ok(RowFilter::Consent(codes.into_iter().collect()))
+        }
+        (None, None) | (Some(_), Some(_)) => Err(invalid("needs either `sql` or `consent`")),
+    }
+}
+
+fn is_code_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':')
 }
 
 fn columns(

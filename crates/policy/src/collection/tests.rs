@@ -1,7 +1,7 @@
 use terms::Problem;
 
 use crate::example::{COLLECTION, Files};
-use crate::{Calendar, ColumnKind, Domain};
+use crate::{Calendar, ColumnKind, Domain, RowFilter};
 
 const PATH: &str = "collections/breast-cancer.toml";
 
@@ -230,6 +230,54 @@ fn names_need_no_quotes_and_are_not_ours() {
 }
 
 #[test]
+fn a_filter_says_one_thing_that_a_node_can_apply() {
+    let sql = "sql = \"consent_research\"";
+    let says = "filter research_consent: needs either `sql` or `consent`";
+    is_invalid(sql, &format!("{sql}\nconsent = [\"2.16.840\"]"), "[filters", says);
+    is_invalid(sql, "", "[filters", says);
+    let says =
+        "filter research_consent: consent needs codes of provisions, each once: letters, digits, '.', '-', '_' and ':'";
+    for codes in [
+        "",
+        "\"\"",
+        "\"a b\"",
+        "\"a'b\"",
+        "\"1.2\", \"1.2\"",
+        "\"\u{430}\"",
+        &format!("\"{}\"", "1".repeat(129)),
+    ] {
+        is_invalid(sql, &format!("consent = [{codes}]"), "[filters", says);
+    }
+    let beds = "collections/beds.toml";
+    let filter = "personal = false\n\n[filters.agreed]\nconsent = [\"2.16.840\"]\n";
+    let report = Files::new()
+        .edit(beds, "personal = false\n", filter)
+        .compile()
+        .unwrap_err();
+    assert_eq!(
+        report.message,
+        format!("{beds}, line 6: filter agreed: consent is for `personal = true`")
+    );
+    assert_eq!(refused("sql =", "sgl =").0, Problem::FileKey);
+    assert_eq!(refused(sql, "consent = \"2.16.840\"").0, Problem::FileValue);
+}
+
+#[test]
+fn a_consent_filter_names_all_provisions_that_a_person_must_consent_to() {
+    let codes = "consent = [\"2.16.840.1.113883.3.1937.777.24.5.3.8\", \"2.16.840.1.113883.3.1937.777.24.5.3.6\"]";
+    let rules = Files::new().edit(PATH, "sql = \"consent_research\"", codes).rules();
+    let collection = &rules.collections[&"breast-cancer".parse().unwrap()];
+    let expected = [
+        "2.16.840.1.113883.3.1937.777.24.5.3.6",
+        "2.16.840.1.113883.3.1937.777.24.5.3.8",
+    ];
+    assert_eq!(
+        collection.filters["research_consent"],
+        RowFilter::Consent(expected.map(str::to_owned).into())
+    );
+}
+
+#[test]
 fn rows_per_person_is_one_or_more() {
     let key = "rows_per_person_max";
     is_invalid(
@@ -290,7 +338,10 @@ fn a_collection_keeps_what_its_file_says_in_its_order() {
     assert_eq!(collection.sql_name(), "breast_cancer");
     assert_eq!(collection.privacy_unit.as_deref(), Some("patient_id"));
     assert_eq!(collection.rows_per_person_max, Some(1));
-    assert_eq!(collection.filters["research_consent"].sql, "consent_research");
+    assert_eq!(
+        collection.filters["research_consent"],
+        RowFilter::Sql("consent_research".to_owned())
+    );
     let age = collection.column("age").unwrap();
     assert_eq!(age.kind, ColumnKind::Integer);
     assert!(age.roles.group && age.roles.filter && age.roles.measure && !age.roles.identifier);

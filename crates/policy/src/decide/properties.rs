@@ -1,20 +1,26 @@
 //! What must hold for every set of rules and every request, whatever a board writes.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use terms::{Purpose, RoleName};
+use trust::stop::Stopped;
 
 use super::{AccessRequest, Decision, decide};
-use crate::example::{Files, ada};
+use crate::example::{Files, PERMIT, ada};
 use crate::queryable::queryable;
-use crate::{Release, Tier};
+use crate::{Asked, Duty, Grant, Release, Stops, Tier};
 
 const ROLES: [&str; 3] = ["hospital", "university", "public-health-office"];
 const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "health-office"];
-const PURPOSES: [&str; 3] = ["ehds-53-1-a", "ehds-53-1-c", "ehds-53-1-e"];
+const PURPOSES: [&str; 3] = ["ehds-53-1-a", "ehds-53-1-d", "ehds-53-1-e"];
 const COLUMNS: [&str; 4] = ["age", "grade", "meno", "node"];
+/// Saturday noon, which [`ada`] asks at, is inside; Monday is not.
+const WEEKEND: &str =
+    "when = [{ days = [\"sat\", \"sun\"], from = 08:00:00, until = 20:00:00, zone = \"Europe/Berlin\" }]\n";
+const MONDAY: &str = "2026-11-23T12:00:00Z";
 
 /// A rule as text without its id, so that ids are given where rules are put together.
 type Rule = String;
@@ -31,6 +37,12 @@ fn some(of: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::sample::subsequence(of, 1..=of.len()).prop_map(|items| format!("{items:?}"))
 }
 
+/// A line that is there now and then.
+fn perhaps(line: impl Into<String>, share: f64) -> impl Strategy<Value = String> {
+    let line = line.into();
+    prop::option::weighted(share, Just(line)).prop_map(Option::unwrap_or_default)
+}
+
 fn assignee() -> impl Strategy<Value = String> {
     let roles = some(&ROLES).prop_map(|roles| format!("{{ roles = {roles} }}"));
     let members = some(&MEMBERS).prop_map(|members| format!("{{ members = {members} }}"));
@@ -40,12 +52,27 @@ fn assignee() -> impl Strategy<Value = String> {
 }
 
 fn permission() -> impl Strategy<Value = Rule> {
-    let permit = prop_oneof![4 => Just("none"), 1 => Just("required")];
-    (assignee(), some(&PURPOSES), permit, some(&COLUMNS), 2..6_u32).prop_map(
-        |(assignee, purposes, permit, columns, people)| {
+    let permit = prop_oneof![3 => Just("none"), 1 => Just("required")];
+    let whom = (assignee(), some(&PURPOSES), permit, some(&COLUMNS));
+    let duties = prop::option::weighted(0.4, 1..4_u32).prop_map(|months| {
+        months.map_or(String::new(), |months| {
+            format!("duty = [{{ action = \"delete\", within_days = {} }}]\n", months * 30)
+        })
+    });
+    let quota = perhaps(", queries = { per_minute = 2 }", 0.2);
+    let terms = (
+        perhaps("rows = \"research_consent\"\n", 0.3),
+        perhaps(WEEKEND, 0.2),
+        duties,
+        quota,
+        2..6_u32,
+    );
+    (whom, terms).prop_map(
+        |((assignee, purposes, permit, columns), (rows, when, duties, quota, people))| {
             format!(
                 "assignee = {assignee}\npurposes = {purposes}\npermit = \"{permit}\"\nrelease = \"aggregates\"\n\
-             columns = {columns}\ndisclosure = {{ tier = \"statistical\", min_people = {people} }}\n"
+             columns = {columns}\n{rows}{when}{duties}\
+             disclosure = {{ tier = \"statistical\", min_people = {people}{quota} }}\n"
             )
         },
     )
@@ -60,8 +87,9 @@ fn prohibition() -> impl Strategy<Value = Rule> {
             "release = \"aggregates\"\n".to_owned(),
         ])),
         prop::option::of(some(&COLUMNS).prop_map(|text| format!("columns = {text}\n"))),
+        prop::option::weighted(0.2, Just(WEEKEND.to_owned())),
     );
-    let matchers = matchers.prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect::<String>());
+    let matchers = matchers.prop_map(|(a, b, c, d, e)| [a, b, c, d, e].into_iter().flatten().collect::<String>());
     matchers.prop_filter("an empty prohibition is refused at load", |text| !text.is_empty())
 }
 
@@ -77,20 +105,46 @@ fn drafted() -> impl Strategy<Value = Drafted> {
     })
 }
 
+/// Permissions without prohibitions: more is allowed, so that less can be seen.
+fn permitting() -> impl Strategy<Value = Drafted> {
+    prop::collection::vec(permission(), 1..5).prop_map(|permissions| Drafted {
+        permissions,
+        prohibitions: Vec::new(),
+        in_force: true,
+    })
+}
+
 fn request() -> impl Strategy<Value = AccessRequest> {
     let caller = (prop::sample::select(&MEMBERS), prop::sample::subsequence(&ROLES, 1..=3));
     let purpose = prop::option::weighted(0.9, prop::sample::select(&PURPOSES));
     let release = prop_oneof![5 => Just(Release::Aggregates), 1 => Just(Release::Rows)];
     let columns = prop::sample::subsequence(&COLUMNS, 0..3);
-    (caller, purpose, release, columns).prop_map(|((member, roles), purpose, release, columns)| {
-        let mut request = ada();
-        request.caller.member = member.parse().unwrap();
-        request.caller.roles = roles.iter().map(|role| role.parse::<RoleName>().unwrap()).collect();
-        request.purpose = purpose.map(|purpose| purpose.parse::<Purpose>().unwrap());
-        request.release = release;
-        request.columns = columns.into_iter().map(str::to_owned).collect();
-        request
-    })
+    let now = (0..4_u32, prop::bool::weighted(0.2), prop::bool::weighted(0.3));
+    (caller, purpose, release, columns, now).prop_map(
+        |((member, roles), purpose, release, columns, (minute, monday, permit))| {
+            let mut request = ada();
+            request.caller.member = member.parse().unwrap();
+            request.caller.roles = roles.iter().map(|role| role.parse::<RoleName>().unwrap()).collect();
+            request.purpose = purpose.map(|purpose| purpose.parse::<Purpose>().unwrap());
+            request.release = release;
+            request.columns = columns.into_iter().map(str::to_owned).collect();
+            request.asked = Asked { minute, week: minute };
+            if monday {
+                request.at = MONDAY.parse().unwrap();
+            }
+            request.permit = permit.then(|| "p-1".parse().unwrap());
+            request
+        },
+    )
+}
+
+/// The permit of everybody for everything that these tests ask.
+fn wide_permit() -> String {
+    let persons = "[\"saarland-university/ada\", \"gbsg/ada\", \"health-office/ada\"]";
+    PERMIT
+        .replace("[\"saarland-university/ada\"]", persons)
+        .replace("[\"ehds-53-1-e\"]", &format!("{PURPOSES:?}"))
+        .replace("[\"age\", \"grade\"]", "[\"age\", \"grade\", \"meno\"]")
 }
 
 /// A policy file. Rules are numbered by where they stand in `drafted`, and written in that order or the other way round.
@@ -117,23 +171,55 @@ fn policy_file(id: &str, drafted: &Drafted, backwards: bool) -> String {
     text
 }
 
-/// What the data space of these policies decides, as text that leaves nothing out.
-fn outcome(policies: &[(&str, &Drafted)], backwards: bool, request: &AccessRequest) -> (Option<Tier>, String) {
-    let files = policies.iter().fold(
-        Files::new().without("policies/breast-cancer-research.toml"),
+/// What an answer is bound by, least first: as boards compare permissions.
+type Bound = (Tier, bool, Option<Reverse<u32>>);
+
+fn bound(grant: &Grant) -> Bound {
+    let days = grant.duties().filter_map(|duty| match duty {
+        Duty::Delete { within_days } => Some(Reverse(*within_days)),
+        Duty::Attribute { .. } | Duty::PublishResults { .. } => None,
+    });
+    (grant.tier(), grant.row_filter().is_some(), days.max())
+}
+
+fn space(policies: &[(&str, &Drafted)], backwards: bool) -> Files {
+    policies.iter().fold(
+        Files::new()
+            .without("policies/breast-cancer-research.toml")
+            .put("permits/p-1.toml", &wide_permit()),
         |files, (id, drafted)| files.put(&format!("policies/{id}.toml"), &policy_file(id, drafted, backwards)),
-    );
-    match decide(&files.rules(), request) {
+    )
+}
+
+/// What the data space of these policies decides, as text that leaves nothing out.
+fn outcome(policies: &[(&str, &Drafted)], backwards: bool, request: &AccessRequest) -> (Option<Bound>, String) {
+    match decide(&space(policies, backwards).rules(), request) {
         Decision::Allow(grant) => (
-            Some(grant.tier()),
+            Some(bound(&grant)),
             format!("{} {} {:?}", grant.policy(), grant.rule(), grant.columns()),
         ),
         Decision::Refuse(refusal) => (None, format!("{refusal:?}")),
     }
 }
 
+/// Whether `after` allows nothing that `before` does not.
+fn no_more(before: Option<Bound>, after: Option<Bound>) -> bool {
+    match (before, after) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(before), Some(after)) => before <= after,
+    }
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn one_more_prohibition_never_allows_more(a in drafted(), b in drafted(), more in prohibition(), request in request()) {
@@ -145,14 +231,109 @@ proptest! {
     }
 
     #[test]
-    fn one_permission_less_never_allows_more(a in drafted(), b in drafted(), request in request()) {
+    fn one_permission_less_never_allows_more(a in drafted(), b in permitting(), request in request()) {
         let before = outcome(&[("a", &a), ("b", &b)], false, &request).0;
         for n in 0..a.permissions.len() {
             let mut fewer = a.clone();
             fewer.permissions.remove(n);
-            let after = outcome(&[("a", &fewer), ("b", &b)], false, &request).0;
-            prop_assert!(after.is_none() || before.is_some());
+            prop_assert!(no_more(before, outcome(&[("a", &fewer), ("b", &b)], false, &request).0));
         }
+        for n in 0..b.permissions.len() {
+            let mut fewer = b.clone();
+            fewer.permissions.remove(n);
+            prop_assert!(no_more(before, outcome(&[("a", &a), ("b", &fewer)], false, &request).0));
+        }
+    }
+
+    #[test]
+    fn one_permission_more_never_allows_less(a in permitting(), b in drafted(), more in permission(), request in request()) {
+        let before = outcome(&[("a", &a), ("b", &b)], false, &request).0;
+        let mut wider = b.clone();
+        wider.permissions.push(more);
+        prop_assert!(no_more(outcome(&[("a", &a), ("b", &wider)], false, &request).0, before));
+    }
+
+    #[test]
+    fn a_stop_never_allows_more(a in drafted(), b in permitting(), request in request(), what in 0..5_usize) {
+        let rules = space(&[("a", &a), ("b", &b)], false).rules();
+        let before = decide(&rules, &request).into_grant().ok();
+        let mut stops = Stops::default();
+        stops.add(match what {
+            0 => Stopped::Policy("a".parse().unwrap()),
+            1 => Stopped::Policy("b".parse().unwrap()),
+            2 => Stopped::Permit("p-1".parse().unwrap()),
+            3 => Stopped::Member(MEMBERS[request.asked.minute as usize % 3].parse().unwrap()),
+            _ => Stopped::Person(request.caller.member.clone(), request.caller.person.clone()),
+        });
+        let after = decide(&rules.with_stops(stops), &request).into_grant().ok();
+        prop_assert!(no_more(before.as_ref().map(bound), after.as_ref().map(bound)));
+        prop_assert!(what != 4 || after.is_none());
+        prop_assert!(what != 2 || after.is_none() || request.permit.is_none());
+        prop_assert!(what > 1 || after.is_none_or(|grant| grant.policy().as_str() != ["a", "b"][what]));
+    }
+
+    #[test]
+    fn a_prohibition_that_names_one_thing_beats_a_permission_of_everything(mut request in request(), which in 0..7_usize) {
+        request.purpose = Some(Purpose::Research);
+        request.release = Release::Aggregates;
+        request.columns.insert("age".to_owned());
+        request.at = ada().at;
+        let role = request.caller.roles.first().unwrap().clone();
+        let member = request.caller.member.clone();
+        let person = format!("{member}/{}", request.caller.person);
+        let prohibition = match which {
+            0 => format!("assignee = {{ roles = [\"{role}\"] }}\n"),
+            1 => format!("assignee = {{ members = [\"{member}\"] }}\n"),
+            2 => format!("assignee = {{ persons = [\"{person}\"] }}\n"),
+            3 => "purposes = [\"ehds-53-1-e\"]\n".to_owned(),
+            4 => "release = \"aggregates\"\n".to_owned(),
+            5 => "columns = [\"age\", \"note\"]\n".to_owned(),
+            _ => WEEKEND.to_owned(),
+        };
+        let everything = format!(
+            "assignee = {{ members = {MEMBERS:?} }}\npurposes = {PURPOSES:?}\npermit = \"none\"\nrelease = \"aggregates\"\n\
+             columns = {COLUMNS:?}\ndisclosure = {{ tier = \"statistical\", min_people = 2 }}\n"
+        );
+        let open = Drafted { permissions: vec![everything], prohibitions: Vec::new(), in_force: true };
+        prop_assert!(outcome(&[("a", &open)], false, &request).0.is_some());
+        let closing = Drafted { permissions: Vec::new(), prohibitions: vec![prohibition], in_force: true };
+        for ids in [("a", "b"), ("b", "a")] {
+            let (allowed, says) = outcome(&[(ids.0, &open), (ids.1, &closing)], false, &request);
+            prop_assert!(allowed.is_none() && says.contains("Prohibited"), "{}", says);
+        }
+    }
+
+    #[test]
+    fn a_permit_that_has_ended_never_allows(a in permitting(), mut request in request(), seconds in 0..100_000_i64, withdrawn: bool) {
+        request.permit = Some("p-1".parse().unwrap());
+        let ended = request.at.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap();
+        let permit = match withdrawn {
+            true => wide_permit().replace("opt_out", &format!("withdrawn = {ended}\nopt_out")),
+            false => wide_permit().replace("valid_until = 2026-12-31", &format!("valid_until = {ended}")),
+        };
+        let files = space(&[("a", &a)], false).put("permits/p-1.toml", &permit);
+        prop_assert!(decide(&files.rules(), &request).into_grant().is_err());
+    }
+
+    #[test]
+    fn a_permit_allows_nothing_beyond_its_permission(a in drafted(), b in permitting(), mut request in request(), acting: bool) {
+        request.permit = Some("p-1".parse().unwrap());
+        let permit = match acting {
+            true => wide_permit().replace("opt_out", "acts_for = \"Ministry\"\nopt_out"),
+            false => wide_permit(),
+        };
+        let files = space(&[("a", &a), ("b", &b)], false).put("permits/p-1.toml", &permit);
+        let under = decide(&files.rules(), &request).into_grant().ok();
+        // The same permissions for everybody, permit or not.
+        let free = |drafted: &Drafted| Drafted {
+            permissions: drafted.permissions.iter().map(|rule| rule.replace("\"required\"", "\"none\"")).collect(),
+            ..drafted.clone()
+        };
+        let (a, b) = (free(&a), free(&b));
+        request.permit = None;
+        let alone = outcome(&[("a", &a), ("b", &b)], false, &request).0;
+        let reserved = request.purpose.is_some_and(Purpose::is_reserved_to_public_bodies);
+        prop_assert!(reserved && acting || no_more(alone, under.as_ref().map(bound)));
     }
 
     #[test]
@@ -163,8 +344,7 @@ proptest! {
 
     #[test]
     fn the_names_and_order_of_files_mean_nothing_to_what_is_allowed(a in drafted(), b in drafted(), request in request()) {
-        let before = outcome(&[("a", &a), ("b", &b)], false, &request).0;
-        prop_assert_eq!(before, outcome(&[("a", &b), ("b", &a)], false, &request).0);
+        prop_assert_eq!(outcome(&[("a", &a), ("b", &b)], false, &request).0, outcome(&[("a", &b), ("b", &a)], false, &request).0);
     }
 
     #[test]
@@ -178,9 +358,7 @@ proptest! {
 
     #[test]
     fn whatever_is_allowed_is_listed_as_open(a in drafted(), b in drafted(), request in request()) {
-        let files = Files::new().without("policies/breast-cancer-research.toml");
-        let files = files.put("policies/a.toml", &policy_file("a", &a, false)).put("policies/b.toml", &policy_file("b", &b, false));
-        let rules = files.rules();
+        let rules = space(&[("a", &a), ("b", &b)], false).rules();
         if let Decision::Allow(grant) = decide(&rules, &request) {
             let open = queryable(&rules, &request.caller, request.at);
             let open = open.iter().find(|open| open.collection.id == request.collection).unwrap();

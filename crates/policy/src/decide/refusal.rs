@@ -2,11 +2,13 @@
 //!
 //! It must never decide anything, and never name people. `decide.rs` is the only caller.
 
-use terms::{PolicyId, Problem, Purpose, Report, RuleId};
+use terms::{PermitId, PolicyId, Problem, Purpose, Report, RuleId};
 
-use super::{AccessRequest, Nearest};
-use crate::collection::list;
+use super::{AccessRequest, Nearest, Reason};
+use crate::collection::{NODE_COLUMN, list};
+use crate::disclosure::Quota;
 use crate::grant::Release;
+use crate::permit::{Permit, PermitGap};
 use crate::queryable::{open_to, queryable};
 use crate::rule::{Policy, Prohibition, Who, utc_day};
 use crate::rules::Rules;
@@ -62,7 +64,25 @@ impl Refusal {
     }
 }
 
-pub(super) fn not_a_member(rules: &Rules, request: &AccessRequest) -> Refusal {
+/// A reason in words.
+pub(crate) fn of(rules: &Rules, request: &AccessRequest, reason: &Reason<'_>) -> Refusal {
+    match reason {
+        Reason::NotAMember => not_a_member(rules, request),
+        Reason::Stopped => stopped(rules, request),
+        Reason::NoPurpose(who) => no_purpose(rules, request, who),
+        Reason::ProhibitedUse(who, purpose) => prohibited_use(rules, request, who, *purpose),
+        Reason::Prohibited(policy, rule) => by_prohibition(policy, rule, request),
+        Reason::PermitStopped(id) => permit_stopped(id),
+        Reason::PermitUnknown(id) => permit_unknown(id),
+        Reason::PermitGap(permit, gap) => by_permit(permit, *gap, request),
+        Reason::PermitExhausted(permit) => permit_exhausted(permit),
+        Reason::Reserved(who, purpose) => reserved(rules, request, who, *purpose),
+        Reason::Short(who, purpose, nearest) => by_shortfall(rules, request, who, *purpose, nearest),
+        Reason::NoRule => no_rule(rules, request),
+    }
+}
+
+fn not_a_member(rules: &Rules, request: &AccessRequest) -> Refusal {
     let message = format!(
         "{} is not a member of data space {}",
         request.caller.member, rules.space.id
@@ -71,7 +91,7 @@ pub(super) fn not_a_member(rules: &Rules, request: &AccessRequest) -> Refusal {
     Refusal::without_rule(Problem::NoPermission, message, remedy)
 }
 
-pub(super) fn no_purpose(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> Refusal {
+fn no_purpose(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> Refusal {
     let message = format!(
         "the request names no purpose, and nothing on {} is allowed without",
         request.collection
@@ -79,12 +99,12 @@ pub(super) fn no_purpose(rules: &Rules, request: &AccessRequest, who: &Who<'_>) 
     Refusal::without_rule(Problem::NoPermission, message, purposes_remedy(rules, request, who))
 }
 
-pub(super) fn prohibited_use(rules: &Rules, request: &AccessRequest, who: &Who<'_>, purpose: Purpose) -> Refusal {
+fn prohibited_use(rules: &Rules, request: &AccessRequest, who: &Who<'_>, purpose: Purpose) -> Refusal {
     let message = format!("Art. 54 EHDS prohibits {}", with_words(purpose));
     Refusal::without_rule(Problem::Prohibited, message, purposes_remedy(rules, request, who))
 }
 
-pub(super) fn no_rule(rules: &Rules, request: &AccessRequest) -> Refusal {
+fn no_rule(rules: &Rules, request: &AccessRequest) -> Refusal {
     let message = format!("no policy permits anything on collection {}", request.collection);
     let open = queryable(rules, &request.caller, request.at);
     let remedy = match open.is_empty() {
@@ -97,7 +117,7 @@ pub(super) fn no_rule(rules: &Rules, request: &AccessRequest) -> Refusal {
     Refusal::without_rule(Problem::NoPermission, message, remedy)
 }
 
-pub(super) fn by_prohibition(policy: &Policy, rule: &Prohibition, request: &AccessRequest) -> Refusal {
+fn by_prohibition(policy: &Policy, rule: &Prohibition, request: &AccessRequest) -> Refusal {
     let purpose = rule
         .purposes
         .as_ref()
@@ -116,7 +136,8 @@ pub(super) fn by_prohibition(policy: &Policy, rule: &Prohibition, request: &Acce
         (None, Some(Release::Rows)) => "ask for aggregates only".to_owned(),
         (None, _) => Problem::Prohibited.next_step().to_owned(),
     };
-    let covered: Vec<String> = [purpose, release, columns, whom].into_iter().flatten().collect();
+    let when = (!rule.windows.is_empty()).then(|| format!("requests at {}", list(&rule.windows)));
+    let covered: Vec<String> = [purpose, release, columns, whom, when].into_iter().flatten().collect();
     let message = format!(
         "prohibition {} of {} version {} covers {}",
         rule.id,
@@ -128,7 +149,7 @@ pub(super) fn by_prohibition(policy: &Policy, rule: &Prohibition, request: &Acce
 }
 
 /// Explains the permission that lacks least.
-pub(super) fn by_shortfall(
+fn by_shortfall(
     rules: &Rules,
     request: &AccessRequest,
     who: &Who<'_>,
@@ -146,6 +167,9 @@ pub(super) fn by_shortfall(
             not_for(request, who),
             format!("permission {} is for {}", permission.id, permission.assignee),
         )
+    } else if shortfall.stopped {
+        let message = format!("a member of the board has stopped policy {}", policy.id);
+        (Problem::Stopped, message, Problem::Stopped.next_step().to_owned())
     } else if shortfall.time {
         let (message, remedy) = out_of_time(policy, request);
         (Problem::NoPermission, message, remedy)
@@ -153,7 +177,7 @@ pub(super) fn by_shortfall(
         let (message, remedy) = not_covered(rules, request, who, purpose, nearest);
         (Problem::NoPermission, message, remedy)
     } else {
-        permit(request, nearest)
+        not_now(nearest)
     };
     Refusal::by_rule(problem, policy, &permission.id, message, remedy)
 }
@@ -235,30 +259,126 @@ fn not_covered(
     )
 }
 
-fn permit(request: &AccessRequest, nearest: &Nearest<'_>) -> (Problem, String, String) {
-    let Nearest { policy, permission, .. } = nearest;
+/// What is left when who, purpose, release and columns are covered: the permit, the time of day, the quota.
+fn not_now(nearest: &Nearest<'_>) -> (Problem, String, String) {
+    let Nearest {
+        policy,
+        permission,
+        shortfall,
+    } = nearest;
     let rule = format!(
         "permission {} of {} version {}",
         permission.id, policy.id, policy.version
     );
-    match &request.permit {
-        None => {
-            let message = format!("{rule} needs a data permit and the request names none");
+    let (problem, message, remedy) = if shortfall.permit {
+        let message = format!("{rule} needs a data permit and the request names none");
+        (Problem::PermitRequired, message, None)
+    } else if shortfall.window {
+        let windows = list(&permission.windows);
+        let message = format!("{rule} does not hold at this time of the week");
+        (Problem::NoPermission, message, Some(format!("ask at: {windows}")))
+    } else {
+        let message = format!(
+            "{rule} lets one person ask {}",
+            quota_words(permission.disclosure.queries)
+        );
+        (Problem::Quota, message, None)
+    };
+    let remedy = remedy.unwrap_or_else(|| problem.next_step().to_owned());
+    (problem, message, remedy)
+}
+
+fn quota_words(quota: Quota) -> String {
+    let minute = quota.per_minute.map(|most| format!("{most} times a minute"));
+    let week = quota.per_week.map(|most| format!("{most} times in seven days"));
+    let words: Vec<String> = [minute, week].into_iter().flatten().collect();
+    words.join(" and ")
+}
+
+fn stopped(rules: &Rules, request: &AccessRequest) -> Refusal {
+    // Whom exactly is for the institution to tell.
+    let whom = if rules.stops.members.contains(&request.caller.member) {
+        format!("the member {}", request.caller.member)
+    } else {
+        format!("this person of {}", request.caller.member)
+    };
+    let message = format!("a member of the board has stopped {whom}");
+    Refusal::without_rule(Problem::Stopped, message, Problem::Stopped.next_step().to_owned())
+}
+
+fn reserved(rules: &Rules, request: &AccessRequest, who: &Who<'_>, purpose: Purpose) -> Refusal {
+    let member = &request.caller.member;
+    let message = format!(
+        "Art. 53(2) EHDS reserves {} to public bodies and those acting for them, and the roster does not say so of {member}",
+        with_words(purpose)
+    );
+    Refusal::without_rule(Problem::Reserved, message, purposes_remedy(rules, request, who))
+}
+
+fn permit_stopped(id: &PermitId) -> Refusal {
+    let message = format!("a member of the board has stopped permit {id}");
+    Refusal::without_rule(Problem::Stopped, message, Problem::Stopped.next_step().to_owned())
+}
+
+fn permit_unknown(id: &PermitId) -> Refusal {
+    let message = format!("permit {id} is not known in the data space");
+    Refusal::without_rule(
+        Problem::PermitUnknown,
+        message,
+        Problem::PermitUnknown.next_step().to_owned(),
+    )
+}
+
+fn permit_exhausted(permit: &Permit) -> Refusal {
+    let message = format!(
+        "permit {} lets one person ask {}",
+        permit.id,
+        quota_words(permit.queries)
+    );
+    Refusal::without_rule(Problem::Quota, message, Problem::Quota.next_step().to_owned())
+}
+
+/// Explains in what a permit does not cover the request. What it does cover is told to its own persons only.
+fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> Refusal {
+    let id = &permit.id;
+    let (what, remedy) = match gap {
+        PermitGap::Person => ("does not name this person".to_owned(), None),
+        PermitGap::Holder => (
+            "was issued to an institution that is stopped or no longer a member".to_owned(),
+            None,
+        ),
+        PermitGap::NotYet => (format!("holds from {:.0}", permit.valid_from), None),
+        PermitGap::Expired => (format!("expired at {:.0}", permit.valid_until), None),
+        PermitGap::Withdrawn => ("was withdrawn".to_owned(), None),
+        PermitGap::Purpose => {
+            let purposes = list(permit.purposes.iter().copied().map(with_words));
             (
-                Problem::PermitRequired,
-                message,
-                Problem::PermitRequired.next_step().to_owned(),
+                "is for other purposes".to_owned(),
+                Some(format!("purposes of the permit: {purposes}")),
             )
         }
-        Some(permit) => {
-            let message = format!("{rule} needs a data permit, and {permit} is not known in the data space");
-            (
-                Problem::PermitUnknown,
-                message,
-                Problem::PermitUnknown.next_step().to_owned(),
-            )
+        PermitGap::Collection => {
+            let collections = list(permit.columns.keys());
+            let what = format!("is not about collection {}", request.collection);
+            (what, Some(format!("collections of the permit: {collections}")))
         }
-    }
+        PermitGap::Release => {
+            let what = "is an approved data request, which is answered with statistics only".to_owned();
+            (what, Some("aggregates only".to_owned()))
+        }
+        PermitGap::Columns => {
+            let known = permit.columns.get(&request.collection);
+            let missing: Vec<&String> = request
+                .columns
+                .iter()
+                .filter(|name| *name != NODE_COLUMN && known.is_none_or(|known| !known.contains(*name)))
+                .collect();
+            let allowed = known.map(|known| format!("columns of the permit: {}", some_of(known)));
+            (format!("does not cover {}", columns_named(&missing)), allowed)
+        }
+    };
+    let remedy = remedy.unwrap_or_else(|| Problem::PermitInvalid.next_step().to_owned());
+    Refusal::without_rule(Problem::PermitInvalid, format!("permit {id} {what}"), remedy)
 }
 
 fn purposes_remedy(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> String {

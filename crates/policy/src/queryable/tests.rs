@@ -31,10 +31,11 @@ fn strangers_other_roles_and_other_times_see_nothing() {
 
 #[test]
 fn a_prohibition_closes_what_it_covers_entirely() {
-    let purposes = open(&prohibit("purposes = [\"ehds-53-1-c\"]"), "breast-cancer")
-        .unwrap()
-        .purposes;
-    assert_eq!(purposes, [Purpose::Research].into());
+    assert_eq!(open(&prohibit("purposes = [\"ehds-53-1-e\"]"), "breast-cancer"), None);
+    let education = "\"ehds-53-1-d\", \"ehds-53-1-e\"";
+    let files = prohibit("purposes = [\"ehds-53-1-e\"]").edit(PATH, "\"ehds-53-1-e\"", education);
+    let purposes = open(&files, "breast-cancer").unwrap().purposes;
+    assert_eq!(purposes, [Purpose::Education].into());
     assert_eq!(
         open(&prohibit("assignee = { roles = [\"university\"] }"), "breast-cancer"),
         None
@@ -43,7 +44,7 @@ fn a_prohibition_closes_what_it_covers_entirely() {
     let columns = open(&prohibit("columns = [\"age\"]"), "breast-cancer").unwrap().columns;
     assert_eq!(columns, ["grade".to_owned()].into());
     let both = open(
-        &prohibit("columns = [\"age\"]\npurposes = [\"ehds-53-1-c\"]"),
+        &prohibit("columns = [\"age\"]\npurposes = [\"ehds-53-1-e\"]"),
         "breast-cancer",
     );
     assert_eq!(
@@ -54,9 +55,32 @@ fn a_prohibition_closes_what_it_covers_entirely() {
 }
 
 #[test]
+fn reserved_purposes_are_listed_for_those_who_may_name_them() {
+    let purposes = |files: &Files, member: &str| {
+        let mut caller = ada().caller;
+        caller.member = member.parse().unwrap();
+        let open = queryable(&files.rules(), &caller, ada().at);
+        let open = open
+            .into_iter()
+            .find(|open| open.collection.id.as_str() == "breast-cancer");
+        open.unwrap().purposes
+    };
+    let both = [Purpose::Statistics, Purpose::Research].into();
+    assert_eq!(
+        purposes(&Files::new(), "saarland-university"),
+        [Purpose::Research].into()
+    );
+    assert_eq!(purposes(&Files::new(), "health-office"), both);
+    let silent = Files::new().with_permit(&[]);
+    assert_eq!(purposes(&silent, "saarland-university"), [Purpose::Research].into());
+    let acting = Files::new().with_permit(&[("opt_out", "acts_for = \"Ministry of health\"\nopt_out")]);
+    assert_eq!(purposes(&acting, "saarland-university"), both);
+}
+
+#[test]
 fn what_permissions_give_is_listed() {
     let found = open(&Files::new(), "breast-cancer").unwrap();
-    assert_eq!(found.purposes, [Purpose::Statistics, Purpose::Research].into());
+    assert_eq!(found.purposes, [Purpose::Research].into());
     assert_eq!(found.releases, [Release::Aggregates].into());
     assert_eq!(found.columns, ["age".to_owned(), "grade".to_owned()].into());
     assert_eq!(

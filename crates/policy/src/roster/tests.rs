@@ -67,6 +67,57 @@ fn keys_ids_and_titles_are_checked_with_their_line() {
 }
 
 #[test]
+fn a_member_acts_only_for_public_bodies_of_the_roster() {
+    let acts_for = |body: &str| {
+        let university = "roles = [\"university\"]\n";
+        let acting = format!("{university}acts_for = [\"{body}\"]\n");
+        Files::new().edit(PATH, university, &acting).compile()
+    };
+    for body in ["elsewhere", "gbsg", "saarland-university"] {
+        let report = acts_for(body).unwrap_err();
+        assert_eq!(
+            report.message,
+            format!(
+                "members.toml, line 12: member saarland-university acts for {body}, which is no public body of the roster"
+            )
+        );
+        assert_eq!(report.problem, Problem::PolicyInvalid);
+    }
+    assert_eq!(acts_for("Health Office").unwrap_err().problem, Problem::FileValue);
+    let rules = acts_for("health-office").unwrap();
+    let public = |id: &str| rules.is_public(&rules.members[&id.parse().unwrap()]);
+    assert_eq!(
+        [public("saarland-university"), public("health-office"), public("gbsg")],
+        [true, true, false]
+    );
+}
+
+#[test]
+fn nobody_acts_for_somebody_who_acts_for_a_public_body() {
+    let files = Files::new()
+        .edit(
+            PATH,
+            "roles = [\"university\"]",
+            "roles = [\"university\"]\nacts_for = [\"health-office\"]",
+        )
+        .edit(
+            PATH,
+            "roles = [\"hospital\"]",
+            "roles = [\"hospital\"]\nacts_for = [\"saarland-university\"]",
+        );
+    assert_eq!(files.compile().unwrap_err().problem, Problem::PolicyInvalid);
+}
+
+#[test]
+fn what_the_board_has_lifted_is_named_by_digest() {
+    let lifted = |value: &str| Files::new().edit("space.toml", "title", &format!("lifted = [\"{value}\"]\ntitle"));
+    let report = lifted("sha256:12").compile().unwrap_err();
+    assert_eq!(report.problem, Problem::FileValue, "{report}");
+    let digest = trust::Digest::of(b"a stop");
+    assert!(lifted(&digest.to_string()).rules().space.lifted.contains(&digest));
+}
+
+#[test]
 fn a_space_has_an_id_and_a_title() {
     let report = Files::new().edit("space.toml", "title", "titel").compile().unwrap_err();
     assert_eq!(

@@ -3,23 +3,25 @@
 //! It must never let a key pass that nothing enforces: what is known and not enforced is refused by name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use terms::{CollectionId, MemberId, PersonId, Purpose, Report, RuleId};
+use terms::{CollectionId, Report, RuleId};
 use toml::Spanned;
 use toml::value::Datetime;
 use trust::Digest;
 
 use crate::collection::{Collection, NODE_COLUMN, list};
+use crate::disclosure::{Disclosure, Dominance};
 use crate::document::{
-    WrittenAssignee, WrittenDisclosure, WrittenPermission, WrittenPermit, WrittenPolicy, WrittenProhibition,
-    WrittenTier,
+    WrittenAssignee, WrittenDay, WrittenDisclosure, WrittenDominance, WrittenDuty, WrittenPermission, WrittenPermit,
+    WrittenPolicy, WrittenProhibition, WrittenTier, WrittenWindow,
 };
+use crate::duty::Duty;
 use crate::grant::{MinPeople, Release, Tier};
-use crate::rule::{Assignee, Permission, Policy, Prohibition};
+use crate::rule::{Assignee, Permission, PermissionLines, Policy, Prohibition, RowScope};
 use crate::source::Source;
+use crate::window::Window;
 
 pub(super) fn policy(
     source: Source<'_>,
@@ -29,7 +31,6 @@ pub(super) fn policy(
     let written: WrittenPolicy = source.parse()?;
     source.require_named(&written.id)?;
     source.require_line(written.title.span(), "title", written.title.get_ref())?;
-    refuse_unenforced(source, [("duty", written.duty.as_ref().map(Spanned::span))])?;
     if *written.version.get_ref() == 0 {
         return Err(source.invalid(written.version.span(), "version must be 1 or more"));
     }
@@ -44,6 +45,7 @@ pub(super) fn policy(
         return Err(source.invalid(written.collection.span(), message).remedy(remedy));
     };
     require_distinct(source, &written)?;
+    let duties = duties(source, "the policy", written.duties)?;
     let scope = Scope { source, collection };
     let permissions = written
         .permissions
@@ -58,21 +60,103 @@ pub(super) fn policy(
         id: written.id.into_inner(),
         version: written.version.into_inner(),
         title: written.title.into_inner(),
+        path: source.path().to_owned(),
+        validity_line: source.line(written.valid_from.span()),
         digest,
         collection: Arc::clone(collection),
         valid_from,
         valid_until,
+        duties,
         permissions,
         prohibitions,
     })
 }
 
-fn refuse_unenforced<const N: usize>(
+/// Most days that a duty may leave: ten years.
+const DUTY_DAYS_MAX: u32 = 3_660;
+
+fn duties(source: Source<'_>, whose: &str, written: Vec<Spanned<WrittenDuty>>) -> Result<Vec<Duty>, Report> {
+    let mut duties = BTreeSet::new();
+    for duty in written {
+        let span = duty.span();
+        let read = match duty.into_inner() {
+            WrittenDuty::Delete { within_days } => Duty::Delete { within_days },
+            WrittenDuty::PublishResults { within_days } => Duty::PublishResults { within_days },
+            WrittenDuty::Attribute { text } => {
+                source.require_line(span.clone(), &format!("{whose}: text of a duty"), &text)?;
+                Duty::Attribute { text }
+            }
+        };
+        if let Duty::Delete { within_days } | Duty::PublishResults { within_days } = read
+            && !(1..=DUTY_DAYS_MAX).contains(&within_days)
+        {
+            let message = format!("{whose}: within_days must be from 1 to {DUTY_DAYS_MAX}");
+            return Err(source.invalid(span, message));
+        }
+        if !duties.insert(read) {
+            return Err(source.invalid(span, format!("{whose}: a duty is there twice")));
+        }
+    }
+    Ok(duties.into_iter().collect())
+}
+
+fn windows(
     source: Source<'_>,
-    keys: [(&str, Option<Range<usize>>); N],
-) -> Result<(), Report> {
-    let first = keys.into_iter().find_map(|(key, span)| span.map(|span| (key, span)));
-    first.map_or(Ok(()), |(key, span)| Err(source.unenforced(span, key)))
+    whose: &str,
+    written: Option<Spanned<Vec<Spanned<WrittenWindow>>>>,
+) -> Result<Vec<Window>, Report> {
+    let Some(written) = written else { return Ok(Vec::new()) };
+    if written.get_ref().is_empty() {
+        return Err(source.invalid(
+            written.span(),
+            format!("{whose}: when is empty; leave it out for any time"),
+        ));
+    }
+    let window = |written: Spanned<WrittenWindow>| {
+        let span = written.span();
+        let WrittenWindow {
+            days,
+            from,
+            until,
+            zone,
+        } = written.into_inner();
+        let clock = |key: &str, written: Datetime| {
+            clock_time(&written).ok_or_else(|| {
+                let message = format!("{whose}: {key} must be a clock time to the minute, such as 08:00:00");
+                source.invalid(span.clone(), message)
+            })
+        };
+        let days = days.into_iter().map(weekday).collect();
+        Window::new(days, clock("from", from)?, clock("until", until)?, zone.get_ref())
+            .map_err(|error| source.invalid(zone.span(), format!("{whose}: {error}")))
+    };
+    written.into_inner().into_iter().map(window).collect()
+}
+
+fn clock_time(written: &Datetime) -> Option<jiff::civil::Time> {
+    let Datetime {
+        date: None,
+        time: Some(_),
+        offset: None,
+    } = written
+    else {
+        return None;
+    };
+    let time: jiff::civil::Time = written.to_string().parse().ok()?;
+    (time.second() == 0 && time.subsec_nanosecond() == 0).then_some(time)
+}
+
+fn weekday(written: WrittenDay) -> jiff::civil::Weekday {
+    use jiff::civil::Weekday;
+    match written {
+        WrittenDay::Mon => Weekday::Monday,
+        WrittenDay::Tue => Weekday::Tuesday,
+        WrittenDay::Wed => Weekday::Wednesday,
+        WrittenDay::Thu => Weekday::Thursday,
+        WrittenDay::Fri => Weekday::Friday,
+        WrittenDay::Sat => Weekday::Saturday,
+        WrittenDay::Sun => Weekday::Sunday,
+    }
 }
 
 fn day(source: Source<'_>, key: &str, written: &Spanned<Datetime>) -> Result<Date, Report> {
@@ -123,39 +207,95 @@ struct Scope<'a> {
 impl Scope<'_> {
     fn permission(&self, written: WrittenPermission) -> Result<Permission, Report> {
         let id = written.id.get_ref();
-        refuse_unenforced(self.source, [("duty", written.duty.as_ref().map(Spanned::span))])?;
-        let tier = self.tier(id, &written.disclosure)?;
+        let whose = format!("permission {id}");
+        let lines = self.lines(&written);
+        let disclosure = self.disclosure(id, written.disclosure.get_ref())?;
         let release = *written.release.get_ref();
-        if release == Release::Rows && tier != Tier::Open {
-            let message = format!("permission {id}: release \"rows\" is for tier \"open\" only");
+        if release == Release::Rows && disclosure.tier != Tier::Open {
+            let message = format!("{whose}: release \"rows\" is for tier \"open\" only");
             return Err(self.source.invalid(written.release.span(), message));
         }
-        let row_filter = written
-            .rows
-            .as_ref()
-            .map(|rows| self.row_filter(id, rows))
-            .transpose()?;
+        let rows = written.rows.as_ref().map(|rows| self.row_scope(id, rows)).transpose()?;
         Ok(Permission {
+            lines,
             assignee: self.assignee(id, written.assignee)?,
-            purposes: self.permitted_purposes(id, &written.purposes)?,
-            permit_required: written.permit == WrittenPermit::Required,
+            purposes: self.source.purposes(&whose, &written.purposes)?,
+            permit_required: *written.permit.get_ref() == WrittenPermit::Required,
             release,
-            columns: self.permitted_columns(id, release, written.columns)?,
-            row_filter,
-            tier,
+            columns: self.permitted_columns(id, release, written.columns.into_inner())?,
+            rows,
+            windows: windows(self.source, &whose, written.when)?,
+            disclosure,
+            duties: duties(self.source, &whose, written.duties)?,
             id: written.id.into_inner(),
         })
     }
 
-    fn tier(&self, id: &RuleId, written: &WrittenDisclosure) -> Result<Tier, Report> {
-        let span = |key: &Option<Spanned<_>>| key.as_ref().map(Spanned::span);
+    fn lines(&self, written: &WrittenPermission) -> PermissionLines {
+        let line = |span| self.source.line(span);
+        let table = written.disclosure.get_ref();
+        // In the order of `Disclosure::unenforced`.
         let unenforced = [
-            ("dominance", span(&written.dominance)),
-            ("p_percent", span(&written.p_percent)),
-            ("round_to", span(&written.round_to)),
-            ("queries", span(&written.queries)),
+            table.dominance.as_ref().map(Spanned::span),
+            table.p_percent.as_ref().map(Spanned::span),
+            table.round_to.as_ref().map(Spanned::span),
         ];
-        refuse_unenforced(self.source, unenforced)?;
+        PermissionLines {
+            id: line(written.id.span()),
+            assignee: line(written.assignee.span()),
+            purposes: line(written.purposes.span()),
+            permit: line(written.permit.span()),
+            columns: line(written.columns.span()),
+            disclosure: line(written.disclosure.span()),
+            unenforced: unenforced.into_iter().flatten().next().map(line),
+        }
+    }
+
+    fn disclosure(&self, id: &RuleId, written: &WrittenDisclosure) -> Result<Disclosure, Report> {
+        let invalid = |span, message: &str| Err(self.source.invalid(span, format!("permission {id}: {message}")));
+        let tier = self.tier(id, written)?;
+        if let Some(dominance) = &written.dominance {
+            let WrittenDominance { top, share } = *dominance.get_ref();
+            if top == 0 || !(share > 0.0 && share < 1.0) {
+                return invalid(
+                    dominance.span(),
+                    "dominance needs top of 1 or more and share between 0 and 1",
+                );
+            }
+        }
+        for (key, number, largest) in [
+            ("p_percent", &written.p_percent, 100),
+            ("round_to", &written.round_to, 1_000_000),
+        ] {
+            if let Some(number) = number
+                && !(1..=largest).contains(number.get_ref())
+            {
+                return invalid(number.span(), &format!("{key} must be from 1 to {largest}"));
+            }
+        }
+        let checks = [
+            ("dominance", written.dominance.as_ref().map(Spanned::span)),
+            ("p_percent", written.p_percent.as_ref().map(Spanned::span)),
+            ("round_to", written.round_to.as_ref().map(Spanned::span)),
+        ];
+        if tier == Tier::Open
+            && let Some((key, Some(span))) = checks.into_iter().find(|(_, span)| span.is_some())
+        {
+            return invalid(span, &format!("tier \"open\" does not heed {key}"));
+        }
+        let dominance = written.dominance.as_ref().map(Spanned::get_ref);
+        Ok(Disclosure {
+            tier,
+            dominance: dominance.map(|&WrittenDominance { top, share }| Dominance { top, share }),
+            p_percent: written.p_percent.as_ref().map(|percent| *percent.get_ref()),
+            round_to: written.round_to.as_ref().map(|number| *number.get_ref()),
+            queries: self
+                .source
+                .quota(&format!("permission {id}"), written.queries.as_ref())?,
+        })
+    }
+
+    fn tier(&self, id: &RuleId, written: &WrittenDisclosure) -> Result<Tier, Report> {
         match (written.tier.get_ref(), &written.min_people) {
             (WrittenTier::Differential, _) => {
                 Err(self.source.unenforced(written.tier.span(), "tier = \"differential\""))
@@ -181,11 +321,14 @@ impl Scope<'_> {
         }
     }
 
-    fn row_filter(&self, id: &RuleId, name: &Spanned<String>) -> Result<String, Report> {
+    fn row_scope(&self, id: &RuleId, name: &Spanned<String>) -> Result<RowScope, Report> {
         let filters = &self.collection.filters;
         filters
             .get(name.get_ref())
-            .map(|filter| filter.sql.clone())
+            .map(|filter| RowScope {
+                name: name.get_ref().clone(),
+                filter: filter.clone(),
+            })
             .ok_or_else(|| {
                 let message = format!(
                     "permission {id}: collection {} has no such row filter",
@@ -195,28 +338,6 @@ impl Scope<'_> {
                     .invalid(name.span(), message)
                     .remedy(format!("row filters: {}", list(filters.keys())))
             })
-    }
-
-    fn permitted_purposes(
-        &self,
-        id: &RuleId,
-        written: &Spanned<Vec<Spanned<Purpose>>>,
-    ) -> Result<BTreeSet<Purpose>, Report> {
-        if written.get_ref().is_empty() {
-            return Err(self
-                .source
-                .invalid(written.span(), format!("permission {id}: purposes is empty")));
-        }
-        let prohibited = written
-            .get_ref()
-            .iter()
-            .find(|purpose| purpose.get_ref().is_prohibited_use());
-        if let Some(purpose) = prohibited {
-            let what = format!("{} ({})", purpose.get_ref(), purpose.get_ref().words());
-            let message = format!("permission {id}: Art. 54 EHDS prohibits {what}, and no policy can permit it");
-            return Err(self.source.invalid(purpose.span(), message));
-        }
-        Ok(written.get_ref().iter().map(|purpose| *purpose.get_ref()).collect())
     }
 
     fn permitted_columns(
@@ -275,7 +396,13 @@ impl Scope<'_> {
         }
         // Members and roles need not be in the roster: taking a member off the roster must stay possible at once,
         // without a change of policies.
-        let persons = persons.map(|persons| persons.iter().map(|person| self.person(id, person)).collect());
+        let whose = format!("rule {id}");
+        let persons = persons.map(|persons| {
+            persons
+                .iter()
+                .map(|person| self.source.person(&whose, person))
+                .collect()
+        });
         Ok(Assignee {
             roles: roles.map(BTreeSet::from_iter),
             members: members.map(BTreeSet::from_iter),
@@ -283,27 +410,18 @@ impl Scope<'_> {
         })
     }
 
-    fn person(&self, id: &RuleId, written: &Spanned<String>) -> Result<(MemberId, PersonId), Report> {
-        let parts = written.get_ref().split_once('/');
-        let parsed = parts.and_then(|(member, person)| Some((member.parse().ok()?, person.parse().ok()?)));
-        parsed.ok_or_else(|| {
-            let message =
-                format!("rule {id}: a person is written \"member/person\", such as \"saarland-university/ada\"");
-            self.source.invalid(written.span(), message)
-        })
-    }
-
     fn prohibition(&self, written: WrittenProhibition) -> Result<Prohibition, Report> {
         let id = written.id.get_ref();
         let WrittenProhibition {
+            id: _,
             assignee,
             purposes,
             release,
             columns,
-            ..
+            when,
         } = &written;
-        if assignee.is_none() && purposes.is_none() && release.is_none() && columns.is_none() {
-            let message = format!("prohibition {id} says nothing: name assignee, purposes, release or columns");
+        if assignee.is_none() && purposes.is_none() && release.is_none() && columns.is_none() && when.is_none() {
+            let message = format!("prohibition {id} says nothing: name assignee, purposes, release, columns or when");
             return Err(self.source.invalid(written.id.span(), message));
         }
         let empty_purposes = purposes
@@ -323,6 +441,8 @@ impl Scope<'_> {
             self.require_column("prohibition", id, name)?;
         }
         Ok(Prohibition {
+            line: self.source.line(written.id.span()),
+            windows: windows(self.source, &format!("prohibition {id}"), written.when)?,
             assignee: written
                 .assignee
                 .map(|assignee| self.assignee(id, assignee))

@@ -1,3 +1,8 @@
+mod disclosure;
+mod duties;
+mod lookalikes;
+mod windows;
+
 use terms::Problem;
 use terms::limit::{DOCUMENT_BYTES_MAX, DOCUMENTS_MAX};
 
@@ -25,7 +30,6 @@ fn what_is_known_and_not_enforced_is_refused_by_name() {
         ("dominance", "{ top = 2, share = 0.85 }"),
         ("p_percent", "10"),
         ("round_to", "5"),
-        ("queries", "{ per_minute = 30, per_week = 500 }"),
     ];
     for (key, value) in keys {
         let to = format!("{key} = {value}\nmin_people = 10");
@@ -36,18 +40,6 @@ fn what_is_known_and_not_enforced_is_refused_by_name() {
         "\"differential\"",
         "tier",
         &unenforced("tier = \"differential\""),
-    );
-    is_invalid(
-        "rows      =",
-        "duty = { erase = \"P30D\" }\nrows      =",
-        "rows ",
-        &unenforced("duty"),
-    );
-    is_invalid(
-        "version     =",
-        "duty = [1]\nversion     =",
-        "version",
-        &unenforced("duty"),
     );
 }
 
@@ -265,7 +257,7 @@ fn rules_mean_one_thing_and_someone() {
 #[test]
 fn a_prohibition_that_says_nothing_is_refused() {
     let purposes = "purposes = [\"ehds-54-b\"]\n";
-    let says = "prohibition no-insurance says nothing: name assignee, purposes, release or columns";
+    let says = "prohibition no-insurance says nothing: name assignee, purposes, release, columns or when";
     is_invalid(purposes, "", "id       =", says);
     let says = "prohibition no-insurance: an empty list prohibits nothing";
     is_invalid(purposes, "purposes = []\n", "purposes =", says);
@@ -322,19 +314,14 @@ fn other_files_are_refused_and_reading_aids_ignored() {
         "",
         "/space.toml",
         "collections/x.TOML",
+        "permits/x.matrix.txt",
+        "permits/sub/x.toml",
     ];
     for path in unknown {
         let report = Files::new().put(path, "").compile().unwrap_err();
         assert_eq!(report.problem, Problem::PolicyInvalid);
         assert_eq!(report.message, format!("{path}: a data space has no such file"));
     }
-    let report = Files::new().put("permits/p-1.toml", "").compile().unwrap_err();
-    assert!(
-        report
-            .message
-            .starts_with("permits/p-1.toml: this version does not read permits"),
-        "{report}"
-    );
     let aids = Files::new()
         .put("policies/x.cases.toml", "= not toml")
         .put("policies/x.matrix.txt", "\u{1}");

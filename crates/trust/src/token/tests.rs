@@ -342,3 +342,72 @@ fn a_proof_says_purpose_and_permit_and_has_an_id_of_its_own() {
     assert_ne!(first.id, second.id);
     assert_eq!(format!("{:?}", proof().channel), "Channel(redacted)");
 }
+
+/// Header and claims as texts, so that they can be what no JSON writer writes.
+fn signed_texts(header: &str, claims: &str) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = URL_SAFE_NO_PAD.encode(key(1).sign(message.as_bytes()).bytes());
+    format!("{message}.{signature}")
+}
+
+#[test]
+fn a_12_a_header_or_claims_with_two_meanings_are_refused() {
+    let claims = credential_claims().to_string();
+    assert!(verify(&signed_texts(CREDENTIAL_HEADER, &claims), noon()).is_ok());
+    for header in [
+        CREDENTIAL_HEADER.replacen('{', r#"{"alg":"none","#, 1),
+        CREDENTIAL_HEADER.replacen('{', r#"{"alg":"EdDSA","#, 1),
+        CREDENTIAL_HEADER.replacen('{', r#"{"typ":"JWT","#, 1),
+        CREDENTIAL_HEADER.replacen('{', r#"{"kid":"a","kid":"b","#, 1),
+        format!("\u{feff}{CREDENTIAL_HEADER}"),
+        format!("{CREDENTIAL_HEADER}{CREDENTIAL_HEADER}"),
+        "[".repeat(5_000),
+    ] {
+        let text = signed_texts(&header, &claims);
+        assert_eq!(verify(&text, noon()), Err(Problem::TokenMalformed), "{header}");
+    }
+    for claims in [
+        claims.replacen('{', r#"{"sub":"eve","#, 1),
+        claims.replace(r#""kty":"OKP""#, r#""kty":"OKP","kty":"OKP""#),
+        claims.replace(r#""ada""#, r#""ada\u0000""#),
+        format!("\u{feff}{claims}"),
+        format!("{claims}{claims}"),
+        "[".repeat(5_000),
+    ] {
+        let text = signed_texts(CREDENTIAL_HEADER, &claims);
+        assert_eq!(verify(&text, noon()), Err(Problem::TokenMalformed), "{claims}");
+    }
+}
+
+/// What a claim of a free form would be read as, if there were one.
+#[test]
+fn a_12_claims_of_any_form_have_one_meaning() {
+    let kind = jwt::Kind {
+        word: "credential",
+        typ: "datenraum-credential+jwt",
+        seconds_max: 1,
+    };
+    for claims in [r#"{"a":1,"a":2}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":"\u0000"}"#] {
+        let peeked = kind.peek::<Value>(&signed_texts(CREDENTIAL_HEADER, claims));
+        assert_eq!(peeked, Err(kind.malformed()), "{claims}");
+    }
+    assert!(
+        kind.peek::<Value>(&signed_texts(CREDENTIAL_HEADER, r#"{"a":{"a":2}}"#))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_12_a_token_of_more_or_fewer_than_three_parts_is_refused() {
+    let good = credential().issue(&key(1)).unwrap();
+    let (two, _) = good.rsplit_once('.').unwrap();
+    for text in [
+        two.to_owned(),
+        format!("{good}.x"),
+        format!(".{good}"),
+        format!("{good}."),
+        format!("{good}="),
+    ] {
+        assert!(verify(&text, noon()).is_err(), "{text}");
+    }
+}

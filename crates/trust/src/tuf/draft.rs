@@ -1,42 +1,35 @@
-//! What is signed: the four metadata documents of TUF, as canonical bytes that wait for signatures.
+//! What is signed: the metadata documents of TUF, as canonical bytes that wait for signatures.
 //!
-//! A board passes a draft around as a file, each member adds a signature, and [`Draft::assemble`] joins them.
-//! Nothing here checks a threshold; clients do, in `refresh.rs`.
+//! A board passes a draft around as a file, each member adds a signature, and [`Draft::assemble`] joins them. Every
+//! document names its data space, a delegated one its role as well, inside what is signed: so none can stand in for
+//! another. Nothing here checks a threshold; clients do, in `refresh.rs`. Next: `form` (what may
+//! stand in a document) and `read` (what it says).
+
+mod error;
+mod form;
+mod read;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
-use terms::{Problem, Report, UtcTime, limit};
+use terms::{SpaceId, UtcTime};
 
 use crate::digest::{Digest, hex, unhex};
+use crate::json::strict;
 use crate::key::{PublicKey, Signature, SigningKey};
-use crate::tuf::roles::{BoardRoles, RoleKeys, RolesError};
-use crate::tuf::{SPACE_BYTES_MAX, TARGETS_BYTES_MAX, is_document_name};
-
-/// The version of the TUF specification that documents follow.
-const SPEC_VERSION: &str = "1.0.31";
-
-/// A top-level role of TUF, and the document that it signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TopRole {
-    /// Who signs.
-    Root,
-    /// The files of the space.
-    Targets,
-    /// Which targets document is current.
-    Snapshot,
-    /// Which snapshot is current, and still is.
-    Timestamp,
-}
+use crate::tuf::TARGETS_BYTES_MAX;
+use crate::tuf::delegation::{DelegatedRole, Delegation};
+use crate::tuf::roles::{BoardRoles, RoleKeys, TopRole};
+pub use error::DraftError;
+use read::{Content, Head, odd};
 
 /// A document without signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    role: TopRole,
-    version: u64,
-    expires: UtcTime,
+    head: Head,
+    content: Content,
     signed: Value,
     canonical: Vec<u8>,
 }
@@ -51,143 +44,119 @@ pub struct DraftSignature {
     pub sig: String,
 }
 
-/// Why a document cannot be drafted or read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DraftError {
-    /// Versions start at 1.
-    #[error("version 0 is not a version: the first is 1")]
-    Version,
-    /// The roles could not be trusted.
-    #[error(transparent)]
-    Roles(#[from] RolesError),
-    /// A file name that could leave its folder or not be a URL.
-    #[error("{name:?} cannot be the name of a document: use a-z, 0-9, '.', '_', '-' and '/' between parts")]
-    Name {
-        /// The name.
-        name: String,
-    },
-    /// A file is larger than is accepted.
-    #[error("the document {name} has {bytes} bytes; up to {bytes_max} are accepted", bytes_max = limit::DOCUMENT_BYTES_MAX)]
-    Size {
-        /// The file.
-        name: String,
-        /// Its size.
-        bytes: usize,
-    },
-    /// More files, or more bytes in all, than one space may have.
-    #[error(
-        "a data space may have {} documents with {SPACE_BYTES_MAX} bytes in all",
-        limit::DOCUMENTS_MAX
-    )]
-    Total,
-    /// Not a metadata document.
-    #[error("the text is not a metadata document of TUF 1.0")]
-    Form,
-}
-
-impl TopRole {
-    /// All four.
-    pub const ALL: [TopRole; 4] = [TopRole::Root, TopRole::Targets, TopRole::Snapshot, TopRole::Timestamp];
-
-    /// The name in TUF documents.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TopRole::Root => "root",
-            TopRole::Targets => "targets",
-            TopRole::Snapshot => "snapshot",
-            TopRole::Timestamp => "timestamp",
-        }
-    }
-}
-
-impl fmt::Display for TopRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl Draft {
     /// Who signs what. Each version must be signed by the roles of the version before and by its own.
     ///
     /// # Errors
     /// If a role has a key twice or an impossible threshold.
-    pub fn root(version: u64, expires: UtcTime, roles: &BoardRoles) -> Result<Self, DraftError> {
+    pub fn root(space: &SpaceId, version: u64, expires: UtcTime, roles: &BoardRoles) -> Result<Self, DraftError> {
         roles.check()?;
-        let role = |role: TopRole| {
-            let RoleKeys { keys, threshold } = roles.of(role);
-            let ids: Vec<String> = keys.iter().map(PublicKey::key_id).collect();
-            (
-                role.as_str().to_owned(),
-                json!({ "keyids": ids, "threshold": threshold }),
-            )
-        };
         let all_keys = TopRole::ALL.iter().flat_map(|role| &roles.of(*role).keys);
-        let keys: serde_json::Map<String, Value> = all_keys.map(|key| (key.key_id(), key_object(key))).collect();
-        let named: serde_json::Map<String, Value> = TopRole::ALL.into_iter().map(role).collect();
-        let body = json!({ "consistent_snapshot": true, "keys": keys, "roles": named });
-        Self::new(TopRole::Root, version, expires, body)
+        Self::new(&form::RootForm {
+            kind: TopRole::Root.to_string(),
+            spec_version: form::SPEC_VERSION.to_owned(),
+            space: space.clone(),
+            version,
+            expires: whole_seconds(expires)?,
+            consistent_snapshot: true,
+            keys: form::key_forms(all_keys),
+            roles: form::TopRolesForm {
+                root: (&roles.root).into(),
+                targets: (&roles.targets).into(),
+                snapshot: (&roles.snapshot).into(),
+                timestamp: (&roles.timestamp).into(),
+            },
+        })
     }
 
-    /// The files of the space, by name.
+    /// The files of the space that the board signs itself, by name, and what it leaves to others.
     ///
     /// # Errors
-    /// If a name or a size is not accepted.
-    pub fn targets(version: u64, expires: UtcTime, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, DraftError> {
-        let bytes_total: usize = files.values().map(Vec::len).sum();
-        if files.len() > limit::DOCUMENTS_MAX || bytes_total as u64 > SPACE_BYTES_MAX {
-            return Err(DraftError::Total);
-        }
-        let mut targets = serde_json::Map::new();
-        for (name, bytes) in files {
-            if !is_document_name(name) {
-                return Err(DraftError::Name { name: name.clone() });
+    /// If a name or a size is not accepted, a file is delegated, or the keys of a delegation are not right.
+    pub fn targets(
+        space: &SpaceId,
+        version: u64,
+        expires: UtcTime,
+        files: &BTreeMap<String, Vec<u8>>,
+        delegations: &[Delegation],
+    ) -> Result<Self, DraftError> {
+        for Delegation { role, keys } in delegations {
+            keys.check(role.as_str())?;
+            if let Some(name) = files.keys().find(|name| role.may_sign(name)) {
+                let (role, name) = (*role, name.clone());
+                return Err(DraftError::Delegated { role, name });
             }
-            if bytes.len() > limit::DOCUMENT_BYTES_MAX {
-                return Err(DraftError::Size {
-                    name: name.clone(),
-                    bytes: bytes.len(),
-                });
-            }
-            targets.insert(name.clone(), file_object(bytes));
         }
-        Self::new(TopRole::Targets, version, expires, json!({ "targets": targets }))
+        Self::list(space, None, (version, expires), files, delegations)
     }
 
-    /// Which version of the targets document is current.
+    /// The files that a delegated role signs, by name.
     ///
     /// # Errors
-    /// If a version is 0.
-    pub fn snapshot(version: u64, expires: UtcTime, targets_version: u64) -> Result<Self, DraftError> {
-        if targets_version == 0 {
-            return Err(DraftError::Version);
-        }
-        let meta = json!({ "targets.json": { "version": targets_version } });
-        Self::new(TopRole::Snapshot, version, expires, json!({ "meta": meta }))
+    /// If a file is not the role's to sign, or a name or a size is not accepted.
+    pub fn delegated(
+        space: &SpaceId,
+        role: &DelegatedRole,
+        version: u64,
+        expires: UtcTime,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Self, DraftError> {
+        Self::list(space, Some(*role), (version, expires), files, &[])
+    }
+
+    /// Which version of each targets document is current, by the role's name: `targets`, `permits`, `registrar`.
+    ///
+    /// # Errors
+    /// If a version is 0, `targets` is missing, or a role is none of the three.
+    pub fn snapshot(
+        space: &SpaceId,
+        version: u64,
+        expires: UtcTime,
+        versions: &BTreeMap<String, u64>,
+    ) -> Result<Self, DraftError> {
+        let entry =
+            |(role, version): (&String, &u64)| (format!("{role}.json"), form::VersionForm { version: *version });
+        Self::new(&form::SnapshotForm {
+            kind: TopRole::Snapshot.to_string(),
+            spec_version: form::SPEC_VERSION.to_owned(),
+            space: space.clone(),
+            version,
+            expires: whole_seconds(expires)?,
+            meta: versions.iter().map(entry).collect(),
+        })
     }
 
     /// Which snapshot document is current, by its signed bytes.
     ///
     /// # Errors
-    /// If the bytes are not a snapshot document.
-    pub fn timestamp(version: u64, expires: UtcTime, snapshot: &[u8]) -> Result<Self, DraftError> {
+    /// If the bytes are not a snapshot document of this space.
+    pub fn timestamp(space: &SpaceId, version: u64, expires: UtcTime, snapshot: &[u8]) -> Result<Self, DraftError> {
         let (pinned, _) = Self::parse(snapshot)?;
-        if pinned.role != TopRole::Snapshot {
-            return Err(DraftError::Form);
+        if pinned.role() != TopRole::Snapshot || pinned.space() != space {
+            return Err(odd("a timestamp names a snapshot of its own data space"));
         }
-        let mut entry = file_object(snapshot);
-        entry["version"] = json!(pinned.version);
-        Self::new(
-            TopRole::Timestamp,
+        let form::FileForm { length, hashes } = snapshot.into();
+        let version_pinned = pinned.version();
+        Self::new(&form::TimestampForm {
+            kind: TopRole::Timestamp.to_string(),
+            spec_version: form::SPEC_VERSION.to_owned(),
+            space: space.clone(),
             version,
-            expires,
-            json!({ "meta": { "snapshot.json": entry } }),
-        )
+            expires: whole_seconds(expires)?,
+            meta: form::SnapshotPinForm {
+                snapshot: form::PinForm {
+                    version: version_pinned,
+                    length,
+                    hashes,
+                },
+            },
+        })
     }
 
     /// Reads a document, signed or not, without checking its signatures.
     ///
     /// # Errors
-    /// If it is not a metadata document of the four roles.
+    /// If it is not strict JSON, has a field that no document of a data space has, or lacks one.
     pub fn parse(document: &[u8]) -> Result<(Self, Vec<DraftSignature>), DraftError> {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -195,29 +164,9 @@ impl Draft {
             signed: Value,
             signatures: Vec<DraftSignature>,
         }
-        if document.len() as u64 > TARGETS_BYTES_MAX {
-            return Err(DraftError::Form);
-        }
-        let Signed { signed, signatures } = serde_json::from_slice(document).map_err(|_| DraftError::Form)?;
-        let text = |field: &str| signed.get(field).and_then(Value::as_str).ok_or(DraftError::Form);
-        let kind = text("_type")?;
-        let role = TopRole::ALL
-            .into_iter()
-            .find(|role| role.as_str() == kind)
-            .ok_or(DraftError::Form)?;
-        let expires = text("expires")?.parse().map_err(|_| DraftError::Form)?;
-        let version = signed.get("version").and_then(Value::as_u64).ok_or(DraftError::Form)?;
-        let canonical = to_canonical_bytes(&signed).map_err(|_| DraftError::Form)?;
-        Ok((
-            Self {
-                role,
-                version,
-                expires,
-                signed,
-                canonical,
-            },
-            signatures,
-        ))
+        let bytes_max = usize::try_from(TARGETS_BYTES_MAX).unwrap_or(usize::MAX);
+        let Signed { signed, signatures } = strict(document, bytes_max).map_err(odd)?;
+        Ok((Self::read(signed)?, signatures))
     }
 
     /// Signs the draft. What the signer should look at first is [`Draft::digest`] and the files themselves.
@@ -263,60 +212,124 @@ impl Draft {
         Digest::of(&self.canonical)
     }
 
-    /// Which role must sign.
+    /// The data space that the document belongs to.
+    pub fn space(&self) -> &SpaceId {
+        &self.head.space
+    }
+
+    /// Which kind of document it is. One of a delegated role is a targets document.
     pub fn role(&self) -> TopRole {
-        self.role
+        self.head.role
+    }
+
+    /// The delegated role whose document it is.
+    pub fn delegated_role(&self) -> Option<DelegatedRole> {
+        self.head.delegated
+    }
+
+    /// The name of the role whose document it is, among all roles.
+    pub fn role_name(&self) -> &'static str {
+        self.head
+            .delegated
+            .map_or(self.head.role.as_str(), DelegatedRole::as_str)
     }
 
     /// The version.
     pub fn version(&self) -> u64 {
-        self.version
+        self.head.version
     }
 
     /// Until when the document is valid.
     pub fn expires(&self) -> UtcTime {
-        self.expires
+        self.head.expires
     }
 
-    fn new(role: TopRole, version: u64, expires: UtcTime, mut body: Value) -> Result<Self, DraftError> {
-        if version == 0 {
-            return Err(DraftError::Version);
+    /// The files that a targets document lists, each with its length in bytes and its digest.
+    pub fn files(&self) -> BTreeMap<String, (u64, Digest)> {
+        match &self.content {
+            Content::Targets { files, .. } => files.clone(),
+            _ => BTreeMap::new(),
         }
-        // TUF 4.2.1: whole seconds.
-        let expires = UtcTime::from_second(expires.as_second()).map_err(|_| DraftError::Form)?;
-        body["_type"] = json!(role.as_str());
-        body["spec_version"] = json!(SPEC_VERSION);
-        body["version"] = json!(version);
-        body["expires"] = json!(expires.to_string());
-        let canonical = to_canonical_bytes(&body).map_err(|_| DraftError::Form)?;
-        Ok(Self {
+    }
+
+    /// What a targets document leaves to others.
+    pub fn delegations(&self) -> Vec<Delegation> {
+        match &self.content {
+            Content::Targets { delegations, .. } => delegations.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Who signs what, in a root document.
+    pub fn board(&self) -> Option<&BoardRoles> {
+        match &self.content {
+            Content::Root(roles) => Some(roles),
+            _ => None,
+        }
+    }
+
+    /// The versions of targets documents that a snapshot lists, by role.
+    pub fn listed_versions(&self) -> BTreeMap<String, u64> {
+        match &self.content {
+            Content::Snapshot(versions) => versions.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// Version and digest of the snapshot document that a timestamp names.
+    pub fn named_snapshot(&self) -> Option<(u64, Digest)> {
+        match &self.content {
+            Content::Timestamp(pin) => Some((pin.version, pin.digest)),
+            _ => None,
+        }
+    }
+
+    /// The bytes that are signed.
+    #[cfg(test)]
+    pub(crate) fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+
+    fn list(
+        space: &SpaceId,
+        role: Option<DelegatedRole>,
+        (version, expires): (u64, UtcTime),
+        files: &BTreeMap<String, Vec<u8>>,
+        delegations: &[Delegation],
+    ) -> Result<Self, DraftError> {
+        let listed = files
+            .iter()
+            .map(|(name, bytes)| (name.clone(), bytes.as_slice().into()));
+        Self::new(&form::TargetsForm {
+            kind: TopRole::Targets.to_string(),
+            spec_version: form::SPEC_VERSION.to_owned(),
+            space: space.clone(),
             role,
             version,
-            expires,
-            signed: body,
+            expires: whole_seconds(expires)?,
+            targets: listed.collect(),
+            delegations: form::delegations_form(delegations),
+        })
+    }
+
+    /// What is drafted is read like what is served: nobody signs what clients would refuse.
+    fn new(form: &impl Serialize) -> Result<Self, DraftError> {
+        Self::read(serde_json::to_value(form).map_err(odd)?)
+    }
+
+    fn read(signed: Value) -> Result<Self, DraftError> {
+        let (head, content) = read::read(&signed)?;
+        let canonical = to_canonical_bytes(&signed).map_err(odd)?;
+        Ok(Self {
+            head,
+            content,
+            signed,
             canonical,
         })
     }
 }
 
-impl From<DraftError> for Report {
-    fn from(error: DraftError) -> Report {
-        let text = error.to_string();
-        match error {
-            DraftError::Roles(error) => error.into(),
-            DraftError::Version | DraftError::Name { .. } => Problem::FileValue.report(text),
-            DraftError::Size { .. } | DraftError::Total => Problem::PolicyInvalid.report(text),
-            DraftError::Form => Problem::PolicyScope
-                .report(text)
-                .remedy("name the file that the board drafted"),
-        }
-    }
-}
-
-fn key_object(key: &PublicKey) -> Value {
-    json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": hex(key.bytes()) } })
-}
-
-fn file_object(bytes: &[u8]) -> Value {
-    json!({ "length": bytes.len(), "hashes": { "sha256": Digest::of(bytes).hex() } })
+/// TUF 4.2.1: whole seconds.
+fn whole_seconds(time: UtcTime) -> Result<String, DraftError> {
+    Ok(UtcTime::from_second(time.as_second()).map_err(odd)?.to_string())
 }

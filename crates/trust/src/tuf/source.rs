@@ -13,7 +13,9 @@ use sigstore_tuf::{Error, Repository};
 use terms::{Problem, Report};
 
 use crate::digest::Digest;
-use crate::tuf::roles::BoardRoles;
+
+/// Where a source serves the stops of board members.
+pub const STOPS_PATH: &str = "stops.json";
 
 /// A place that serves the documents of one data space. Nothing that it serves is believed unverified.
 #[async_trait::async_trait]
@@ -67,25 +69,31 @@ pub fn target_path(name: &str, digest: &Digest) -> String {
     }
 }
 
-/// Runs `work` with a repository that asks `source`.
+/// Runs `work` with a repository that asks `source`. Every document passes `inspect` before the library sees it.
 ///
 /// The library wants to own its repository and the source is borrowed, so the repository posts its questions
 /// and this function answers them until the work is done.
 pub(crate) async fn with_repository<T, F: Future<Output = T>>(
     source: &dyn DocumentSource,
+    inspect: impl Fn(&str, &[u8]) -> Result<(), Error>,
     work: impl FnOnce(Box<dyn Repository>) -> F,
 ) -> T {
     let (post, mut questions) = mpsc::unbounded::<Question>();
     let work = pin!(work(Box::new(Posting(post))));
     let answers = pin!(async move {
-        while let Some(Question {
-            path,
-            bytes_max,
-            answer,
-        }) = questions.next().await
-        {
+        while let Some(question) = questions.next().await {
+            let Question {
+                path,
+                bytes_max,
+                answer,
+            } = question;
+            let fetched = fetch_bounded(source, &path, bytes_max).await;
+            let inspected = fetched.and_then(|found| match found {
+                Some(bytes) => inspect(&path, &bytes).map(|()| Some(bytes)),
+                None => Ok(None),
+            });
             // Nobody waits any more if the work was dropped.
-            let _ = answer.send(fetch_checked(source, &path, bytes_max).await);
+            let _ = answer.send(inspected);
         }
     });
     match select(work, answers).await {
@@ -100,23 +108,16 @@ struct Question {
     answer: oneshot::Sender<Result<Option<Vec<u8>>, Error>>,
 }
 
-/// The length again, for a source that forgot it, and the roles of every root before it is trusted.
-async fn fetch_checked(source: &dyn DocumentSource, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
-    let found = source.fetch(path, bytes_max).await;
-    let Some(bytes) = found.map_err(|error| Error::transport_with_source("fetching", error))? else {
-        return Ok(None);
-    };
-    if bytes.len() as u64 > bytes_max {
-        let error = SourceError::TooLarge {
+/// The length again, for a source that forgot it.
+async fn fetch_bounded(source: &dyn DocumentSource, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
+    let failed = |error: SourceError| Error::transport_with_source("fetching", error);
+    match source.fetch(path, bytes_max).await.map_err(failed)? {
+        Some(bytes) if bytes.len() as u64 > bytes_max => Err(failed(SourceError::TooLarge {
             path: path.to_owned(),
             bytes_max,
-        };
-        return Err(Error::transport_with_source("fetching", error));
+        })),
+        found => Ok(found),
     }
-    if path.ends_with(".root.json") {
-        BoardRoles::read(&bytes).map_err(|error| Error::transport_with_source("reading a root", error))?;
-    }
-    Ok(Some(bytes))
 }
 
 struct Posting(mpsc::UnboundedSender<Question>);

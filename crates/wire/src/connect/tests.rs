@@ -2,14 +2,17 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use trust::SigningKey;
 
 use super::*;
 use crate::serve::{Incoming, PeerInfo};
 use crate::v1::governance_service_client::GovernanceServiceClient;
 use crate::v1::governance_service_server::{GovernanceService, GovernanceServiceServer};
-use crate::v1::{FetchDocumentRequest, FetchDocumentResponse};
+use crate::v1::{
+    FetchDocumentRequest, FetchDocumentResponse, PublishDocumentsRequest, PublishDocumentsResponse, PublishRootRequest,
+    PublishRootResponse, PublishStopRequest, PublishStopResponse,
+};
 
 /// Tells the test on which connection a call came.
 struct Telling(mpsc::UnboundedSender<trust::Channel>);
@@ -26,6 +29,21 @@ impl GovernanceService for Telling {
             .expect("every connection has its info");
         self.0.send(peer.channel).expect("the test listens");
         Ok(Response::new(FetchDocumentResponse { content: None }))
+    }
+
+    async fn publish_documents(
+        &self,
+        _: Request<Streaming<PublishDocumentsRequest>>,
+    ) -> Result<Response<PublishDocumentsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn publish_root(&self, _: Request<PublishRootRequest>) -> Result<Response<PublishRootResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn publish_stop(&self, _: Request<PublishStopRequest>) -> Result<Response<PublishStopResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 }
 

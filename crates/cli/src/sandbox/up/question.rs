@@ -70,6 +70,7 @@ fn allowed(rules: &Rules, person: &Person, id: &CollectionId, at: UtcTime) -> Op
             collection: id.clone(),
             release: *release,
             columns,
+            asked: policy::Asked::default(),
             at,
         };
         matches!(decide(rules, &request), Decision::Allow(_))

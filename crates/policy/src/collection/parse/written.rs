@@ -30,7 +30,8 @@ pub(super) struct WrittenCollection {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenFilter {
-    pub(super) sql: String,
+    pub(super) sql: Option<String>,
+    pub(super) consent: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,10 @@
+use sigstore_tuf::Error;
+use terms::Problem;
+
 use super::*;
 use crate::SigningKey;
-use crate::tuf::RoleKeys;
+use crate::tuf::store::{Floor, Floors};
+use crate::tuf::{RoleKeys, SourceError};
 
 fn store(folder: &std::path::Path) -> SpaceStore {
     let key = SigningKey::generate().unwrap();
@@ -14,7 +18,13 @@ fn store(folder: &std::path::Path) -> SpaceStore {
         snapshot: role.clone(),
         timestamp: role,
     };
-    let draft = Draft::root(1, "2027-01-01T00:00:00Z".parse().unwrap(), &roles).unwrap();
+    let draft = Draft::root(
+        &"oncology".parse().unwrap(),
+        1,
+        "2027-01-01T00:00:00Z".parse().unwrap(),
+        &roles,
+    )
+    .unwrap();
     SpaceStore::create(folder, &draft.assemble(vec![draft.sign(&key)])).unwrap()
 }
 
@@ -23,25 +33,17 @@ fn a_set_is_not_stored_over_that_of_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let now = "2026-11-21T12:00:00Z".parse().unwrap();
-    let staging = || Staging::new(store.clone(), store.note_time(now).unwrap().0).unwrap();
+    let note = || store.vault().note_time(now).unwrap().0;
+    let staging = || Staging::new(store.vault().clone(), note()).unwrap();
     let (ours, theirs) = (staging(), staging());
-    let set = |text: &str| MetadataSet {
-        timestamp: text.into(),
-        snapshot: text.into(),
-        targets: text.into(),
+    let set = |version: u64| {
+        let text = format!(r#"{{"signed":{{"version":{version}}}}}"#);
+        MetadataSet::from([("targets".to_owned(), text)])
     };
-    assert_eq!(
-        theirs.commit(
-            set("newer"),
-            Floors {
-                targets: 2,
-                ..Floors::default()
-            }
-        ),
-        Ok(())
-    );
-    assert_eq!(ours.commit(set("older"), Floors::default()), Err(StoreError::Changed));
-    assert_eq!(store.note_time(now).unwrap().0.set, Some(set("newer")));
+    theirs.commit(set(2)).unwrap();
+    let refused = ours.commit(set(1)).unwrap_err();
+    assert!(matches!(refused, RefreshError::Store(StoreError::Changed)));
+    assert_eq!(note().set, set(2));
 }
 
 #[test]
@@ -57,32 +59,27 @@ fn causes_are_told_in_one_line() {
 
 #[test]
 fn nothing_below_a_floor_is_accepted_whatever_the_cache_says() {
-    let digest = |text: &[u8]| Some(Digest::of(text));
-    let floors = Floors {
-        timestamp: 5,
-        snapshot: 4,
-        targets: 3,
-        targets_digest: digest(b"a"),
+    let floor = |version: u64, text: &[u8]| Floor {
+        version,
+        digest: Digest::of(text),
     };
-    for lower in [
-        Floors { timestamp: 4, ..floors },
-        Floors { snapshot: 3, ..floors },
-        Floors { targets: 2, ..floors },
-    ] {
+    let of = |role: &str, floor| Floors::from([(role.to_owned(), floor)]);
+    for role in ["timestamp", "snapshot", "targets", "permits"] {
+        let trusted = of(role, floor(5, b"a"));
+        let lower = floors::require_no_rollback(&trusted, &of(role, floor(4, b"a")));
         assert!(matches!(
-            require_floors(&floors, &lower),
-            Err(RefreshError::Rollback { .. })
+            lower,
+            Err(RefreshError::Rollback {
+                offered: 4,
+                trusted: 5,
+                ..
+            })
         ));
+        let other = floors::require_no_equivocation(&trusted, &of(role, floor(5, b"b")));
+        assert!(matches!(other, Err(RefreshError::Equivocation { version: 5, .. })));
+        for offered in [floor(5, b"a"), floor(6, b"b")] {
+            assert!(floors::require_no_rollback(&trusted, &of(role, offered)).is_ok());
+            assert!(floors::require_no_equivocation(&trusted, &of(role, offered)).is_ok());
+        }
     }
-    let other = Floors {
-        targets_digest: digest(b"b"),
-        ..floors
-    };
-    assert!(matches!(
-        require_floors(&floors, &other),
-        Err(RefreshError::Equivocation { version: 3 })
-    ));
-    assert!(
-        require_floors(&floors, &Floors { targets: 4, ..other }).is_ok() && require_floors(&floors, &floors).is_ok()
-    );
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::executor::block_on;
 use serde_json::Value;
-use terms::{Problem, UtcTime};
+use terms::{Problem, Report, SpaceId, UtcTime};
 
 use crate::tuf::*;
 use crate::{PublicKey, SigningKey};
@@ -36,7 +36,18 @@ pub(super) struct World {
     /// What the broker serves; `None` breaks off.
     shelves: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
     online: AtomicUsize,
+    /// What the broker's snapshots list besides the board's document.
+    listed: Mutex<BTreeMap<String, u64>>,
+    /// What the board's next documents delegate.
+    delegations: Mutex<Vec<Delegation>>,
     lives: Lives,
+    /// Members of the board, and how many must sign.
+    board: (usize, u16),
+}
+
+/// The data space of these tests.
+pub(super) fn oncology() -> SpaceId {
+    "oncology".parse().unwrap()
 }
 
 /// How long documents are valid, in hours. A timestamp: one.
@@ -69,14 +80,31 @@ impl World {
     }
 
     pub(super) fn with_lives(lives: Lives) -> Self {
+        Self::founded(lives, (3, 2))
+    }
+
+    /// A board of five, of which three must sign.
+    pub(super) fn of_five() -> Self {
+        let lives = Lives {
+            root: 1000,
+            targets: 800,
+            snapshot: 100,
+        };
+        Self::founded(lives, (5, 3))
+    }
+
+    fn founded(lives: Lives, board: (usize, u16)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world = Self {
             folder,
             shelves: Mutex::default(),
             online: AtomicUsize::new(9),
+            listed: Mutex::default(),
+            delegations: Mutex::default(),
             lives,
+            board,
         };
-        let root = world.sign_root(1, &world.roles(), &[0, 1]);
+        let root = world.sign_root(1, &world.roles(), &world.quorum());
         SpaceStore::create(&world.folder("store"), &root).unwrap();
         world
     }
@@ -94,7 +122,7 @@ impl World {
         SpaceStore::open(&self.folder("store")).map_err(|report| report.problem)
     }
 
-    fn signing_key(number: usize) -> SigningKey {
+    pub(super) fn signing_key(number: usize) -> SigningKey {
         SigningKey::from_seed(&[u8::try_from(number).unwrap() + 1; 32]).unwrap()
     }
 
@@ -104,8 +132,8 @@ impl World {
 
     pub(super) fn roles(&self) -> BoardRoles {
         let board = RoleKeys {
-            keys: (0..3).map(|n| self.key(n)).collect(),
-            threshold: 2,
+            keys: (0..self.board.0).map(|n| self.key(n)).collect(),
+            threshold: self.board.1,
         };
         let broker = RoleKeys {
             keys: vec![self.key(9)],
@@ -117,6 +145,11 @@ impl World {
             snapshot: broker.clone(),
             timestamp: broker,
         }
+    }
+
+    /// As many of the board as must sign.
+    pub(super) fn quorum(&self) -> Vec<usize> {
+        (0..self.board.1.into()).collect()
     }
 
     pub(super) fn online_key(&self, number: usize) {
@@ -131,7 +164,7 @@ impl World {
     }
 
     pub(super) fn sign_root(&self, version: u64, roles: &BoardRoles, signers: &[usize]) -> Vec<u8> {
-        let draft = Draft::root(version, after(self.lives.root * HOUR), roles).unwrap();
+        let draft = Draft::root(&oncology(), version, after(self.lives.root * HOUR), roles).unwrap();
         self.sign(&draft, signers, &format!("{version}.root.json"))
     }
 
@@ -139,19 +172,24 @@ impl World {
         for (name, bytes) in files {
             self.put(&target_path(name, &crate::Digest::of(bytes)), bytes.clone());
         }
-        let draft = Draft::targets(version, after(self.lives.targets * HOUR), files).unwrap();
+        let delegations = self.delegations.lock().unwrap().clone();
+        let expires = after(self.lives.targets * HOUR);
+        let draft = Draft::targets(&oncology(), version, expires, files, &delegations).unwrap();
         self.sign(&draft, signers, &format!("{version}.targets.json"))
     }
 
     pub(super) fn sign_timestamp(&self, version: u64, snapshot: u64, seconds: i64) -> Vec<u8> {
         let snapshot = self.get(&format!("metadata/{snapshot}.snapshot.json"));
-        let draft = Draft::timestamp(version, after(seconds), &snapshot).unwrap();
+        let draft = Draft::timestamp(&oncology(), version, after(seconds), &snapshot).unwrap();
         self.sign(&draft, &[self.online.load(Ordering::Relaxed)], "timestamp.json")
     }
 
     /// The broker says that these versions are current.
     pub(super) fn publish(&self, targets: u64, snapshot: u64, timestamp: u64) {
-        let draft = Draft::snapshot(snapshot, after(self.lives.snapshot * HOUR), targets).unwrap();
+        let mut versions = self.listed.lock().unwrap().clone();
+        versions.insert("targets".to_owned(), targets);
+        let expires = after(self.lives.snapshot * HOUR);
+        let draft = Draft::snapshot(&oncology(), snapshot, expires, &versions).unwrap();
         self.sign(
             &draft,
             &[self.online.load(Ordering::Relaxed)],
@@ -161,7 +199,7 @@ impl World {
     }
 
     pub(super) fn publish_files(&self, version: u64, policy: &str) {
-        self.sign_targets(version, &files(policy), &[0, 1]);
+        self.sign_targets(version, &files(policy), &self.quorum());
         self.publish(version, version, version);
     }
 
@@ -195,11 +233,49 @@ impl World {
         document.to_string().into_bytes()
     }
 
-    fn sign_edited(&self, document: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    /// A document that no draft would make, signed by two of the board.
+    pub(super) fn sign_edited(&self, document: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
         let mut document: Value = serde_json::from_slice(document).unwrap();
         edit(&mut document["signed"]);
-        let (draft, _) = Draft::parse(document.to_string().as_bytes()).unwrap();
-        draft.assemble([0, 1].map(|n| draft.sign(&Self::signing_key(n))).into())
+        sign_value(&document["signed"], &self.quorum())
+    }
+
+    /// From now on the board's documents delegate `role` to these keys, of which `threshold` must sign.
+    pub(super) fn delegate(&self, role: DelegatedRole, keys: &[usize], threshold: u16) {
+        let keys = keys.iter().map(|n| self.key(*n)).collect();
+        let delegation = Delegation {
+            role,
+            keys: RoleKeys { keys, threshold },
+        };
+        let mut delegations = self.delegations.lock().unwrap();
+        delegations.retain(|known| known.role != role);
+        delegations.push(delegation);
+    }
+
+    /// From now on the board's documents delegate nothing.
+    pub(super) fn undelegate(&self) {
+        self.delegations.lock().unwrap().clear();
+    }
+
+    /// The document of a delegated role, signed and listed in the broker's next snapshot.
+    pub(super) fn sign_delegated(
+        &self,
+        role: DelegatedRole,
+        version: u64,
+        (files, hours): (&BTreeMap<String, Vec<u8>>, i64),
+        signers: &[usize],
+    ) -> Vec<u8> {
+        for (name, bytes) in files {
+            self.put(&target_path(name, &crate::Digest::of(bytes)), bytes.clone());
+        }
+        let draft = Draft::delegated(&oncology(), &role, version, after(hours * HOUR), files).unwrap();
+        self.list(role, version);
+        self.sign(&draft, signers, &format!("{version}.{role}.json"))
+    }
+
+    /// The broker's next snapshots list this version of the role's document.
+    pub(super) fn list(&self, role: DelegatedRole, version: u64) {
+        self.listed.lock().unwrap().insert(role.to_string(), version);
     }
 
     pub(super) fn put(&self, path: &str, bytes: Vec<u8>) {
@@ -210,8 +286,19 @@ impl World {
         self.shelves.lock().unwrap()[path].clone().unwrap()
     }
 
+    pub(super) fn try_get(&self, path: &str) -> Option<Vec<u8>> {
+        self.shelves.lock().unwrap().get(path).cloned().flatten()
+    }
+
     pub(super) fn take(&self, path: &str) -> Vec<u8> {
         self.shelves.lock().unwrap().remove(path).unwrap().unwrap()
+    }
+
+    /// A client that starts now, from the first root.
+    pub(super) fn newcomer(&self) -> Result<Documents, Report> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SpaceStore::create(folder.path(), &self.get("metadata/1.root.json"))?;
+        block_on(refresh(self, &store, noon())).map(crate::Verified::into_inner)
     }
 
     pub(super) fn break_off(&self, path: &str) {
@@ -226,9 +313,10 @@ impl World {
         self.put(path, bytes);
     }
 
-    fn refresh(&self, seconds: i64) -> Result<Documents, Problem> {
-        let done = block_on(refresh(self, &self.try_store()?, after(seconds)));
-        done.map(crate::Verified::into_inner).map_err(|report| report.problem)
+    pub(super) fn refresh(&self, seconds: i64) -> Result<Documents, Report> {
+        let store = SpaceStore::open(&self.folder("store"))?;
+        let done = block_on(refresh(self, &store, after(seconds)));
+        done.map(crate::Verified::into_inner)
     }
 
     pub(super) fn accept(&self, seconds: i64) -> Documents {
@@ -236,11 +324,27 @@ impl World {
     }
 
     pub(super) fn refuse(&self, seconds: i64) -> Problem {
-        self.refresh(seconds).unwrap_err()
+        self.refresh(seconds).unwrap_err().problem
     }
 
     pub(super) fn last_good(&self, seconds: i64) -> Result<Documents, Problem> {
         let done = block_on(last_good(&self.try_store()?, after(seconds)));
         done.map(crate::Verified::into_inner).map_err(|report| report.problem)
     }
+}
+
+/// Anything at all, with the signatures of these keys.
+pub(super) fn sign_value(signed: &Value, signers: &[usize]) -> Vec<u8> {
+    // A number with a fraction has no canonical form; then it is signed as it is written.
+    let canonical = sigstore_tuf::canonical_json::to_canonical_bytes(signed);
+    let canonical = canonical.unwrap_or_else(|_| signed.to_string().into_bytes());
+    let signature = |number: &usize| {
+        let key = World::signing_key(*number);
+        let sig = crate::digest::hex(key.sign(&canonical).bytes());
+        serde_json::json!({ "keyid": key.public().key_id(), "sig": sig })
+    };
+    let signatures: Vec<Value> = signers.iter().map(signature).collect();
+    serde_json::json!({ "signed": signed, "signatures": signatures })
+        .to_string()
+        .into_bytes()
 }

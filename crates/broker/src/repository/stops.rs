@@ -1,0 +1,33 @@
+//! The list of stops that the broker serves. One member of the board is enough to add to it, and nobody takes away.
+
+use terms::Report;
+use trust::tuf::TopRole;
+use trust::{AcceptedStop, Envelope, Stop, StopList};
+
+use super::path::DocumentPath;
+use super::{Repository, RepositoryError, parse_as};
+
+impl Repository {
+    /// Publishes a stop that one member of the present board signed. Publishing it again does nothing.
+    ///
+    /// The time is not asked: a wrong clock must not delay a stop.
+    ///
+    /// # Errors
+    /// Why clients would refuse it; [`terms::Problem::PolicyInvalid`] if the list is full.
+    pub fn publish_stop(&self, envelope: &Envelope) -> Result<AcceptedStop, Report> {
+        let _lock = self.lock()?;
+        let (_, root) = self.newest_root()?;
+        let (root, _) = parse_as(TopRole::Root, "the root", &root)?;
+        let board = root.board().ok_or(RepositoryError::Missing)?;
+        let accepted = Stop::open(envelope, &board.targets.keys, root.space())?;
+        let mut list = match self.read(&DocumentPath::Stops)? {
+            Some(bytes) => StopList::parse(&bytes)?,
+            None => StopList::default(),
+        };
+        if !list.stops.iter().any(|known| known.digest() == accepted.digest) {
+            list.stops.push(envelope.clone());
+            self.write(&DocumentPath::Stops, &list.to_bytes()?)?;
+        }
+        Ok(accepted)
+    }
+}

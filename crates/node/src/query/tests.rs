@@ -1,0 +1,150 @@
+use trust::{Receipt, Stopped};
+
+use super::*;
+use crate::audit;
+use crate::example::{HOUR, PERMIT, POLICY, World};
+use crate::ledger::Outcome;
+
+const SQL: &str = "SELECT sum(beds) AS beds FROM beds WHERE district = 'd7'";
+
+fn with_permit() -> String {
+    POLICY.replace("\"none\"", "\"required\"")
+}
+
+async fn problem(world: &World, desk: &Desk, permit: Option<&str>) -> Problem {
+    world.ask(desk, SQL, permit).await.unwrap_err().report.problem
+}
+
+async fn refresh(world: &World, desk: &Desk, version: u64, name: &str, text: &str) {
+    let mut files = world.files_with("policies/beds-open.toml", &with_permit());
+    files.insert(name.to_owned(), text.as_bytes().to_vec());
+    world.publish(version, &files);
+    desk.governance.refresh(Some(world)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_permit_is_needed_known_the_askers_and_not_withdrawn_at_the_next_query() {
+    let world = World::new();
+    world.publish(2, &world.files_with("policies/beds-open.toml", &with_permit()));
+    let desk = world.desk().await;
+    assert_eq!(problem(&world, &desk, None).await, Problem::PermitRequired);
+    assert_eq!(problem(&world, &desk, Some("study-8")).await, Problem::PermitUnknown);
+
+    let answer = world.ask(&desk, SQL, Some("study-7")).await.unwrap();
+    let receipt = Receipt::open(&answer.receipt, &desk.key.public()).unwrap();
+    assert_eq!(receipt.permit, Some("study-7".parse().unwrap()));
+    assert_eq!(receipt.duties, ["delete within 30 days"]);
+
+    let of_others = PERMIT.replace("university/ada", "university/eve");
+    refresh(&world, &desk, 3, "permits/study-7.toml", &of_others).await;
+    assert_eq!(problem(&world, &desk, Some("study-7")).await, Problem::PermitInvalid);
+    let withdrawn = format!("withdrawn = 2026-11-21\n{PERMIT}");
+    refresh(&world, &desk, 4, "permits/study-7.toml", &withdrawn).await;
+    assert_eq!(problem(&world, &desk, Some("study-7")).await, Problem::PermitInvalid);
+    refresh(&world, &desk, 5, "permits/study-7.toml", PERMIT).await;
+    assert!(world.ask(&desk, SQL, Some("study-7")).await.is_ok());
+    world.advance(10 * 24 * HOUR);
+    refresh(&world, &desk, 6, "permits/study-7.toml", PERMIT).await;
+    assert_eq!(problem(&world, &desk, Some("study-7")).await, Problem::PermitInvalid);
+
+    desk.ledger.close().await;
+    let entries = audit::entries(&world.config().ledger_file()).unwrap();
+    let released: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Released)
+        .collect();
+    assert_eq!(released.len(), 2);
+    assert!(
+        released
+            .iter()
+            .all(|entry| entry.permit == Some("study-7".parse().unwrap()))
+    );
+    assert!(released.iter().all(|entry| entry.duties == ["delete within 30 days"]));
+    let named: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.permit.as_ref().map(PermitId::as_str))
+        .collect();
+    assert_eq!(named[..3], [None, Some("study-8"), Some("study-7")]);
+}
+
+#[tokio::test]
+async fn a_permit_that_is_named_without_need_is_checked_all_the_same() {
+    let world = World::new();
+    let desk = world.desk().await;
+    assert_eq!(problem(&world, &desk, Some("study-8")).await, Problem::PermitUnknown);
+    let answer = world.ask(&desk, SQL, None).await.unwrap();
+    assert_eq!(Receipt::open(&answer.receipt, &desk.key.public()).unwrap().permit, None);
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_stays_so_across_a_restart_and_until_its_time_is_over() {
+    let world = World::new();
+    let desk = world.desk().await;
+    // What is not allowed costs nothing.
+    assert_eq!(problem(&world, &desk, Some("study-8")).await, Problem::PermitUnknown);
+    for _ in 0..5 {
+        assert!(world.ask(&desk, SQL, None).await.is_ok());
+    }
+    assert_eq!(problem(&world, &desk, None).await, Problem::Quota);
+    desk.ledger.close().await;
+    drop(desk);
+    let desk = world.desk().await;
+    assert_eq!(problem(&world, &desk, None).await, Problem::Quota);
+    world.advance(60);
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
+    // Six in a week.
+    world.advance(60);
+    assert_eq!(problem(&world, &desk, None).await, Problem::Quota);
+    world.advance(7 * 24 * HOUR);
+    world.publish(2, &world.files());
+    desk.governance.refresh(Some(&world)).await.unwrap();
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_is_stopped_is_refused_before_the_query_is_read_and_that_is_recorded() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let person = Stopped::Person("university".parse().unwrap(), "ada".parse().unwrap());
+    let mut lifted = Vec::new();
+    for stopped in [person, Stopped::Member("university".parse().unwrap())] {
+        let stop = world.stop(stopped, &world.board[0]);
+        world.serve_stops(std::slice::from_ref(&stop));
+        desk.governance.refresh(Some(&world)).await.unwrap();
+        for sql in [SQL, "SELECT nothing FROM nowhere", "?"] {
+            let ended = world.ask(&desk, sql, None).await.unwrap_err();
+            assert_eq!(ended.report.problem, Problem::Stopped);
+            assert!(!ended.report.message.contains("ada"), "{}", ended.report);
+        }
+        let version = desk.governance.latest().set.version + 1;
+        // What was lifted before has to stay on the list.
+        lifted.push(stop.digest());
+        world.publish(version, &world.lifting(&lifted));
+        desk.governance.refresh(Some(&world)).await.unwrap();
+        assert!(world.ask(&desk, SQL, None).await.is_ok());
+    }
+    desk.ledger.close().await;
+    let entries = audit::entries(&world.config().ledger_file()).unwrap();
+    let stopped = entries.iter().filter(|entry| entry.problem == Some(Problem::Stopped));
+    assert_eq!(stopped.count(), 6);
+}
+
+#[tokio::test]
+async fn a_policy_with_more_duties_than_a_receipt_tells_allows_nothing() {
+    let world = World::new();
+    let duty = |number| format!("\n[[permission.duty]]\naction = \"attribute\"\ntext = \"{number:0>199}\"\n");
+    let policy = |duties: usize| POLICY.to_owned() + &(0..duties).map(duty).collect::<String>();
+    world.publish(2, &world.files_with("policies/beds-open.toml", &policy(18)));
+    let desk = world.desk().await;
+    let answer = world.ask(&desk, SQL, None).await.unwrap();
+    // Encoded once more it is the header of an answer.
+    let header = serde_json::to_vec(&answer.receipt).unwrap().len() * 4 / 3;
+    assert!(header < limit_of_headers(), "{header}");
+    world.publish(3, &world.files_with("policies/beds-open.toml", &policy(30)));
+    desk.governance.refresh(Some(&world)).await.unwrap();
+    assert_eq!(problem(&world, &desk, None).await, Problem::PolicyInvalid);
+}
+
+fn limit_of_headers() -> usize {
+    usize::try_from(terms::limit::HEADER_LIST_BYTES_MAX).unwrap() - 2_048
+}

@@ -1,0 +1,216 @@
+//! Whatever a board may write comes back.
+
+use proptest::prelude::*;
+
+use super::require_round_trip;
+use crate::example::Files;
+
+const ROLES: [&str; 3] = ["hospital", "university", "public-health-office"];
+const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "gone-already"];
+const PERSONS: [&str; 3] = ["gbsg/ada", "saarland-university/ada", "saarland-university/bo-2"];
+const PERMITTED: [&str; 6] = [
+    "ehds-53-1-a",
+    "ehds-53-1-b",
+    "ehds-53-1-c",
+    "ehds-53-1-d",
+    "ehds-53-1-e",
+    "ehds-53-1-f",
+];
+const PURPOSES: [&str; 4] = ["ehds-53-1-a", "ehds-54-a", "ehds-54-c", "ehds-54-e"];
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const ZONES: [&str; 3] = ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires"];
+
+/// The names of a collection that rules may use.
+#[derive(Clone, Copy, Debug)]
+struct Names {
+    collection: &'static str,
+    columns: &'static [&'static str],
+    personal: bool,
+}
+
+const BREAST_CANCER: Names = Names {
+    collection: "breast-cancer",
+    columns: &["age", "diagnosed_on", "grade", "meno", "relapse_free_days", "node"],
+    personal: true,
+};
+
+const BEDS: Names = Names {
+    collection: "beds",
+    columns: &["district", "beds", "node"],
+    personal: false,
+};
+
+fn some(of: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let shuffled = prop::sample::subsequence(of, 1..=of.len()).prop_shuffle();
+    shuffled.prop_map(|items| format!("{items:?}"))
+}
+
+/// Any line that a title or an attribution may be, with all that means something in TOML, JSON or RDF.
+fn line_of_text() -> impl Strategy<Value = String> {
+    let text = prop::string::string_regex("[a-zA-Z0-9ÄöüßΩ漢🙂 '\"\\\\{}\\[\\]<>@^#=:,./$%~_-]{1,40}").unwrap();
+    let visible = text.prop_filter("not blank", |text| !text.trim().is_empty());
+    visible.prop_map(|text| toml::Value::String(text).to_string())
+}
+
+/// `key = value` and a line's end, or nothing.
+fn maybe(key: &'static str, value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    prop::option::of(value).prop_map(move |value| value.map_or(String::new(), |value| format!("{key} = {value}\n")))
+}
+
+fn assignee() -> impl Strategy<Value = String> {
+    let keys = (
+        prop::option::of(some(&ROLES)),
+        prop::option::of(some(&MEMBERS)),
+        prop::option::of(some(&PERSONS)),
+    );
+    let any = keys.prop_filter("somebody", |(roles, members, persons)| {
+        roles.is_some() || members.is_some() || persons.is_some()
+    });
+    any.prop_map(|(roles, members, persons)| {
+        let keys = [("roles", roles), ("members", members), ("persons", persons)];
+        let parts = keys
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key} = {}", value?)));
+        format!("{{ {} }}", parts.collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn windows() -> impl Strategy<Value = String> {
+    let clock = || (0..24_u8, 0..60_u8).prop_map(|(hour, minute)| format!("{hour:02}:{minute:02}:00"));
+    let window =
+        (some(&DAYS), clock(), clock(), prop::sample::select(&ZONES[..])).prop_map(|(days, from, until, zone)| {
+            format!("{{ days = {days}, from = {from}, until = {until}, zone = \"{zone}\" }}")
+        });
+    prop::collection::vec(window, 1..3).prop_map(|windows| format!("[{}]", windows.join(", ")))
+}
+
+fn duties(table: &'static str) -> impl Strategy<Value = String> {
+    let delete = prop::option::of(1..=3_660_u32)
+        .prop_map(|days| days.map(|days| format!("action = \"delete\"\nwithin_days = {days}\n")));
+    let publish = prop::option::of(1..=3_660_u32)
+        .prop_map(|days| days.map(|days| format!("action = \"publish-results\"\nwithin_days = {days}\n")));
+    let attribute = prop::option::of(line_of_text())
+        .prop_map(|text| text.map(|text| format!("action = \"attribute\"\ntext = {text}\n")));
+    (delete, publish, attribute).prop_map(move |(delete, publish, attribute)| {
+        let duties = [publish, delete, attribute].into_iter().flatten();
+        duties.map(|duty| format!("[[{table}]]\n{duty}")).collect()
+    })
+}
+
+fn disclosure(personal: bool) -> impl Strategy<Value = String> {
+    let quota = prop_oneof![
+        Just(String::new()),
+        (1..u32::MAX).prop_map(|most| format!("queries = {{ per_minute = {most} }}\n")),
+        (1..u32::MAX).prop_map(|most| format!("queries = {{ per_week = {most} }}\n")),
+        (1..99_u32, 1..u32::MAX)
+            .prop_map(|(minute, week)| format!("queries = {{ per_week = {week}, per_minute = {minute} }}\n")),
+    ];
+    let share = 0.000_000_001..0.999_999_f64;
+    let dominance = maybe(
+        "dominance",
+        (1..9_u32, share).prop_map(|(top, share)| format!("{{ top = {top}, share = {share} }}")),
+    );
+    let p_percent = maybe("p_percent", (1..=100_u32).prop_map(|number| number.to_string()));
+    let round_to = maybe("round_to", (1..=1_000_000_u32).prop_map(|number| number.to_string()));
+    let statistical = (2..1_000_u32, dominance, p_percent, round_to, quota.clone()).prop_map(
+        |(people, dominance, p_percent, round_to, quota)| {
+            format!("tier = \"statistical\"\nmin_people = {people}\n{dominance}{p_percent}{round_to}{quota}")
+        },
+    );
+    let open = quota.prop_map(|quota| format!("tier = \"open\"\n{quota}"));
+    if personal {
+        statistical.boxed()
+    } else {
+        prop_oneof![statistical, open].boxed()
+    }
+}
+
+fn permission(names: Names) -> impl Strategy<Value = String> {
+    let release = prop::sample::select(vec!["aggregates", "rows"]);
+    let rows = maybe("rows", Just("\"research_consent\"".to_owned()));
+    let first = (
+        assignee(),
+        some(&PERMITTED),
+        prop::sample::select(vec!["none", "required"]),
+        release,
+        some(names.columns),
+    );
+    let second = (
+        rows,
+        maybe("when", windows()),
+        disclosure(names.personal),
+        duties("permission.duty"),
+    );
+    (first, second).prop_map(
+        move |((assignee, purposes, permit, release, columns), (rows, when, disclosure, duties))| {
+            let rows = if names.personal { rows } else { String::new() };
+            let release = if disclosure.contains("open") {
+                release
+            } else {
+                "aggregates"
+            };
+            format!(
+                "assignee = {assignee}\npurposes = {purposes}\npermit = \"{permit}\"\nrelease = \"{release}\"\n\
+             columns = {columns}\n{rows}{when}[permission.disclosure]\n{disclosure}{duties}"
+            )
+        },
+    )
+}
+
+fn prohibition(names: Names) -> impl Strategy<Value = String> {
+    let release = prop::sample::select(vec!["\"rows\"".to_owned(), "\"aggregates\"".to_owned()]);
+    let keys = (
+        maybe("assignee", assignee()),
+        maybe("purposes", some(&PURPOSES)),
+        maybe("release", release),
+        maybe("columns", some(names.columns)),
+        maybe("when", windows()),
+    );
+    let texts = keys.prop_map(|(assignee, purposes, release, columns, when)| {
+        format!("{assignee}{purposes}{release}{columns}{when}")
+    });
+    texts.prop_filter("it says something", |text| !text.is_empty())
+}
+
+fn policy() -> impl Strategy<Value = String> {
+    let names = prop_oneof![2 => Just(BREAST_CANCER), 1 => Just(BEDS)];
+    let rules = names.prop_flat_map(|names| {
+        let permissions = prop::collection::vec(permission(names), 0..3);
+        (
+            Just(names),
+            permissions,
+            prop::collection::vec(prohibition(names), 0..3),
+        )
+    });
+    let dates = ("[0-9]{3}[1-9]-0[1-9]-[12][0-8]", 0..400_i32).prop_map(|(from, days)| {
+        let first: jiff::civil::Date = from.parse().unwrap();
+        let last = first.saturating_add(jiff::Span::new().days(days));
+        format!("valid_from = {first}\nvalid_until = {last}\n")
+    });
+    (rules, line_of_text(), 1..=i64::MAX, dates, duties("duty")).prop_map(
+        |((names, permissions, prohibitions), title, version, dates, duties)| {
+            let head = format!(
+                "id = \"generated\"\nversion = {version}\ntitle = {title}\ncollection = \"{}\"\n",
+                names.collection
+            );
+            let numbered = |kind: &str, rules: Vec<String>| -> String {
+                let rule = |(at, rule): (usize, String)| format!("[[{kind}]]\nid = \"{kind}-{at}\"\n{rule}");
+                rules.into_iter().enumerate().map(rule).collect()
+            };
+            let (permissions, prohibitions) = (
+                numbered("permission", permissions),
+                numbered("prohibition", prohibitions),
+            );
+            format!("{head}{dates}{duties}{permissions}{prohibitions}")
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn any_policy_says_the_same_after_export_and_import(text in policy()) {
+        require_round_trip(&Files::new().put("policies/generated.toml", &text));
+    }
+}
