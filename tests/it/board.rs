@@ -7,6 +7,7 @@ mod committee;
 mod guide;
 mod refused;
 mod running;
+mod shipped;
 mod turnover;
 
 use std::ffi::OsStr;

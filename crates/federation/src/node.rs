@@ -148,8 +148,7 @@ impl Part<'_> {
         if !is_sound(&batches, query, peer) {
             return Err(odd(peer, "it has a cell twice, or speaks for another node").into());
         }
-        let envelope: Envelope =
-            serde_json::from_slice(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
+        let envelope = Envelope::parse(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
         let receipt = Receipt::open(&envelope, &peer.key)?;
         let matches = receipt.node == peer.member
             && receipt.space == errand.space

@@ -73,7 +73,7 @@ pub fn open(
 ) -> Result<Verified<NodeDescription>, Report> {
     let claimed = claimed_member(sealed).ok_or_else(|| refusal("is not of the expected form"))?;
     let key = member_key(&claimed).ok_or_else(|| refusal("is of an institution that is not a member"))?;
-    let envelope: Envelope = serde_json::from_slice(sealed).map_err(|_| refusal("is not a signed envelope"))?;
+    let envelope = Envelope::parse(sealed).map_err(|_| refusal("is not a signed envelope"))?;
     let opened = envelope.open(PAYLOAD_TYPE, &key);
     opened.map_err(|_| refusal(&format!("has no valid signature of {claimed}")))
 }

@@ -225,7 +225,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Report> {
 /// Writes a set of files in place of the folder that there is.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn replace_folder(folder: &Path, files: &Files) -> Result<(), Report> {
     for name in files.keys() {
         write(&folder.join(name), &files[name])?;
