@@ -10,7 +10,7 @@ DENY_VERSION := 0.20.2
 # All members are always selected together: then they share one build of DataFusion.
 ALL         := --workspace --locked
 
-.PHONY: help setup demo build test fmt lint unit doc deny advisories bench
+.PHONY: help setup demo build test fmt lint unit clients doc deny advisories bench
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,7 +25,7 @@ build: setup ## build the program, quickly compiled (7 to 11 minutes the first t
 demo: build ## a whole data space on real data, with a guided tour
 	@target/debug/datenraum demo
 
-test: setup fmt lint unit doc ## everything that CI checks but `make deny`
+test: setup fmt lint unit clients doc ## everything that CI checks but `make deny`
 	@echo "all checks passed"
 
 fmt: ## formatting
@@ -37,6 +37,9 @@ lint: ## clippy, warnings denied
 unit: ## unit and integration tests
 	@scripts/step.sh "running the tests" $(CARGO) test $(ALL) 2>&1 | tee target/test.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
+
+clients: ## other implementations of our formats (python-tuf, JSON-LD processors), against what the tests have built
+	@scripts/step.sh "trying other implementations" scripts/clients.sh
 
 doc: ## the API documentation, warnings denied
 	@RUSTDOCFLAGS="-D warnings" scripts/step.sh "building the documentation" $(CARGO) doc $(ALL) --no-deps
@@ -55,3 +58,4 @@ bench: setup ## what speed and memory claims are measured with; see docs/benchma
 	@scripts/step.sh "building for release (20 to 30 minutes the first time on two cores)" \
 		$(CARGO) build $(ALL) --release --bin datenraum
 	@benches/sandbox.sh target/release/datenraum
+	@$(CARGO) bench --locked -p policy --bench decide --target-dir target/bench

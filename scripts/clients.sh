@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Other implementations of the formats that we read and write, against ours: python-tuf in both directions, and two JSON-LD
+# processors. Needs what `cargo test` has built, and PyPI the first time; skips aloud without Python or without PyPI.
+set -euo pipefail
+programs=target/debug/examples
+venv=target/venv
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+if [ ! -e "$venv/ready" ]; then
+    if ! python3 -m venv "$venv" >/dev/null 2>&1 ||
+        ! "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt; then
+        echo "SKIPPED: the clients in tests/clients need python3 with venv, and PyPI"
+        exit 0
+    fi
+    touch "$venv/ready"
+fi
+
+"$venv/bin/python" tests/clients/python_tuf.py "$programs/tuf-client" "$programs/tuf-repository"
+"$programs/odrl" policies/signed/oncology breast-cancer-research >"$place/policy.jsonld"
+"$venv/bin/python" tests/clients/odrl_jsonld.py "$place/policy.jsonld"
