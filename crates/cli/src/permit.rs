@@ -35,7 +35,8 @@ pub(crate) fn new(args: PermitNewArgs, json: bool) -> Result<ExitCode, Report> {
     let text = written(&args, space.as_str(), &today());
     desk.files.insert(name.clone(), text.clone().into_bytes());
     // What nodes would refuse is never written.
-    desk.rules()?;
+    let rules = desk.rules()?;
+    require_usable(&rules, &args.datasets)?;
     let path = desk.folder.file(&name);
     write(&path, text.as_bytes())?;
     if json {
@@ -48,6 +49,24 @@ pub(crate) fn new(args: PermitNewArgs, json: bool) -> Result<ExitCode, Report> {
         format!("{path} is written; holds when signed and published: datenraum board sign"),
     ))?;
     Ok(ExitCode::Ok)
+}
+
+/// Nodes take a permit over columns that they do not know or that are identifiers, and it opens nothing: a mistake here.
+fn require_usable(rules: &Rules, datasets: &[(CollectionId, Vec<String>)]) -> Result<(), Report> {
+    for (collection, columns) in datasets {
+        let known = rules.collections.get(collection);
+        let unusable = |name: &&String| {
+            let column = known.and_then(|collection| collection.column(name));
+            name.as_str() != policy::NODE_COLUMN && column.is_none_or(|column| column.roles.identifier)
+        };
+        if let Some(name) = columns.iter().find(unusable) {
+            let message = format!("collection {collection} has no column {name} that a query may use");
+            return Err(Problem::FileValue
+                .report(message)
+                .remedy("name columns that a policy permits; see the collection's file"));
+        }
+    }
+    Ok(())
 }
 
 fn today() -> String {

@@ -146,7 +146,7 @@ impl Registers {
         read().map_err(|error| unusable(&error))
     }
 
-    /// Records that people opted out at `at`. Who has opted out already stays so, with the earlier time.
+    /// Records that people opted out at `at`. Who has opted out already stays so, with the earlier of both times.
     ///
     /// # Errors
     /// `FileValue` if a key is empty or too long, or `at` is in the future.
@@ -161,7 +161,8 @@ impl Registers {
         self.change(persons, |transaction, person| {
             transaction.execute(
                 "INSERT INTO opt_out (collection, person, made) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (collection, person) WHERE withdrawn IS NULL DO NOTHING",
+                 ON CONFLICT (collection, person) WHERE withdrawn IS NULL
+                 DO UPDATE SET made = excluded.made WHERE excluded.made < made",
                 (collection.as_str(), person, at.as_microsecond()),
             )
         })

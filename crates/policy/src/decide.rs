@@ -153,7 +153,9 @@ pub(crate) fn weigh<'a>(rules: &'a Rules, request: &'a AccessRequest) -> Result<
         return Err(Reason::Prohibited(policy, rule));
     }
     let permit = permit(rules, request, purpose)?;
-    let acts_for_public_body = permit.is_some_and(|permit| permit.acts_for.is_some());
+    // Art. 53(2): it is the holder who acts for the body, not everybody who may use the permit.
+    let acts_for_public_body =
+        permit.is_some_and(|permit| permit.acts_for.is_some() && permit.holder == request.caller.member);
     if purpose.is_reserved_to_public_bodies() && !acts_for_public_body && !rules.is_public(member) {
         return Err(Reason::Reserved(who, purpose));
     }

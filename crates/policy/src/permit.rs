@@ -8,14 +8,13 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::Deserialize;
 use terms::{CollectionId, MemberId, PermitId, PersonId, Purpose, Report, SpaceId, UtcTime};
 use toml::Spanned;
 use toml::value::Datetime;
 
-use crate::collection::{Collection, NODE_COLUMN};
+use crate::collection::NODE_COLUMN;
 use crate::disclosure::Quota;
 use crate::document::WrittenQuota;
 use crate::grant::Release;
@@ -134,11 +133,7 @@ struct WrittenDataset {
 }
 
 /// Parses `permits/*.toml`.
-pub(crate) fn parse(
-    source: Source<'_>,
-    space: &SpaceId,
-    collections: &BTreeMap<CollectionId, Arc<Collection>>,
-) -> Result<Permit, Report> {
+pub(crate) fn parse(source: Source<'_>, space: &SpaceId) -> Result<Permit, Report> {
     let written: WrittenPermitDocument = source.parse()?;
     source.require_named(&written.id)?;
     if written.space.get_ref() != space {
@@ -171,7 +166,7 @@ pub(crate) fn parse(
     Ok(Permit {
         persons: persons(source, &written.persons)?,
         purposes: source.purposes("the permit", &written.purposes)?,
-        columns: datasets(source, written.id.span(), written.datasets, collections)?,
+        columns: datasets(source, written.id.span(), written.datasets)?,
         queries: source.quota("the permit", written.queries.as_ref())?,
         id: written.id.into_inner(),
         title: written.title.into_inner(),
@@ -229,7 +224,6 @@ fn datasets(
     source: Source<'_>,
     head: std::ops::Range<usize>,
     written: Vec<WrittenDataset>,
-    collections: &BTreeMap<CollectionId, Arc<Collection>>,
 ) -> Result<BTreeMap<CollectionId, BTreeSet<String>>, Report> {
     if written.is_empty() {
         return Err(source.invalid(head, "the permit has no [[dataset]]: name collections and columns"));
@@ -237,21 +231,8 @@ fn datasets(
     let mut all = BTreeMap::new();
     for WrittenDataset { collection, columns } in written {
         let id = collection.get_ref();
-        // A collection or column that is gone opens nothing; the committee need not sign anew because of that.
-        if let Some(known) = collections.get(id) {
-            let identifier = columns.get_ref().iter().find(|name| {
-                known
-                    .column(name.get_ref())
-                    .is_some_and(|column| column.roles.identifier)
-            });
-            if let Some(name) = identifier {
-                let message = format!(
-                    "column {} is an identifier and can be used nowhere in a query",
-                    name.get_ref()
-                );
-                return Err(source.invalid(name.span(), message));
-            }
-        }
+        // A collection or column that is gone, or has become an identifier, opens nothing: no policy permits it. A
+        // committee's permit must not hold back what the board signs.
         let names = columns.into_inner().into_iter().map(Spanned::into_inner).collect();
         if all.insert(id.clone(), names).is_some() {
             return Err(source.invalid(collection.span(), format!("collection {id} is there twice")));

@@ -61,7 +61,9 @@ pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTi
     let acts_for_public_body = |permit: &Arc<Permit>| {
         let caller = who.caller;
         let mut persons = permit.persons.iter();
-        permit.acts_for.is_some() && persons.any(|(m, p)| *m == caller.member && *p == caller.person)
+        permit.acts_for.is_some()
+            && permit.holder == caller.member
+            && persons.any(|(m, p)| *m == caller.member && *p == caller.person)
     };
     let is_public = rules.is_public(who.member) || rules.permits.values().any(acts_for_public_body);
     let running = rules

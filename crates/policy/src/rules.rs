@@ -147,7 +147,7 @@ impl Rules {
             .for_each(|of_one| of_one.sort_by(|a, b| a.id.cmp(&b.id)));
         let mut permits = BTreeMap::new();
         for source in permit_files {
-            let permit = permit::parse(source, &space.id, &collections)?;
+            let permit = permit::parse(source, &space.id)?;
             permits.insert(permit.id.clone(), Arc::new(permit));
         }
         let rules = Rules {

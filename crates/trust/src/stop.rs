@@ -24,6 +24,9 @@ pub const STOP_REASON_CHARS_MAX: usize = 200;
 /// Most stops in one list: more than a board lifts late in the life of a data space.
 pub const STOPS_MAX: usize = 1_024;
 
+/// Most stops of one member of a board that a client remembers: nobody can fill the list and so end what others can do.
+pub const STOPS_PER_MEMBER_MAX: usize = 64;
+
 /// Largest list of stops, in bytes: as many stops of a kilobyte each.
 pub const STOPS_BYTES_MAX: usize = STOPS_MAX * 1_024;
 

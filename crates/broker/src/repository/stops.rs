@@ -1,6 +1,7 @@
 //! The list of stops that the broker serves. One member of the board is enough to add to it, and nobody takes away.
 
-use terms::Report;
+use terms::{Problem, Report};
+use trust::stop::STOPS_PER_MEMBER_MAX;
 use trust::tuf::TopRole;
 use trust::{AcceptedStop, Envelope, Stop, StopList};
 
@@ -25,6 +26,13 @@ impl Repository {
             None => StopList::default(),
         };
         if !list.stops.iter().any(|known| known.digest() == accepted.digest) {
+            let of_member = |known: &&Envelope| Stop::open(known, &[accepted.signer], root.space()).is_ok();
+            if list.stops.iter().filter(of_member).count() >= STOPS_PER_MEMBER_MAX {
+                let message = format!("this member has signed {STOPS_PER_MEMBER_MAX} stops already");
+                return Err(Problem::PolicyInvalid
+                    .report(message)
+                    .remedy("have another member of the board sign the stop"));
+            }
             list.stops.push(envelope.clone());
             self.write(&DocumentPath::Stops, &list.to_bytes()?)?;
         }

@@ -33,6 +33,28 @@ pub(super) fn changes(changes: &[Change], lang: Lang) -> String {
     table.to_string()
 }
 
+/// What a delegation changes about who decides. Files alone do not show it: the same permits may be signed by others.
+fn delegation_mark(before: Option<&RoleKeys>, after: &RoleKeys, lang: Lang) -> &'static str {
+    let Some(before) = before else {
+        return lang.pick(
+            "ERWEITERT: von nun an unterschreiben diese anstelle des Boards",
+            "WIDENS: from now on these sign in the place of the board",
+        );
+    };
+    let more = after.keys.iter().any(|key| !before.keys.contains(key));
+    if more || after.threshold < before.threshold {
+        return lang.pick(
+            "ERWEITERT: andere oder weniger als bisher genügen",
+            "WIDENS: others, or fewer, than before are enough",
+        );
+    }
+    if before == after {
+        lang.pick("(unverändert)", "(unchanged)")
+    } else {
+        lang.pick("(enger als bisher)", "(narrower than before)")
+    }
+}
+
 /// A document before it is signed: everything that its digest stands for.
 pub(super) fn preview(desk: &Desk, paper: Paper, draft: &Draft, lang: Lang) -> Result<String, Report> {
     let (what, version) = (paper.words(lang), draft.version());
@@ -133,12 +155,15 @@ fn files(desk: &Desk, paper: Paper, draft: &Draft, lang: Lang, text: &mut String
             break;
         }
         match (keys_of(&old, role), keys_of(&new, role)) {
-            (_, Some(keys)) => {
+            (before, Some(keys)) => {
                 let (signs, of) = (lang.pick("unterschreiben", "signed by"), lang.pick("von", "of"));
                 let list = desk.names.list(&keys.keys);
-                text.push_str(&format!("  {role} {signs}: {} {of} {list}\n", keys.threshold));
+                let mark = delegation_mark(before, keys, lang);
+                text.push_str(&format!("  {role} {signs}: {} {of} {list}  {mark}\n", keys.threshold));
                 for key in &keys.keys {
-                    text.push_str(&format!("    {:16} {key}\n", desk.names.call(key)));
+                    let is_new = before.is_none_or(|before| !before.keys.contains(key));
+                    let mark = if is_new { lang.pick("neu", "new") } else { "" };
+                    text.push_str(&format!("    {:16} {key}  {mark}\n", desk.names.call(key)));
                 }
             }
             (Some(_), None) => {

@@ -150,7 +150,13 @@ fn both_times_are_remembered_and_a_repetition_changes_neither() {
         }
     );
     registers.withdraw(&collection(), ["p1"], second, now).unwrap();
-    registers.opt_out(&collection(), ["p1"], third, now).unwrap();
+    registers.opt_out(&collection(), ["p1"], now, now).unwrap();
+    let earlier = registers.opt_out(&collection(), ["p1"], third, now).unwrap();
+    assert_eq!(
+        (earlier.changed, earlier.unchanged),
+        (1, 0),
+        "the person said so earlier than was recorded"
+    );
     let times: Vec<_> = world
         .registers()
         .opt_outs(&collection())

@@ -62,7 +62,7 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
     let acts = acts_for
         .iter()
         .any(|body| is_body(body) && !stopped(world, "member", body));
-    let by_permit = permit.is_some_and(|permit| permit.contains_key("acts_for"));
+    let by_permit = permit.is_some_and(|permit| permit.contains_key("acts_for") && text(permit, "holder") == member);
     if ["ehds-53-1-a", "ehds-53-1-b", "ehds-53-1-c"].contains(&&*purpose) && !is_body(member) && !acts && !by_permit {
         return Err(vec!["reserved"]);
     }

@@ -567,7 +567,7 @@ const IDLE: [(&str, &str); 2] = [
 ];
 
 /// Steps that widen in both directions: a part of the name, and why.
-const BOTH_WAYS: [(&str, &str); 16] = [
+const BOTH_WAYS: [(&str, &str); 17] = [
     (
         "key changed",
         "whoever has the key that came is somebody else than whoever has the one that went",
@@ -609,6 +609,10 @@ const BOTH_WAYS: [(&str, &str); 16] = [
     (
         "example: policies/breast-cancer-research.toml: permission 0: purpose ehds-53-1-d",
         "then `named` answers, of all rows",
+    ),
+    (
+        "permits/project.toml: opt_out",
+        "who opted out before the permit was issued and took it back since is there again",
     ),
     ("rich.toml: permission 0: purpose ehds-53-1-c", STATISTICS),
     (

@@ -3,14 +3,14 @@
 //! A broker that withholds a stop delays it; one that serves an old list takes nothing back. A stop stays when its
 //! signer has left the board: it only denies, and the board lifts it with its full signatures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use terms::{Problem, Report};
 
 use crate::digest::Digest;
 use crate::dsse::Envelope;
 use crate::key::PublicKey;
-use crate::stop::{AcceptedStop, STOPS_BYTES_MAX, STOPS_MAX, Stop, StopList};
+use crate::stop::{AcceptedStop, STOPS_BYTES_MAX, STOPS_MAX, STOPS_PER_MEMBER_MAX, Stop, StopList};
 use crate::tuf::roles::BoardRoles;
 use crate::tuf::source::{DocumentSource, STOPS_PATH};
 use crate::tuf::store::{Record, StoreError, Vault};
@@ -49,7 +49,8 @@ pub(super) fn accept(vault: &Vault, envelope: &Envelope) -> Result<AcceptedStop,
     let accepted = Stop::open(envelope, &record.newest_roles()?.targets.keys, &space)?;
     let record = vault.update(|record| remember_all(record, vec![envelope.clone()]).map(drop))?;
     known(&record).map(|_| accepted).ok_or_else(|| {
-        let message = format!("this client remembers {STOPS_MAX} stops already");
+        let message =
+            format!("this client remembers {STOPS_PER_MEMBER_MAX} stops of this member, or {STOPS_MAX} in all");
         Problem::PolicyInvalid.report(message)
     })
 }
@@ -74,16 +75,22 @@ fn remember_all(record: &mut Record, stops: Vec<Envelope>) -> Result<usize, Stor
     let space = record.space.clone().ok_or(StoreError::OtherKind)?;
     let roles = record.newest_roles().map_err(|_| StoreError::Damaged)?;
     let mut known: BTreeSet<Digest> = record.stops.iter().map(Envelope::digest).collect();
+    let mut of_member: BTreeMap<PublicKey, usize> = BTreeMap::new();
+    for stop in remembered(record) {
+        *of_member.entry(stop.signer).or_default() += 1;
+    }
     let mut refused = 0;
     for envelope in stops {
         if known.contains(&envelope.digest()) {
             continue;
         }
-        let holds = Stop::open(&envelope, &roles.targets.keys, &space).is_ok();
-        if !holds || record.stops.len() >= STOPS_MAX {
+        let opened = Stop::open(&envelope, &roles.targets.keys, &space).ok();
+        let room = opened.map(|stop| of_member.entry(stop.signer).or_default());
+        let Some(count) = room.filter(|count| **count < STOPS_PER_MEMBER_MAX && record.stops.len() < STOPS_MAX) else {
             refused += 1;
             continue;
-        }
+        };
+        *count += 1;
         known.insert(envelope.digest());
         record.stops.push(envelope);
     }

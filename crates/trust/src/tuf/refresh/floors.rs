@@ -9,6 +9,7 @@ use sigstore_tuf::{Error, Root};
 use crate::digest::Digest;
 use crate::json::strict;
 use crate::tuf::draft::Draft;
+use crate::tuf::profile::Profile;
 use crate::tuf::refresh::RefreshError;
 use crate::tuf::refresh::staging::Staging;
 use crate::tuf::roles::TopRole;
@@ -78,29 +79,48 @@ pub(super) fn require_single_online(staging: &Staging, set: &MetadataSet) -> Res
 }
 
 /// What a new root makes void. TUF 5.3.11: whoever held the old online keys may have published versions that cannot be
-/// reached again, so the exchange of these keys starts every count anew. An exchange of the board's own keys starts
-/// that of its documents anew if nothing that the old board signed can reach the new threshold: then no old document
-/// can come back, and one with a huge version no longer stands in the way.
-pub(super) enum Void {
-    Nothing,
-    Targets,
-    Everything,
+/// reached again, so the exchange of these keys starts their count anew.
+#[derive(Clone, Copy)]
+pub(super) struct Void {
+    /// The keys of the timestamp or the snapshot were exchanged.
+    pub(super) online: bool,
+    /// The board's keys were exchanged so far that nothing the old board signed can reach the new threshold: then no
+    /// old document of it can come back, and one with a huge version need not stand in the way.
+    pub(super) board: bool,
+}
+
+impl Void {
+    pub(super) fn is_something(self) -> bool {
+        self.online || self.board
+    }
+
+    /// Forgets floors. In a data space the broker's new keys say nothing about what the board and its committees signed:
+    /// else a routine exchange would let it serve their old documents again. Both exchanges together start everything
+    /// anew, which is how a data space passes a huge version of a committee.
+    pub(super) fn apply(self, profile: &Profile, floors: &mut Floors) {
+        let [timestamp, snapshot, targets] =
+            [TopRole::Timestamp, TopRole::Snapshot, TopRole::Targets].map(TopRole::as_str);
+        match (profile, self.online, self.board) {
+            (Profile::Any, true, _) | (Profile::Space(_), true, true) => floors.clear(),
+            (Profile::Space(_), true, false) => floors.retain(|role, _| role != timestamp && role != snapshot),
+            (_, false, true) => {
+                floors.remove(targets);
+            }
+            (_, false, false) => {}
+        }
+    }
 }
 
 pub(super) fn void(before: &str, after: &str) -> Result<Void, RefreshError> {
     let read = |text: &str| Ok::<_, Error>(sigstore_tuf::Metadata::<Root>::from_slice(text.as_bytes())?.into_signed());
     let (before, after) = (read(before)?, read(after)?);
     let online = [TopRole::Timestamp.as_str(), TopRole::Snapshot.as_str()];
-    if online.iter().any(|role| keys(&before, role) != keys(&after, role)) {
-        return Ok(Void::Everything);
-    }
     let targets = TopRole::Targets.as_str();
     let ((old, _), (new, threshold)) = (keys(&before, targets), keys(&after, targets));
     let common = new.iter().filter(|key| old.contains(key)).count();
-    Ok(if common < threshold {
-        Void::Targets
-    } else {
-        Void::Nothing
+    Ok(Void {
+        online: online.iter().any(|role| keys(&before, role) != keys(&after, role)),
+        board: common < threshold,
     })
 }
 

@@ -10,7 +10,7 @@ use sigstore_tuf::{Error, Metadata, MetadataStore, Result as TufResult, Root};
 
 use crate::tuf::profile::Profile;
 use crate::tuf::refresh::RefreshError;
-use crate::tuf::refresh::floors::{self, Void};
+use crate::tuf::refresh::floors;
 use crate::tuf::source::{DocumentSource, SourceError};
 use crate::tuf::store::{Floors, MetadataSet, Record, StoreError, Vault};
 use crate::tuf::{ROOT_ROTATIONS_MAX, ROOTS_MAX};
@@ -164,15 +164,11 @@ impl Staging {
         let void = floors::void(before, document).map_err(|_| StoreError::Damaged)?;
         self.change(|record| {
             record.roots.push(document.to_owned());
-            match void {
-                Void::Nothing => {}
+            if void.is_something() {
                 // The old set would be remembered as the lowest that a snapshot may list.
-                Void::Targets => {
-                    record.set = MetadataSet::new();
-                    record.floors.remove("targets");
-                }
-                Void::Everything => (record.set, record.floors) = (MetadataSet::new(), Floors::new()),
+                record.set = MetadataSet::new();
             }
+            void.apply(&self.profile, &mut record.floors);
         })?;
         self.state().roots_added += 1;
         Ok(())

@@ -247,26 +247,50 @@ fn a_board_ends_a_delegation_and_signs_the_files_itself() {
 }
 
 #[test]
-fn a_10_a_huge_version_of_a_committee_is_passed_when_the_online_keys_are_exchanged() {
+fn a_10_a_huge_version_of_a_committee_is_passed_when_board_and_online_keys_are_exchanged() {
     let world = delegating();
     world.sign_delegated(DelegatedRole::Permits, u64::MAX, (&permits("abused"), 50), &[20, 21]);
     world.publish_files(2, "a");
     assert_eq!(world.accept(0).files["permits/p-1.toml"], b"abused");
     let mut roles = world.roles();
     (roles.snapshot.keys, roles.timestamp.keys) = (vec![world.key(13)], vec![world.key(13)]);
-    world.sign_root(2, &roles, &[0, 1]);
+    roles.root.keys = vec![world.key(0), world.key(3), world.key(4)];
+    roles.targets.keys = roles.root.keys.clone();
+    world.sign_root(2, &roles, &[0, 1, 3, 4]);
     world.online_key(13);
     world.delegate(DelegatedRole::Permits, &[23, 24], 2);
     world.sign_delegated(DelegatedRole::Permits, 12, (&permits("b"), 50), &[23, 24]);
-    world.publish_files(3, "a");
+    world.sign_targets(3, &files("a"), &[3, 4]);
+    world.publish(3, 3, 3);
     assert_eq!(world.accept(0).files["permits/p-1.toml"], b"b");
     world.list(DelegatedRole::Permits, u64::MAX);
-    world.publish_files(4, "a");
+    world.sign_targets(4, &files("a"), &[3, 4]);
+    world.publish(4, 4, 4);
     assert_eq!(
         refuse_permits(&world, 0),
         Problem::PolicyThreshold,
         "nothing of the old committee comes back"
     );
+}
+
+#[test]
+fn a_04_new_keys_of_the_broker_bring_back_no_older_document_of_board_or_committee() {
+    let world = delegating();
+    world.sign_delegated(DelegatedRole::Permits, 2, (&permits("b"), 50), &[20, 21]);
+    world.publish_files(2, "b");
+    assert_eq!(world.accept(0).files["permits/p-1.toml"], b"b");
+    let mut roles = world.roles();
+    (roles.snapshot.keys, roles.timestamp.keys) = (vec![world.key(13)], vec![world.key(13)]);
+    world.sign_root(2, &roles, &[0, 1]);
+    world.online_key(13);
+    world.publish(1, 3, 3);
+    assert_eq!(world.refuse(0), Problem::PolicyRollback, "the board's own");
+    world.list(DelegatedRole::Permits, 1);
+    world.publish(2, 4, 4);
+    assert_eq!(refuse_permits(&world, 0), Problem::PolicyRollback, "the committee's");
+    world.list(DelegatedRole::Permits, 2);
+    world.publish(2, 5, 5);
+    assert_eq!(world.accept(0).files["permits/p-1.toml"], b"b");
 }
 
 #[test]
