@@ -248,12 +248,7 @@ impl Desk {
     pub(crate) fn require_admitted(&self, current: &Current, caller: &Caller) -> Result<(), Report> {
         let rules = &current.rules;
         if rules.stops.names(caller) {
-            // Whom exactly is for the institution to tell.
-            let message = match rules.stops.members.contains(&caller.member) {
-                true => format!("a member of the board has stopped the member {}", caller.member),
-                false => format!("a member of the board has stopped this person of {}", caller.member),
-            };
-            return Err(Problem::Stopped.report(message));
+            return Err(Problem::Stopped.report(rules.stops.words(caller)));
         }
         if rules.stops.members.contains(&self.member) {
             let message = format!(

@@ -58,4 +58,12 @@ impl Stops {
                 .iter()
                 .any(|(member, person)| *member == caller.member && *person == caller.person)
     }
+
+    /// What a stopped caller is told. Who exactly was stopped is for the institution to tell.
+    pub fn words(&self, caller: &Caller) -> String {
+        match self.members.contains(&caller.member) {
+            true => format!("a member of the board has stopped the member {}", caller.member),
+            false => format!("a member of the board has stopped this person of {}", caller.member),
+        }
+    }
 }

@@ -64,6 +64,14 @@ impl Offer {
         Ok(Self { board, delegated })
     }
 
+    /// Who must sign one of its documents.
+    pub(super) fn keys_of(&self, document: &Document, root: &Draft) -> Result<RoleKeys, RepositoryError> {
+        match document.draft.delegated_role() {
+            Some(role) => delegated_keys(&self.board.draft, role),
+            None => Ok(root.board().ok_or(RepositoryError::Missing)?.targets.clone()),
+        }
+    }
+
     pub(super) fn documents(&self) -> impl Iterator<Item = &Document> {
         std::iter::once(&self.board).chain(&self.delegated)
     }
@@ -120,20 +128,22 @@ impl Repository {
         Ok(files)
     }
 
-    /// Whether the document is not the announced one. An older one, or another of the same version, is refused.
+    /// Whether the document is not the announced one, or has more of the signatures that it needs. An older one, or
+    /// another of the same version, is refused.
     pub(super) fn is_new(
         &self,
         announced: &BTreeMap<String, u64>,
         offered: &Document,
-        root: &Draft,
+        keys: &RoleKeys,
     ) -> Result<bool, RepositoryError> {
         let (role, version) = (offered.draft.role_name(), offered.draft.version());
         let Some(&current) = announced.get(role) else {
             return Ok(true);
         };
         let published = self.published(offered.draft.delegated_role())?;
-        if let (None, Some(published), Some(roles)) = (offered.draft.delegated_role(), &published, root.board())
-            && require_threshold(&published.draft, &published.signatures, &roles.targets).is_err()
+        let signers = |document: &Document| document.draft.signers(&document.signatures, keys).len();
+        if let (None, Some(published)) = (offered.draft.delegated_role(), &published)
+            && signers(published) < usize::from(keys.threshold)
         {
             // What an earlier board signed binds nobody any more: clients start the count anew with the new board.
             return Ok(true);
@@ -146,8 +156,10 @@ impl Repository {
                 current,
             }),
             std::cmp::Ordering::Equal => match published {
-                // The same document with other signatures or spaces says nothing new, whoever sends it.
-                Some(published) if published.draft.digest() == offered.draft.digest() => Ok(false),
+                // Anybody may send the same document with fewer signatures or other spaces: that says nothing new.
+                Some(published) if published.draft.digest() == offered.draft.digest() => {
+                    Ok(signers(offered) > signers(&published))
+                }
                 _ => Err(RepositoryError::Equivocation { role, version }),
             },
         }

@@ -128,16 +128,18 @@ impl Repository {
         let mut versions = current
             .as_ref()
             .map_or_else(BTreeMap::new, |current| current.versions.clone());
-        let mut anything_new = false;
+        let mut new = Vec::new();
         for document in offer.documents() {
-            anything_new |= self.is_new(&versions, document, &root)?;
+            if self.is_new(&versions, document, &offer.keys_of(document, &root)?)? {
+                new.push(document);
+            }
             versions.insert(document.draft.role_name().to_owned(), document.draft.version());
         }
-        if !anything_new {
+        if new.is_empty() {
             return Ok(());
         }
         self.write_files(&publication.files)?;
-        for document in offer.documents() {
+        for document in new {
             self.write(&document.path(), &document.bytes)?;
         }
         self.announce(keys, current.as_ref(), (root.space(), &versions), now)?;

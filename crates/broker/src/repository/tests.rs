@@ -232,3 +232,24 @@ async fn a_new_root_needs_both_boards_and_clients_follow_it() {
         1
     );
 }
+
+#[test]
+fn the_published_list_with_fewer_signatures_or_other_spaces_changes_nothing_and_with_more_it_is_taken() {
+    let world = World::founded();
+    let files = world.files();
+    let offer = |signers| world.targets(1, &files, signers);
+    let publish = |targets| {
+        let publication = publication(targets, &files);
+        world
+            .repository
+            .publish(&world.keys(), &publication, world.now())
+            .unwrap();
+        world.repository.document("1.targets.json").unwrap().unwrap()
+    };
+    let two = publish(offer(2));
+    let spaced = [two.as_slice(), b"\n"].concat();
+    assert_eq!(publish(spaced), two, "anybody could send it");
+    let three = publish(offer(3));
+    assert_ne!(three, two);
+    assert_eq!(publish(two), three, "a signature is not taken away");
+}

@@ -296,13 +296,7 @@ fn quota_words(quota: Quota) -> String {
 }
 
 fn stopped(rules: &Rules, request: &AccessRequest) -> Refusal {
-    // Whom exactly is for the institution to tell.
-    let whom = if rules.stops.members.contains(&request.caller.member) {
-        format!("the member {}", request.caller.member)
-    } else {
-        format!("this person of {}", request.caller.member)
-    };
-    let message = format!("a member of the board has stopped {whom}");
+    let message = rules.stops.words(&request.caller);
     Refusal::without_rule(Problem::Stopped, message, Problem::Stopped.next_step().to_owned())
 }
 
