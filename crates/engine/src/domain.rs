@@ -4,18 +4,30 @@
 //! differ by one year of age would differ by one person. Where a collection declares `personal = false`, roles
 //! still hold and domains need not exist.
 
+use std::collections::BTreeSet;
+
 use policy::{Calendar, Collection, Column, ColumnKind, ColumnRoles, Domain};
 use terms::{Problem, Report};
 
-use crate::query::{Aggregate, Comparison, Condition, GroupKey, NODE_COLUMN, Query, Value};
+use crate::enforce::WITHHELD_COLUMN;
+use crate::query::{
+    Aggregate, Case, Comparison, Condition, Function, GroupKey, NODE_COLUMN, Query, ReleaseQuery, Value,
+};
 
-/// Most conditions in one query. They become one chain that the engine walks by recursion.
+/// Most conditions in one query, those in FILTER and CASE included. They become chains that the engine walks by recursion.
 const CONDITIONS_MAX: usize = 100;
+
+/// Most columns that one query may have conditions on. Everybody who fails just one of them is counted too.
+const FILTERED_COLUMNS_MAX: usize = 16;
+
+/// Most bins of a column of which quantiles are interpolated: people are counted in each of them, in each cell.
+const QUANTILE_BINS_MAX: usize = 200;
 
 /// Checks roles and domains of everything that `query` names.
 pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report> {
     let conditions = match query {
         Query::Release(query) => {
+            require_names(query)?;
             query
                 .groups
                 .iter()
@@ -34,12 +46,31 @@ pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report
             &query.conditions
         }
     };
-    if conditions.iter().map(leaves).sum::<usize>() > CONDITIONS_MAX {
+    let nested = match query {
+        Query::Release(query) => nested_leaves(query),
+        Query::Rows(_) => 0,
+    };
+    if conditions.iter().map(leaves).sum::<usize>() + nested > CONDITIONS_MAX {
         return Err(Problem::SqlLimit.report(format!("the query has more than {CONDITIONS_MAX} conditions")));
+    }
+    let filtered: BTreeSet<&str> = conditions.iter().flat_map(Condition::columns).collect();
+    if filtered.len() > FILTERED_COLUMNS_MAX {
+        let message = format!("the query has conditions on more than {FILTERED_COLUMNS_MAX} columns");
+        return Err(Problem::SqlLimit.report(message));
     }
     conditions
         .iter()
         .try_for_each(|condition| check_condition(condition, collection))
+}
+
+/// The last column of an answer about people has a name of its own.
+fn require_names(query: &ReleaseQuery) -> Result<(), Report> {
+    if query.outputs.iter().all(|output| output.name != WITHHELD_COLUMN) {
+        return Ok(());
+    }
+    let message =
+        format!("a node does not run a query with a column called {WITHHELD_COLUMN}: it says what is withheld");
+    Err(Problem::SqlNotAllowed.report(message).remedy("call it something else"))
 }
 
 /// A column that a query may use at all; `None` for the virtual column `node`.
@@ -74,17 +105,34 @@ fn with_role<'a>(
 }
 
 fn check_aggregate(aggregate: &Aggregate, collection: &Collection) -> Result<(), Report> {
-    match aggregate {
-        Aggregate::CountRows => Ok(()),
-        Aggregate::Count(column) => used(column, collection).map(drop),
-        Aggregate::Sum(column) | Aggregate::Mean(column) => {
-            let found = with_role(column, collection, |roles| roles.measure, "summed or averaged")?;
-            match found {
-                Some(_) => Ok(()),
-                None => Err(Problem::SqlRole.report("the column node cannot be summed or averaged")),
+    aggregate
+        .filter
+        .iter()
+        .try_for_each(|condition| check_condition(condition, collection))?;
+    match &aggregate.function {
+        Function::CountRows | Function::CountPeople(_) => Ok(()),
+        Function::Count(column) => used(column, collection).map(drop),
+        Function::Sum(column) | Function::Mean(column) | Function::Spread(_, column) => {
+            measured(column, collection).map(drop)
+        }
+        Function::Pair(_, x, y) => measured(x, collection).and(measured(y, collection)).map(drop),
+        Function::Quantile(_, name) => {
+            let column = measured(name, collection)?;
+            match &column.domain {
+                Some(Domain::Bins(edges)) if edges.len() <= QUANTILE_BINS_MAX + 1 => Ok(()),
+                _ => Err(Problem::SqlDomain
+                    .report(format!(
+                        "quantiles are interpolated from declared bins, and {name} has none, or more than {QUANTILE_BINS_MAX}"
+                    ))
+                    .remedy("ask for avg and stddev, or ask the board to declare bins")),
             }
         }
     }
+}
+
+fn measured<'a>(name: &str, collection: &'a Collection) -> Result<&'a Column, Report> {
+    let found = with_role(name, collection, |roles| roles.measure, "summed or averaged")?;
+    found.ok_or_else(|| Problem::SqlRole.report("the column node cannot be summed or averaged"))
 }
 
 fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> {
@@ -96,6 +144,7 @@ fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> 
         (GroupKey::Column(_), Some(column)) => groups_by_itself(column, collection),
         (GroupKey::Bin(_), Some(column)) => matches!(column.domain, Some(Domain::Bins(_))),
         (GroupKey::Calendar(unit, _), Some(column)) => truncates(*unit, column, collection),
+        (GroupKey::Case(case), Some(column)) => return check_case(case, column, collection),
     };
     if fits {
         return Ok(());
@@ -111,6 +160,20 @@ fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> 
             "{name} is grouped by its declared ranges or values, and not like that"
         ))
         .remedy(remedy))
+}
+
+/// A group by CASE is a union of declared values, so its conditions follow them.
+fn check_case(case: &Case, column: &Column, collection: &Collection) -> Result<(), Report> {
+    if declared_values(column).is_none() {
+        let name = &column.name;
+        let report = Problem::SqlDomain.report(format!(
+            "CASE needs a column with declared values or bins, and {name} has none"
+        ));
+        return Err(report.remedy("group by date_trunc(unit, column), or by a column with declared values"));
+    }
+    case.arms
+        .iter()
+        .try_for_each(|(condition, _)| check_leaves(condition, collection))
 }
 
 fn groups_by_itself(column: &Column, collection: &Collection) -> bool {
@@ -139,6 +202,15 @@ fn is_union_of(coarse: Calendar, fine: Calendar) -> bool {
         Calendar::Quarter => matches!(coarse, Calendar::Quarter | Calendar::Year),
         Calendar::Year => coarse == Calendar::Year,
     }
+}
+
+fn nested_leaves(query: &ReleaseQuery) -> usize {
+    let filters = query.aggregates.iter().flat_map(|aggregate| &aggregate.filter);
+    let arms = query.groups.iter().flat_map(|group| match group {
+        GroupKey::Case(case) => case.arms.as_slice(),
+        GroupKey::Column(_) | GroupKey::Bin(_) | GroupKey::Calendar(..) => &[],
+    });
+    filters.chain(arms.map(|(condition, _)| condition)).map(leaves).sum()
 }
 
 fn leaves(condition: &Condition) -> usize {
@@ -259,5 +331,103 @@ fn starts(unit: Calendar, days: i32) -> bool {
         Calendar::Month => date.day() == 1,
         Calendar::Quarter => date.day() == 1 && (date.month() - 1) % 3 == 0,
         Calendar::Year => date.day() == 1 && date.month() == 1,
+    }
+}
+
+/// How many values a key could have, NULL not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Possible {
+    /// So many.
+    Values(usize),
+    /// No end of them: days, months.
+    Unbounded,
+}
+
+/// The values that a key could have under the query's conditions on its column.
+pub(crate) fn possible(key: &GroupKey, conditions: &[Condition], collection: &Collection) -> Possible {
+    let declared = collection.column(key.column()).and_then(declared_values);
+    let Some(declared) = declared.filter(|_| !matches!(key, GroupKey::Calendar(..))) else {
+        return Possible::Unbounded;
+    };
+    let about_key = |condition: &&Condition| condition.columns().contains(key.column());
+    let about_key: Vec<&Condition> = conditions.iter().filter(about_key).collect();
+    let possible = declared
+        .iter()
+        .filter(|value| about_key.iter().all(|condition| holds(condition, value)));
+    let GroupKey::Case(case) = key else {
+        return Possible::Values(possible.count());
+    };
+    let mut names: Vec<String> = possible
+        .filter_map(|value| {
+            let arm = case.arms.iter().find(|(condition, _)| holds(condition, value));
+            arm.map_or(case.otherwise.as_ref(), |(_, name)| Some(name))
+        })
+        .map(Value::to_string)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Possible::Values(names.len())
+}
+
+/// Whether the conditions on one column leave out anything that the column could be.
+pub(crate) fn excludes(column: &str, conditions: &[&Condition], collection: &Collection) -> bool {
+    let declared = collection.column(column).and_then(declared_values);
+    declared.is_none_or(|values| {
+        let kept = |value: &Value| conditions.iter().all(|condition| holds(condition, value));
+        !values.iter().all(kept)
+    })
+}
+
+/// Every value that the column can have, or one for each bin; none if there is no end of them.
+fn declared_values(column: &Column) -> Option<Vec<Value>> {
+    match (&column.domain, column.kind) {
+        (Some(Domain::Texts(texts)), _) => Some(texts.iter().cloned().map(Value::Text).collect()),
+        (Some(Domain::Integers(numbers)), _) => Some(numbers.iter().copied().map(Value::Integer).collect()),
+        // Conditions are the same for all of a bin.
+        (Some(Domain::Bins(edges)), _) => {
+            let (_, starts) = edges.split_last()?;
+            Some(starts.iter().copied().map(Value::Number).collect())
+        }
+        (None, ColumnKind::Boolean) => Some(vec![Value::Boolean(false), Value::Boolean(true)]),
+        (Some(Domain::Calendar(_)) | None, _) => None,
+    }
+}
+
+/// Whether a condition on one column is true for a value of it that is not NULL.
+fn holds(condition: &Condition, value: &Value) -> bool {
+    match condition {
+        Condition::Compare(_, comparison, with) => compares(value, *comparison, with),
+        Condition::OneOf { values, negated, .. } => {
+            values.iter().any(|with| compares(value, Comparison::Equal, with)) != *negated
+        }
+        Condition::IsNull { negated, .. } => *negated,
+        Condition::Not(inner) => !holds(inner, value),
+        Condition::And(parts) => parts.iter().all(|part| holds(part, value)),
+        Condition::Or(parts) => parts.iter().any(|part| holds(part, value)),
+    }
+}
+
+fn compares(value: &Value, comparison: Comparison, with: &Value) -> bool {
+    let Some(order) = order(value, with) else { return false };
+    match comparison {
+        Comparison::Equal => order.is_eq(),
+        Comparison::NotEqual => order.is_ne(),
+        Comparison::Less => order.is_lt(),
+        Comparison::LessOrEqual => order.is_le(),
+        Comparison::Greater => order.is_gt(),
+        Comparison::GreaterOrEqual => order.is_ge(),
+    }
+}
+
+fn order(a: &Value, b: &Value) -> Option<std::cmp::Ordering> {
+    match (a, b) {
+        (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
+        (Value::Boolean(a), Value::Boolean(b)) => Some(a.cmp(b)),
+        (Value::Integer(a), Value::Integer(b)) => Some(a.cmp(b)),
+        // Edges and bounds are exact as floats.
+        (Value::Integer(a), Value::Number(b)) => (*a as f64).partial_cmp(b),
+        (Value::Number(a), Value::Integer(b)) => a.partial_cmp(&(*b as f64)),
+        (Value::Number(a), Value::Number(b)) => a.partial_cmp(b),
+        _ => None,
     }
 }

@@ -2,24 +2,33 @@
 //!
 //! What the engine says when it fails quotes patients' values: it goes into the node's local log and no further.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
-use std::sync::Arc;
 use terms::{Problem, Report, limit};
 
-use crate::enforce::{EnforcedPlan, Shape, ShapeKind};
+use crate::cells::{Cells, CellsError, Table};
+use crate::enforce::{CellShape, EnforcedPlan, ShapeKind};
 use crate::scan;
+use crate::sketch;
 
 /// What an enforced plan computed, before the checks on what may leave.
 #[derive(Debug)]
 pub struct Executed {
-    pub(crate) batches: Vec<RecordBatch>,
-    pub(crate) shape: Shape,
+    pub(crate) result: Computed,
+    pub(crate) schema: SchemaRef,
+}
+
+#[derive(Debug)]
+pub(crate) enum Computed {
+    Rows(Vec<RecordBatch>),
+    Cells(Table, Box<CellShape>),
 }
 
 /// Why a plan did not finish.
@@ -72,21 +81,53 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     if !scan::is_guarded(&physical) {
         return Err(ExecuteError::Unguarded);
     }
-    let rows_max = match shape.kind {
-        ShapeKind::Rows => limit::ROWS_MAX,
-        ShapeKind::Cells { .. } => limit::GROUPS_MAX,
+    let stream = execute_stream(physical, Arc::new(TaskContext::from(&state)))?;
+    let result = match shape.kind {
+        ShapeKind::Rows => Computed::Rows(rows(stream).await?),
+        ShapeKind::Cells(mut shape) => Computed::Cells(cells(stream, &mut shape).await?, shape),
     };
-    let mut stream = execute_stream(physical, Arc::new(TaskContext::from(&state)))?;
+    Ok(Executed {
+        result,
+        schema: shape.schema,
+    })
+}
+
+async fn rows(mut stream: SendableRecordBatchStream) -> Result<Vec<RecordBatch>, ExecuteError> {
     let (mut batches, mut rows) = (Vec::new(), 0);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         rows += batch.num_rows();
-        if rows > rows_max {
+        if rows > limit::ROWS_MAX {
             return Err(ExecuteError::Limit {
-                what: format!("{rows_max} rows"),
+                what: format!("{} rows", limit::ROWS_MAX),
             });
         }
         batches.push(batch);
     }
-    Ok(Executed { batches, shape })
+    Ok(batches)
+}
+
+/// Takes in line after line; only cells stay.
+async fn cells(mut stream: SendableRecordBatchStream, shape: &mut CellShape) -> Result<Table, ExecuteError> {
+    let layout = shape.layout.take().ok_or(ExecuteError::Unguarded)?;
+    let sketching = shape
+        .checks
+        .as_ref()
+        .map(|checks| (checks.sketch_key, sketch::slots(checks.rules.people_min)));
+    let mut cells = Cells::new(layout, sketching, shape.keeps_empty);
+    while let Some(batch) = stream.next().await {
+        cells.add(&batch?)?;
+    }
+    Ok(cells.finish().map_err(DataFusionError::from)?)
+}
+
+impl From<CellsError> for ExecuteError {
+    fn from(error: CellsError) -> Self {
+        match error {
+            CellsError::TooMany => ExecuteError::Limit {
+                what: format!("{} groups", limit::GROUPS_MAX),
+            },
+            CellsError::Arrow(error) => ExecuteError::Engine(error.into()),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The few shapes a query can have, as types. Everything else is refused while it is read (`read.rs`).
 //!
-//! A [`ReleaseQuery`] is `Projection? ∘ Aggregate ∘ Filter* ∘ PolicyScan` over one collection, a [`RowQuery`]
-//! the same without the aggregate. Both print as canonical SQL, which is what nodes are asked and what a board
+//! A [`ReleaseQuery`] is `Projection? ∘ Aggregate ∘ (Filter | renaming Projection)* ∘ PolicyScan` over one collection, a
+//! [`RowQuery`] the same without the aggregate. Both print as canonical SQL, which is what nodes are asked and what a board
 //! reads in the audit.
 
 use std::collections::BTreeSet;
@@ -65,7 +65,7 @@ pub enum OutputSource {
 }
 
 /// What rows are grouped by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum GroupKey {
     /// A column with a finite domain of its own.
     Column(String),
@@ -73,37 +73,116 @@ pub enum GroupKey {
     Bin(String),
     /// The day, week, month, quarter or year of a date.
     Calendar(Calendar, String),
+    /// Groups of declared values of one column: `CASE WHEN … THEN 'old' ELSE 'young' END`.
+    Case(Case),
+}
+
+/// Groups of declared values of one column, each with a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// The column that all conditions are about.
+    pub column: String,
+    /// The first condition that is true names the group. All names are texts, or all are whole numbers.
+    pub arms: Vec<(Condition, Value)>,
+    /// The group of everybody else; NULL if there is none.
+    pub otherwise: Option<Value>,
 }
 
 impl GroupKey {
     /// The column that is grouped by.
     pub fn column(&self) -> &str {
         match self {
-            GroupKey::Column(column) | GroupKey::Bin(column) | GroupKey::Calendar(_, column) => column,
+            GroupKey::Column(column)
+            | GroupKey::Bin(column)
+            | GroupKey::Calendar(_, column)
+            | GroupKey::Case(Case { column, .. }) => column,
         }
     }
 }
 
 /// What is computed for a cell.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Aggregate {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// The statistic.
+    pub function: Function,
+    /// Of these rows of the cell only: FILTER (WHERE …); joined by AND.
+    pub filter: Vec<Condition>,
+}
+
+impl From<Function> for Aggregate {
+    fn from(function: Function) -> Self {
+        Self {
+            function,
+            filter: Vec::new(),
+        }
+    }
+}
+
+/// A statistic.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Function {
     /// `count(*)`.
     CountRows,
     /// `count(column)`: rows in which the column is known.
     Count(String),
+    /// `count(DISTINCT person)`, with the column of the person.
+    CountPeople(String),
     /// `sum(column)`.
     Sum(String),
     /// `avg(column)`.
     Mean(String),
+    /// A variance or its root.
+    Spread(Spread, String),
+    /// A statistic of two columns, over the rows in which both are known.
+    Pair(Pair, String, String),
+    /// A quantile, interpolated from the declared bins; the share of rows below it.
+    Quantile(f64, String),
+}
+
+/// How the sum of squared deviations becomes a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Divided by n.
+    VarPop,
+    /// Divided by n - 1.
+    VarSamp,
+    /// Root of `VarPop`.
+    StddevPop,
+    /// Root of `VarSamp`.
+    StddevSamp,
+}
+
+/// How the sum of products of deviations becomes a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    /// Divided by n.
+    CovarPop,
+    /// Divided by n - 1.
+    CovarSamp,
+    /// Divided by the root of both sums of squares: Pearson's r.
+    Corr,
+}
+
+impl Function {
+    /// The columns whose values it uses.
+    pub fn columns(&self) -> Vec<&str> {
+        match self {
+            Function::CountRows | Function::CountPeople(_) => Vec::new(),
+            Function::Count(column)
+            | Function::Sum(column)
+            | Function::Mean(column)
+            | Function::Spread(_, column)
+            | Function::Quantile(_, column) => vec![column],
+            Function::Pair(_, x, y) => vec![x, y],
+        }
+    }
 }
 
 impl Aggregate {
-    /// The column that is aggregated, if any.
-    pub fn column(&self) -> Option<&str> {
-        match self {
-            Aggregate::CountRows => None,
-            Aggregate::Count(column) | Aggregate::Sum(column) | Aggregate::Mean(column) => Some(column),
-        }
+    /// Every column that it touches.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        let filtered = self.filter.iter().flat_map(Condition::columns);
+        self.function.columns().into_iter().chain(filtered).collect()
     }
 }
 
@@ -205,7 +284,7 @@ impl Query {
         let (conditions, named): (_, Vec<&str>) = match self {
             Query::Release(query) => {
                 let groups = query.groups.iter().map(GroupKey::column);
-                let measures = query.aggregates.iter().filter_map(Aggregate::column);
+                let measures = query.aggregates.iter().flat_map(Aggregate::columns);
                 (&query.conditions, groups.chain(measures).collect())
             }
             Query::Rows(query) => (&query.conditions, query.columns.iter().map(|c| c.0.as_str()).collect()),
@@ -258,18 +337,69 @@ impl fmt::Display for GroupKey {
             GroupKey::Column(column) => write!(f, "{}", Quoted(column)),
             GroupKey::Bin(column) => write!(f, "bin({})", Quoted(column)),
             GroupKey::Calendar(unit, column) => write!(f, "date_trunc('{unit}', {})", Quoted(column)),
+            GroupKey::Case(case) => case.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CASE")?;
+        for (condition, name) in &self.arms {
+            write!(f, " WHEN {condition} THEN {name}")?;
+        }
+        if let Some(otherwise) = &self.otherwise {
+            write!(f, " ELSE {otherwise}")?;
+        }
+        f.write_str(" END")
     }
 }
 
 impl fmt::Display for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Aggregate::CountRows => f.write_str("count(*)"),
-            Aggregate::Count(column) => write!(f, "count({})", Quoted(column)),
-            Aggregate::Sum(column) => write!(f, "sum({})", Quoted(column)),
-            Aggregate::Mean(column) => write!(f, "avg({})", Quoted(column)),
+        self.function.fmt(f)?;
+        if self.filter.is_empty() {
+            return Ok(());
         }
+        f.write_str(" FILTER (WHERE ")?;
+        write_all_of(f, &self.filter)?;
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Function::CountRows => f.write_str("count(*)"),
+            Function::Count(column) => write!(f, "count({})", Quoted(column)),
+            Function::CountPeople(person) => write!(f, "count(DISTINCT {})", Quoted(person)),
+            Function::Sum(column) => write!(f, "sum({})", Quoted(column)),
+            Function::Mean(column) => write!(f, "avg({})", Quoted(column)),
+            Function::Spread(spread, column) => write!(f, "{spread}({})", Quoted(column)),
+            Function::Pair(pair, x, y) => write!(f, "{pair}({}, {})", Quoted(x), Quoted(y)),
+            Function::Quantile(share, column) => write!(f, "approx_percentile_cont({}, {share:?})", Quoted(column)),
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Spread::VarPop => "var_pop",
+            Spread::VarSamp => "var_samp",
+            Spread::StddevPop => "stddev_pop",
+            Spread::StddevSamp => "stddev_samp",
+        })
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Pair::CovarPop => "covar_pop",
+            Pair::CovarSamp => "covar_samp",
+            Pair::Corr => "corr",
+        })
     }
 }
 
@@ -363,6 +493,10 @@ fn write_where(f: &mut fmt::Formatter<'_>, conditions: &[Condition]) -> fmt::Res
         return Ok(());
     }
     f.write_str(" WHERE ")?;
+    write_all_of(f, conditions)
+}
+
+fn write_all_of(f: &mut fmt::Formatter<'_>, conditions: &[Condition]) -> fmt::Result {
     let top = |condition: &Condition| match condition {
         Condition::Or(_) => format!("({condition})"),
         _ => condition.to_string(),

@@ -6,26 +6,30 @@
 
 mod syntax;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, ScalarValue, SchemaError};
-use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, ScalarFunction};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, SchemaError};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, AggregateFunctionParams, Case as CaseExpr, ScalarFunction, Sort,
+};
 use datafusion::logical_expr::{Aggregate as AggregatePlan, BinaryExpr, Expr, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use policy::{Calendar, Collection, Column, ColumnKind};
+use policy::{Calendar, Collection, ColumnKind};
 use terms::{Problem, Report, limit};
 use tokio::sync::oneshot;
 
 use crate::query::{
-    Aggregate, Comparison, Condition, GroupKey, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Value,
+    Aggregate, Case, Comparison, Condition, Function, GroupKey, NODE_COLUMN, Output, OutputSource, Pair, Query,
+    ReleaseQuery, RowQuery, Spread, Value,
 };
 use crate::session;
 
-pub use self::syntax::check_syntax;
-pub use crate::session::{Collections, bin_function, query_schema, register};
+pub use self::syntax::parse;
+pub use crate::session::{Collections, bin_function, people_function, query_schema, register};
 
 /// Stack for reading one query, in bytes. A parsed query is a tree that is walked by recursion.
 const READING_STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -39,8 +43,8 @@ pub async fn read(sql: &str, collections: &Collections) -> Result<Query, Report>
     check_size(sql)?;
     let (sql, collections) = (sql.to_owned(), collections.clone());
     on_deep_stack(move || {
-        let parsed = check_syntax(&sql)?;
-        syntax::check_one_select(&parsed)?;
+        let parsed = parse(&sql, &collections)?;
+        syntax::check_one_source(&parsed)?;
         let context = session::for_reading(&collections).map_err(|e| Problem::Internal.report(e.to_string()))?;
         let planning = context.state();
         let plan = futures::executor::block_on(planning.statement_to_plan(parsed));
@@ -125,7 +129,7 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         return unknown_collection(name.strip_prefix("datafusion.public.").unwrap_or(name), collections);
     }
     if text.contains("coerce arguments") {
-        let numbers = |column: &&Column| column.roles.measure;
+        let numbers = |column: &&policy::Column| column.roles.measure;
         let columns = collections
             .values()
             .flat_map(|collection| collection.columns.iter().filter(numbers));
@@ -185,13 +189,16 @@ fn statement(plan: &LogicalPlan, collections: &Collections) -> Result<Query, Rep
     }
     let source = source(below, collections)?;
     let columns = match list {
-        Some(list) => list.iter().map(named_column).collect::<Result<_, _>>()?,
-        None => below
-            .schema()
-            .fields()
-            .iter()
-            .map(|f| (f.name().clone(), f.name().clone()))
-            .collect(),
+        Some(list) => {
+            let scope = source.scope(below);
+            list.iter()
+                .map(|expr| named_column(expr, &scope))
+                .collect::<Result<_, _>>()?
+        }
+        None => {
+            let names = below.schema().fields().iter().map(|field| field.name().clone());
+            source.names.iter().cloned().zip(names).collect()
+        }
     };
     Ok(Query::Rows(RowQuery {
         collection: source.collection.id.clone(),
@@ -205,9 +212,18 @@ fn statement(plan: &LogicalPlan, collections: &Collections) -> Result<Query, Rep
 /// # Errors
 /// As [`read`].
 pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Result<ReleaseQuery, Report> {
-    let Source { collection, conditions } = source(&plan.input, collections)?;
-    let groups: Vec<GroupKey> = plan.group_expr.iter().map(group_key).collect::<Result<_, _>>()?;
-    let aggregates: Vec<Aggregate> = plan.aggr_expr.iter().map(aggregate).collect::<Result<_, _>>()?;
+    let source = source(&plan.input, collections)?;
+    let scope = source.scope(&plan.input);
+    let groups: Vec<GroupKey> = plan
+        .group_expr
+        .iter()
+        .map(|key| group_key(key, &scope))
+        .collect::<Result<_, _>>()?;
+    let aggregates: Vec<Aggregate> = plan
+        .aggr_expr
+        .iter()
+        .map(|expr| aggregate(expr, &scope))
+        .collect::<Result<_, _>>()?;
     let sources = (0..groups.len())
         .map(OutputSource::Group)
         .chain((0..aggregates.len()).map(OutputSource::Aggregate));
@@ -219,8 +235,8 @@ pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Resul
         })
         .collect();
     Ok(ReleaseQuery {
-        collection: collection.id.clone(),
-        conditions,
+        collection: source.collection.id.clone(),
+        conditions: source.conditions,
         groups,
         aggregates,
         outputs,
@@ -238,36 +254,107 @@ pub fn row_query(plan: &LogicalPlan, collections: &Collections) -> Result<RowQue
     }
 }
 
+/// What lies below an aggregate or a list of columns: rows of one collection.
 struct Source<'a> {
     collection: &'a Collection,
     conditions: Vec<Condition>,
+    /// For each field of the plan, the column of the collection that it is.
+    names: Vec<String>,
 }
 
-/// `Filter* ∘ SubqueryAlias* ∘ TableScan`
+impl<'a> Source<'a> {
+    fn scope<'s>(&'s self, plan: &'s LogicalPlan) -> Scope<'s>
+    where
+        'a: 's,
+    {
+        Scope {
+            collection: self.collection,
+            schema: plan.schema(),
+            names: &self.names,
+        }
+    }
+
+    fn add(&mut self, conditions: Vec<Condition>) {
+        self.conditions.extend(conditions);
+    }
+}
+
+/// What names mean at one place of a plan.
+struct Scope<'a> {
+    collection: &'a Collection,
+    schema: &'a DFSchema,
+    names: &'a [String],
+}
+
+impl Scope<'_> {
+    /// The column of the collection that an expression is, and nothing else.
+    fn column(&self, expr: &Expr, otherwise: &str) -> Result<String, Report> {
+        match expr {
+            Expr::Column(column) => self.resolve(column),
+            _ => Err(refuse(otherwise)),
+        }
+    }
+
+    fn resolve(&self, column: &Column) -> Result<String, Report> {
+        let at = self.schema.maybe_index_of_column(column);
+        let name = at.and_then(|at| self.names.get(at)).cloned();
+        name.ok_or_else(|| unknown_column(&column.name, self.names.iter().map(String::as_str), &Collections::new()))
+    }
+
+    fn kind(&self, column: &str) -> Result<ColumnKind, Report> {
+        if column == NODE_COLUMN {
+            return Ok(ColumnKind::Text);
+        }
+        let known = self.collection.columns.iter().map(|c| c.name.as_str());
+        let found = self.collection.column(column).map(|c| c.kind);
+        found.ok_or_else(|| unknown_column(column, known, &Collections::new()))
+    }
+
+    /// The parts of a chain of AND. BETWEEN is two.
+    fn all_of(&self, predicate: &Expr) -> Result<Vec<Condition>, Report> {
+        let mut conditions = Vec::new();
+        for part in split(predicate, Operator::And) {
+            match condition(part, self)? {
+                Condition::And(parts) => conditions.extend(parts),
+                one => conditions.push(one),
+            }
+        }
+        Ok(conditions)
+    }
+}
+
+/// `(Filter | SubqueryAlias | Projection that only chooses and renames)* ∘ TableScan`
 fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source<'a>, Report> {
     match plan {
         LogicalPlan::Filter(filter) => {
             let mut source = source(&filter.input, collections)?;
-            for part in split(&filter.predicate, Operator::And) {
-                match condition(part, source.collection)? {
-                    // BETWEEN is two.
-                    Condition::And(parts) => source.conditions.extend(parts),
-                    one => source.conditions.push(one),
-                }
-            }
+            let conditions = source.scope(&filter.input).all_of(&filter.predicate)?;
+            source.add(conditions);
             Ok(source)
         }
         LogicalPlan::SubqueryAlias(alias) => source(&alias.input, collections),
+        LogicalPlan::Projection(projection) => {
+            let source = source(&projection.input, collections)?;
+            let scope = source.scope(&projection.input);
+            let only_columns = "expressions below an aggregate; a query below it may choose, rename and filter";
+            let names = projection
+                .expr
+                .iter()
+                .map(|expr| scope.column(unaliased(expr), only_columns))
+                .collect::<Result<_, _>>()?;
+            Ok(Source { names, ..source })
+        }
         LogicalPlan::TableScan(scan) => {
             let name = scan.table_name.table();
             let collection = collections.values().find(|collection| collection.sql_name() == name);
             let collection = collection.ok_or_else(|| unknown_collection(name, collections))?;
+            let names = scan.projected_schema.fields().iter().map(|field| field.name().clone());
             Ok(Source {
                 collection,
                 conditions: Vec::new(),
+                names: names.collect(),
             })
         }
-        LogicalPlan::Projection(_) => Err(refuse("a subquery or expressions below an aggregate")),
         LogicalPlan::Aggregate(_) => Err(refuse("HAVING, or an aggregate of an aggregate")
             .remedy("these act on released results; ask through datenraum query, which does them afterwards")),
         LogicalPlan::Window(_) => Err(refuse("window functions")),
@@ -313,11 +400,11 @@ fn outputs(list: &[Expr], aggregate: &AggregatePlan, given: &[Output]) -> Result
     list.iter().map(read).collect()
 }
 
-fn named_column(expr: &Expr) -> Result<(String, String), Report> {
+fn named_column(expr: &Expr, scope: &Scope<'_>) -> Result<(String, String), Report> {
     match expr {
-        Expr::Column(column) => Ok((column.name.clone(), column.name.clone())),
+        Expr::Column(column) => Ok((scope.resolve(column)?, column.name.clone())),
         Expr::Alias(alias) => Ok((
-            column_name(&alias.expr, "an expression in a select list")?,
+            scope.column(&alias.expr, "an expression in a select list")?,
             alias.name.clone(),
         )),
         _ => Err(refuse("an expression in a select list of rows")
@@ -325,19 +412,12 @@ fn named_column(expr: &Expr) -> Result<(String, String), Report> {
     }
 }
 
-fn column_name(expr: &Expr, otherwise: &str) -> Result<String, Report> {
+fn group_key(expr: &Expr, scope: &Scope<'_>) -> Result<GroupKey, Report> {
     match expr {
-        Expr::Column(column) => Ok(column.name.clone()),
-        _ => Err(refuse(otherwise)),
-    }
-}
-
-fn group_key(expr: &Expr) -> Result<GroupKey, Report> {
-    match expr {
-        Expr::Column(column) => Ok(GroupKey::Column(column.name.clone())),
-        Expr::Alias(alias) => group_key(&alias.expr),
+        Expr::Column(column) => Ok(GroupKey::Column(scope.resolve(column)?)),
+        Expr::Alias(alias) => group_key(&alias.expr, scope),
         Expr::ScalarFunction(ScalarFunction { func, args }) => match (func.name(), args.as_slice()) {
-            ("bin", [column]) => Ok(GroupKey::Bin(column_name(column, "bin() of an expression")?)),
+            ("bin", [column]) => Ok(GroupKey::Bin(scope.column(column, "bin() of an expression")?)),
             ("date_trunc", [unit, column]) => {
                 let unit = text_literal(unit).and_then(calendar);
                 let unit = unit.ok_or_else(|| {
@@ -345,17 +425,70 @@ fn group_key(expr: &Expr) -> Result<GroupKey, Report> {
                 })?;
                 Ok(GroupKey::Calendar(
                     unit,
-                    column_name(column, "date_trunc() of an expression")?,
+                    scope.column(column, "date_trunc() of an expression")?,
                 ))
             }
             (name, _) => Err(refuse(&format!("GROUP BY {name}()"))),
         },
+        Expr::Case(case) => Ok(GroupKey::Case(case_key(case, scope)?)),
         Expr::GroupingSet(_) => Err(refuse("ROLLUP, CUBE or GROUPING SETS")),
-        _ => Err(refuse("GROUP BY an expression").remedy("group by a column, bin(column) or date_trunc(unit, column)")),
+        _ => Err(refuse("GROUP BY an expression").remedy(
+            "group by a column, bin(column), date_trunc(unit, column), or CASE over the declared values of one column",
+        )),
     }
 }
 
-fn aggregate(expr: &Expr) -> Result<Aggregate, Report> {
+/// `CASE WHEN condition THEN name … END` or `CASE column WHEN value THEN name … END`, over one column.
+fn case_key(case: &CaseExpr, scope: &Scope<'_>) -> Result<Case, Report> {
+    let one_column = || {
+        refuse("CASE over several columns, or none")
+            .remedy("let all its conditions be about one column with declared values")
+    };
+    let mut arms = Vec::with_capacity(case.when_then_expr.len());
+    for (when, then) in &case.when_then_expr {
+        let condition = match &case.expr {
+            Some(of) => compare(Operator::Eq, of, when, scope)?,
+            None => condition(when, scope)?,
+        };
+        arms.push((condition, group_name(then)?));
+    }
+    let otherwise = match case.else_expr.as_deref() {
+        None => None,
+        Some(Expr::Literal(value, _)) if value.is_null() => None,
+        Some(name) => Some(group_name(name)?),
+    };
+    let names = arms.iter().map(|(_, name)| name).chain(&otherwise);
+    let mut kinds: Vec<_> = names.map(std::mem::discriminant).collect();
+    kinds.dedup();
+    if kinds.len() != 1 {
+        return Err(refuse("CASE with texts and numbers as names of groups"));
+    }
+    let columns: BTreeSet<&str> = arms.iter().flat_map(|(condition, _)| condition.columns()).collect();
+    let column = match Vec::from_iter(columns).as_slice() {
+        [column] if *column != NODE_COLUMN => (*column).to_owned(),
+        _ => return Err(one_column()),
+    };
+    Ok(Case {
+        column,
+        arms,
+        otherwise,
+    })
+}
+
+fn group_name(expr: &Expr) -> Result<Value, Report> {
+    let kind = match expr {
+        Expr::Literal(value, _) if value.data_type().is_string() => ColumnKind::Text,
+        _ => ColumnKind::Integer,
+    };
+    match literal(expr, kind) {
+        Ok(name @ (Value::Text(_) | Value::Integer(_))) => Ok(name),
+        _ => Err(refuse(
+            "CASE with anything but texts or whole numbers as names of groups",
+        )),
+    }
+}
+
+fn aggregate(expr: &Expr, scope: &Scope<'_>) -> Result<Aggregate, Report> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(expr) else {
         return Err(refuse("an expression in place of an aggregate"));
     };
@@ -368,20 +501,72 @@ fn aggregate(expr: &Expr) -> Result<Aggregate, Report> {
     } = params;
     let name = func.name();
     if *distinct {
-        return Err(refuse(&format!("{name}(DISTINCT …)")));
+        let remedy = match &scope.collection.privacy_unit {
+            Some(person) => format!("people are counted by count(DISTINCT {person}), values by GROUP BY"),
+            None => "count values by GROUP BY".to_owned(),
+        };
+        return Err(refuse(&format!("{name}(DISTINCT …)")).remedy(remedy));
     }
-    if filter.is_some() || !order_by.is_empty() || null_treatment.is_some() {
-        return Err(refuse(&format!(
-            "{name}() with FILTER, ORDER BY or a treatment of nulls"
-        )));
+    if null_treatment.is_some() {
+        return Err(refuse(&format!("{name}() with a treatment of nulls")));
     }
-    let only_column = "an aggregate of an expression; its argument must be a column";
-    match (name, args.as_slice()) {
-        ("count", [Expr::Literal(value, _)]) if !value.is_null() => Ok(Aggregate::CountRows),
-        ("count", [column]) => Ok(Aggregate::Count(column_name(column, only_column)?)),
-        ("sum", [column]) => Ok(Aggregate::Sum(column_name(column, only_column)?)),
-        ("avg", [column]) => Ok(Aggregate::Mean(column_name(column, only_column)?)),
-        _ => Err(refuse(&format!("the aggregate {name}()")).remedy("use count, sum or avg")),
+    let filter = match filter {
+        Some(filter) => scope.all_of(filter)?,
+        None => Vec::new(),
+    };
+    let is_quantile = matches!(name, "approx_percentile_cont" | "approx_median" | "median");
+    if !(order_by.is_empty() || is_quantile && orders_by_argument(order_by, args)) {
+        return Err(refuse(&format!("{name}() with ORDER BY")));
+    }
+    let function = function(name, args, scope)?;
+    Ok(Aggregate { function, filter })
+}
+
+/// `WITHIN GROUP (ORDER BY x)` says what the argument is, and nothing more.
+fn orders_by_argument(order_by: &[Sort], args: &[Expr]) -> bool {
+    matches!((order_by, args), ([sort], [first, ..]) if sort.asc && sort.expr == *first)
+}
+
+fn function(name: &str, args: &[Expr], scope: &Scope<'_>) -> Result<Function, Report> {
+    let column = |expr: &Expr| scope.column(expr, "an aggregate of an expression; its argument must be a column");
+    let one = |made: fn(String) -> Function, expr| Ok(made(column(expr)?));
+    let spread = |spread, expr| Ok(Function::Spread(spread, column(expr)?));
+    let pair = |pair, x, y| Ok(Function::Pair(pair, column(x)?, column(y)?));
+    match (name, args) {
+        ("count", [Expr::Literal(value, _)]) if !value.is_null() => Ok(Function::CountRows),
+        ("count", [x]) => one(Function::Count, x),
+        (session::COUNT_PEOPLE, [person]) => people(person, scope),
+        ("sum", [x]) => one(Function::Sum, x),
+        ("avg", [x]) => one(Function::Mean, x),
+        ("var_pop", [x]) => spread(Spread::VarPop, x),
+        ("var", [x]) => spread(Spread::VarSamp, x),
+        ("stddev_pop", [x]) => spread(Spread::StddevPop, x),
+        ("stddev", [x]) => spread(Spread::StddevSamp, x),
+        ("covar_pop", [x, y]) => pair(Pair::CovarPop, x, y),
+        ("covar_samp", [x, y]) => pair(Pair::CovarSamp, x, y),
+        ("corr", [x, y]) => pair(Pair::Corr, x, y),
+        ("median" | "approx_median", [x]) => Ok(Function::Quantile(0.5, column(x)?)),
+        ("approx_percentile_cont", [x, share]) => Ok(Function::Quantile(quantile(share)?, column(x)?)),
+        _ => Err(refuse(&format!("the aggregate {name}()"))
+            .remedy("use count, sum, avg, var_pop, var_samp, stddev_pop, stddev_samp, covar_pop, covar_samp, corr, median or approx_percentile_cont")),
+    }
+}
+
+/// `count(DISTINCT person)`, as it is planned.
+fn people(person: &Expr, scope: &Scope<'_>) -> Result<Function, Report> {
+    let unit = scope.collection.privacy_unit.as_deref();
+    match text_literal(person) {
+        Some(name) if Some(name) == unit => Ok(Function::CountPeople(name.to_owned())),
+        _ => Err(refuse("count(DISTINCT …) of anything but the person")),
+    }
+}
+
+/// The share of rows below a quantile.
+fn quantile(share: &Expr) -> Result<f64, Report> {
+    match literal(share, ColumnKind::Number) {
+        Ok(Value::Number(share)) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err(refuse("quantiles of anything but a share between 0 and 1")
+            .remedy("for instance approx_percentile_cont(age, 0.25)")),
     }
 }
 
@@ -424,39 +609,38 @@ fn split(expr: &Expr, by: Operator) -> Vec<&Expr> {
     parts
 }
 
-fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> {
+fn condition(expr: &Expr, scope: &Scope<'_>) -> Result<Condition, Report> {
     let all = |op| {
         split(expr, op)
             .into_iter()
-            .map(|part| condition(part, collection))
+            .map(|part| condition(part, scope))
             .collect::<Result<Vec<_>, _>>()
     };
     match expr {
         Expr::BinaryExpr(binary) => match binary.op {
             Operator::And => Ok(Condition::And(all(Operator::And)?)),
             Operator::Or => Ok(Condition::Or(all(Operator::Or)?)),
-            op => compare(op, &binary.left, &binary.right, collection),
+            op => compare(op, &binary.left, &binary.right, scope),
         },
-        Expr::Not(inner) => Ok(Condition::Not(Box::new(condition(inner, collection)?))),
-        Expr::Column(column) if kind(&column.name, collection)? != ColumnKind::Boolean => {
-            Err(refuse(&format!("{} as a condition: it is not boolean", column.name)))
+        Expr::Not(inner) => Ok(Condition::Not(Box::new(condition(inner, scope)?))),
+        Expr::Column(column) => {
+            let name = scope.resolve(column)?;
+            if scope.kind(&name)? != ColumnKind::Boolean {
+                return Err(refuse(&format!("{name} as a condition: it is not boolean")));
+            }
+            Ok(Condition::Compare(name, Comparison::Equal, Value::Boolean(true)))
         }
-        Expr::Column(column) => Ok(Condition::Compare(
-            column.name.clone(),
-            Comparison::Equal,
-            Value::Boolean(true),
-        )),
         Expr::IsNull(inner) => Ok(Condition::IsNull {
-            column: filtered(inner)?,
+            column: filtered(inner, scope)?,
             negated: false,
         }),
         Expr::IsNotNull(inner) => Ok(Condition::IsNull {
-            column: filtered(inner)?,
+            column: filtered(inner, scope)?,
             negated: true,
         }),
         Expr::Between(between) => {
-            let column = filtered(&between.expr)?;
-            let bound = |expr| literal(expr, kind(&column, collection)?);
+            let column = filtered(&between.expr, scope)?;
+            let bound = |expr| literal(expr, scope.kind(&column)?);
             let low = Condition::Compare(column.clone(), Comparison::GreaterOrEqual, bound(&between.low)?);
             let high = Condition::Compare(column.clone(), Comparison::LessOrEqual, bound(&between.high)?);
             let both = Condition::And(vec![low, high]);
@@ -467,8 +651,8 @@ fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> 
             })
         }
         Expr::InList(list) => {
-            let column = filtered(&list.expr)?;
-            let kind = kind(&column, collection)?;
+            let column = filtered(&list.expr, scope)?;
+            let kind = scope.kind(&column)?;
             let values = list
                 .list
                 .iter()
@@ -511,10 +695,10 @@ fn condition(expr: &Expr, collection: &Collection) -> Result<Condition, Report> 
     }
 }
 
-fn compare(op: Operator, left: &Expr, right: &Expr, collection: &Collection) -> Result<Condition, Report> {
+fn compare(op: Operator, left: &Expr, right: &Expr, scope: &Scope<'_>) -> Result<Condition, Report> {
     let (column, value, turned) = match (left, right) {
-        (Expr::Column(column), value) => (column, value, false),
-        (value, Expr::Column(column)) => (column, value, true),
+        (Expr::Column(column), value) => (scope.resolve(column)?, value, false),
+        (value, Expr::Column(column)) => (scope.resolve(column)?, value, true),
         _ => return Err(refuse("comparisons of anything but a column with a constant")),
     };
     let comparison = match (op, turned) {
@@ -526,21 +710,12 @@ fn compare(op: Operator, left: &Expr, right: &Expr, collection: &Collection) -> 
         (Operator::GtEq, false) | (Operator::LtEq, true) => Comparison::GreaterOrEqual,
         (other, _) => return Err(refuse(&format!("the operator {other} in WHERE"))),
     };
-    let value = literal(value, kind(&column.name, collection)?)?;
-    Ok(Condition::Compare(column.name.clone(), comparison, value))
+    let value = literal(value, scope.kind(&column)?)?;
+    Ok(Condition::Compare(column, comparison, value))
 }
 
-fn filtered(expr: &Expr) -> Result<String, Report> {
-    column_name(expr, "conditions on an expression; they must be on a column")
-}
-
-fn kind(column: &str, collection: &Collection) -> Result<ColumnKind, Report> {
-    if column == NODE_COLUMN {
-        return Ok(ColumnKind::Text);
-    }
-    let known = collection.columns.iter().map(|c| c.name.as_str());
-    let found = collection.column(column).map(|c| c.kind);
-    found.ok_or_else(|| unknown_column(column, known, &Collections::new()))
+fn filtered(expr: &Expr, scope: &Scope<'_>) -> Result<String, Report> {
+    scope.column(expr, "conditions on an expression; they must be on a column")
 }
 
 /// A constant, read as the column's kind.

@@ -1,28 +1,29 @@
-//! What leaves: the checks on released cells, and arrays that hold nothing but them.
+//! What leaves: arrays that hold nothing but what was released.
 //!
 //! Arrow ships what SQL hides: masked values stay behind the null bit, string views and dictionaries carry
-//! filtered-out text. Every array is therefore built anew from the values that leave.
+//! filtered-out text. Every array is therefore built anew, in [`normalised`], from the values that leave.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray, UInt32Array,
 };
-use datafusion::arrow::compute::kernels::cmp::{gt, gt_eq};
-use datafusion::arrow::compute::{
-    CastOptions, SortColumn, cast_with_options, concat_batches, filter_record_batch, lexsort_to_indices, not, nullif,
-    take_record_batch,
-};
+use datafusion::arrow::compute::{CastOptions, cast_with_options, take};
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Float64Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use policy::{MinPeople, Tier};
+use policy::MinPeople;
 use trust::Digest;
 
-use crate::enforce::{CellOutput, MeasureColumns, PEOPLE, ROWS, Shape, ShapeKind};
-use crate::execute::{ExecuteError, Executed};
+use crate::cells::Table;
+use crate::disclose::{self, Reason, Verdicts};
+use crate::enforce::{CellAggregate, CellOutput, CellShape, Checks};
+use crate::execute::{Computed, ExecuteError, Executed};
+use crate::kept::{Full, KeptValue, KeptValues};
+use crate::numbers::{self, Number};
+use crate::sketch::Sketch;
 
 /// Rows per batch of an answer.
 const BATCH_ROWS: usize = 8_192;
@@ -32,11 +33,24 @@ const BATCH_ROWS: usize = 8_192;
 pub struct Released {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
-    blanked_values: u64,
+    withheld_values: u64,
     min_people: Option<MinPeople>,
+    kept_values: u64,
+    new_values: Vec<KeptValue>,
 }
 
 impl Released {
+    fn plain(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self {
+            schema,
+            batches,
+            withheld_values: 0,
+            min_people: None,
+            kept_values: 0,
+            new_values: Vec::new(),
+        }
+    }
+
     /// The columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -52,15 +66,25 @@ impl Released {
         self.batches.iter().map(|batch| batch.num_rows() as u64).sum()
     }
 
-    /// Values blanked in released cells because too few people contribute to them. How many whole cells were left
-    /// out is told to nobody: it would say whether a group that is too small to show is there at all.
+    /// Values withheld in released cells. How many whole cells were left out is told to nobody: it would say whether a group
+    /// that is too small to show is there at all.
     pub fn blanked_values(&self) -> u64 {
-        self.blanked_values
+        self.withheld_values
     }
 
     /// The threshold that was applied, if any.
     pub fn min_people(&self) -> Option<MinPeople> {
         self.min_people
+    }
+
+    /// Values that were released before, to whomever, and left again in place of newer ones.
+    pub fn kept_values(&self) -> u64 {
+        self.kept_values
+    }
+
+    /// Values that leave for the first time. The node keeps them before the answer leaves.
+    pub fn new_values(&self) -> &[KeptValue] {
+        &self.new_values
     }
 }
 
@@ -115,20 +139,21 @@ fn value_bytes(column: &ArrayRef, index: usize, row: &mut Vec<u8>) {
                     .to_le_bytes(),
             );
         }
-        // `rebuild` makes no other type; what arrives with one does not match any receipt.
+        // `normalised` makes no other type; what arrives with one does not match any receipt.
         other => row.extend(other.to_string().as_bytes()),
     }
 }
 
-/// Applies the disclosure rules and builds what leaves. `node` is the value of the virtual column.
+/// Applies the disclosure rules and builds what leaves. `node` is the value of the virtual column; `kept`, what the node released
+/// before.
 ///
 /// # Errors
-/// [`ExecuteError::Engine`], for instance if a sum does not fit 64 bits.
-pub fn release(executed: Executed, node: &str) -> Result<Released, ExecuteError> {
-    let Executed { batches, shape } = executed;
-    match shape.kind {
-        ShapeKind::Rows => release_rows(&batches, shape.schema).map_err(engine),
-        ShapeKind::Cells { .. } => release_cells(&batches, &shape, node).map_err(engine),
+/// [`ExecuteError::Engine`], for instance if a sum does not fit 64 bits; [`ExecuteError::Limit`] if no more values can be kept.
+pub fn release(executed: Executed, node: &str, kept: &KeptValues) -> Result<Released, ExecuteError> {
+    let Executed { result, schema } = executed;
+    match result {
+        Computed::Rows(batches) => release_rows(&batches, schema).map_err(engine),
+        Computed::Cells(table, shape) => release_cells(&table, &shape, schema, node, kept),
     }
 }
 
@@ -137,91 +162,195 @@ fn engine(error: ArrowError) -> ExecuteError {
 }
 
 fn release_rows(batches: &[RecordBatch], schema: SchemaRef) -> Result<Released, ArrowError> {
-    let rebuilt = batches.iter().map(|batch| {
-        let columns = batch.columns().iter().zip(schema.fields());
-        let columns = columns
-            .map(|(column, field)| rebuild(column, field.data_type()))
-            .collect::<Result<_, _>>()?;
-        new_batch(&schema, columns, batch.num_rows())
-    });
-    let batches = rebuilt.collect::<Result<_, _>>()?;
-    Ok(Released {
-        schema,
-        batches,
-        blanked_values: 0,
-        min_people: None,
-    })
+    let batches = batches
+        .iter()
+        .map(|batch| normalised(&schema, batch.columns(), batch.num_rows()));
+    let batches = batches.collect::<Result<_, _>>()?;
+    Ok(Released::plain(schema, batches))
 }
 
-fn release_cells(batches: &[RecordBatch], shape: &Shape, node: &str) -> Result<Released, ArrowError> {
-    let ShapeKind::Cells {
-        tier,
-        group_columns,
-        is_grouped,
-        outputs,
-    } = &shape.kind
-    else {
-        return Err(ArrowError::InvalidArgumentError("rows in place of cells".to_owned()));
-    };
-    let schema = Arc::clone(&shape.schema);
-    let min_people = match tier {
-        Tier::Open => None,
-        Tier::Statistical { min_people } => Some(*min_people),
-    };
-    let Some(first) = batches.first() else {
-        return Ok(Released {
-            schema,
-            batches: Vec::new(),
-            blanked_values: 0,
-            min_people,
-        });
-    };
-    let all = concat_batches(&first.schema(), batches)?;
-    let kept = match min_people {
-        Some(k) => filter_record_batch(&all, &enough(column(&all, PEOPLE)?, k)?)?,
-        // Grouped by `node` alone the plan has no groups, and gives one row even over nothing.
-        None if *is_grouped => filter_record_batch(&all, &gt(column(&all, ROWS)?, &Int64Array::new_scalar(0))?)?,
-        None => all.clone(),
-    };
-    let kept = sorted(kept, group_columns)?;
-    let mut blanked = 0;
-    let mut columns = Vec::with_capacity(outputs.len());
-    for (output, field) in outputs.iter().zip(schema.fields()) {
-        let (values, masked) = output_column(output, &kept, min_people, node)?;
-        blanked += masked;
-        columns.push(rebuild(&values, field.data_type())?);
-    }
-    let whole = new_batch(&schema, columns, kept.num_rows())?;
-    // A slice would carry the whole array; small answers are one batch, large ones are rebuilt in parts.
-    let batches = if whole.num_rows() <= BATCH_ROWS {
-        vec![whole]
-    } else {
-        in_parts(&whole)?
-    };
-    Ok(Released {
-        schema,
-        batches,
-        blanked_values: blanked,
-        min_people,
-    })
-}
-
-/// One column of the answer and how many of its values were blanked.
-fn output_column(
-    output: &CellOutput,
-    cells: &RecordBatch,
-    min_people: Option<MinPeople>,
+fn release_cells(
+    table: &Table,
+    shape: &CellShape,
+    schema: SchemaRef,
     node: &str,
-) -> Result<(ArrayRef, u64), ArrowError> {
-    match output {
-        CellOutput::Group(name) => Ok((Arc::clone(column(cells, name)?), 0)),
-        CellOutput::Bin(name, labels) => Ok((bin_labels(column(cells, name)?, labels)?, 0)),
-        CellOutput::Node => Ok((Arc::new(StringArray::from(vec![node; cells.num_rows()])), 0)),
-        CellOutput::CountRows => Ok((Arc::clone(column(cells, ROWS)?), 0)),
-        CellOutput::Count(measure) => masked(column(cells, &measure.known)?, measure, cells, min_people),
-        CellOutput::Sum(measure) => masked(column(cells, &measure.sum)?, measure, cells, min_people),
-        CellOutput::Mean(measure) => masked(&mean(measure, cells)?, measure, cells, min_people),
+    kept: &KeptValues,
+) -> Result<Released, ExecuteError> {
+    let Some(checks) = &shape.checks else {
+        let all = Verdicts::all(table.cells.len(), shape.aggregates.len());
+        let values = shape.aggregates.iter().map(|aggregate| open_values(aggregate, table));
+        let values: Vec<Vec<Option<Number>>> = values.collect();
+        let columns = columns(table, shape, &all, &values, node).map_err(engine)?;
+        let batches = batches(&schema, &columns, table.cells.len()).map_err(engine)?;
+        return Ok(Released::plain(schema, batches));
+    };
+    let functions: Vec<_> = shape
+        .aggregates
+        .iter()
+        .map(|aggregate| (&aggregate.function, aggregate.input))
+        .collect();
+    let verdicts = disclose::judge(table, &checks.keys, &checks.excludes, &functions, &checks.rules);
+    let mut values = checked_values(table, shape, &verdicts);
+    let (kept_values, new_values) = compare_with_kept(&mut values, checks, kept)?;
+    let numbers: Vec<Vec<Option<Number>>> = shape
+        .aggregates
+        .iter()
+        .zip(&values)
+        .map(|(aggregate, values)| {
+            values
+                .iter()
+                .map(|value| leaving(aggregate, value.as_ref()?, checks))
+                .collect()
+        })
+        .collect();
+    let mut columns = columns(table, shape, &verdicts, &numbers, node).map_err(engine)?;
+    columns.push(withheld_column(shape, &schema, &verdicts));
+    let rows = verdicts.released().count();
+    Ok(Released {
+        batches: batches(&schema, &columns, rows).map_err(engine)?,
+        schema,
+        withheld_values: verdicts.withheld_values(),
+        min_people: checks.rules.min_people(),
+        kept_values,
+        new_values,
+    })
+}
+
+fn open_values(aggregate: &CellAggregate, table: &Table) -> Vec<Option<Number>> {
+    let input = |cell: &crate::cells::Cell| {
+        numbers::number(&aggregate.function, &cell.inputs[aggregate.input], &aggregate.edges)
+    };
+    table.cells.iter().map(input).collect()
+}
+
+/// The values that the rules let leave, by aggregate and cell, with who is behind them.
+fn checked_values(table: &Table, shape: &CellShape, verdicts: &Verdicts) -> Vec<Vec<Option<KeptValue>>> {
+    let of_aggregate = |(aggregate, reasons): (&CellAggregate, &Vec<Option<Reason>>)| {
+        let cells = table.cells.iter().zip(&verdicts.is_withheld).zip(reasons);
+        cells
+            .map(|((cell, is_withheld), reason)| {
+                if *is_withheld || reason.is_some() {
+                    return None;
+                }
+                let input = &cell.inputs[aggregate.input];
+                Some(KeptValue {
+                    statistic: aggregate.statistic.clone(),
+                    people: input.people,
+                    rows: input.rows,
+                    number: numbers::number(&aggregate.function, input, &aggregate.edges)?,
+                    sketch: sketch_of(aggregate, input)?.clone(),
+                })
+            })
+            .collect()
+    };
+    shape
+        .aggregates
+        .iter()
+        .zip(&verdicts.reasons)
+        .map(of_aggregate)
+        .collect()
+}
+
+fn sketch_of<'a>(aggregate: &CellAggregate, input: &'a crate::cells::Input) -> Option<&'a Sketch> {
+    use crate::query::Function;
+    match aggregate.function {
+        Function::CountRows | Function::Count(_) => Some(&input.sketches.rows),
+        Function::CountPeople(_) => Some(&input.sketches.people),
+        Function::Sum(_) | Function::Mean(_) => input.sketches.sums.as_ref(),
+        Function::Spread(..) | Function::Pair(..) => input.sketches.moments.as_ref(),
+        Function::Quantile(..) => input.sketches.bins.as_ref(),
     }
+}
+
+/// Replaces values by older ones of nearly the same people, and puts the others on the shelf. How many were replaced, and
+/// which are new.
+fn compare_with_kept(
+    values: &mut [Vec<Option<KeptValue>>],
+    checks: &Checks,
+    kept: &KeptValues,
+) -> Result<(u64, Vec<KeptValue>), ExecuteError> {
+    let mut shelf = kept.shelf();
+    let (mut replaced, mut new) = (0, Vec::new());
+    for value in values.iter_mut().flatten().flatten() {
+        match shelf.nearest(value, checks.rules.people_min) {
+            Some(older) => {
+                (value.rows, value.number) = (older.rows, older.number);
+                replaced += 1;
+            }
+            None => new.push(value.clone()),
+        }
+    }
+    shelf.add(&new).map_err(|Full| ExecuteError::Limit {
+        what: "room for kept values".to_owned(),
+    })?;
+    Ok((replaced, new))
+}
+
+/// Rounding comes last.
+fn leaving(aggregate: &CellAggregate, value: &KeptValue, checks: &Checks) -> Option<Number> {
+    Some(match checks.round_to {
+        Some(to) => numbers::rounded(&aggregate.function, value.number, value.rows, to, aggregate.kind),
+        None => value.number,
+    })
+}
+
+/// The columns of the answer, without the last one.
+fn columns(
+    table: &Table,
+    shape: &CellShape,
+    verdicts: &Verdicts,
+    values: &[Vec<Option<Number>>],
+    node: &str,
+) -> Result<Vec<ArrayRef>, ArrowError> {
+    let released: UInt32Array = verdicts.released().map(|cell| cell as u32).collect();
+    let rows = released.len();
+    let key = |at: usize| match table.keys.get(at) {
+        Some(key) => take(key, &released, None),
+        None => Err(ArrowError::SchemaError(format!("the plan has no key {at}"))),
+    };
+    let output = |output: &CellOutput| match output {
+        CellOutput::Key(at) => key(*at),
+        CellOutput::Bin(at, labels) => bin_labels(&key(*at)?, labels),
+        CellOutput::Node => Ok(Arc::new(StringArray::from(vec![node; rows])) as ArrayRef),
+        CellOutput::Aggregate(at) => {
+            let values = values.get(*at).map_or(&[] as &[_], Vec::as_slice);
+            number_column(verdicts.released().map(|cell| values.get(cell).copied().flatten()))
+        }
+    };
+    shape.outputs.iter().map(output).collect()
+}
+
+/// Integers where all are; floats otherwise.
+fn number_column(values: impl Iterator<Item = Option<Number>> + Clone) -> Result<ArrayRef, ArrowError> {
+    if values.clone().flatten().any(|value| matches!(value, Number::Float(_))) {
+        let floats = values.map(|value| value.map(Number::as_f64));
+        return Ok(Arc::new(floats.collect::<Float64Array>()));
+    }
+    let integer = |value: Option<Number>| match value {
+        Some(Number::Integer(number)) => i64::try_from(number)
+            .map(Some)
+            .map_err(|_| ArrowError::ArithmeticOverflow("a sum does not fit 64 bits".to_owned())),
+        Some(Number::Float(_)) | None => Ok(None),
+    };
+    let integers = values.map(integer).collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(Int64Array::from(integers)))
+}
+
+/// What of each row is withheld, and why: `total: dominance; mean: dominance`.
+fn withheld_column(shape: &CellShape, schema: &SchemaRef, verdicts: &Verdicts) -> ArrayRef {
+    let row = |cell: usize| {
+        let outputs = shape.outputs.iter().zip(schema.fields());
+        let withheld = outputs.filter_map(|(output, field)| match output {
+            CellOutput::Aggregate(at) => {
+                let reason = verdicts.reasons.get(*at)?.get(cell)?.as_ref()?;
+                Some(format!("{}: {reason}", field.name()))
+            }
+            CellOutput::Key(_) | CellOutput::Bin(..) | CellOutput::Node => None,
+        });
+        let withheld: Vec<String> = withheld.collect();
+        (!withheld.is_empty()).then(|| withheld.join("; "))
+    };
+    Arc::new(verdicts.released().map(row).collect::<StringArray>())
 }
 
 fn bin_labels(bins: &ArrayRef, labels: &[String]) -> Result<ArrayRef, ArrowError> {
@@ -236,73 +365,25 @@ fn bin_labels(bins: &ArrayRef, labels: &[String]) -> Result<ArrayRef, ArrowError
     Ok(Arc::new(labelled.collect::<StringArray>()))
 }
 
-/// Blanks values to which fewer than `min_people` people contribute.
-fn masked(
-    values: &ArrayRef,
-    measure: &MeasureColumns,
-    cells: &RecordBatch,
-    min_people: Option<MinPeople>,
-) -> Result<(ArrayRef, u64), ArrowError> {
-    let Some(k) = min_people else {
-        return Ok((Arc::clone(values), 0));
-    };
-    let too_few = not(&enough(column(cells, &measure.people)?, k)?)?;
-    let blanked = too_few.true_count() as u64;
-    Ok((nullif(values, &too_few)?, blanked))
-}
-
-fn mean(measure: &MeasureColumns, cells: &RecordBatch) -> Result<ArrayRef, ArrowError> {
-    let sums = rebuild(column(cells, &measure.sum)?, &DataType::Float64)?;
-    let known = rebuild(column(cells, &measure.known)?, &DataType::Int64)?;
-    let pairs = sums
-        .as_primitive::<Float64Type>()
-        .iter()
-        .zip(known.as_primitive::<Int64Type>());
-    let mean = |(sum, known): (Option<f64>, Option<i64>)| match (sum, known) {
-        (Some(sum), Some(known)) if known > 0 => Some(sum / known as f64),
-        _ => None,
-    };
-    Ok(Arc::new(pairs.map(mean).collect::<Float64Array>()))
-}
-
-fn enough(people: &ArrayRef, k: MinPeople) -> Result<BooleanArray, ArrowError> {
-    gt_eq(people, &Int64Array::new_scalar(i64::from(k.get())))
-}
-
-fn sorted(cells: RecordBatch, group_columns: &[String]) -> Result<RecordBatch, ArrowError> {
-    if group_columns.is_empty() || cells.num_rows() == 0 {
-        return Ok(cells);
-    }
-    let keys = group_columns.iter().map(|name| {
-        Ok(SortColumn {
-            values: Arc::clone(column(&cells, name)?),
-            options: None,
-        })
+/// The rows of an answer in batches. A slice would carry the whole array; each part is built anew.
+fn batches(schema: &SchemaRef, columns: &[ArrayRef], rows: usize) -> Result<Vec<RecordBatch>, ArrowError> {
+    let starts = (0..rows).step_by(BATCH_ROWS);
+    let parts = starts.map(|start| {
+        let length = BATCH_ROWS.min(rows - start);
+        let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(start, length)).collect();
+        normalised(schema, &columns, length)
     });
-    let order: UInt32Array = lexsort_to_indices(&keys.collect::<Result<Vec<_>, ArrowError>>()?, None)?;
-    take_record_batch(&cells, &order)
+    parts.collect()
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {
-    let found = batch.column_by_name(name);
-    found.ok_or_else(|| ArrowError::SchemaError(format!("the plan has no column {name}")))
-}
-
-fn in_parts(whole: &RecordBatch) -> Result<Vec<RecordBatch>, ArrowError> {
-    let starts = (0..whole.num_rows()).step_by(BATCH_ROWS);
-    let parts = starts.map(|start| whole.slice(start, BATCH_ROWS.min(whole.num_rows() - start)));
-    parts
-        .map(|part| {
-            let columns = part.columns().iter().map(|column| rebuild(column, column.data_type()));
-            new_batch(&part.schema(), columns.collect::<Result<_, _>>()?, part.num_rows())
-        })
-        .collect()
-}
-
-fn new_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ArrowError> {
+/// The one way out: every array that leaves a node is made here, anew, in the type of its column, with zeros behind the nulls and
+/// nothing else in its buffers.
+pub(crate) fn normalised(schema: &SchemaRef, columns: &[ArrayRef], rows: usize) -> Result<RecordBatch, ArrowError> {
+    let columns = columns.iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| rebuild(column, field.data_type()));
     RecordBatch::try_new_with_options(
         Arc::clone(schema),
-        columns,
+        columns.collect::<Result<_, _>>()?,
         &RecordBatchOptions::new().with_row_count(Some(rows)),
     )
 }

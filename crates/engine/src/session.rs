@@ -11,9 +11,14 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::functions::datetime;
-use datafusion::functions_aggregate::{average, count, sum};
+use datafusion::functions_aggregate::{
+    approx_median, approx_percentile_cont, average, correlation, count, covariance, median, stddev, sum, variance,
+};
+use datafusion::logical_expr::expr::AggregateFunctionParams;
+use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TableType, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TableType, Volatility,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -25,12 +30,39 @@ use crate::query::NODE_COLUMN;
 /// The collections that a query may name.
 pub type Collections = BTreeMap<CollectionId, Arc<Collection>>;
 
-/// A session that can plan what a node runs, and no more: four functions, no files, no catalogue, no settings.
+/// The aggregates that a node runs, and why each may be: all of them are totals over many people or follow from such
+/// totals, and the release checks know how far one person can move them. Not here is what returns a value of one person
+/// (min, max, first_value, array_agg, string_agg, mode), what packs values (bit_xor, bit_or), and what is a pair of totals
+/// in which a made-up column isolates somebody (regr_*).
+fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![
+        // Totals.
+        count::count_udaf(),
+        sum::sum_udaf(),
+        average::avg_udaf(),
+        people_function(),
+        // Second moments: under a minimum of degrees of freedom.
+        variance::var_pop_udaf(),
+        variance::var_samp_udaf(),
+        stddev::stddev_pop_udaf(),
+        stddev::stddev_udaf(),
+        covariance::covar_pop_udaf(),
+        covariance::covar_samp_udaf(),
+        correlation::corr_udaf(),
+        // Interpolated from counts in declared bins; DataFusion's own never run.
+        approx_percentile_cont::approx_percentile_cont_udaf(),
+        approx_median::approx_median_udaf(),
+        median::median_udaf(),
+    ]
+}
+
+/// A session that can plan what a node runs, and no more: no files, no catalogue, no settings, and of functions only
+/// [`aggregates`], `bin` (the declared ranges of a number) and `date_trunc` (the declared ranges of a date).
 pub(crate) fn for_reading(collections: &Collections) -> Result<SessionContext> {
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_scalar_functions(vec![bin_function(), datetime::date_trunc()])
-        .with_aggregate_functions(vec![count::count_udaf(), sum::sum_udaf(), average::avg_udaf()])
+        .with_aggregate_functions(aggregates())
         .with_window_functions(vec![])
         .with_higher_order_functions(vec![])
         .with_table_function_list(vec![])
@@ -56,6 +88,14 @@ pub fn register(context: &SessionContext, collections: &Collections) -> Result<(
 pub fn bin_function() -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(Bin {
         signature: Signature::any(1, Volatility::Immutable),
+    }))
+}
+
+/// The aggregate `count_people('person')`, as which `count(DISTINCT person)` is planned: so the column of the person need not
+/// be one that queries can name. It plans but never runs.
+pub fn people_function() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::new_from_impl(CountPeople {
+        signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
     }))
 }
 
@@ -149,5 +189,44 @@ impl ScalarUDFImpl for Bin {
 
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         exec_err!("bin() is replaced by the declared bins before anything runs")
+    }
+}
+
+/// The name of [`people_function`].
+pub(crate) const COUNT_PEOPLE: &str = "count_people";
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CountPeople {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for CountPeople {
+    fn name(&self) -> &str {
+        COUNT_PEOPLE
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn is_nullable(&self) -> bool {
+        false
+    }
+
+    fn accumulator(&self, _args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        exec_err!("people are counted at nodes only")
+    }
+
+    /// As it was asked for.
+    fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        let person = match params.args.as_slice() {
+            [Expr::Literal(person, _)] => person.try_as_str().flatten().unwrap_or_default(),
+            _ => "",
+        };
+        Ok(format!("count(DISTINCT {person})"))
     }
 }

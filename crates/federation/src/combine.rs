@@ -4,7 +4,7 @@
 //! What a node withheld is not guessed: it is noted, and `interval.rs` says what it leaves open.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray, new_null_array};
@@ -13,12 +13,12 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, ScalarValue};
 use engine::Query;
-use engine::query::{Aggregate, GroupKey, NODE_COLUMN, ReleaseQuery};
+use engine::query::{Aggregate, Function, GroupKey, NODE_COLUMN, ReleaseQuery, Spread};
 use terms::{MemberId, Problem, Report};
 
-use crate::interval::{self, Missing};
+use crate::interval;
 use crate::node::NodeAnswer;
-use crate::split::{Leaf, Pooled, unfinished};
+use crate::split::{Leaf, Pooled, is_by_node, parts, unfinished};
 
 /// A leaf's table, and which of its values suppression leaves open.
 #[derive(Debug)]
@@ -85,30 +85,61 @@ struct Cell {
     states: Vec<State>,
 }
 
-/// One aggregate of a cell, summed over nodes.
+/// One aggregate of a cell, over nodes.
 #[derive(Clone, Default)]
 struct State {
-    integer: i128,
-    float: f64,
-    /// Whether any node released a value.
-    known: bool,
+    /// What each node released.
+    values: Vec<(usize, ScalarValue)>,
     /// Nodes that released the cell but withheld this value.
     masked: Vec<usize>,
 }
 
 impl State {
     fn add(&mut self, value: &ScalarValue, node: usize) {
-        match value {
-            ScalarValue::Int64(Some(number)) => {
-                self.integer += i128::from(*number);
-                self.known = true;
-            }
-            ScalarValue::Float64(Some(number)) => {
-                self.float += number;
-                self.known = true;
-            }
-            _ => self.masked.push(node),
+        if value.is_null() {
+            self.masked.push(node);
+        } else {
+            self.values.push((node, value.clone()));
         }
+    }
+
+    /// The sum over nodes: exact of integers.
+    fn total(&self) -> Total {
+        let mut total = Total::default();
+        for (_, value) in &self.values {
+            match value {
+                ScalarValue::Int64(Some(number)) => total.integer += i128::from(*number),
+                ScalarValue::Float64(Some(number)) => {
+                    total.float += number;
+                    total.is_float = true;
+                }
+                _ => {}
+            }
+        }
+        total
+    }
+
+    /// What one node released.
+    fn of(&self, node: usize) -> Option<f64> {
+        let (_, value) = self.values.iter().find(|(at, _)| *at == node)?;
+        match value {
+            ScalarValue::Int64(number) => number.map(|number| number as f64),
+            ScalarValue::Float64(number) => *number,
+            _ => None,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Total {
+    integer: i128,
+    float: f64,
+    is_float: bool,
+}
+
+impl Total {
+    fn as_f64(&self) -> f64 {
+        self.integer as f64 + self.float
     }
 }
 
@@ -155,7 +186,7 @@ fn pool_cells(
         .groups
         .iter()
         .position(|group| *group == GroupKey::Column(NODE_COLUMN.to_owned()));
-    let mut open = Vec::new();
+    let (mut open, mut blanked) = (Vec::new(), vec![0_u64; answers.len()]);
     let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(cells.len()); groups + aggregates.len()];
     for (row, (key, cell)) in cells.iter().enumerate() {
         for (column, value) in key.iter().enumerate() {
@@ -163,22 +194,21 @@ fn pool_cells(
         }
         for (at, aggregate) in aggregates.iter().enumerate() {
             let pooled = Value::of(aggregate, query, cell)?;
+            pooled.masked.iter().for_each(|node| blanked[*node] += 1);
             let missing = missing(&pooled, cell, answers, node_group.map(|at| &key[at]));
-            if let Some((low, high)) = interval::bounds(aggregate, pooled.count, pooled.sum, &missing, &leaf.collection)
-            {
-                let nodes = missing.iter().map(|missing| missing.node.clone()).collect();
+            if let Some((low, high)) = interval::bounds(aggregate, pooled.released, &missing, &leaf.collection) {
                 open.push(OpenValue {
                     row,
                     column: groups + at,
                     low,
                     high,
-                    nodes,
+                    nodes: missing,
                 });
             }
             columns[groups + at].push(pooled.scalar);
         }
     }
-    let suppressed = suppressed(&cells, answers, query, node_group);
+    let suppressed = suppressed(&cells, answers, &blanked, node_group);
     let batch = table(&leaf.schema, columns, cells.len()).map_err(|error| unfinished(&error))?;
     Ok(PooledTable {
         batch,
@@ -188,59 +218,95 @@ fn pool_cells(
 }
 
 /// The pooled value of one aggregate in one cell.
-struct Value<'a> {
+struct Value {
     scalar: ScalarValue,
-    /// Rows that went in.
-    count: i64,
-    /// Their sum, for sums and means.
-    sum: f64,
-    /// The nodes that withheld their part although they released the cell.
-    masked: &'a [usize],
+    /// The count or sum that was released, for intervals.
+    released: f64,
+    /// The nodes that withheld a part of it although they released the cell.
+    masked: BTreeSet<usize>,
 }
 
-impl<'a> Value<'a> {
-    fn of(aggregate: &Aggregate, query: &ReleaseQuery, cell: &'a Cell) -> Result<Self, Report> {
-        let state = |wanted: &Aggregate| {
-            let at = query.aggregates.iter().position(|asked| asked == wanted);
+impl Value {
+    fn of(aggregate: &Aggregate, query: &ReleaseQuery, cell: &Cell) -> Result<Self, Report> {
+        let parts = parts(aggregate, is_by_node(query))?;
+        let states = parts.iter().map(|part| {
+            let at = query.aggregates.iter().position(|asked| asked == part);
             at.map(|at| &cell.states[at])
                 .ok_or_else(|| Problem::Internal.report("an aggregate was not asked for"))
-        };
-        let count_of = |wanted: &Aggregate| {
-            let count = state(wanted)?.integer;
-            i64::try_from(count).map_err(|_| too_large())
-        };
-        match aggregate {
-            Aggregate::CountRows | Aggregate::Count(_) => {
-                let count = count_of(aggregate)?;
-                let masked = &state(aggregate)?.masked;
-                Ok(Self {
-                    scalar: ScalarValue::Int64(Some(count)),
-                    count,
-                    sum: 0.0,
-                    masked,
-                })
+        });
+        let states = states.collect::<Result<Vec<&State>, Report>>()?;
+        let (scalar, released) = match (&aggregate.function, states.as_slice()) {
+            (Function::Sum(_), [_, total]) => sum(total)?,
+            (Function::Mean(_), [count, total]) => mean(count, total),
+            (Function::Spread(spread, _), [count, total, variance]) => {
+                (pooled_spread(*spread, count, total, variance), 0.0)
             }
-            Aggregate::Sum(column) | Aggregate::Mean(column) => {
-                let total = state(&Aggregate::Sum(column.clone()))?;
-                let count = count_of(&Aggregate::Count(column.clone()))?;
-                let sum = total.integer as f64 + total.float;
-                let scalar = match aggregate {
-                    _ if !total.known => ScalarValue::Float64(None),
-                    Aggregate::Mean(_) => ScalarValue::Float64((count > 0).then(|| sum / count as f64)),
-                    _ if total.integer != 0 || total.float == 0.0 => {
-                        ScalarValue::Int64(Some(i64::try_from(total.integer).map_err(|_| too_large())?))
-                    }
-                    _ => ScalarValue::Float64(Some(total.float)),
-                };
-                Ok(Self {
-                    scalar,
-                    count,
-                    sum,
-                    masked: &total.masked,
-                })
-            }
-        }
+            (Function::CountRows | Function::Count(_), [count]) => sum_of_counts(count)?,
+            // Of one node.
+            (_, [only]) => match only.values.as_slice() {
+                [(_, value)] => (value.clone(), 0.0),
+                _ => (ScalarValue::Null, 0.0),
+            },
+            _ => return Err(Problem::Internal.report("an aggregate has other parts than were asked for")),
+        };
+        let masked = states.iter().flat_map(|state| state.masked.iter().copied()).collect();
+        Ok(Self {
+            scalar,
+            released,
+            masked,
+        })
     }
+}
+
+fn integer(number: i128) -> Result<ScalarValue, Report> {
+    i64::try_from(number)
+        .map(|number| ScalarValue::Int64(Some(number)))
+        .map_err(|_| too_large())
+}
+
+fn sum_of_counts(counts: &State) -> Result<(ScalarValue, f64), Report> {
+    let total = counts.total();
+    Ok((integer(total.integer)?, total.as_f64()))
+}
+
+fn sum(sums: &State) -> Result<(ScalarValue, f64), Report> {
+    let total = sums.total();
+    let scalar = match total.is_float {
+        _ if sums.values.is_empty() => ScalarValue::Float64(None),
+        true => ScalarValue::Float64(Some(total.as_f64())),
+        false => integer(total.integer)?,
+    };
+    Ok((scalar, total.as_f64()))
+}
+
+fn mean(counts: &State, sums: &State) -> (ScalarValue, f64) {
+    // Of the nodes that released both.
+    let both = sums
+        .values
+        .iter()
+        .filter_map(|(node, _)| Some((counts.of(*node)?, sums.of(*node)?)));
+    let (count, sum) = both.fold((0.0, 0.0), |(counts, sums), (count, sum)| (counts + count, sums + sum));
+    (ScalarValue::Float64((count > 0.0).then(|| sum / count)), 0.0)
+}
+
+/// From each node's count, sum and population variance (Chan, Golub and LeVeque, 1979): no difference of large squares.
+fn pooled_spread(spread: Spread, counts: &State, sums: &State, variances: &State) -> ScalarValue {
+    let of_node = |(node, _): &(usize, ScalarValue)| Some((counts.of(*node)?, sums.of(*node)?, variances.of(*node)?));
+    let nodes: Vec<(f64, f64, f64)> = variances.values.iter().filter_map(of_node).collect();
+    let rows: f64 = nodes.iter().map(|(count, ..)| count).sum();
+    let mean = nodes.iter().map(|(_, sum, _)| sum).sum::<f64>() / rows;
+    let squares = nodes.iter().map(|(count, sum, variance)| {
+        let off = sum / count - mean;
+        count * variance + count * off * off
+    });
+    let squares: f64 = squares.sum();
+    let value = match spread {
+        Spread::VarPop => squares / rows,
+        Spread::VarSamp => squares / (rows - 1.0),
+        Spread::StddevPop => (squares / rows).sqrt(),
+        Spread::StddevSamp => (squares / (rows - 1.0)).sqrt(),
+    };
+    ScalarValue::Float64(value.is_finite().then_some(value))
 }
 
 /// What each node under a threshold did not release of the cells and values that others did. A cell that a node left
@@ -248,7 +314,7 @@ impl<'a> Value<'a> {
 fn suppressed(
     cells: &[(Vec<ScalarValue>, Cell)],
     answers: &[(MemberId, &NodeAnswer)],
-    query: &ReleaseQuery,
+    blanked: &[u64],
     node_group: Option<usize>,
 ) -> BTreeMap<MemberId, u64> {
     let without_node = |key: &[ScalarValue]| -> Vec<ScalarValue> {
@@ -256,9 +322,6 @@ fn suppressed(
         kept.map(|(_, value)| value.clone()).collect()
     };
     let known: HashSet<Vec<ScalarValue>> = cells.iter().map(|(key, _)| without_node(key)).collect();
-    let counts: Vec<usize> = (0..query.aggregates.len())
-        .filter(|at| matches!(query.aggregates[*at], Aggregate::Count(_)))
-        .collect();
     let thresholded = answers
         .iter()
         .enumerate()
@@ -266,38 +329,25 @@ fn suppressed(
     thresholded
         .map(|(at, (node, _))| {
             let released = cells.iter().filter(|(_, cell)| cell.present[at]).count();
-            let blanked = |cell: &Cell| {
-                counts
-                    .iter()
-                    .filter(|count| cell.states[**count].masked.contains(&at))
-                    .count()
-            };
-            let blanked: usize = cells.iter().map(|(_, cell)| blanked(cell)).sum();
-            (node.clone(), (known.len().max(1) - released + blanked) as u64)
+            let withheld = (known.len().max(1).saturating_sub(released)) as u64;
+            (node.clone(), withheld + blanked[at])
         })
         .collect()
 }
 
-/// Which nodes may have had more people in this cell than they released, and how many at most.
+/// Which nodes may have had more people in this cell than they released.
 fn missing(
-    value: &Value<'_>,
+    value: &Value,
     cell: &Cell,
     answers: &[(MemberId, &NodeAnswer)],
     only_node: Option<&ScalarValue>,
-) -> Vec<Missing> {
-    let nodes = answers.iter().enumerate().filter(|(at, (node, _))| {
+) -> Vec<MemberId> {
+    let nodes = answers.iter().enumerate().filter(|(at, (node, answer))| {
         let of_this_node = only_node.is_none_or(|name| name.try_as_str().flatten() == Some(node.as_str()));
-        of_this_node && (!cell.present[*at] || value.masked.contains(at))
+        let withholds = answer.receipt.min_people.is_some();
+        of_this_node && withholds && (!cell.present[*at] || value.masked.contains(at))
     });
-    nodes
-        .filter_map(|(_, (node, answer))| {
-            let people_max = answer.receipt.min_people?.saturating_sub(1);
-            Some(Missing {
-                node: node.clone(),
-                people_max,
-            })
-        })
-        .collect()
+    nodes.map(|(_, (node, _))| node.clone()).collect()
 }
 
 fn too_large() -> Report {

@@ -1,60 +1,37 @@
 //! What suppression leaves open: the least and the most that a pooled value can be.
 //!
-//! A node that withheld a cell had at most `min_people - 1` people in it. How many rows and what values they can
-//! have is what the collection declares: `rows_per_person_max` and `bounds`. Where it declares nothing, that side
-//! of the interval is not known, and is said to be so.
+//! A cell that a node withheld can have been too small, or too close to another, or one person's for the most part: how
+//! many people were in it is not known. What values they can have, the collection declares as `bounds`. Where nothing is
+//! known of one side of the interval, that is said.
 
-use engine::query::Aggregate;
+use engine::query::{Aggregate, Function};
 use policy::Collection;
 use terms::MemberId;
 
-/// A node that withheld its part of a value, and the most people that may have been in it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Missing {
-    pub(crate) node: MemberId,
-    pub(crate) people_max: u32,
-}
-
-/// Least and most of a pooled value, or `None` if nothing is missing. `count` rows were released, with `sum`.
+/// Least and most of a pooled value, or `None` if no node may have had more. `value` is what was released: a count or a sum.
 pub(crate) fn bounds(
     aggregate: &Aggregate,
-    count: i64,
-    sum: f64,
-    missing: &[Missing],
+    value: f64,
+    missing: &[MemberId],
     collection: &Collection,
 ) -> Option<(Option<f64>, Option<f64>)> {
     if missing.is_empty() {
         return None;
     }
-    let people: f64 = missing.iter().map(|missing| f64::from(missing.people_max)).sum();
-    let rows = collection.rows_per_person_max.map(|most| people * f64::from(most));
-    let range = aggregate.column().and_then(|name| collection.column(name)?.bounds);
-    let count = count as f64;
-    Some(match (aggregate, range) {
-        (Aggregate::CountRows | Aggregate::Count(_), _) => (Some(count), rows.map(|rows| count + rows)),
-        (_, None) => (None, None),
-        (Aggregate::Sum(_), Some([low, high])) => {
-            // A negative value can only lower the sum, a positive one only raise it.
-            let least = if low >= 0.0 {
-                Some(sum)
-            } else {
-                rows.map(|rows| sum + rows * low)
-            };
-            let most = if high <= 0.0 {
-                Some(sum)
-            } else {
-                rows.map(|rows| sum + rows * high)
-            };
-            (least, most)
-        }
-        (Aggregate::Mean(_), Some([low, high])) => match rows {
-            // The mean moves farthest if all missing rows have the extreme value.
-            Some(rows) if count + rows > 0.0 => {
-                let with = |value: f64| (sum + rows * value) / (count + rows);
-                (Some(with(low)), Some(with(high)))
-            }
-            _ => (Some(low), Some(high)),
+    let bounds_of = |name: &String| collection.column(name).and_then(|column| column.bounds);
+    Some(match &aggregate.function {
+        Function::CountRows | Function::Count(_) | Function::CountPeople(_) => (Some(value), None),
+        // A negative value can only lower the sum, a positive one only raise it.
+        Function::Sum(column) => match bounds_of(column) {
+            Some([low, high]) => ((low >= 0.0).then_some(value), (high <= 0.0).then_some(value)),
+            None => (None, None),
         },
+        Function::Mean(column) | Function::Quantile(_, column) => match bounds_of(column) {
+            Some([low, high]) => (Some(low), Some(high)),
+            None => (None, None),
+        },
+        Function::Spread(..) => (Some(0.0), None),
+        Function::Pair(..) => (None, None),
     })
 }
 
@@ -62,9 +39,9 @@ pub(crate) fn bounds(
 mod tests {
     use super::*;
 
-    fn collection(extra: &str, measure: &str) -> Collection {
+    fn collection(measure: &str) -> Collection {
         let toml = format!(
-            "id = \"c\"\ntitle = \"c\"\npersonal = true\nprivacy_unit = \"p\"\n{extra}\n[columns.p]\ntype = \"text\"\nrole = \"identifier\"\n\
+            "id = \"c\"\ntitle = \"c\"\npersonal = true\nprivacy_unit = \"p\"\n[columns.p]\ntype = \"text\"\nrole = \"identifier\"\n\
              [columns.x]\ntype = \"integer\"\nrole = [\"measure\"]\n{measure}\n"
         );
         let space = "id = \"s\"\ntitle = \"s\"\n";
@@ -80,48 +57,32 @@ mod tests {
         rules.collections.values().next().unwrap().as_ref().clone()
     }
 
-    fn one_missing() -> Vec<Missing> {
-        vec![Missing {
-            node: "n".parse().unwrap(),
-            people_max: 4,
-        }]
+    fn one_missing() -> Vec<MemberId> {
+        vec!["n".parse().unwrap()]
+    }
+
+    fn open(function: Function, extra: &str, value: f64) -> Option<(Option<f64>, Option<f64>)> {
+        bounds(&function.into(), value, &one_missing(), &collection(extra))
     }
 
     #[test]
     fn nothing_missing_leaves_nothing_open() {
-        assert_eq!(bounds(&Aggregate::CountRows, 10, 0.0, &[], &collection("", "")), None);
+        assert_eq!(bounds(&Function::CountRows.into(), 10.0, &[], &collection("")), None);
     }
 
     #[test]
-    fn without_declared_rows_the_most_is_not_known() {
-        let open = collection("", "bounds = [0, 10]");
-        assert_eq!(
-            bounds(&Aggregate::CountRows, 10, 0.0, &one_missing(), &open),
-            Some((Some(10.0), None))
-        );
-        let sum = Aggregate::Sum("x".to_owned());
-        assert_eq!(bounds(&sum, 10, 50.0, &one_missing(), &open), Some((Some(50.0), None)));
-        let mean = Aggregate::Mean("x".to_owned());
-        assert_eq!(
-            bounds(&mean, 10, 50.0, &one_missing(), &open),
-            Some((Some(0.0), Some(10.0)))
-        );
+    fn how_many_more_there_are_is_not_known() {
+        assert_eq!(open(Function::CountRows, "", 10.0), Some((Some(10.0), None)));
+        let sum = || Function::Sum("x".to_owned());
+        assert_eq!(open(sum(), "bounds = [0, 10]", 50.0), Some((Some(50.0), None)));
+        assert_eq!(open(sum(), "bounds = [-5, 10]", 50.0), Some((None, None)));
+        assert_eq!(open(sum(), "", 50.0), Some((None, None)));
     }
 
     #[test]
-    fn declared_rows_and_bounds_close_the_interval() {
-        let closed = collection("rows_per_person_max = 1", "bounds = [-5, 10]");
-        assert_eq!(
-            bounds(&Aggregate::CountRows, 10, 0.0, &one_missing(), &closed),
-            Some((Some(10.0), Some(14.0)))
-        );
-        let sum = Aggregate::Sum("x".to_owned());
-        assert_eq!(
-            bounds(&sum, 10, 50.0, &one_missing(), &closed),
-            Some((Some(30.0), Some(90.0)))
-        );
-        let mean = Aggregate::Mean("x".to_owned());
-        let expected = Some((Some(30.0 / 14.0), Some(90.0 / 14.0)));
-        assert_eq!(bounds(&mean, 10, 50.0, &one_missing(), &closed), expected);
+    fn a_mean_lies_within_the_declared_bounds() {
+        let mean = || Function::Mean("x".to_owned());
+        assert_eq!(open(mean(), "bounds = [-5, 10]", 50.0), Some((Some(-5.0), Some(10.0))));
+        assert_eq!(open(mean(), "", 50.0), Some((None, None)));
     }
 }

@@ -12,7 +12,7 @@ use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use engine::query::{Aggregate, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery};
+use engine::query::{Aggregate, Function, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Spread};
 use engine::read::{self, Collections};
 use policy::Collection;
 use terms::{Problem, Report};
@@ -55,9 +55,10 @@ pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collec
     read::check_size(sql)?;
     let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
     read::on_deep_stack(move || {
-        let parsed = read::check_syntax(&sql)?;
+        let parsed = read::parse(&sql, &collections)?;
         let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
         context.register_udf(read::bin_function().as_ref().clone());
+        context.register_udaf(read::people_function().as_ref().clone());
         read::register(&context, &collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
         let state = context.state();
         let plan = futures::executor::block_on(state.statement_to_plan(parsed));
@@ -145,7 +146,7 @@ impl Splitter {
             && let Some(collection) = self.scanned(&aggregate.input)
         {
             match read::aggregate_query(aggregate, &self.collections) {
-                Ok(query) => return self.stand_in(release_leaf(query, &collection, node), node).map(Some),
+                Ok(query) => return self.stand_in(release_leaf(query, &collection, node)?, node).map(Some),
                 // Rows of open collections can be aggregated here in any way.
                 Err(report) if collection.personal => return Err(report),
                 Err(_) => return Ok(None),
@@ -269,20 +270,14 @@ pub(crate) fn unqualified(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
 }
 
-/// Nodes are asked for what can be pooled: counts and sums, never averages.
-fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Leaf {
+/// Nodes are asked for what can be pooled: counts, sums and variances, never averages.
+fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Result<Leaf, Report> {
     let groups = query.groups.len();
     let aggregates = query.aggregates.clone();
+    let of_one_node = is_by_node(&query);
     let mut poolable: Vec<Aggregate> = Vec::new();
     for aggregate in &aggregates {
-        let parts = match aggregate {
-            Aggregate::CountRows => vec![Aggregate::CountRows],
-            Aggregate::Count(column) => vec![Aggregate::Count(column.clone())],
-            Aggregate::Sum(column) | Aggregate::Mean(column) => {
-                vec![Aggregate::Count(column.clone()), Aggregate::Sum(column.clone())]
-            }
-        };
-        for part in parts {
+        for part in parts(aggregate, of_one_node)? {
             if !poolable.contains(&part) {
                 poolable.push(part);
             }
@@ -290,7 +285,7 @@ fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &Logica
     }
     if poolable.is_empty() {
         // GROUP BY without an aggregate: a cell is there if somebody may know that it is.
-        poolable.push(Aggregate::CountRows);
+        poolable.push(Function::CountRows.into());
     }
     let groups_out = (0..groups).map(|at| Output {
         source: OutputSource::Group(at),
@@ -307,12 +302,55 @@ fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &Logica
         ..query
     });
     let schema = Arc::clone(node.schema().inner());
-    Leaf {
+    Ok(Leaf {
         asked,
         collection: Arc::clone(collection),
         pooled: Pooled::Cells { groups, aggregates },
         schema,
+    })
+}
+
+/// Whether every cell is of one node: then its answer is the pooled one, whatever is computed.
+pub(crate) fn is_by_node(query: &ReleaseQuery) -> bool {
+    query.groups.iter().any(|group| group.column() == NODE_COLUMN)
+}
+
+/// What nodes are asked for so that the aggregate can be pooled.
+pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggregate>, Report> {
+    let part = |function| Aggregate {
+        function,
+        filter: aggregate.filter.clone(),
+    };
+    let count_and_sum = |column: &String| {
+        vec![
+            part(Function::Count(column.clone())),
+            part(Function::Sum(column.clone())),
+        ]
+    };
+    match &aggregate.function {
+        _ if of_one_node && !is_total(&aggregate.function) => Ok(vec![aggregate.clone()]),
+        Function::CountRows | Function::Count(_) => Ok(vec![aggregate.clone()]),
+        Function::Sum(column) | Function::Mean(column) => Ok(count_and_sum(column)),
+        Function::Spread(_, column) => {
+            let mut parts = count_and_sum(column);
+            parts.push(part(Function::Spread(Spread::VarPop, column.clone())));
+            Ok(parts)
+        }
+        Function::CountPeople(_) | Function::Pair(..) | Function::Quantile(..) => {
+            let message = format!("{} is not pooled over nodes", aggregate.function);
+            Err(Problem::SqlNotAllowed
+                .report(message)
+                .remedy("add node to SELECT and GROUP BY: then each node answers for itself"))
+        }
     }
+}
+
+/// What is pooled the same way whether one node has the cell or many.
+fn is_total(function: &Function) -> bool {
+    matches!(
+        function,
+        Function::CountRows | Function::Count(_) | Function::Sum(_) | Function::Mean(_) | Function::Spread(..)
+    )
 }
 
 fn names(collections: &Collections) -> String {

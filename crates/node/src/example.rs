@@ -340,6 +340,8 @@ impl World {
             registers: Arc::new(Registers::open(&config.registers_file()).unwrap()),
             ledger: ledger.unwrap(),
             replay: Replay::new(),
+            kept: engine::KeptValues::default(),
+            sketch_key: engine::SketchKey::from([0; 16]),
             clock,
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),

@@ -32,6 +32,8 @@ pub struct Desk {
     pub(crate) registers: Arc<Registers>,
     pub(crate) ledger: Ledger,
     pub(crate) replay: Replay,
+    pub(crate) kept: engine::KeptValues,
+    pub(crate) sketch_key: engine::SketchKey,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reading: Semaphore,
     pub(crate) running: Semaphore,
@@ -289,10 +291,11 @@ impl Desk {
             dataset: &dataset,
             people: &people?,
             node: self.member.as_str(),
+            sketch_key: self.sketch_key,
         };
         let plan = engine::enforce(query, grant, holding)?;
         let released = match engine::execute(plan).await {
-            Ok(executed) => engine::release(executed, self.member.as_str()),
+            Ok(executed) => engine::release(executed, self.member.as_str(), &self.kept),
             Err(failure) => Err(failure),
         };
         released.map_err(|failure| {

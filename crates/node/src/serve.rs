@@ -63,6 +63,8 @@ impl Node {
             registers: Arc::new(Registers::open(&config.registers_file())?),
             ledger,
             replay: Replay::new(),
+            kept: engine::KeptValues::default(),
+            sketch_key: engine::SketchKey::from([0; 16]),
             clock,
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),

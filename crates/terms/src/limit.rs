@@ -78,3 +78,6 @@ pub const NODE_ANSWER_SECONDS_MAX: u64 = 330;
 
 /// How long a client waits for a connection to a node, in seconds.
 pub const CONNECT_SECONDS_MAX: u64 = 10;
+
+/// Most released values that a node keeps to compare later ones with: some hundred bytes each.
+pub const KEPT_VALUES_MAX: u64 = 2_000_000;

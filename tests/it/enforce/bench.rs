@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use engine::{Datasets, Holding, People, Released};
+use engine::{Datasets, Holding, KeptValues, People, Released, SketchKey};
 use policy::{AccessRequest, Asked, Caller, Rules};
 use tempfile::TempDir;
 use terms::{Purpose, Report, UtcTime};
@@ -96,10 +96,11 @@ impl Bench {
             dataset: &dataset,
             people: &people,
             node: NODE,
+            sketch_key: SketchKey::from([7; 16]),
         };
         let plan = engine::enforce(&query, grant, holding)?;
         let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;
-        engine::release(executed, NODE).map_err(|failure| failure.report())
+        engine::release(executed, NODE, &KeptValues::default()).map_err(|failure| failure.report())
     }
 }
 

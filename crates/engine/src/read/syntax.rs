@@ -9,23 +9,36 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Query, Select, SetExpr, SetOperator, Statement,
-    TableFactor, Visit, Visitor,
+    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SetExpr, SetOperator, Statement, TableFactor,
+    Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use terms::{Problem, Report, limit};
 
 use super::{planning_report, refuse};
-use crate::session::Collections;
+use crate::session::{self, Collections};
 
-/// Parses one statement and refuses what is not a query, what is too large, and clauses that planning would drop.
+/// Parses one statement and refuses what is not a query, what is too large, and clauses that planning would drop. Where the
+/// statement counts the people of a collection, it then calls [`crate::session::people_function`].
 ///
 /// The parsed tree is deep: call it on [`super::on_deep_stack`].
 ///
 /// # Errors
 /// `SqlSyntax`, `SqlLimit` or `SqlNotAllowed`.
-pub fn check_syntax(sql: &str) -> Result<ParsedStatement, Report> {
+pub fn parse(sql: &str, collections: &Collections) -> Result<ParsedStatement, Report> {
+    let mut statement = one_statement(sql)?;
+    let query = query_mut(&mut statement).ok_or_else(|| refuse(&first_word(sql)))?;
+    match Visit::visit(query, &mut Checks::default()) {
+        ControlFlow::Continue(()) => {}
+        ControlFlow::Break(report) => return Err(report),
+    }
+    let ControlFlow::Continue(()) = VisitMut::visit(query, &mut CountsPeople(collections));
+    Ok(statement)
+}
+
+fn one_statement(sql: &str) -> Result<ParsedStatement, Report> {
     let parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build();
     let parsed = parser.and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| planning_report(&error, &Collections::new()))?;
@@ -35,21 +48,102 @@ pub fn check_syntax(sql: &str) -> Result<ParsedStatement, Report> {
     if !statements.is_empty() {
         return Err(refuse("more than one statement"));
     }
-    let query = query(&statement).ok_or_else(|| refuse(&first_word(sql)))?;
-    match query.visit(&mut Checks::default()) {
-        ControlFlow::Continue(()) => Ok(statement),
+    Ok(statement)
+}
+
+/// Writes `count(DISTINCT person)` as `count_people('person')`: the column of the person is none that a query can name.
+struct CountsPeople<'a>(&'a Collections);
+
+impl VisitorMut for CountsPeople<'_> {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if let Expr::Function(function) = expr
+            && let Some(person) = counted_distinct(function)
+            && self
+                .0
+                .values()
+                .any(|c| c.privacy_unit.as_deref() == Some(person.as_str()))
+            && let FunctionArguments::List(list) = &mut function.args
+        {
+            function.name = ObjectName::from(vec![Ident::new(session::COUNT_PEOPLE)]);
+            list.duplicate_treatment = None;
+            let person = Value::SingleQuotedString(person).into();
+            list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(person)))];
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The column of `count(DISTINCT column)`, as the planner reads names.
+fn counted_distinct(function: &Function) -> Option<String> {
+    let FunctionArguments::List(FunctionArgumentList {
+        duplicate_treatment: Some(DuplicateTreatment::Distinct),
+        args,
+        clauses,
+    }) = &function.args
+    else {
+        return None;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] = args.as_slice() else {
+        return None;
+    };
+    let column = match arg {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        _ => return None,
+    };
+    let is_count = function.name.to_string().eq_ignore_ascii_case("count");
+    let plain = clauses.is_empty() && function.over.is_none();
+    let name = match column.quote_style {
+        Some(_) => column.value.clone(),
+        None => column.value.to_ascii_lowercase(),
+    };
+    (is_count && plain).then_some(name)
+}
+
+/// Most queries within one: each WITH and each subquery in FROM is one. They make a chain, because each reads from one place.
+const QUERIES_MAX: usize = 16;
+
+/// Refuses what does not read from one collection, through any chain of WITH and FROM (SELECT …).
+///
+/// # Errors
+/// `SqlNotAllowed` or `SqlLimit`.
+pub(super) fn check_one_source(statement: &ParsedStatement) -> Result<(), Report> {
+    let query = query(statement).ok_or_else(|| refuse("that"))?;
+    match query.visit(&mut OneSource(0)) {
+        ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(report) => Err(report),
     }
 }
 
-/// Refuses what is more than one SELECT from one collection.
-///
-/// # Errors
-/// `SqlNotAllowed`.
-pub(super) fn check_one_select(statement: &ParsedStatement) -> Result<(), Report> {
-    let query = query(statement).ok_or_else(|| refuse("that"))?;
-    if query.with.is_some() {
-        return Err(refuse("WITH"));
+struct OneSource(usize);
+
+impl Visitor for OneSource {
+    type Break = Report;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Report> {
+        self.0 += 1;
+        if self.0 > QUERIES_MAX {
+            let message = format!("there are more than {QUERIES_MAX} queries within the query");
+            return ControlFlow::Break(Problem::SqlLimit.report(message));
+        }
+        or_break(reads_one_source(query))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Report> {
+        match expr {
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+                ControlFlow::Break(refuse("subqueries outside of FROM"))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn reads_one_source(query: &Query) -> Result<(), Report> {
+    if query.with.as_ref().is_some_and(|with| with.recursive) {
+        return Err(refuse("recursive queries"));
     }
     let select = match query.body.as_ref() {
         SetExpr::Select(select) => select,
@@ -77,12 +171,19 @@ pub(super) fn check_one_select(statement: &ParsedStatement) -> Result<(), Report
     if !from.joins.is_empty() {
         return Err(refuse("joins"));
     }
-    if !matches!(from.relation, TableFactor::Table { .. }) {
-        return Err(refuse("subqueries or functions in FROM"));
+    match from.relation {
+        TableFactor::Table { .. } | TableFactor::Derived { .. } => Ok(()),
+        _ => Err(refuse("functions in FROM")),
     }
-    match query.visit(&mut Queries(0)) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(refuse("subqueries")),
+}
+
+fn query_mut(statement: &mut ParsedStatement) -> Option<&mut Query> {
+    match statement {
+        ParsedStatement::Statement(statement) => match statement.as_mut() {
+            Statement::Query(query) => Some(query),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -329,20 +430,4 @@ fn check_expr(expr: &Expr) -> Result<(), Report> {
             "a function of a subquery",
         ),
     ])
-}
-
-/// Stops at the second query.
-struct Queries(usize);
-
-impl Visitor for Queries {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.0 += 1;
-        if self.0 > 1 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
 }

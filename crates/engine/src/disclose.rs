@@ -1,0 +1,345 @@
+//! Which cells and which values of a table may leave: the rules of `docs/disclosure.md`, sections 1 and 2, in their order.
+//!
+//! Pure: numbers of people and totals in, verdicts out. Every rule is total, and what cannot be compared is withheld.
+//! Secondary suppression is in `disclose/lines.rs`; the numbers that leave are made in `numbers.rs`.
+
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use policy::{Collection, Dominance, Grant, MinPeople, Tier};
+
+pub(crate) use self::lines::NULL_CODE;
+use self::lines::{Line, Lines};
+use crate::cells::{Cell, Input, Moments, Shares, Table};
+use crate::domain::Possible;
+use crate::query::{Function, Pair};
+
+/// Fewest degrees of freedom of a variance, covariance or correlation (SACRO, ACRO).
+const FREEDOM_MIN: u64 = 10;
+
+/// From here on a correlation is a straight line through everybody's values.
+const CORRELATION_MAX: f64 = 1.0 - 1e-9;
+
+/// What the policy says, as the checks need it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) people_min: u64,
+    pub(crate) dominance: Option<Dominance>,
+    pub(crate) p_percent: Option<u32>,
+    /// Whether it is withheld that nobody is in a cell.
+    pub(crate) guards_zeros: bool,
+    /// Whether nobody has a second row, so that people of several cells can be added up.
+    pub(crate) one_row_each: bool,
+}
+
+impl Rules {
+    /// The threshold as receipts tell it.
+    pub(crate) fn min_people(&self) -> Option<MinPeople> {
+        u32::try_from(self.people_min)
+            .ok()
+            .and_then(|people| MinPeople::try_from(people).ok())
+    }
+
+    /// What the grant asks for.
+    pub(crate) fn of(grant: &Grant, collection: &Collection) -> Self {
+        let people_min = match grant.tier() {
+            Tier::Open => 0,
+            Tier::Statistical { min_people } => min_people.get().into(),
+        };
+        Self {
+            people_min,
+            dominance: None,
+            p_percent: None,
+            guards_zeros: false,
+            one_row_each: collection.rows_per_person_max == Some(1),
+        }
+    }
+}
+
+/// What the checks need to know of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyFacts {
+    pub(crate) possible: Possible,
+    /// Whether another key is about the same column: then the one says what the other is.
+    pub(crate) shares_column: bool,
+}
+
+/// Why a value is withheld although its cell is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Fewer than `min_people` people contribute, or contribute something other than 0.
+    FewPeople,
+    /// The difference to a larger group is about fewer than `min_people` people.
+    Complement,
+    /// The largest contributors give too much of it.
+    Dominance,
+    /// One contributor could estimate another's value too closely.
+    PPercent,
+    /// Too few degrees of freedom.
+    Freedom,
+    /// Nobody's value differs, or all lie on a line.
+    Constant,
+    /// A bin holds too few people, or all.
+    Bins,
+    /// It would give away another value that is withheld.
+    Secondary,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::FewPeople => "few-people",
+            Reason::Complement => "complement",
+            Reason::Dominance => "dominance",
+            Reason::PPercent => "p-percent",
+            Reason::Freedom => "freedom",
+            Reason::Constant => "constant",
+            Reason::Bins => "bins",
+            Reason::Secondary => "secondary",
+        })
+    }
+}
+
+/// What may leave of a table.
+#[derive(Debug)]
+pub(crate) struct Verdicts {
+    /// By cell.
+    pub(crate) is_withheld: Vec<bool>,
+    /// By aggregate, then by cell; only of released cells.
+    pub(crate) reasons: Vec<Vec<Option<Reason>>>,
+}
+
+impl Verdicts {
+    /// Everything may leave: data without people.
+    pub(crate) fn all(cells: usize, aggregates: usize) -> Self {
+        Self {
+            is_withheld: vec![false; cells],
+            reasons: vec![vec![None; cells]; aggregates],
+        }
+    }
+
+    /// The released cells.
+    pub(crate) fn released(&self) -> impl Iterator<Item = usize> + Clone {
+        let released = self.is_withheld.iter().enumerate();
+        released.filter(|(_, is_withheld)| !**is_withheld).map(|(cell, _)| cell)
+    }
+
+    /// Values withheld in released cells.
+    pub(crate) fn withheld_values(&self) -> u64 {
+        self.reasons.iter().flatten().flatten().count() as u64
+    }
+}
+
+/// Applies all rules. `functions` are those of the query's aggregates, each with its input; `excludes` says of each condition
+/// group whether it leaves out any declared value.
+pub(crate) fn judge(
+    table: &Table,
+    keys: &[KeyFacts],
+    excludes: &[bool],
+    functions: &[(&Function, usize)],
+    rules: &Rules,
+) -> Verdicts {
+    let lines = Lines::of(&table.codes, table.cells.len());
+    let is_withheld = cells(table, &lines, keys, excludes, rules);
+    let reasons = functions
+        .iter()
+        .map(|(function, input)| values(table, &lines, &is_withheld, function, *input, rules))
+        .collect();
+    Verdicts { is_withheld, reasons }
+}
+
+/// Section 1.
+fn cells(table: &Table, lines: &Lines, keys: &[KeyFacts], excludes: &[bool], rules: &Rules) -> Vec<bool> {
+    let mut is_withheld: Vec<bool> = table
+        .cells
+        .iter()
+        .map(|cell| cell.people < rules.people_min || complements(cell, excludes, rules))
+        .collect();
+    for (key, facts) in keys.iter().enumerate() {
+        for line in lines.of_key(key) {
+            if let [only] = line.cells.as_slice()
+                && !facts.shares_column
+                && could_be_another(facts, line)
+            {
+                is_withheld[*only] = true;
+            }
+        }
+    }
+    let people: Vec<u64> = table.cells.iter().map(|cell| cell.people).collect();
+    lines.secondary(&people, rules, &mut is_withheld, |key, line| match keys.get(key) {
+        Some(facts) if rules.guards_zeros => empty_values(facts, line),
+        _ => 0,
+    });
+    is_withheld
+}
+
+/// Whether the cell and the one without one of its conditions differ by too few people.
+fn complements(cell: &Cell, excludes: &[bool], rules: &Rules) -> bool {
+    cell.failing
+        .iter()
+        .zip(excludes)
+        .any(|(people, excludes)| match people {
+            0 => rules.guards_zeros && *excludes,
+            people => *people < rules.people_min,
+        })
+}
+
+/// Whether the only cell of a line says something of whoever is in the line.
+fn could_be_another(facts: &KeyFacts, line: &Line) -> bool {
+    match facts.possible {
+        Possible::Unbounded => true,
+        Possible::Values(values) => values > usize::from(!line.has_null),
+    }
+}
+
+/// How many values the key could have had that nobody in the line has.
+fn empty_values(facts: &KeyFacts, line: &Line) -> usize {
+    match facts.possible {
+        Possible::Unbounded => 2,
+        Possible::Values(values) => values.saturating_sub(line.cells.len() - usize::from(line.has_null)),
+    }
+}
+
+/// Section 2, of one aggregate.
+fn values(
+    table: &Table,
+    lines: &Lines,
+    cell_is_withheld: &[bool],
+    function: &Function,
+    input: usize,
+    rules: &Rules,
+) -> Vec<Option<Reason>> {
+    let inputs: Vec<&Input> = table.cells.iter().map(|cell| &cell.inputs[input]).collect();
+    let mut reasons: Vec<Option<Reason>> = inputs
+        .iter()
+        .zip(cell_is_withheld)
+        .map(|(input, is_withheld)| match is_withheld {
+            true => None,
+            false => primary(function, input, rules),
+        })
+        .collect();
+    let people: Vec<u64> = inputs.iter().map(|input| input.people).collect();
+    let mut is_withheld: Vec<bool> = reasons
+        .iter()
+        .zip(cell_is_withheld)
+        .map(|(reason, cell)| reason.is_some() || *cell)
+        .collect();
+    lines.secondary(&people, rules, &mut is_withheld, |_, _| 0);
+    for (reason, (is_withheld, cell)) in reasons.iter_mut().zip(is_withheld.iter().zip(cell_is_withheld)) {
+        if *is_withheld && !cell && reason.is_none() {
+            *reason = Some(Reason::Secondary);
+        }
+    }
+    reasons
+}
+
+/// The first rule that withholds a value for what is in its own cell.
+fn primary(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> {
+    let too_few = |people: u64| people < rules.people_min;
+    let some_but_too_few = |people: u64| people > 0 && too_few(people);
+    if too_few(input.people) {
+        return Some(Reason::FewPeople);
+    }
+    if some_but_too_few(input.rest) || some_but_too_few(guarded_unknown(function, input)) {
+        return Some(Reason::Complement);
+    }
+    let columns = contributing(function, input);
+    if columns.iter().any(|column| too_few(column.shares.nonzero)) {
+        return Some(Reason::FewPeople);
+    }
+    let shares = shared(function, input);
+    if shares.iter().any(|shares| dominates(shares, rules)) {
+        return Some(Reason::Dominance);
+    }
+    if shares.iter().any(|shares| estimates(shares, rules)) {
+        return Some(Reason::PPercent);
+    }
+    of_shape(function, input, rules)
+}
+
+/// People of whom a count says that the column is not known. Other functions than `count` may share the input.
+fn guarded_unknown(function: &Function, input: &Input) -> u64 {
+    match function {
+        Function::Count(_) => input.unknown,
+        _ => 0,
+    }
+}
+
+/// The columns of which the sum matters.
+fn contributing<'a>(function: &Function, input: &'a Input) -> &'a [Moments] {
+    match function {
+        Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..) => &input.columns,
+        Function::CountRows | Function::Count(_) | Function::CountPeople(_) | Function::Quantile(..) => &[],
+    }
+}
+
+/// What must not be one person's for the most part.
+fn shared<'a>(function: &Function, input: &'a Input) -> Vec<&'a Shares> {
+    match function {
+        Function::CountRows | Function::Count(_) => vec![&input.counts],
+        Function::CountPeople(_) | Function::Quantile(..) => Vec::new(),
+        Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..) => {
+            input.columns.iter().map(|column| &column.shares).collect()
+        }
+    }
+}
+
+/// (n,k) dominance.
+fn dominates(shares: &Shares, rules: &Rules) -> bool {
+    let Some(Dominance { top, share }) = rules.dominance else {
+        return false;
+    };
+    let top = usize::try_from(top).unwrap_or(usize::MAX).min(shares.largest.len());
+    let largest: f64 = shares.largest[..top].iter().sum();
+    shares.magnitude > 0.0 && !(largest <= share * shares.magnitude)
+}
+
+/// p %: what is left without the two largest is how closely the second largest can estimate the largest.
+fn estimates(shares: &Shares, rules: &Rules) -> bool {
+    let Some(percent) = rules.p_percent else { return false };
+    let [first, second, ..] = shares.largest;
+    let rest = shares.magnitude - first - second;
+    first > 0.0 && !(rest >= f64::from(percent) / 100.0 * first)
+}
+
+/// The rules of second moments and of quantiles.
+fn of_shape(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> {
+    match function {
+        Function::CountRows | Function::Count(_) | Function::CountPeople(_) | Function::Sum(_) | Function::Mean(_) => {
+            None
+        }
+        Function::Spread(..) => constant_or_few(input, 1),
+        Function::Pair(pair, ..) => constant_or_few(input, 2).or_else(|| {
+            let is_line = *pair == Pair::Corr && !(correlation(input).abs() <= CORRELATION_MAX);
+            is_line.then_some(Reason::Constant)
+        }),
+        Function::Quantile(share, _) => gives_bins_away(*share, input, rules).then_some(Reason::Bins),
+    }
+}
+
+fn constant_or_few(input: &Input, parameters: u64) -> Option<Reason> {
+    if input.people < FREEDOM_MIN + parameters {
+        return Some(Reason::Freedom);
+    }
+    let is_constant = input.columns.iter().any(|column| !(column.squares > 0.0));
+    is_constant.then_some(Reason::Constant)
+}
+
+/// Pearson's r.
+pub(crate) fn correlation(input: &Input) -> f64 {
+    match input.columns.as_slice() {
+        [x, y] => input.product / (x.squares.sqrt() * y.squares.sqrt()),
+        _ => f64::NAN,
+    }
+}
+
+fn gives_bins_away(share: f64, input: &Input, rules: &Rules) -> bool {
+    let (k, people) = (rules.people_min, input.people as f64);
+    let small = |(_, people): &(i64, u64)| *people > 0 && *people < k;
+    let filled = input.bins.iter().filter(|(rows, _)| *rows > 0).count();
+    let too_far_out = share * people < k as f64 || (1.0 - share) * people < k as f64;
+    input.bins.iter().any(small) || filled < 2 || too_far_out
+}
