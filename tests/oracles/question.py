@@ -45,9 +45,12 @@ class Key:
         return raw + 0.0 if isinstance(raw, float) else raw  # -0.0 is 0.0
 
     def shown(self, value, spec):
+        """The value as it is printed: truths, dates and timestamps as text."""
         if self.form == "bin" and value is not None:
             low, high = spec[self.column]["bins"][value:value + 2]
             return f"[{shortest(low)}, {shortest(high)})"
+        if isinstance(value, bool):
+            return "true" if value else "false"
         return value.isoformat() if isinstance(value, datetime.date) else value
 
 
@@ -246,6 +249,11 @@ def read(sql, collection, permission):
     outputs = [pair for expr in select.expressions for pair in output(expr, names, permission)]
     keys, grouped = group_by(select, names, outputs)
     return Question(outputs, conditions, keys, grouped)
+
+
+def tables_in(sql):
+    """The names that a query reads from."""
+    return [name_of(table.this) for table in sqlglot.parse_one(sql, dialect="postgres").find_all(exp.Table)]
 
 
 def source(select, own, inner):
