@@ -14,6 +14,7 @@ import csv
 import datetime
 import io
 import json
+import math
 import random
 import sys
 import tomllib
@@ -402,7 +403,7 @@ class Tally:
         """More for what is still rare; hardly anything for an answer without rows."""
         fired, _ = self.of(found)
         released = sum(not cell.withheld for cell in found.cells)
-        return sum(1 / (1 + self.fired[rule]) for rule in fired) + (0.3 if released > 1 else 0.15 if released else 0)
+        return math.fsum(1 / (1 + self.fired[rule]) for rule in fired) + (0.3 if released > 1 else 0.15 if released else 0)
 
     def add(self, found):
         fired, held = self.of(found)
