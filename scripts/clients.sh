@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# Other implementations of the formats that we read and write, against ours: python-tuf in both directions, and two JSON-LD
-# processors. Needs what `cargo test` has built, and PyPI the first time; skips aloud without Python or without PyPI.
+# Other implementations of what we read, write and answer, against ours: the rules of disclosure in Python, whose answers the
+# Rust tests compare with, python-tuf in both directions, and two JSON-LD processors. Needs what `cargo test` has built, and
+# PyPI the first time and when the requirements change; skips aloud without Python or without PyPI.
 set -euo pipefail
 programs=target/debug/examples
 venv=target/venv
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 
-if [ ! -e "$venv/ready" ]; then
+if ! cmp --silent tests/clients/requirements.txt "$venv/ready"; then
     if ! python3 -m venv "$venv" >/dev/null 2>&1 ||
         ! "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt; then
         echo "SKIPPED: the clients in tests/clients need python3 with venv, and PyPI"
         exit 0
     fi
-    touch "$venv/ready"
+    cp tests/clients/requirements.txt "$venv/ready"
 fi
 
+"$venv/bin/python" tests/enforce/patients.py --check
+"$venv/bin/python" tests/oracles/random_cases.py --check
 "$venv/bin/python" tests/clients/python_tuf.py "$programs/tuf-client" "$programs/tuf-repository"
 "$programs/odrl" policies/signed/oncology breast-cancer-research >"$place/policy.jsonld"
 "$venv/bin/python" tests/clients/odrl_jsonld.py "$place/policy.jsonld"

@@ -4,15 +4,8 @@
     python3 tests/enforce/patients.py            writes patients.csv, beds.csv and expected.json
     python3 tests/enforce/patients.py --check    fails if a file on disk is not what would be written
 
-Needs Python 3.11 or newer and nothing else. A case in *.toml that is answered carries an `oracle`: SQL that SQLite runs over
-the rows that the asker may see. Oracles name
-  research   the rows with consent        (as = "university", the default)
-  everybody  all rows                     (as = "hospital")
-  beds       the open table
-and tell how many people stand behind each answer:
-  _people            the distinct people of the row; below min_people the row is left out
-  _people_NAME       those who contribute to the column NAME; below min_people it is null
-Neither is part of the answer. Rows come in the order of their groups, nulls first.
+Needs tests/clients/requirements.txt. A case in *.toml that is not refused is answered, by tests/oracles/disclosure.py, in the role
+that it names (`as`, or university) and under the permission of that role in space/policies.
 """
 
 import csv
@@ -20,13 +13,17 @@ import datetime
 import io
 import json
 import random
-import sqlite3
 import sys
 import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MIN_PEOPLE = {"university": 5, "hospital": 8, "registry": 5}
+sys.path.insert(0, str(HERE.parent / "oracles"))
+
+import disclosure  # noqa: E402
+from question import read_table, tables_in  # noqa: E402
+
+NODE = "riverside"
 CANARY_COST = "66613.75"
 COLUMNS = [
     "patient_id", "age", "sex", "district", "diagnosis", "stage", "emergency", "admitted_on", "discharged_at", "los_days",
@@ -103,8 +100,50 @@ def hospital():
     half = made.person()
     made.stay(half, district="North")
     made.stay(half, district="North", consent=False)
+    on_both_sides_of_each_threshold(made)
     made.chance.shuffle(made.rows)
     return made.rows
+
+
+def on_both_sides_of_each_threshold(made):
+    """Districts for the rules of docs/disclosure.md, at min_people = 5: each with people of one stay and known values."""
+    def people(district, count, **fixed):
+        for number in range(count):
+            one = {name: value(number) if callable(value) else value for name, value in fixed.items()}
+            made.stay(made.person(), **{"district": district, "sex": "female", "emergency": True, **one})
+
+    people("Quint", 5)
+    # Who is left out by a condition: four men, five men, nobody.
+    people("But four", 16, los_days=3)
+    people("But four", 4, los_days=3, sex="male")
+    people("But five", 15, los_days=3)
+    people("But five", 5, los_days=9, sex="male")
+    people("All women", 20, los_days=lambda n: 3 if n < 15 else 9)
+    # Who was not asked: four, five.
+    people("Unasked four", 15, cost=100.0)
+    people("Unasked four", 4, cost=None, emergency=None)
+    people("Unasked five", 15, cost=100.0)
+    people("Unasked five", 5, cost=None, emergency=None)
+    # Who stayed a day or more: four, five.
+    people("Stays four", 12, los_days=lambda n: 3 if n < 4 else 0)
+    people("Stays five", 12, los_days=lambda n: 3 if n < 5 else 0)
+    # The two largest have 80 % of the costs and a quarter of a euro more; the others 10 % of the largest and a quarter less.
+    people("At 80 %", 10, cost=lambda n: [50.0, 30.0][n] if n < 2 else 2.5)
+    people("Over 80 %", 10, cost=lambda n: [50.25, 30.0][n] if n < 2 else 2.5)
+    people("At 10 %", 7, cost=lambda n: [100.0, 50.0][n] if n < 2 else 2.0)
+    people("Under 10 %", 7, cost=lambda n: [100.0, 50.0][n] if n < 2 else 2.0 if n < 6 else 1.75)
+    people("Often", 9, cost=100.0)
+    for _ in range(39):
+        made.stay("PID-OFTEN", district="Often", sex="female", emergency=True, cost=100.0)
+    # Degrees of freedom, and values that are equal or on a line, by all and by all but one.
+    for district, count in {"Ten": 10, "Eleven": 11, "Twelve": 12}.items():
+        people(district, count, age=lambda n: 40 + n, los_days=lambda n: n + 1, cost=lambda n: 100.25 + 7 * (n * n % 10))
+    people("Same", 12, age=lambda n: 40 + n, los_days=7, cost=lambda n: 10.0 * n + 50)
+    people("Same but one", 12, age=lambda n: 40 + n, los_days=lambda n: 8 if n == 5 else 7, cost=lambda n: 10.0 * n + (75 if n == 3 else 50))
+    # The bins of the days: four in one, five in one, all in one, five of twenty.
+    people("Bins four", 14, los_days=lambda n: 3 if n < 10 else 9)
+    people("Bins five", 15, los_days=lambda n: 3 if n < 10 else 9)
+    people("One bin", 15, los_days=lambda n: 1 + n % 7)
 
 
 def beds():
@@ -141,79 +180,35 @@ def as_csv(rows, columns):
 
 # --- answers -------------------------------------------------------------------------------------------------------
 
-def label(edges):
-    pairs = list(zip(edges, edges[1:]))
-    return lambda x: None if x is None else next((f"[{a}, {b})" for a, b in pairs if a <= x < b), None)
+def described(folder, name):
+    return tomllib.loads((HERE / "space" / folder / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def month(day):
-    return day and day[:7] + "-01"
+class Space:
+    """The collections with their tables, and the permissions of each role."""
+
+    def __init__(self, tables):
+        self.collections = {name: described("collections", name) for name in tables}
+        self.permissions = {name: described("policies", name)["permission"] for name in tables}
+        self.tables = {name: read_table(text, self.collections[name]) for name, text in tables.items()}
+
+    def answer(self, case):
+        name = next(table for table in tables_in(case["sql"]) if table in self.tables)
+        asker = case.get("as", "university")
+        (permission,) = [one for one in self.permissions[name] if asker in one["assignee"]["roles"]]
+        return disclosure.answer(case["sql"], self.tables[name], self.collections[name], permission, NODE)
 
 
-def quarter(day):
-    return day and f"{day[:4]}-{(int(day[5:7]) - 1) // 3 * 3 + 1:02}-01"
-
-
-def start_of_week(day):
-    if day is None:
-        return None
-    date = datetime.date.fromisoformat(day)
-    return (date - datetime.timedelta(days=date.weekday())).isoformat()
-
-
-def number(column, text):
-    if text == "" or column not in NUMBERS:
-        return text or None
-    return NUMBERS[column](text)
-
-
-NUMBERS = {"age": int, "stage": int, "los_days": int, "occupied": int, "counter": int, "cost": float, "rate": float}
-
-
-def database(tables):
-    base = sqlite3.connect(":memory:")
-    for name, edges in {"age_bin": [18, 40, 50, 60, 70, 120], "cost_bin": [0, 500, 1000.5, 100000]}.items():
-        base.create_function(name, 1, label(edges))
-    for name, function in {"month": month, "quarter": quarter, "week": start_of_week}.items():
-        base.create_function(name, 1, function)
-    for table, text in tables.items():
-        rows = list(csv.DictReader(io.StringIO(text)))
-        columns = list(rows[0])
-        base.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
-        values = [[number(column, row[column]) for column in columns] for row in rows]
-        base.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", values)
-    base.execute("CREATE VIEW research AS SELECT * FROM everybody WHERE consent = 'true'")
-    return base
-
-
-def answer(base, case):
-    cursor = base.execute(case["oracle"])
-    names = [column[0] for column in cursor.description]
-    shown = [at for at, name in enumerate(names) if not name.startswith("_people")]
-    least = MIN_PEOPLE[case.get("as", "university")]
-    rows, blanked = [], 0
-    for row in cursor:
-        people = dict(zip(names, row))
-        if "_people" in people and people["_people"] < least:
-            continue
-        blank = [people.get(f"_people_{names[at]}", least) < least for at in shown]
-        blanked += sum(blank)
-        rows.append([None if gone else row[at] for gone, at in zip(blank, shown)])
-    return {"rows": rows, "blanked_values": blanked}
-
-
-def answers(base):
+def answers(space):
     made = {}
     for path in sorted(HERE.glob("*.toml")):
         for case in tomllib.loads(path.read_text(encoding="utf-8"))["case"]:
-            if "oracle" in case:
-                if case["name"] in made:
-                    sys.exit(f"two cases are called {case['name']}")
-                try:
-                    made[case["name"]] = answer(base, case)
-                except sqlite3.Error as error:
-                    sys.exit(f"{path.name}: {case['name']}: {error}")
-    lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in made.items()]
+            if "refused" in case:
+                continue
+            if case["name"] in made:
+                sys.exit(f"two cases are called {case['name']}")
+            made[case["name"]] = space.answer(case)
+    lines = [f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}" for name, value in made.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -221,8 +216,7 @@ def main():
     files = {"patients.csv": as_csv(hospital(), COLUMNS)}
     rows = beds()
     files["beds.csv"] = as_csv(rows, list(rows[0]))
-    base = database({"everybody": files["patients.csv"], "beds": files["beds.csv"]})
-    files["expected.json"] = answers(base)
+    files["expected.json"] = answers(Space({"patients": files["patients.csv"], "beds": files["beds.csv"]}))
     for name, text in files.items():
         path = HERE / name
         if "--check" not in sys.argv:
