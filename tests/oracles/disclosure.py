@@ -229,7 +229,13 @@ class Statistical:
         inside = [cell for cell in self.cells if contributors[cell]]
         if self.keys:
             self.tried.add("secondary value")
-        for cell in close_lines(inside, contributors, gone & set(inside), len(self.keys), lambda at, line: 0, self.terms):
+        withheld_of = gone & set(inside)
+
+        def missing(at, line):
+            """E: it counts beside withheld cells, and makes no line unsafe alone."""
+            return self.missing(at, [c for c in self.cells if same_line(c, line[0], at)]) if withheld_of & set(line) else 0
+
+        for cell in close_lines(inside, contributors, withheld_of, len(self.keys), missing, self.terms):
             withheld[cell] = "secondary value"
         return withheld
 
@@ -298,6 +304,11 @@ def lines(cells, at):
     for cell in cells:
         found.setdefault(cell.key[:at] + cell.key[at + 1:], []).append(cell)
     return list(found.values())
+
+
+def same_line(cell, other, at):
+    """Whether two cells agree in all keys but one."""
+    return cell.key[:at] + cell.key[at + 1:] == other.key[:at] + other.key[at + 1:]
 
 
 def close_lines(cells, people, withheld, keys, missing, terms):

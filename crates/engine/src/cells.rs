@@ -20,7 +20,7 @@ use crate::enforce::cells::{InputLayout, Layout};
 use crate::sketch::{Contribution, PersonHash, Sketch, SketchKey};
 
 /// Most largest contributors that a policy can ask about.
-pub(crate) const TOP_MAX: usize = 10;
+pub(crate) const TOP_MAX: usize = policy::DOMINANCE_TOP_MAX as usize;
 
 /// What is known of one cell.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ mod tests;
 
 use std::fmt;
 
-use policy::{Collection, Dominance, Grant, MinPeople, Tier};
+use policy::{Collection, Disclosure, Dominance, Grant, MinPeople, Tier, Zeros};
 
 pub(crate) use self::lines::NULL_CODE;
 use self::lines::{Line, Lines};
@@ -45,15 +45,24 @@ impl Rules {
 
     /// What the grant asks for.
     pub(crate) fn of(grant: &Grant, collection: &Collection) -> Self {
-        let people_min = match grant.tier() {
+        let Disclosure {
+            tier,
+            dominance,
+            p_percent,
+            // Rounding and quotas are no checks.
+            round_to: _,
+            zeros,
+            queries: _,
+        } = grant.disclosure();
+        let people_min = match tier {
             Tier::Open => 0,
             Tier::Statistical { min_people } => min_people.get().into(),
         };
         Self {
             people_min,
-            dominance: None,
-            p_percent: None,
-            guards_zeros: false,
+            dominance: *dominance,
+            p_percent: *p_percent,
+            guards_zeros: *zeros == Zeros::Protected,
             one_row_each: collection.rows_per_person_max == Some(1),
         }
     }
@@ -146,7 +155,7 @@ pub(crate) fn judge(
     let is_withheld = cells(table, &lines, keys, excludes, rules);
     let reasons = functions
         .iter()
-        .map(|(function, input)| values(table, &lines, &is_withheld, function, *input, rules))
+        .map(|(function, input)| values(table, &lines, keys, &is_withheld, function, *input, rules))
         .collect();
     Verdicts { is_withheld, reasons }
 }
@@ -169,11 +178,17 @@ fn cells(table: &Table, lines: &Lines, keys: &[KeyFacts], excludes: &[bool], rul
         }
     }
     let people: Vec<u64> = table.cells.iter().map(|cell| cell.people).collect();
-    lines.secondary(&people, rules, &mut is_withheld, |key, line| match keys.get(key) {
+    let empty = |key: usize, line: &Line, _: usize| guarded_empty(keys, rules, key, line);
+    lines.secondary(&people, rules, &mut is_withheld, empty);
+    is_withheld
+}
+
+/// How many values that a line's key could have had count as withheld, because nobody has them.
+fn guarded_empty(keys: &[KeyFacts], rules: &Rules, key: usize, line: &Line) -> usize {
+    match keys.get(key) {
         Some(facts) if rules.guards_zeros => empty_values(facts, line),
         _ => 0,
-    });
-    is_withheld
+    }
 }
 
 /// Whether the cell and the one without one of its conditions differ by too few people.
@@ -191,7 +206,10 @@ fn complements(cell: &Cell, excludes: &[bool], rules: &Rules) -> bool {
 fn could_be_another(facts: &KeyFacts, line: &Line) -> bool {
     match facts.possible {
         Possible::Unbounded => true,
-        Possible::Values(values) => values > usize::from(!line.has_null),
+        Possible::Values { values, null } => match line.has_null {
+            true => values > 0,
+            false => values > 1 || null,
+        },
     }
 }
 
@@ -199,7 +217,10 @@ fn could_be_another(facts: &KeyFacts, line: &Line) -> bool {
 fn empty_values(facts: &KeyFacts, line: &Line) -> usize {
     match facts.possible {
         Possible::Unbounded => 2,
-        Possible::Values(values) => values.saturating_sub(line.cells.len() - usize::from(line.has_null)),
+        Possible::Values { values, null } => {
+            let there = line.cells.len() - usize::from(line.has_null);
+            values.saturating_sub(there) + usize::from(null && !line.has_null)
+        }
     }
 }
 
@@ -207,6 +228,7 @@ fn empty_values(facts: &KeyFacts, line: &Line) -> usize {
 fn values(
     table: &Table,
     lines: &Lines,
+    keys: &[KeyFacts],
     cell_is_withheld: &[bool],
     function: &Function,
     input: usize,
@@ -227,7 +249,11 @@ fn values(
         .zip(cell_is_withheld)
         .map(|(reason, cell)| reason.is_some() || *cell)
         .collect();
-    lines.secondary(&people, rules, &mut is_withheld, |_, _| 0);
+    // Empty values count beside withheld ones, and make no line unsafe alone.
+    lines.secondary(&people, rules, &mut is_withheld, |key, line, withheld| match withheld {
+        0 => 0,
+        _ => guarded_empty(keys, rules, key, line),
+    });
     for (reason, (is_withheld, cell)) in reasons.iter_mut().zip(is_withheld.iter().zip(cell_is_withheld)) {
         if *is_withheld && !cell && reason.is_none() {
             *reason = Some(Reason::Secondary);

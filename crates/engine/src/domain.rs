@@ -334,11 +334,16 @@ fn starts(unit: Calendar, days: i32) -> bool {
     }
 }
 
-/// How many values a key could have, NULL not among them.
+/// How many values a key could have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Possible {
-    /// So many.
-    Values(usize),
+    /// So many; and NULL, if a declared value leads to it.
+    Values {
+        /// Without NULL.
+        values: usize,
+        /// Whether NULL is one of them.
+        null: bool,
+    },
     /// No end of them: days, months.
     Unbounded,
 }
@@ -355,18 +360,23 @@ pub(crate) fn possible(key: &GroupKey, conditions: &[Condition], collection: &Co
         .iter()
         .filter(|value| about_key.iter().all(|condition| holds(condition, value)));
     let GroupKey::Case(case) = key else {
-        return Possible::Values(possible.count());
+        return Possible::Values {
+            values: possible.count(),
+            null: false,
+        };
     };
-    let mut names: Vec<String> = possible
-        .filter_map(|value| {
+    let names: BTreeSet<Option<String>> = possible
+        .map(|value| {
             let arm = case.arms.iter().find(|(condition, _)| holds(condition, value));
-            arm.map_or(case.otherwise.as_ref(), |(_, name)| Some(name))
+            let name = arm.map_or(case.otherwise.as_ref(), |(_, name)| Some(name));
+            name.map(Value::to_string)
         })
-        .map(Value::to_string)
         .collect();
-    names.sort_unstable();
-    names.dedup();
-    Possible::Values(names.len())
+    let null = names.contains(&None);
+    Possible::Values {
+        values: names.len() - usize::from(null),
+        null,
+    }
 }
 
 /// Whether the conditions on one column leave out anything that the column could be.

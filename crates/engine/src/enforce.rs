@@ -346,7 +346,7 @@ fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection, holding:
         excludes: excludes
             .map(|(column, conditions)| domain::excludes(column, conditions, collection))
             .collect(),
-        round_to: None,
+        round_to: grant.disclosure().round_to,
         sketch_key: holding.sketch_key,
     }
 }

@@ -214,9 +214,15 @@ fn statement(plan: &LogicalPlan, collections: &Collections) -> Result<Query, Rep
 pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Result<ReleaseQuery, Report> {
     let source = source(&plan.input, collections)?;
     let scope = source.scope(&plan.input);
-    let groups: Vec<GroupKey> = plan
-        .group_expr
-        .iter()
+    // The plan's schema has the same key once, however often it is written.
+    let mut keys: Vec<&Expr> = Vec::new();
+    plan.group_expr.iter().for_each(|key| {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    });
+    let groups: Vec<GroupKey> = keys
+        .into_iter()
         .map(|key| group_key(key, &scope))
         .collect::<Result<_, _>>()?;
     let aggregates: Vec<Aggregate> = plan
@@ -227,6 +233,9 @@ pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Resul
     let sources = (0..groups.len())
         .map(OutputSource::Group)
         .chain((0..aggregates.len()).map(OutputSource::Aggregate));
+    if plan.schema.fields().len() != groups.len() + aggregates.len() {
+        return Err(refuse("the same key or aggregate twice"));
+    }
     let outputs = sources.zip(plan.schema.fields());
     let outputs = outputs
         .map(|(source, field)| Output {
@@ -384,6 +393,7 @@ fn outputs(list: &[Expr], aggregate: &AggregatePlan, given: &[Output]) -> Result
     let read = |expr: &Expr| {
         let name = match expr {
             Expr::Alias(alias) => alias.name.clone(),
+            Expr::Column(column) => column.name.clone(),
             other => other.schema_name().to_string(),
         };
         let Expr::Column(column) = unaliased(expr) else {

@@ -227,6 +227,10 @@ impl AggregateUDFImpl for CountPeople {
             [Expr::Literal(person, _)] => person.try_as_str().flatten().unwrap_or_default(),
             _ => "",
         };
-        Ok(format!("count(DISTINCT {person})"))
+        let filter = params.filter.as_ref();
+        let filter = filter.map_or_else(String::new, |filter| {
+            format!(" FILTER (WHERE {})", filter.schema_name())
+        });
+        Ok(format!("count(DISTINCT {person}){filter}"))
     }
 }

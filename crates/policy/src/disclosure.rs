@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::grant::Tier;
 
 /// Largest `top` of a dominance rule. Statistical offices use 1 to 3, and a node holds so many totals of every cell.
-pub(crate) const DOMINANCE_TOP_MAX: u32 = 10;
+pub const DOMINANCE_TOP_MAX: u32 = 10;
 
 /// The disclosure table of a permission.
 #[derive(Clone, Debug, PartialEq)]

@@ -40,7 +40,7 @@ pub use cases::{CaseOutcome, cases_path, run_cases};
 pub use collection::{Calendar, Collection, Column, ColumnKind, ColumnRoles, Domain, NODE_COLUMN, RowFilter};
 pub use decide::{AccessRequest, Asked, Caller, Decision, Refusal, decide};
 pub use diff::{Change, Effect, diff, widens};
-pub use disclosure::{Disclosure, Dominance, Quota, Zeros};
+pub use disclosure::{DOMINANCE_TOP_MAX, Disclosure, Dominance, Quota, Zeros};
 pub use duty::Duty;
 pub use explain::{Explanation, Words, explain};
 pub use grant::{Grant, MinPeople, MinPeopleError, Release, Tier};

@@ -51,12 +51,16 @@ impl Bench {
         {
             files.insert(path.to_owned(), fs::read(here.join("space").join(path)).unwrap());
         }
-        let rules = Rules::compile_files(1, Digest::of(b"enforcement"), &files).unwrap();
+        Bench::of(&files, |collection| here.join(format!("{collection}.csv")))
+    }
+
+    /// A node that holds a file of each collection under these documents.
+    pub(crate) fn of(files: &BTreeMap<String, Vec<u8>>, data: impl Fn(&str) -> PathBuf) -> Bench {
+        let rules = Rules::compile_files(1, Digest::of(b"enforcement"), files).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let datasets = Datasets::open(folder.path()).unwrap();
         for collection in rules.collections.values() {
-            let file = here.join(format!("{}.csv", collection.id));
-            add(&datasets, &file, collection);
+            add(&datasets, &data(collection.id.as_str()), collection);
         }
         Bench {
             rules,

@@ -34,6 +34,12 @@ fn as_stream(released: &Released) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+/// The names of the columns.
+pub(crate) fn columns(released: &Released) -> Vec<String> {
+    let fields = released.schema().fields().iter();
+    fields.map(|field| field.name().clone()).collect()
+}
+
 /// Rows as JSON; truths, dates and timestamps as text.
 pub(crate) fn rows(released: &Released) -> Vec<Vec<Value>> {
     let batches = released.batches().iter();

@@ -46,20 +46,20 @@ impl Lines {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Withholds more until no line is unsafe. `people` of a cell is 0 where the cell is none of its line; `empty` says how many
-    /// values of a line's key count as withheld although they have no cell.
+    /// Withholds more until no line is unsafe. `people` of a cell is 0 where the cell is none of its line; `empty` says, of a line of
+    /// a key and the number of its withheld cells, how many values count as withheld although they have no cell.
     pub(super) fn secondary(
         &self,
         people: &[u64],
         rules: &Rules,
         is_withheld: &mut [bool],
-        empty: impl Fn(usize, &Line) -> usize,
+        empty: impl Fn(usize, &Line, usize) -> usize,
     ) {
         loop {
             let mut changed = false;
             for (key, lines) in self.0.iter().enumerate() {
                 for line in lines {
-                    let empty = empty(key, line);
+                    let empty = |withheld: usize| empty(key, line, withheld);
                     while let Some(cell) = line.to_withhold(people, rules, is_withheld, empty) {
                         is_withheld[cell] = true;
                         changed = true;
@@ -78,12 +78,19 @@ pub(crate) const NULL_CODE: u32 = 0;
 
 impl Line {
     /// The next cell to withhold if the line is unsafe.
-    fn to_withhold(&self, people: &[u64], rules: &Rules, is_withheld: &[bool], empty: usize) -> Option<usize> {
+    fn to_withhold(
+        &self,
+        people: &[u64],
+        rules: &Rules,
+        is_withheld: &[bool],
+        empty: impl Fn(usize) -> usize,
+    ) -> Option<usize> {
         let there = || self.cells.iter().copied().filter(|cell| people[*cell] > 0);
         let withheld: Vec<u64> = there()
             .filter(|cell| is_withheld[*cell])
             .map(|cell| people[cell])
             .collect();
+        let empty = empty(withheld.len());
         if withheld.is_empty() && empty == 0 {
             return None;
         }

@@ -177,8 +177,17 @@ fn value_name(input: usize, column: usize) -> String {
     format!("__v{input}_{column}")
 }
 
-fn is_true(condition: Option<Expr>) -> Expr {
-    condition.map_or_else(|| lit(true), Expr::is_true)
+/// True, or false where the condition is false or unknown. `IS TRUE` would say the same, and the engine takes its result for
+/// one that can be NULL in one of its plans and not in the other.
+fn truth(condition: Expr) -> Result<Expr, BuildError> {
+    Ok(when(condition, lit(true)).otherwise(lit(false))?)
+}
+
+fn all_true(conditions: impl IntoIterator<Item = Option<Expr>>) -> Result<Expr, BuildError> {
+    match conjunction(conditions.into_iter().flatten()) {
+        Some(condition) => truth(condition),
+        None => Ok(lit(true)),
+    }
 }
 
 /// How many rows fulfil it.
@@ -214,8 +223,11 @@ impl Planning<'_> {
         let group_names: Vec<String> = (0..groups.len()).map(|at| format!("__group{at}")).collect();
         if !groups.is_empty() {
             let passes = groups.values().zip(&group_names);
-            let passes =
-                passes.map(|(conditions, name)| is_true(all_of(conditions.iter().copied(), self.node)).alias(name));
+            let passes = passes.map(|(conditions, name)| {
+                let passes = all_true([all_of(conditions.iter().copied(), self.node)])?;
+                Ok(passes.alias(name))
+            });
+            let passes = passes.collect::<Result<Vec<Expr>, BuildError>>()?;
             let all: Vec<Expr> = scan.schema().columns().into_iter().map(Expr::Column).collect();
             scan = scan.project(all.into_iter().chain(passes))?;
             scan = scan.filter(fails_one_at_most(&group_names)?)?;
@@ -253,16 +265,16 @@ impl Planning<'_> {
     /// Whether a row is in the input, in its rest, or unknown; and the values of its columns where it is in.
     fn input_columns(&self, at: usize, input: &Input, pass: &Option<Expr>) -> Result<Vec<Expr>, BuildError> {
         let known = conjunction(input.columns.iter().map(|name| ident(name).is_not_null()));
-        let filter = all_of(&input.filter, self.node).map(Expr::is_true);
+        let filter = all_of(&input.filter, self.node).map(truth).transpose()?;
         let within = conjunction([pass.clone(), filter.clone(), known.clone()].into_iter().flatten());
-        let mut list = vec![is_true(within.clone()).alias(format!("__in{at}"))];
+        let mut list = vec![all_true([within.clone()])?.alias(format!("__in{at}"))];
         if let Some(filter) = filter.clone() {
             let outside = [pass.clone(), known.clone(), Some(Expr::Not(Box::new(filter)))];
-            list.push(is_true(conjunction(outside.into_iter().flatten())).alias(format!("__rest{at}")));
+            list.push(all_true(outside)?.alias(format!("__rest{at}")));
         }
         if let (true, Some(known)) = (input.guards_unknown, known) {
             let unknown = [pass.clone(), filter, Some(Expr::Not(Box::new(known)))];
-            list.push(is_true(conjunction(unknown.into_iter().flatten())).alias(format!("__unknown{at}")));
+            list.push(all_true(unknown)?.alias(format!("__unknown{at}")));
         }
         if input.sums || input.bins {
             for (column, name) in input.columns.iter().enumerate() {
