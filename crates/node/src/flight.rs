@@ -21,7 +21,7 @@ use wire::status::{Ended, to_status};
 use wire::v1::QueryTicket;
 
 use crate::delivery::deliver;
-use crate::query::{Answer, Arrival, Desk};
+use crate::query::{Answer, Arrival, Desk, unfinished};
 
 /// The Flight SQL face of a node.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl FlightSqlService for Face {
             .build(batches.map_err(|ended| FlightError::Tonic(Box::new(to_status(&ended)))))
             .map_err(|error| match error {
                 FlightError::Tonic(ended) => *ended,
-                _ => status(Problem::Execution.report("the answer cannot be encoded")),
+                _ => status(unfinished()),
             })
             .boxed();
         let mut response = Response::new(data);

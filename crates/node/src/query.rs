@@ -1,13 +1,15 @@
 //! The story of one request, top to bottom. Each step moves it forward or ends it with a reason in the ledger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use engine::read::Collections;
-use engine::{Datasets, Holding, Query, Released};
-use policy::{AccessRequest, Asked, Caller, Decision};
-use terms::{Clock, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime};
+use engine::{Dataset, Datasets, ExecuteError, Holding, Query, Released};
+use policy::{AccessRequest, Asked, Caller, Collection, Decision};
+use terms::{Clock, ExitCode, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime, limit};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::{error, info, instrument};
 use trust::{Channel, Credential, Digest, Envelope, Proof, PublicKey, Receipt, Replay, SigningKey};
 use wire::header::Tokens;
@@ -60,10 +62,20 @@ pub(crate) struct Answer {
     pub(crate) access: Access,
 }
 
+/// Why an allowed query has no answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// Known without reading a row: told at once and in full.
+    Early(Report),
+    /// Known once rows could be read: told at a step of the grid.
+    Late(Report),
+}
+
 impl Desk {
     /// Answers one query.
     #[instrument(skip_all, fields(member = %self.member, query_id))]
     pub(crate) async fn answer(&self, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
+        let arrived = Instant::now();
         // 1 caller
         let at_arrival = self.governance.current()?;
         let asker = self.asker(arrival, sql, &at_arrival, self.clock.now())?;
@@ -131,8 +143,13 @@ impl Desk {
         // 7 to 9 engine: enforce, execute, release
         let released = match self.run(&query, grant, now).await {
             Ok(released) => released,
-            Err(report) => {
+            Err(Unanswered::Early(report)) => {
                 entry.failed(&report).await.map_err(ended)?;
+                return Err(ended(report));
+            }
+            Err(Unanswered::Late(report)) => {
+                entry.failed(&report).await.map_err(ended)?;
+                next_step(arrived).await;
                 return Err(ended(report));
             }
         };
@@ -267,21 +284,9 @@ impl Desk {
         Err(Problem::NoPermission.report(message).remedy("ask the other nodes"))
     }
 
-    async fn run(&self, query: &Query, grant: policy::Grant, now: UtcTime) -> Result<Released, Report> {
+    async fn run(&self, query: &Query, grant: policy::Grant, now: UtcTime) -> Result<Released, Unanswered> {
         let collection = Arc::clone(grant.collection());
-        let dataset = self
-            .datasets
-            .find(&collection.id)
-            .ok_or_else(|| Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id)))?;
-        if !dataset.conforms_to(&collection) {
-            let message = format!(
-                "the dataset of {} was checked against an older collection",
-                collection.id
-            );
-            return Err(Problem::DataSchema
-                .report(message)
-                .remedy("ask the node's operator to add the data file again"));
-        }
+        let dataset = self.dataset(&collection)?;
         let registers = Arc::clone(&self.registers);
         let read = tokio::task::spawn_blocking(move || (registers.people(&grant, now), grant)).await;
         let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
@@ -290,16 +295,52 @@ impl Desk {
             people: &people?,
             node: self.member.as_str(),
         };
-        let plan = engine::enforce(query, grant, holding)?;
-        let released = match engine::execute(plan).await {
-            Ok(executed) => engine::release(executed, self.member.as_str()),
-            Err(failure) => Err(failure),
-        };
-        released.map_err(|failure| {
-            // Stays here: the engine's words can quote data.
-            error!(reason = %failure, "query failed");
-            failure.report()
-        })
+        let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
+        let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;
+        engine::release(executed, self.member.as_str()).map_err(Unanswered::of_run)
+    }
+
+    fn dataset(&self, collection: &Collection) -> Result<Arc<Dataset>, Report> {
+        let found = self.datasets.find(&collection.id);
+        let none = || Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id));
+        let dataset = found.ok_or_else(none)?;
+        if dataset.conforms_to(collection) {
+            return Ok(dataset);
+        }
+        let message = format!(
+            "the dataset of {} was checked against an older collection",
+            collection.id
+        );
+        let remedy = "ask the node's operator to add the data file again";
+        Err(Problem::DataSchema.report(message).remedy(remedy))
+    }
+}
+
+impl From<Report> for Unanswered {
+    fn from(report: Report) -> Self {
+        Unanswered::Early(report)
+    }
+}
+
+impl Unanswered {
+    /// What a query may not be explains itself. A plan that cannot be made does not: it has people's keys in it.
+    fn of_plan(report: Report) -> Self {
+        if report.problem != Problem::Internal {
+            return Unanswered::Early(report);
+        }
+        error!(reason = report.message, "no plan");
+        Unanswered::Late(unfinished())
+    }
+
+    /// A check on what may leave explains itself. Whatever else went wrong is one thing to whoever asked: the engine's
+    /// words can quote data, and already which limit was reached says something of it.
+    fn of_run(failure: ExecuteError) -> Self {
+        let report = failure.report();
+        if matches!(report.problem.exit_code(), ExitCode::Refused | ExitCode::Usage) {
+            return Unanswered::Late(report);
+        }
+        error!(reason = %failure, "query failed");
+        Unanswered::Late(unfinished())
     }
 }
 
@@ -350,6 +391,19 @@ fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
         format!("the duties of {policy} version {version} have {bytes} bytes, and a receipt tells {DUTIES_BYTES_MAX}");
     let remedy = "ask the board to shorten the duties of the policy";
     Err(Problem::PolicyInvalid.report(message).remedy(remedy))
+}
+
+/// What is told of every failure of an allowed query.
+pub(crate) fn unfinished() -> Report {
+    Problem::Execution.report("the node could not finish the query")
+}
+
+/// Waits for the next step of the grid that began when the request came.
+async fn next_step(arrived: Instant) {
+    let step = Duration::from_millis(limit::ERROR_GRID_MILLISECONDS);
+    let steps = arrived.elapsed().as_millis() / step.as_millis() + 1;
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    tokio::time::sleep_until(arrived + step * steps).await;
 }
 
 fn stopping() -> Report {

@@ -25,6 +25,10 @@ pub const QUERY_MEMORY_BYTES_MAX: usize = 1 << 30;
 /// Longest run of one query at a node, in seconds.
 pub const QUERY_SECONDS_MAX: u64 = 300;
 
+/// Steps at which a node tells what went wrong after a query was decided, in milliseconds since the request came. When
+/// an engine fails can depend on whom it read; at steps of several times a short query it says next to nothing.
+pub const ERROR_GRID_MILLISECONDS: u64 = 50;
+
 /// Queries that one node runs at the same time; the next ones wait.
 pub const QUERIES_AT_ONCE_MAX: usize = 16;
 

@@ -169,8 +169,8 @@ problems! {
     SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use declared edges or values; a value of a text column stands in single quotes, also if it is a digit: grade = '3'.";
 
     // Running and releasing.
-    Resources = "E_RESOURCES", DataUser, Failed, "The query needs more memory, time or cells than one query may have.", "Ask for fewer groups, or in parts.";
-    Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Give the query id to the node's operator.";
+    Resources = "E_RESOURCES", DataUser, Failed, "More is asked at the same time, or by more people, than is accepted.", "Ask again later.";
+    Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Ask for fewer groups; if that does not help, give the query id to the node's operator.";
     AuditUnavailable = "E_AUDIT_UNAVAILABLE", Operator, Failed, "The ledger cannot record, so nothing is answered.", "Check the disk of the node, then start it again.";
     AuditBroken = "E_AUDIT_BROKEN", Operator, Verification, "The audit does not verify.", "Keep the file as evidence, stop the node, compare with an older checkpoint.";
 
