@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::Array as _;
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use engine::read::Collections;
 use engine::{Dataset, Datasets, ExecuteError, Holding, Query, Released};
 use policy::{AccessRequest, Asked, Caller, Collection, Decision};
@@ -155,9 +157,11 @@ impl Desk {
         };
         // 10 ledger: durable before the first byte; no record, no answer
         let result = engine::release::digest(&released);
-        let (rows, blanked_values) = (released.rows(), released.blanked_values());
-        let audit_index = entry.released(rows, blanked_values, result).await.map_err(ended)?.0;
-        info!(decision = "allow", rows, blanked_values, audit_index, "released");
+        let (rows, bytes) = (released.rows(), bytes_of(released.batches()));
+        let blanked_values = released.blanked_values();
+        let recorded = entry.released(rows, bytes, blanked_values, result).await;
+        let audit_index = recorded.map_err(ended)?.0;
+        info!(decision = "allow", rows, bytes, blanked_values, audit_index, "released");
         let receipt = Receipt {
             query_id: query_id.clone(),
             space: self.space.clone(),
@@ -391,6 +395,14 @@ fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
         format!("the duties of {policy} version {version} have {bytes} bytes, and a receipt tells {DUTIES_BYTES_MAX}");
     let remedy = "ask the board to shorten the duties of the policy";
     Err(Problem::PolicyInvalid.report(message).remedy(remedy))
+}
+
+/// Bytes of the values, offsets and masks of arrays that leave: not what memory they have reserved.
+fn bytes_of(batches: &[RecordBatch]) -> u64 {
+    let columns = batches.iter().flat_map(RecordBatch::columns);
+    // An array that cannot say how long it is would not have been built.
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64);
+    bytes.sum()
 }
 
 /// What is told of every failure of an allowed query.

@@ -115,6 +115,7 @@ impl Entry<Opened> {
             problem: None,
             message: None,
             rows: 0,
+            bytes: 0,
             blanked_values: 0,
             result: None,
             took_ms: 0,
@@ -209,10 +210,17 @@ impl Entry<Decided> {
     ///
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then nothing leaves.
-    pub async fn released(self, rows: u64, blanked_values: u64, result: Digest) -> Result<AuditIndex, Report> {
+    pub async fn released(
+        self,
+        rows: u64,
+        bytes: u64,
+        blanked_values: u64,
+        result: Digest,
+    ) -> Result<AuditIndex, Report> {
         self.finish(|entry| {
             entry.outcome = Outcome::Released;
             entry.rows = rows;
+            entry.bytes = bytes;
             entry.blanked_values = blanked_values;
             entry.result = Some(result);
         })

@@ -136,7 +136,7 @@ pub(crate) fn ask(ledger: &Ledger, sql: &str) -> Entry<Opened> {
 pub(crate) async fn release(ledger: &Ledger, sql: &str) -> Result<AuditIndex, Report> {
     let entry = ledger.open_entry(opening(sql))?;
     let entry = entry.about(&collection()).decided(permitted());
-    entry.released(7, 1, Digest::of(b"result")).await
+    entry.released(7, 56, 1, Digest::of(b"result")).await
 }
 
 pub(crate) fn collection() -> CollectionId {

@@ -17,8 +17,8 @@ use trust::{Checkpoint, CheckpointError, Frontier, SigningKey};
 use crate::ledger::chain::{Chain, ChainError, Signer};
 use crate::ledger::record::AuditEntry;
 
-/// The form of the file, in `user_version`. Form 2 has entries that form 1 does not know; the tables are the same.
-const SCHEMA_VERSION: i64 = 2;
+/// The form of the file, in `user_version`. Each has entries that the one before does not know; the tables are the same.
+const SCHEMA_VERSION: i64 = 3;
 
 /// The oldest form that is read, and that becomes the newest as soon as it is written to.
 const SCHEMA_VERSION_OLDEST: i64 = 1;
@@ -26,7 +26,7 @@ const SCHEMA_VERSION_OLDEST: i64 = 1;
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
     CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
-    PRAGMA user_version = 2;";
+    PRAGMA user_version = 3;";
 
 /// Why a ledger file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]

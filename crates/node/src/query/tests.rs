@@ -4,7 +4,7 @@ use trust::{Receipt, Stopped};
 
 use super::*;
 use crate::audit;
-use crate::example::{COLLECTION, HOUR, PERMIT, POLICY, World};
+use crate::example::{COLLECTION, HOUR, PERMIT, POLICY, ROWS, World};
 use crate::ledger::Outcome;
 
 const SQL: &str = "SELECT sum(beds) AS beds FROM beds WHERE district = 'd7'";
@@ -124,6 +124,19 @@ async fn a_23_a_collection_that_is_not_open_to_the_asker_is_not_told_from_one_th
         let not_there = told(world.ask(&desk, &not_there, None).await.unwrap_err(), "warps");
         assert_eq!(there, not_there);
     }
+}
+
+#[tokio::test]
+async fn the_audit_says_how_many_rows_and_bytes_left() {
+    let world = World::new();
+    let desk = world.desk().await;
+    world.ask(&desk, "SELECT beds FROM beds", None).await.unwrap();
+    world.ask(&desk, SQL, None).await.unwrap();
+    desk.ledger.close().await;
+    let entries = audit::entries(&world.config().ledger_file()).unwrap();
+    let left: Vec<_> = entries.iter().map(|entry| (entry.rows, entry.bytes)).collect();
+    let integer = 8;
+    assert_eq!(left, [(ROWS as u64, ROWS as u64 * integer), (1, integer)]);
 }
 
 #[tokio::test]
