@@ -78,14 +78,14 @@ impl FlightSqlService for Face {
             .await
             .map_err(|ended| to_status(&ended))?;
         let Answer {
-            released,
+            schema,
+            batches,
             receipt,
             access,
         } = answer;
         let receipt = serde_json::to_vec(&receipt);
         let receipt = receipt.map_err(|_| status(Problem::Internal.report("the receipt cannot be encoded")))?;
-        let schema = Arc::clone(released.schema());
-        let batches = deliver(&self.0, access, released.batches().to_vec());
+        let batches = deliver(&self.0, access, batches);
         let data: DoGetStream = FlightDataEncoderBuilder::new()
             .with_schema(schema)
             .with_options(IpcWriteOptions::default())

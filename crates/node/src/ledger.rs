@@ -5,12 +5,13 @@
 //! values from a dataset, and never go on after a failed write.
 //!
 //! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `writer.rs` (the thread),
-//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept). Reading it as an outsider: [`crate::audit`].
+//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept), `outcome.rs` (what is told again). Reading it as an outsider: [`crate::audit`].
 
 pub(crate) mod chain;
 mod entry;
 #[cfg(test)]
 pub(crate) mod example;
+pub(crate) mod outcome;
 pub(crate) mod record;
 pub(crate) mod store;
 mod tally;
@@ -22,15 +23,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use policy::{Asked, Caller};
+use rusqlite::Connection;
 use terms::{Clock, CollectionId, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use trust::{Digest, SigningKey};
 
-pub use self::entry::{Decided, Entry, Opened, Permitted};
+pub use self::entry::{Decided, Entry, Opened, Permitted, Release};
+pub use self::outcome::{Named, RequestKey};
 pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};
 
+pub(crate) use self::outcome::{Kept, Told};
 use self::store::Store;
 pub(crate) use self::tally::Charge;
 use self::tally::Tally;
@@ -64,6 +68,9 @@ pub struct Opening {
     pub purpose: Option<Purpose>,
     /// Under which data permit.
     pub permit: Option<PermitId>,
+    /// What the asker calls the request: then what is told of it is kept, to be told again. None for what happens beside
+    /// the answering of a request, such as a refusal to tell again.
+    pub named: Option<Named>,
 }
 
 /// A handle to the ledger of this process. Clones share one writer.
@@ -77,6 +84,8 @@ struct Shared {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     tally: Mutex<Tally>,
+    /// Reads what is kept of named requests. None once the ledger is closed.
+    shelf: Mutex<Option<Connection>>,
     /// None once the ledger is closed.
     writer: Mutex<Option<Writer>>,
 }
@@ -98,6 +107,7 @@ impl Ledger {
         let (mut tally, now) = (Tally::default(), clock.now());
         let store = Store::open(path, origin, key, |entry| tally.recall(&entry, now))?;
         let board = Arc::new(Board::new(&store));
+        let shelf = Mutex::new(Some(store::open_to_read(path)?));
         let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
         let shown = Arc::clone(&board);
         let thread = std::thread::Builder::new().name("ledger".to_owned());
@@ -109,6 +119,7 @@ impl Ledger {
                 board,
                 clock,
                 tally: Mutex::new(tally),
+                shelf,
                 writer,
             }),
         })
@@ -151,6 +162,20 @@ impl Ledger {
         self.shared.tally().asked_by(caller, collection, now)
     }
 
+    /// How a request of this name ended, if one did within a day.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if the ledger is closed or its database does not work.
+    pub(crate) async fn kept(&self, key: RequestKey, now: UtcTime) -> Result<Option<Kept>, Report> {
+        let shared = Arc::clone(&self.shared);
+        let found = tokio::task::spawn_blocking(move || {
+            let shelf = shared.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = shelf.as_ref().ok_or_else(unavailable)?;
+            Ok(outcome::find(connection, &key, now)?)
+        });
+        found.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
     /// The log as it is on disk.
     pub fn status(&self) -> LedgerStatus {
         self.shared.board.status()
@@ -160,6 +185,7 @@ impl Ledger {
     pub async fn close(&self) {
         let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Writer { jobs, thread }) = writer else { return };
+        drop(self.shared.shelf.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(jobs);
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {

@@ -8,24 +8,32 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use engine::read::Collections;
 use engine::{Dataset, Datasets, ExecuteError, Holding, Query, Released};
-use policy::{AccessRequest, Asked, Caller, Collection, Decision};
-use terms::{Clock, ExitCode, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime, limit};
+use policy::{AccessRequest, Asked, Caller, Collection, Decision, Grant};
+use terms::{
+    Clock, CollectionId, ExitCode, MemberId, PermitId, PolicyId, Problem, Purpose, QueryId, Report, RequestId, RuleId,
+    SpaceId, UtcTime, limit,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{error, info, instrument};
-use trust::{Channel, Credential, Digest, Envelope, Proof, PublicKey, Receipt, Replay, SigningKey};
+use trust::{
+    Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey,
+};
 use wire::header::Tokens;
 use wire::status::Ended;
 
+use crate::again::{self, terms_of};
 use crate::delivery::{Access, Obligations};
 use crate::governance::{Current, Governance};
-use crate::ledger::{Charge, Ledger, Opening, Permitted};
+use crate::ledger::{Charge, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey};
 use crate::registers::Registers;
+use crate::turns::{self, Turns};
 
 /// Most bytes of duties in one receipt: with the rest of it, and encoded twice, they fit the headers of an answer.
 const DUTIES_BYTES_MAX: usize = 4 * 1024;
 
-/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves.
+/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves, and
+/// `again.rs`, what is told to whoever asks again.
 #[derive(Debug)]
 pub struct Desk {
     pub(crate) space: SpaceId,
@@ -36,6 +44,7 @@ pub struct Desk {
     pub(crate) registers: Arc<Registers>,
     pub(crate) ledger: Ledger,
     pub(crate) replay: Replay,
+    pub(crate) turns: Turns,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reading: Semaphore,
     pub(crate) running: Semaphore,
@@ -49,9 +58,11 @@ pub(crate) struct Arrival<'a> {
 }
 
 /// Who asks, for what, under which permit: what verified tokens say.
-struct Asker {
-    caller: Caller,
-    issuer_key: PublicKey,
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) caller: Caller,
+    pub(crate) issuer_key: PublicKey,
+    pub(crate) named: Option<Named>,
     purpose: Option<Purpose>,
     permit: Option<PermitId>,
 }
@@ -59,9 +70,17 @@ struct Asker {
 /// An answer, the node's signature under it, and why it may leave.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) released: Released,
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Vec<RecordBatch>,
     pub(crate) receipt: Envelope,
     pub(crate) access: Access,
+}
+
+/// Why a query may not run, and what decided that, where something did.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    report: Report,
+    decided_by: Option<(PolicyId, u64, Option<RuleId>)>,
 }
 
 /// Why an allowed query has no answer.
@@ -74,13 +93,27 @@ enum Unanswered {
 }
 
 impl Desk {
-    /// Answers one query.
+    /// Answers one query; what was asked before under the same name is told again.
     #[instrument(skip_all, fields(member = %self.member, query_id))]
-    pub(crate) async fn answer(&self, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
+    pub(crate) async fn answer(self: &Arc<Self>, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
         let arrived = Instant::now();
         // 1 caller
-        let at_arrival = self.governance.current()?;
-        let asker = self.asker(arrival, sql, &at_arrival, self.clock.now())?;
+        let asker = self.asker(arrival, sql, &*self.governance.current()?, self.clock.now())?;
+        let Some(Named { key, .. }) = asker.named.clone() else {
+            return self.answer_once(&asker, sql, arrived).await;
+        };
+        let turn = self.turns.wait(key.clone()).await;
+        if let Some(kept) = self.ledger.kept(key, self.clock.now()).await? {
+            return self.answer_again(&asker, sql, kept).await;
+        }
+        let (desk, sql) = (Arc::clone(self), sql.to_owned());
+        let work = async move { Box::pin(desk.answer_once(&asker, &sql, arrived)).await };
+        let answered = turns::see_through(turn, work).await;
+        answered.unwrap_or_else(|| Err(Problem::Internal.report("answering stopped").into()))
+    }
+
+    /// Answers one query. Each step moves it forward or ends it with a reason in the ledger.
+    async fn answer_once(&self, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answer, Ended> {
         let _slot = self.running.acquire().await.map_err(|_| stopping())?;
         // What was revoked while the query waited is revoked.
         let (current, now) = (self.governance.current()?, self.clock.now());
@@ -93,50 +126,29 @@ impl Desk {
         };
         let opening = asker.opening(&query_id, sql);
         let entry = self.ledger.open_entry(opening.clone()).map_err(ended)?;
-        if let Err(report) = self.require_admitted(&current, &asker.caller) {
-            entry.refused(&report, None).await.map_err(ended)?;
-            return Err(ended(report));
+        if let Err(report) = self.require_may_ask(&current, &asker.caller, now) {
+            return Err(refused(entry, report.into()).await);
         }
         // 3 engine: parse
         let query = match self.read(sql, &asker.visible(&current, now)).await {
             Ok(query) => query,
-            Err(report) => {
-                entry.refused(&report, None).await.map_err(ended)?;
-                return Err(ended(report));
-            }
+            Err(report) => return Err(refused(entry, report.into()).await),
         };
         let entry = entry.about(query.collection());
         // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
         let request = asker.request(&query, now);
         let decided = self.ledger.charge(&asker.caller, query.collection(), now, |asked| {
-            let request = AccessRequest {
-                asked,
-                ..request.clone()
-            };
-            match policy::decide(&current.rules, &request) {
-                Decision::Allow(grant) => (Decision::Allow(grant), Charge::One),
-                Decision::Refuse(refusal) => (Decision::Refuse(refusal), Charge::Free),
+            match decide(&current, &request, asked) {
+                Ok(grant) => (Ok(grant), Charge::One),
+                Err(refused) => (Err(refused), Charge::Free),
             }
         });
-        let grant = match decided {
-            Ok(Decision::Allow(grant)) => grant,
-            Ok(Decision::Refuse(refusal)) => {
-                let decided_by = refusal
-                    .policy
-                    .clone()
-                    .map(|(policy, version)| (policy, version, refusal.rule.clone()));
-                let report = Report::from(refusal);
-                entry.refused(&report, decided_by).await.map_err(ended)?;
-                info!(decision = "refuse", problem = %report.problem, "decided");
-                return Err(ended(report));
-            }
-            Err(report) => {
-                entry.refused(&report, None).await.map_err(ended)?;
-                return Err(ended(report));
-            }
+        let grant = match decided.unwrap_or_else(|report| Err(report.into())) {
+            Ok(grant) => grant,
+            Err(why) => return Err(refused(entry, why).await),
         };
         // 6 ledger
-        let (permitted, obligations) = (Permitted::from(&grant), Obligations::of(&grant));
+        let (permitted, obligations, terms) = (Permitted::from(&grant), Obligations::of(&grant), terms_of(&grant));
         let entry = entry.decided(permitted.clone());
         if let Err(report) = require_tellable(&permitted) {
             entry.failed(&report).await.map_err(ended)?;
@@ -156,33 +168,19 @@ impl Desk {
             }
         };
         // 10 ledger: durable before the first byte; no record, no answer
-        let result = engine::release::digest(&released);
-        let (rows, bytes) = (released.rows(), bytes_of(released.batches()));
-        let blanked_values = released.blanked_values();
-        let recorded = entry.released(rows, bytes, blanked_values, result).await;
-        let audit_index = recorded.map_err(ended)?.0;
-        info!(decision = "allow", rows, bytes, blanked_values, audit_index, "released");
-        let receipt = Receipt {
-            query_id: query_id.clone(),
-            space: self.space.clone(),
-            node: self.member.clone(),
-            query: Digest::of(sql.as_bytes()),
-            policy: permitted.policy.clone(),
-            policy_version: permitted.version,
-            policy_digest: permitted.policy_digest,
-            rule: permitted.rule.clone(),
-            permit: permitted.permit.clone(),
-            duties: permitted.duties.clone(),
-            min_people: released.min_people().map(policy::MinPeople::get),
-            rows,
-            blanked_values,
-            result,
-            audit_index,
-            at: now,
+        let (schema, batches) = (Arc::clone(released.schema()), released.batches().to_vec());
+        let bytes = bytes_of(&batches);
+        let kept = asker.named.as_ref().and_then(|_| again::pack(&schema, &batches, bytes));
+        let release = Release {
+            receipt: self.receipt(&opening, &permitted, &released, now),
+            bytes,
+            terms,
+            answer: kept,
         };
-        let receipt = receipt
-            .seal(&self.key)
-            .map_err(|_| ended(Problem::Internal.report("the receipt cannot be signed")))?;
+        let (audit_index, receipt) = entry.released(release).await.map_err(ended)?;
+        let (rows, blanked_values) = (released.rows(), released.blanked_values());
+        info!(decision = "allow", rows, bytes, blanked_values, %audit_index, "released");
+        let opening = Opening { named: None, ..opening };
         let access = Access {
             opening,
             request,
@@ -191,46 +189,78 @@ impl Desk {
             obligations,
         };
         Ok(Answer {
-            released,
+            schema,
+            batches,
             receipt,
             access,
         })
     }
 
+    /// What the node signs about a release. The ledger sets its index.
+    fn receipt(&self, opening: &Opening, permitted: &Permitted, released: &Released, at: UtcTime) -> Receipt {
+        let permitted = permitted.clone();
+        Receipt {
+            query_id: opening.query_id.clone(),
+            space: self.space.clone(),
+            node: self.member.clone(),
+            query: opening.query,
+            policy: permitted.policy,
+            policy_version: permitted.version,
+            policy_digest: permitted.policy_digest,
+            rule: permitted.rule,
+            permit: permitted.permit,
+            duties: permitted.duties,
+            min_people: released.min_people().map(policy::MinPeople::get),
+            rows: released.rows(),
+            blanked_values: released.blanked_values(),
+            result: engine::release::digest(released),
+            audit_index: 0,
+            at,
+        }
+    }
+
     /// The columns that an answer would have, decided like the answer itself. Nothing is read, and nothing charged.
     pub(crate) async fn describe(&self, arrival: Arrival<'_>, sql: &str) -> Result<SchemaRef, Ended> {
-        let now = self.clock.now();
-        let current = self.governance.current()?;
+        let (current, now) = (self.governance.current()?, self.clock.now());
         let asker = self.asker(arrival, sql, &current, now)?;
-        let read = match self.require_admitted(&current, &asker.caller) {
-            Ok(()) => self.read(sql, &asker.visible(&current, now)).await,
-            Err(report) => Err(report),
+        let asked = |collection: &CollectionId| self.ledger.asked(&asker.caller, collection, now);
+        let decided = match self.require_may_ask(&current, &asker.caller, now) {
+            Ok(()) => self.decide_only(&current, &asker, sql, now, asked).await,
+            Err(report) => Err(report.into()),
         };
-        let (report, decided_by) = match read {
-            Ok(query) => {
-                let asked = self.ledger.asked(&asker.caller, query.collection(), now);
-                let request = AccessRequest {
-                    asked,
-                    ..asker.request(&query, now)
-                };
-                match policy::decide(&current.rules, &request) {
-                    Decision::Allow(grant) => return Ok(engine::enforce::answer_schema(&query, grant.collection())?),
-                    Decision::Refuse(refusal) => {
-                        let policy = refusal.policy.clone();
-                        let decided_by = policy.map(|(policy, version)| (policy, version, refusal.rule.clone()));
-                        (Report::from(refusal), decided_by)
-                    }
-                }
-            }
-            Err(report) => (report, None),
-        };
-        let query_id = trust::new_query_id()?;
-        let entry = self.ledger.open_entry(asker.opening(&query_id, sql))?;
-        entry.refused(&report, decided_by).await?;
-        Err(Ended {
-            report,
-            query_id: Some(query_id),
-        })
+        match decided {
+            Ok((query, _, grant)) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+            Err(refused) => Err(self.refuse(&asker, sql, refused).await),
+        }
+    }
+
+    /// Reads a query and decides it, without running or charging it.
+    pub(crate) async fn decide_only(
+        &self,
+        current: &Current,
+        asker: &Asker,
+        sql: &str,
+        now: UtcTime,
+        asked: impl FnOnce(&CollectionId) -> Asked,
+    ) -> Result<(Query, AccessRequest, Grant), Refused> {
+        let query = self.read(sql, &asker.visible(current, now)).await?;
+        let (request, asked) = (asker.request(&query, now), asked(query.collection()));
+        let grant = decide(current, &request, asked)?;
+        Ok((query, request, grant))
+    }
+
+    /// Records a refusal beside the answering of a request.
+    pub(crate) async fn refuse(&self, asker: &Asker, sql: &str, why: Refused) -> Ended {
+        let opened = trust::new_query_id().and_then(|query_id| {
+            self.ledger.open_entry(Opening {
+                named: None,
+                ..asker.opening(&query_id, sql)
+            })
+        });
+        match opened {
+            Ok(entry) => refused(entry, why).await,
+            Err(report) => report.into(),
+        }
     }
 
     /// Reads SQL, a few texts at a time.
@@ -244,9 +274,14 @@ impl Desk {
         let members = &current.rules.members;
         let issuer_key = |member: &MemberId| members.get(member).map(|member| member.key);
         let credential = Credential::verify(arrival.tokens.credential, &self.space, issuer_key, now)?;
-        let query = Digest::of(sql.as_bytes());
-        let node = self.member.as_str();
-        let proof = Proof::verify(arrival.tokens.proof, &credential, node, query, arrival.channel, now)?;
+        let request: Option<RequestId> = arrival.tokens.request.map(str::parse).transpose()?;
+        let received = Received {
+            node: self.member.as_str(),
+            query: Digest::of(sql.as_bytes()),
+            request: request.as_ref(),
+            channel: arrival.channel,
+        };
+        let proof = Proof::verify(arrival.tokens.proof, &credential, received, now)?;
         self.replay.first_use(&proof, now)?;
         let issuer_key = issuer_key(&credential.member);
         let issuer_key = issuer_key.ok_or_else(|| Problem::Internal.report("the issuer left the roster"))?;
@@ -256,9 +291,18 @@ impl Desk {
             person: credential.person.clone(),
             roles: credential.roles.clone(),
         };
+        let named = proof.request.clone().map(|request| Named {
+            key: RequestKey {
+                member: caller.member.clone(),
+                person: caller.person.clone(),
+                request,
+            },
+            asked: asked_digest(received.query, &proof),
+        });
         Ok(Asker {
             caller,
             issuer_key,
+            named,
             purpose: proof.purpose,
             permit: proof.permit.clone(),
         })
@@ -288,7 +332,12 @@ impl Desk {
         Err(Problem::NoPermission.report(message).remedy("ask the other nodes"))
     }
 
-    async fn run(&self, query: &Query, grant: policy::Grant, now: UtcTime) -> Result<Released, Unanswered> {
+    /// Refuses whoever may not ask anything at the moment, before their query is looked at.
+    pub(crate) fn require_may_ask(&self, current: &Current, caller: &Caller, _now: UtcTime) -> Result<(), Report> {
+        self.require_admitted(current, caller)
+    }
+
+    async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Released, Unanswered> {
         let collection = Arc::clone(grant.collection());
         let dataset = self.dataset(&collection)?;
         let registers = Arc::clone(&self.registers);
@@ -359,7 +408,7 @@ impl Asker {
             .collect()
     }
 
-    fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {
+    pub(crate) fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {
         Opening {
             query_id: query_id.clone(),
             caller: Some(self.caller.clone()),
@@ -367,6 +416,7 @@ impl Asker {
             sql: sql.to_owned(),
             purpose: self.purpose,
             permit: self.permit.clone(),
+            named: self.named.clone(),
         }
     }
 
@@ -382,6 +432,53 @@ impl Asker {
             at,
         }
     }
+}
+
+impl From<Report> for Refused {
+    fn from(report: Report) -> Self {
+        let decided_by = None;
+        Self { report, decided_by }
+    }
+}
+
+impl From<policy::Refusal> for Refused {
+    fn from(refusal: policy::Refusal) -> Self {
+        let policy = refusal.policy.clone();
+        Self {
+            decided_by: policy.map(|(policy, version)| (policy, version, refusal.rule.clone())),
+            report: refusal.into(),
+        }
+    }
+}
+
+fn decide(current: &Current, request: &AccessRequest, asked: Asked) -> Result<Grant, Refused> {
+    let request = AccessRequest {
+        asked,
+        ..request.clone()
+    };
+    match policy::decide(&current.rules, &request) {
+        Decision::Allow(grant) => Ok(grant),
+        Decision::Refuse(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Ends an entry with a refusal. What is told is the refusal, or that it could not be recorded.
+async fn refused(entry: Entry<Opened>, why: Refused) -> Ended {
+    let query_id = entry.query_id().cloned();
+    let Refused { report, decided_by } = why;
+    let recorded = entry.refused(&report, decided_by).await;
+    info!(decision = "refuse", problem = %report.problem, "decided");
+    Ended {
+        report: recorded.err().unwrap_or(report),
+        query_id,
+    }
+}
+
+/// What is asked under a name: only the same can be told again.
+fn asked_digest(query: Digest, proof: &ProofSeen) -> Digest {
+    let purpose = proof.purpose.map(|purpose| purpose.to_string()).unwrap_or_default();
+    let permit = proof.permit.as_ref().map(PermitId::as_str).unwrap_or_default();
+    Digest::of(format!("{query}\0{purpose}\0{permit}").as_bytes())
 }
 
 /// Duties are told in the receipt, which travels as a header. What cannot be told is not allowed.

@@ -171,6 +171,7 @@ problems! {
     // Running and releasing.
     Resources = "E_RESOURCES", DataUser, Failed, "More is asked at the same time, or by more people, than is accepted.", "Ask again later.";
     Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Ask for fewer groups; if that does not help, give the query id to the node's operator.";
+    RequestId = "E_REQUEST_ID", DataUser, Usage, "A request id is not of the expected form, was used for another request, or its outcome cannot be told again.", "Ask again under a new request id.";
     AuditUnavailable = "E_AUDIT_UNAVAILABLE", Operator, Failed, "The ledger cannot record, so nothing is answered.", "Check the disk of the node, then start it again.";
     AuditBroken = "E_AUDIT_BROKEN", Operator, Verification, "The audit does not verify.", "Keep the file as evidence, stop the node, compare with an older checkpoint.";
 

@@ -16,8 +16,8 @@ type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, Ended>> + Send>>;
 
 /// An answer of which one batch has arrived.
 async fn streaming(world: &World, desk: &Arc<Desk>, permit: Option<&str>) -> Batches {
-    let Answer { released, access, .. } = world.ask(desk, SQL, permit).await.unwrap();
-    let mut batches: Batches = Box::pin(deliver(desk, access, released.batches().to_vec()));
+    let Answer { batches, access, .. } = world.ask(desk, SQL, permit).await.unwrap();
+    let mut batches: Batches = Box::pin(deliver(desk, access, batches));
     assert!(batches.next().await.unwrap().unwrap().num_rows() < ROWS / 2);
     batches
 }

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::example::{ORIGIN, Place, ask, collection, opening, permitted, refusal, release};
+use super::example::{ORIGIN, Place, ask, collection, leaving, opening, permitted, refusal, release};
 use super::*;
 use crate::audit;
 
@@ -146,7 +146,7 @@ async fn a_query_that_is_dropped_is_recorded_as_abandoned() {
     drop(ask(&ledger, "SELECT 0"));
     let decided = ask(&ledger, "SELECT 1").decided(permitted());
     // Never polled: as when a client goes away.
-    drop(decided.released(1, 8, 0, Digest::of(b"")));
+    drop(decided.released(leaving(1)));
     // Polled once: the writer has it, although nobody waits for the answer.
     let mut sent = Box::pin(release(&ledger, "SELECT 2"));
     let _ = pin!(&mut sent).poll(&mut Context::from_waker(Waker::noop()));

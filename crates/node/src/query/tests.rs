@@ -13,7 +13,7 @@ fn with_permit() -> String {
     POLICY.replace("\"none\"", "\"required\"")
 }
 
-async fn problem(world: &World, desk: &Desk, permit: Option<&str>) -> Problem {
+async fn problem(world: &World, desk: &Arc<Desk>, permit: Option<&str>) -> Problem {
     world.ask(desk, SQL, permit).await.unwrap_err().report.problem
 }
 
