@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [folder, policy] = arguments.as_slice() else {
         return Err("name the folder of a data space and the id of one of its policies".into());
     };
-    let rules = Rules::read_files(1, Digest::of(b""), &documents(Path::new(folder))?)?;
+    let rules = Rules::compile_files(1, Digest::of(b""), &documents(Path::new(folder))?)?;
     let odrl = policy::odrl::export(&rules, &policy.parse()?).ok_or("the data space has no such policy")?;
     writeln!(std::io::stdout(), "{odrl:#}")?;
     Ok(())

@@ -79,6 +79,10 @@ struct WrittenAsked {
     minute: u32,
     #[serde(default)]
     week: u32,
+    #[serde(default)]
+    permit_minute: u32,
+    #[serde(default)]
+    permit_week: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -156,6 +160,8 @@ fn run(rules: &Rules, policy: &Policy, source: Source<'_>, written: WrittenCase)
         asked: Asked {
             minute: written.asked.minute,
             week: written.asked.week,
+            permit_minute: written.asked.permit_minute,
+            permit_week: written.asked.permit_week,
         },
         at,
     };

@@ -184,6 +184,22 @@ pub enum Calendar {
     Year,
 }
 
+impl Calendar {
+    /// Every unit, finest first.
+    pub(crate) const ALL: [Calendar; 5] = [
+        Calendar::Day,
+        Calendar::Week,
+        Calendar::Month,
+        Calendar::Quarter,
+        Calendar::Year,
+    ];
+
+    /// Whether every period of this unit is made of whole periods of `fine`. Weeks cut through months and years.
+    pub fn is_union_of(self, fine: Calendar) -> bool {
+        self == fine || self > fine && fine != Calendar::Week
+    }
+}
+
 impl fmt::Display for Calendar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

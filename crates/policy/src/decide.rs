@@ -56,25 +56,40 @@ pub struct AccessRequest {
     pub release: Release,
     /// Every column that the query uses anywhere, [`crate::NODE_COLUMN`] included.
     pub columns: BTreeSet<String>,
-    /// How often the caller has asked already.
+    /// How often was asked already.
     pub asked: Asked,
     /// When.
     pub at: UtcTime,
 }
 
-/// Queries that this node has answered to one person about one collection.
+/// Queries that this node has answered already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// In the last 60 seconds.
+    /// To the person about the collection, in the last 60 seconds.
     pub minute: u32,
-    /// In the last seven days.
+    /// To the person about the collection, in the last seven days.
     pub week: u32,
+    /// Under the permit that the request names, to all its persons together and about any collection, in the last 60
+    /// seconds; 0 if it names none.
+    pub permit_minute: u32,
+    /// The same in the last seven days.
+    pub permit_week: u32,
 }
 
 impl Asked {
+    /// Whether the person has asked as often as a permission lets one person ask.
     pub(crate) fn exhausts(self, quota: Quota) -> bool {
-        quota.per_minute.is_some_and(|most| self.minute >= most) || quota.per_week.is_some_and(|most| self.week >= most)
+        is_reached(quota, self.minute, self.week)
     }
+
+    /// Whether all persons together have asked as often as a permit lets them.
+    pub(crate) fn exhausts_permit(self, quota: Quota) -> bool {
+        is_reached(quota, self.permit_minute, self.permit_week)
+    }
+}
+
+fn is_reached(quota: Quota, minute: u32, week: u32) -> bool {
+    quota.per_minute.is_some_and(|most| minute >= most) || quota.per_week.is_some_and(|most| week >= most)
 }
 
 /// The answer to a request.
@@ -204,7 +219,7 @@ fn permit<'a>(
     if let Some(gap) = permit.gap(&asked) {
         return Err(Reason::PermitGap(permit, gap));
     }
-    if request.asked.exhausts(permit.queries) {
+    if request.asked.exhausts_permit(permit.queries) {
         return Err(Reason::PermitExhausted(permit));
     }
     Ok(Some(permit))
@@ -229,7 +244,7 @@ impl<'a> Facts<'a> {
         self.rules
             .permissions_for(&self.request.collection, self.purpose, &self.who)
             .filter(|(policy, permission)| self.shortfall(policy, permission) == Shortfall::default())
-            .min_by_key(|(policy, permission)| demands(policy, permission))
+            .min_by_key(|(policy, permission)| demands(policy, permission, &self.request.columns))
     }
 
     /// The permission that lacks least.

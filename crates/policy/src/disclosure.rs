@@ -1,9 +1,13 @@
 //! The disclosure table of a permission: how strictly what leaves is checked, and how often one may ask.
 //!
-//! The whole table is read, compared and shown to boards. What a node of this version cannot enforce is refused where
-//! rules are compiled for a node: [`Disclosure::unenforced`].
+//! The whole table is read, compared, shown to boards and enforced by nodes. Next: `rules/compile.rs`, which checks it.
+
+use serde::Deserialize;
 
 use crate::grant::Tier;
+
+/// Largest `top` of a dominance rule. Statistical offices use 1 to 3, and a node holds so many totals of every cell.
+pub(crate) const DOMINANCE_TOP_MAX: u32 = 10;
 
 /// The disclosure table of a permission.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +20,8 @@ pub struct Disclosure {
     pub p_percent: Option<u32>,
     /// Released numbers are rounded to multiples of this.
     pub round_to: Option<u32>,
+    /// Whether it may be told that nobody is in a cell.
+    pub zeros: Zeros,
     /// How often one person may ask.
     pub queries: Quota,
 }
@@ -23,37 +29,29 @@ pub struct Disclosure {
 /// (n,k) dominance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dominance {
-    /// So many largest contributors; at least 1.
+    /// So many largest contributors; at least 1, at most 10.
     pub top: u32,
     /// may together give at most this share of a cell: more than 0, less than 1.
     pub share: f64,
 }
 
-/// Most queries that are answered to one person about one collection at one node.
+/// What becomes of cells in which nobody is: what protects more is greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Zeros {
+    /// That nobody is in a cell may be inferred.
+    #[default]
+    Open,
+    /// That nobody is in a cell is itself withheld: empty cells are treated like those that are too small.
+    Protected,
+}
+
+/// Most queries that are answered at one node: of a permission, to one person about one collection; of a permit, to all
+/// its persons together about all collections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// In 60 seconds.
     pub per_minute: Option<u32>,
     /// In seven days.
     pub per_week: Option<u32>,
-}
-
-impl Disclosure {
-    /// The first key of the table that this version does not enforce.
-    pub fn unenforced(&self) -> Option<&'static str> {
-        let Disclosure {
-            tier: _,
-            dominance,
-            p_percent,
-            round_to,
-            queries: _,
-        } = self;
-        if dominance.is_some() {
-            return Some("dominance");
-        }
-        if p_percent.is_some() {
-            return Some("p_percent");
-        }
-        round_to.is_some().then_some("round_to")
-    }
 }

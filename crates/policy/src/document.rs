@@ -2,12 +2,16 @@
 //!
 //! Next: `rules/compile.rs`, which checks it, and `permit.rs`, which has a document of its own.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use terms::{CollectionId, MemberId, PolicyId, Purpose, RoleName, RuleId};
 use toml::Spanned;
 use toml::value::Datetime;
 
+use crate::disclosure::Zeros;
 use crate::grant::Release;
+use crate::transform::Transform;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,11 +40,15 @@ pub(crate) struct WrittenPermission {
     pub(crate) release: Spanned<Release>,
     pub(crate) columns: Spanned<Vec<Spanned<String>>>,
     pub(crate) rows: Option<Spanned<String>>,
+    pub(crate) transforms: Option<Spanned<WrittenTransforms>>,
     pub(crate) when: Option<Spanned<Vec<Spanned<WrittenWindow>>>>,
     pub(crate) disclosure: Spanned<WrittenDisclosure>,
     #[serde(default, rename = "duty")]
     pub(crate) duties: Vec<Spanned<WrittenDuty>>,
 }
+
+/// By column.
+pub(crate) type WrittenTransforms = BTreeMap<Spanned<String>, Spanned<Transform>>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +115,7 @@ pub(crate) struct WrittenDisclosure {
     pub(crate) dominance: Option<Spanned<WrittenDominance>>,
     pub(crate) p_percent: Option<Spanned<u32>>,
     pub(crate) round_to: Option<Spanned<u32>>,
+    pub(crate) zeros: Option<Spanned<Zeros>>,
     pub(crate) queries: Option<Spanned<WrittenQuota>>,
 }
 

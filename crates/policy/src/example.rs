@@ -131,6 +131,30 @@ columns    = ["district", "beds", "node"]
 disclosure = { tier = "open" }
 "#;
 
+/// Where [`with_rows`] puts its policy.
+pub(crate) const ROWS_PATH: &str = "policies/breast-cancer-rows.toml";
+
+/// Rows about people, in a policy of its own.
+pub(crate) const ROWS_POLICY: &str = r#"
+id          = "breast-cancer-rows"
+version     = 1
+title       = "Rows of the breast cancer cohorts under a data permit"
+collection  = "breast-cancer"
+valid_from  = 2026-01-01
+valid_until = 2027-12-31
+
+[[permission]]
+id         = "rows"
+assignee   = { roles = ["university"] }
+purposes   = ["ehds-53-1-e"]
+permit     = "required"
+release    = "rows"
+columns    = ["age", "diagnosed_on", "grade"]
+disclosure = { tier = "statistical", min_people = 10 }
+
+[permission.transforms]
+"#;
+
 /// A data permit of Ada's, over ages and grades.
 pub(crate) const PERMIT: &str = r#"
 id          = "p-1"
@@ -199,6 +223,11 @@ impl Files {
         self.compile()
             .unwrap_or_else(|report| panic!("{report}: {}", report.remedy))
     }
+}
+
+/// The files with rows about people, which have these transforms, each on a line.
+pub(crate) fn with_rows(transforms: &str) -> Files {
+    Files::new().put(ROWS_PATH, &format!("{ROWS_POLICY}{transforms}\n"))
 }
 
 /// Ada of Saarland University asks for research aggregates by age.

@@ -2,7 +2,7 @@
 //!
 //! Only `decide` makes a [`Grant`], and it can be used once: it is not `Clone`, and the engine takes it by value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,9 +12,11 @@ use terms::{PolicyId, RuleId};
 use trust::Digest;
 
 use crate::collection::{Collection, RowFilter};
+use crate::disclosure::Disclosure;
 use crate::duty::Duty;
 use crate::permit::{OptOut, Permit};
 use crate::rule::{Permission, Policy};
+use crate::transform::Transform;
 
 /// What leaves a node: less first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -161,6 +163,11 @@ impl Grant {
     }
 
     /// Obligation: the disclosure checks.
+    pub fn disclosure(&self) -> &Disclosure {
+        &self.permission.disclosure
+    }
+
+    /// How strict the disclosure checks are.
     pub fn tier(&self) -> Tier {
         self.permission.disclosure.tier
     }
@@ -168,6 +175,11 @@ impl Grant {
     /// Obligation: what may leave.
     pub fn release(&self) -> Release {
         self.release
+    }
+
+    /// Obligation: of these columns only this is there for the query, whatever it does with them.
+    pub fn transforms(&self) -> &BTreeMap<String, Transform> {
+        &self.permission.transforms
     }
 
     /// Obligation: no other columns may be used, anywhere in the query.

@@ -16,7 +16,7 @@ mod text;
 mod vocabulary;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde_json::Value;
@@ -27,6 +27,7 @@ use crate::duty::Duty;
 use crate::grant::Release;
 use crate::rule::{Assignee, Permission, Policy, Prohibition};
 use crate::rules::Rules;
+use crate::transform::Transform;
 use crate::window::Window;
 
 pub use self::json::parse;
@@ -78,6 +79,7 @@ struct OfferedPermission {
     columns: BTreeSet<String>,
     /// The name of the row filter; what it means stands in the collection.
     rows: Option<String>,
+    transforms: BTreeMap<String, Transform>,
     windows: Vec<Window>,
     disclosure: Disclosure,
     duties: Vec<Duty>,
@@ -137,6 +139,7 @@ impl OfferedPermission {
             release,
             columns,
             rows,
+            transforms,
             windows,
             disclosure,
             duties,
@@ -149,6 +152,7 @@ impl OfferedPermission {
             release: *release,
             columns: columns.clone(),
             rows: rows.as_ref().map(|rows| rows.name.clone()),
+            transforms: transforms.clone(),
             windows: windows.clone(),
             disclosure: disclosure.clone(),
             duties: duties.clone(),

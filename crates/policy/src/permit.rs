@@ -50,7 +50,7 @@ pub struct Permit {
     pub valid_until: UtcTime,
     /// From this time on it is withdrawn.
     pub withdrawn: Option<UtcTime>,
-    /// How often one person may ask under it.
+    /// How often all its persons together may ask under it, about all its collections.
     pub queries: Quota,
     /// Whether the holder may link people across datasets.
     pub linkage: bool,

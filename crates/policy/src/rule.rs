@@ -2,7 +2,7 @@
 //!
 //! Only `rules/compile.rs` makes these from text; `decide.rs`, `queryable.rs` and the reading aids read them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::disclosure::Disclosure;
 use crate::duty::Duty;
 use crate::grant::Release;
 use crate::roster::Member;
+use crate::transform::Transform;
 use crate::window::Window;
 
 #[derive(Debug)]
@@ -66,6 +67,8 @@ pub(crate) struct Permission {
     pub(crate) release: Release,
     pub(crate) columns: BTreeSet<String>,
     pub(crate) rows: Option<RowScope>,
+    /// What is shown instead of the values of some of the columns; only for a release of rows.
+    pub(crate) transforms: BTreeMap<String, Transform>,
     /// In any of these; always if there are none.
     pub(crate) windows: Vec<Window>,
     pub(crate) disclosure: Disclosure,
@@ -81,9 +84,6 @@ pub(crate) struct PermissionLines {
     pub(crate) purposes: usize,
     pub(crate) permit: usize,
     pub(crate) columns: usize,
-    pub(crate) disclosure: usize,
-    /// Of the first key of the disclosure table that nodes do not enforce.
-    pub(crate) unenforced: Option<usize>,
 }
 
 /// A row filter of the collection, by name.

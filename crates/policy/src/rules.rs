@@ -25,7 +25,7 @@ use crate::collection::{self, Collection};
 use crate::permit::{self, Permit};
 use crate::roster::{self, Member, Space};
 use crate::rule::{Permission, Policy, Prohibition, Who, utc_day};
-use crate::source::{self, Source};
+use crate::source::Source;
 use crate::stops::Stops;
 
 /// What a data space says, ready to decide.
@@ -101,17 +101,6 @@ impl Rules {
     /// # Errors
     /// As [`Rules::compile`].
     pub fn compile_files(version: u64, digest: Digest, files: &BTreeMap<String, Vec<u8>>) -> Result<Rules, Report> {
-        let rules = Self::read_files(version, digest, files)?;
-        rules.require_enforceable()?;
-        Ok(rules)
-    }
-
-    /// Reads files of which not everything need be enforceable by this version: to show and compare them. A node never
-    /// works under what this returns.
-    ///
-    /// # Errors
-    /// As [`Rules::compile`], but for what is known and not enforced.
-    pub fn read_files(version: u64, digest: Digest, files: &BTreeMap<String, Vec<u8>>) -> Result<Rules, Report> {
         if files.len() > DOCUMENTS_MAX {
             let message = format!("the data space has {} files; it may have {DOCUMENTS_MAX}", files.len());
             return Err(Problem::PolicyInvalid.report(message));
@@ -214,20 +203,6 @@ impl Rules {
     #[cfg(test)]
     pub(crate) fn set_permits_until(&mut self, until: UtcTime) {
         self.permits_until = Some(until);
-    }
-
-    /// Refuses what is known and not enforced.
-    fn require_enforceable(&self) -> Result<(), Report> {
-        for policy in self.policies.values().flatten() {
-            for permission in &policy.permissions {
-                if let Some(key) = permission.disclosure.unenforced() {
-                    let lines = &permission.lines;
-                    let line = lines.unenforced.unwrap_or(lines.disclosure);
-                    return Err(source::unenforced(&policy.path, line, key));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Whether Art. 53(2) EHDS opens the reserved purposes to a member: it is a public body, or acts for one that is

@@ -83,7 +83,9 @@ impl<'a> Source<'a> {
 
     /// The file asks for something that is known and that this version does not do.
     pub(crate) fn unenforced(&self, span: Range<usize>, key: &str) -> Report {
-        unenforced(self.path, self.line(span), key)
+        let message = format!("this version does not enforce `{key}` and would therefore not run the policy");
+        self.invalid(span, message)
+            .remedy("remove it, or wait for a version that enforces it")
     }
 
     /// Refuses a file whose id is not its name: otherwise two files could carry one id.
@@ -186,14 +188,6 @@ impl<'a> Source<'a> {
             Datetime { .. } => Err(invalid()),
         }
     }
-}
-
-/// A rule asks for something that is known and that this version does not do.
-pub(crate) fn unenforced(path: &str, line: usize, key: &str) -> Report {
-    let message = format!("this version does not enforce `{key}` and would therefore not run the policy");
-    Problem::PolicyInvalid
-        .report(format!("{path}, line {line}: {message}"))
-        .remedy("remove it, or wait for a version that enforces it")
 }
 
 /// Whether a character does more than show itself: controls, what turns text around (Unicode TR 36), and what has no

@@ -127,9 +127,9 @@ fn stale_tables(rules: &Rules, files: &Files) -> Vec<String> {
     stale.map(|(path, _)| path).collect()
 }
 
-/// Files as rules to be read and compared, also where nodes of this version would not work under them.
+/// Files as rules to be read and compared.
 pub(super) fn rules_of(files: &Files) -> Result<Rules, Report> {
-    Rules::read_files(1, Digest::of(&[]), files)
+    Rules::compile_files(1, Digest::of(&[]), files)
 }
 
 /// Files with a roster. A space that was not founded yet has none, nor has one whose registrar's list is not here: then

@@ -198,6 +198,7 @@ impl Tally {
         count.map_or_else(Asked::default, |count| Asked {
             minute: count.minute.queries(now),
             week: count.week.queries(now),
+            ..Asked::default()
         })
     }
 

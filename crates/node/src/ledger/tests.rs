@@ -336,7 +336,11 @@ async fn what_was_allowed_before_a_restart_is_charged_after_it() {
     ledger.close().await;
 
     let ledger = place.open().unwrap();
-    let asked = Asked { minute: 5, week: 5 };
+    let asked = Asked {
+        minute: 5,
+        week: 5,
+        ..Asked::default()
+    };
     assert_eq!(ledger.asked(&asker(), &collection(), now()), asked);
     assert_eq!(
         ledger.asked(&asker(), &"beds".parse().unwrap(), now()),

@@ -1,12 +1,13 @@
 //! What a permission demands of a request that it covers, so that of several the one that demands least can be taken.
 //!
-//! The order is total, and agrees with every comparison that has an answer: whoever asks for more people in a cell,
-//! for a row filter, for one more duty or for a shorter time demands more. Where one permission is laxer in one respect
+//! The order is total, and agrees with every comparison that has an answer: whoever asks for more people in a cell, for a
+//! row filter, shows less of a column that is asked for, wants one more duty or a shorter time demands more. Where one permission is laxer in one respect
 //! and another in another, the respect that is named first in [`Demands`] decides; nothing is ever mixed from two.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-use crate::disclosure::{Disclosure, Dominance};
+use crate::disclosure::{Disclosure, Dominance, Zeros};
 use crate::duty::Duty;
 use crate::grant::Tier;
 use crate::rule::{Permission, Policy};
@@ -16,20 +17,31 @@ use crate::rule::{Permission, Policy};
 pub(crate) struct Demands {
     tier: Tier,
     row_filter: bool,
+    transforms: Transformed,
     dominance: Option<(u32, Reverse<u64>)>,
     p_percent: Option<u32>,
     round_to: Option<u32>,
+    zeros: Zeros,
     delete: Option<Reverse<u32>>,
     publish: Option<Reverse<u32>>,
     attributions: usize,
 }
 
-pub(crate) fn demands(policy: &Policy, permission: &Permission) -> Demands {
+/// What is taken from the columns that are asked for: from how many of them, and how much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Transformed {
+    columns: usize,
+    strictness: u32,
+}
+
+/// What a permission demands of a request of these columns.
+pub(crate) fn demands(policy: &Policy, permission: &Permission, columns: &BTreeSet<String>) -> Demands {
     let Disclosure {
         tier,
         dominance,
         p_percent,
         round_to,
+        zeros,
         // How often one may ask is no matter of what an answer looks like; an exhausted quota does not cover.
         queries: _,
     } = &permission.disclosure;
@@ -38,9 +50,11 @@ pub(crate) fn demands(policy: &Policy, permission: &Permission) -> Demands {
     let mut demands = Demands {
         tier: *tier,
         row_filter: permission.rows.is_some(),
+        transforms: transformed(permission, columns),
         dominance: dominance.as_ref().map(strict),
         p_percent: *p_percent,
         round_to: *round_to,
+        zeros: *zeros,
         delete: None,
         publish: None,
         attributions: 0,
@@ -53,4 +67,13 @@ pub(crate) fn demands(policy: &Policy, permission: &Permission) -> Demands {
         }
     }
     demands
+}
+
+/// Columns that are not asked for do not matter: a permission that shows less of them takes nothing from the request.
+fn transformed(permission: &Permission, columns: &BTreeSet<String>) -> Transformed {
+    let asked = permission.transforms.iter().filter(|(name, _)| columns.contains(*name));
+    asked.fold(Transformed::default(), |sum, (_, transform)| Transformed {
+        columns: sum.columns + 1,
+        strictness: sum.strictness.saturating_add(transform.strictness()),
+    })
 }

@@ -128,7 +128,12 @@ fn request() -> impl Strategy<Value = AccessRequest> {
             request.purpose = purpose.map(|purpose| purpose.parse::<Purpose>().unwrap());
             request.release = release;
             request.columns = columns.into_iter().map(str::to_owned).collect();
-            request.asked = Asked { minute, week: minute };
+            request.asked = Asked {
+                minute,
+                week: minute,
+                permit_minute: minute,
+                permit_week: minute,
+            };
             if monday {
                 request.at = MONDAY.parse().unwrap();
             }

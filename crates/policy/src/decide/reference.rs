@@ -67,6 +67,7 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
         return Err(vec!["reserved"]);
     }
     let both: Vec<String> = credential.into_iter().filter(|role| roster.contains(role)).collect();
+    let asked = request.asked;
     let (mut least, mut why): (Option<_>, Why) = (None, Vec::new());
     for policy in about() {
         for rule in tables(policy, "permission") {
@@ -83,7 +84,10 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
                 ("columns", !request.columns.iter().all(|name| columns.contains(name))),
                 ("permit", text(rule, "permit") == "required" && permit.is_none()),
                 ("window", !windows_include(rule, request.at)),
-                ("quota", exhausted(rule["disclosure"].get("queries"), request)),
+                (
+                    "quota",
+                    exhausted(rule["disclosure"].get("queries"), asked.minute, asked.week),
+                ),
             ]
             .into_iter()
             .filter_map(|(what, lacks)| lacks.then_some(what))
@@ -135,6 +139,7 @@ fn permit<'a>(
     let dataset = tables(permit, "dataset").find(|set| text(set, "collection") == request.collection.as_str());
     let columns = dataset.and_then(|set| texts(set, "columns")).unwrap_or_default();
     let covered = |name: &String| name == "node" || columns.contains(name);
+    let asked = request.asked;
     let gaps = [
         ("permit person", !contains(permit, "persons", person)),
         (
@@ -154,7 +159,10 @@ fn permit<'a>(
             text(permit, "kind") == "data-request" && request.release == Release::Rows,
         ),
         ("permit columns", !request.columns.iter().all(covered)),
-        ("permit quota", exhausted(permit.get("queries"), request)),
+        (
+            "permit quota",
+            exhausted(permit.get("queries"), asked.permit_minute, asked.permit_week),
+        ),
     ];
     let gaps: Why = gaps.into_iter().filter_map(|(what, gap)| gap.then_some(what)).collect();
     match gaps.len() {
@@ -210,10 +218,10 @@ fn is_meant(rule: &Table, roles: &[String], member: &str, person: &str) -> bool 
         && texts(assignee, "persons").is_none_or(|named| named.iter().any(|id| id == person))
 }
 
-fn exhausted(queries: Option<&Value>, request: &AccessRequest) -> bool {
+fn exhausted(queries: Option<&Value>, minute: u32, week: u32) -> bool {
     let most = |key: &str| queries.and_then(|table| table.get(key)).and_then(Value::as_integer);
-    most("per_minute").is_some_and(|most| i64::from(request.asked.minute) >= most)
-        || most("per_week").is_some_and(|most| i64::from(request.asked.week) >= most)
+    most("per_minute").is_some_and(|most| i64::from(minute) >= most)
+        || most("per_week").is_some_and(|most| i64::from(week) >= most)
 }
 
 /// What a permission asks for, as numbers that grow with it: people, row filter, deleting, publishing, naming.

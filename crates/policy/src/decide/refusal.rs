@@ -325,7 +325,7 @@ fn permit_unknown(id: &PermitId) -> Refusal {
 
 fn permit_exhausted(permit: &Permit) -> Refusal {
     let message = format!(
-        "permit {} lets one person ask {}",
+        "permit {} lets all its persons together ask {}",
         permit.id,
         quota_words(permit.queries)
     );

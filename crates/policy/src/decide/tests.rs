@@ -3,6 +3,7 @@ mod permits;
 mod prohibitions;
 mod quotas;
 mod reserved;
+mod rows;
 mod stops;
 mod windows;
 

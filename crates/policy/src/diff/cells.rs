@@ -186,7 +186,7 @@ impl<'a> Rules<'a> {
         };
         let covering = self.permissions.iter().filter(|rule| covers(rule.permission));
         covering
-            .min_by_key(|rule| demands(rule.policy, rule.permission))
+            .min_by_key(|rule| demands(rule.policy, rule.permission, columns))
             .copied()
     }
 }
@@ -246,7 +246,7 @@ fn note(
         gains.lifted.extend(hit.map(|rule| (rule, now.name())));
         return;
     }
-    let lesser = eased(then, now);
+    let lesser = eased(then, now, columns);
     if !lesser.is_empty() {
         let of_now = gains
             .eased
@@ -303,5 +303,10 @@ fn asked(before: &Rules<'_>, after: &Rules<'_>) -> Vec<Asked> {
     let pairs = minutes
         .iter()
         .flat_map(|minute| weeks.iter().map(move |week| (*minute, *week)));
-    pairs.map(|(minute, week)| Asked { minute, week }).collect()
+    let asked = pairs.map(|(minute, week)| Asked {
+        minute,
+        week,
+        ..Asked::default()
+    });
+    asked.collect()
 }

@@ -10,7 +10,7 @@ use terms::CollectionId;
 use super::Changes;
 use super::eased::keeps_filter;
 use super::permission::unlike;
-use crate::collection::{Calendar, Collection, Column, ColumnRoles, Domain, RowFilter, list};
+use crate::collection::{Collection, Column, ColumnRoles, Domain, RowFilter, list};
 use crate::lang::Lang;
 use crate::rules::Rules;
 
@@ -341,7 +341,7 @@ fn is_within(inner: Option<&Domain>, outer: Option<&Domain>) -> bool {
     match (inner, outer) {
         (_, None) => true,
         (None, Some(_)) => false,
-        (Some(Domain::Calendar(inner)), Some(Domain::Calendar(outer))) => is_union_of(*inner, *outer),
+        (Some(Domain::Calendar(inner)), Some(Domain::Calendar(outer))) => inner.is_union_of(*outer),
         (Some(Domain::Texts(inner)), Some(Domain::Texts(outer))) => inner.iter().all(|text| outer.contains(text)),
         (Some(Domain::Integers(inner)), Some(Domain::Integers(outer))) => {
             inner.iter().all(|number| outer.contains(number))
@@ -349,9 +349,4 @@ fn is_within(inner: Option<&Domain>, outer: Option<&Domain>) -> bool {
         (Some(Domain::Bins(inner)), Some(Domain::Bins(outer))) => inner.iter().all(|edge| outer.contains(edge)),
         (Some(_), Some(_)) => false,
     }
-}
-
-/// Whether every whole `coarse` is made of whole `fine`. Months are not made of weeks.
-fn is_union_of(coarse: Calendar, fine: Calendar) -> bool {
-    coarse == fine || coarse > fine && fine != Calendar::Week
 }

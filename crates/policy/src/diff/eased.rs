@@ -1,21 +1,24 @@
 //! Whether an answer under one permission is bound by lesser obligations than under another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::collection::RowFilter;
 use crate::disclosure::Dominance;
 use crate::duty::Duty;
 use crate::lang::Lang;
 use crate::rule::{Permission, Policy};
+use crate::transform::Transform;
 
 /// An obligation that can become less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Obligation {
     Tier,
     Rows,
+    Transforms,
     Dominance,
     PPercent,
     RoundTo,
+    Zeros,
     Duties,
 }
 
@@ -24,9 +27,11 @@ impl Obligation {
         match self {
             Obligation::Tier => lang.pick("kleinere Gruppen", "smaller groups"),
             Obligation::Rows => lang.pick("andere Zeilen", "other rows"),
+            Obligation::Transforms => lang.pick("mehr von den Werten", "more of the values"),
             Obligation::Dominance => lang.pick("schwächere Dominanzregel", "a weaker dominance rule"),
             Obligation::PPercent => lang.pick("schwächere p-%-Regel", "a weaker p % rule"),
             Obligation::RoundTo => lang.pick("andere Rundung", "other rounding"),
+            Obligation::Zeros => lang.pick("leere Zellen sind zu erkennen", "empty cells can be told"),
             Obligation::Duties => lang.pick("weniger oder andere Pflichten", "fewer or other duties"),
         }
     }
@@ -46,8 +51,9 @@ impl<'a> Permitting<'a> {
     }
 }
 
-/// The obligations of which `after` asks less than `before`, or of which that cannot be told.
-pub(super) fn eased(before: Permitting<'_>, after: Permitting<'_>) -> BTreeSet<Obligation> {
+/// The obligations of an answer about these columns of which `after` asks less than `before`, or of which that cannot be
+/// told.
+pub(super) fn eased(before: Permitting<'_>, after: Permitting<'_>, columns: &BTreeSet<String>) -> BTreeSet<Obligation> {
     let (b, a) = (&before.permission.disclosure, &after.permission.disclosure);
     let filter = |rule: Permitting<'_>| rule.permission.rows.as_ref().map(|rows| rows.filter.clone());
     let checks = [
@@ -56,9 +62,14 @@ pub(super) fn eased(before: Permitting<'_>, after: Permitting<'_>) -> BTreeSet<O
             Obligation::Rows,
             keeps_filter(filter(before).as_ref(), filter(after).as_ref()),
         ),
+        (
+            Obligation::Transforms,
+            keeps_transforms(&before.permission.transforms, &after.permission.transforms, columns),
+        ),
         (Obligation::Dominance, keeps_dominance(b.dominance, a.dominance)),
         (Obligation::PPercent, b.p_percent <= a.p_percent),
         (Obligation::RoundTo, keeps_rounding(b.round_to, a.round_to)),
+        (Obligation::Zeros, b.zeros <= a.zeros),
         (
             Obligation::Duties,
             before.duties().all(|duty| is_kept(duty, after.duties())),
@@ -75,6 +86,27 @@ pub(super) fn keeps_filter(before: Option<&RowFilter>, after: Option<&RowFilter>
         (Some(RowFilter::Consent(before)), Some(RowFilter::Consent(after))) => before.is_subset(after),
         (Some(before), Some(after)) => before == after,
         (Some(_), None) => false,
+    }
+}
+
+/// Whether `after` shows nothing of these columns that `before` does not show.
+pub(super) fn keeps_transforms(
+    before: &BTreeMap<String, Transform>,
+    after: &BTreeMap<String, Transform>,
+    columns: &BTreeSet<String>,
+) -> bool {
+    let asked = columns.iter().filter_map(|name| before.get_key_value(name));
+    asked
+        .into_iter()
+        .all(|(name, then)| keeps_transform(Some(*then), after.get(name).copied()))
+}
+
+/// Whether `after` shows nothing of a column that `before` does not show.
+pub(super) fn keeps_transform(before: Option<Transform>, after: Option<Transform>) -> bool {
+    match (before, after) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(before), Some(after)) => after.is_within(before),
     }
 }
 

@@ -111,7 +111,7 @@ impl Space {
             .0
             .iter()
             .map(|(path, table)| (path.clone(), toml::to_string(table).unwrap().into_bytes()));
-        Rules::read_files(1, Digest::of(b""), &files.collect()).unwrap_or_else(|report| panic!("{name}: {report}"))
+        Rules::compile_files(1, Digest::of(b""), &files.collect()).unwrap_or_else(|report| panic!("{name}: {report}"))
     }
 
     fn paths(&self, folder: &str) -> Vec<String> {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::eased::{Obligation, Permitting, is_kept, keeps_dominance, keeps_filter, keeps_rounding};
+use super::eased::{Obligation, Permitting, is_kept, keeps_dominance, keeps_filter, keeps_rounding, keeps_transform};
 use super::{moved, times};
 use crate::collection::{RowFilter, list};
-use crate::disclosure::{Dominance, Quota};
+use crate::disclosure::{Dominance, Quota, Zeros};
 use crate::grant::Release;
 use crate::lang::Lang;
 use crate::matrix::conditions;
@@ -94,9 +94,11 @@ pub(super) fn differences(before: Permitting<'_>, after: Permitting<'_>) -> Vec<
     all.extend(quota(b.disclosure.queries, a.disclosure.queries));
     all.extend(tier(b, a));
     all.extend(rows(b.rows.as_ref(), a.rows.as_ref()));
+    all.extend(transforms(b, a));
     all.extend(dominance(b.disclosure.dominance, a.disclosure.dominance));
     all.extend(p_percent(b.disclosure.p_percent, a.disclosure.p_percent));
     all.extend(rounding(b.disclosure.round_to, a.disclosure.round_to));
+    all.extend(zeros(b.disclosure.zeros, a.disclosure.zeros));
     all.extend(duties(before, after));
     all
 }
@@ -159,7 +161,8 @@ fn columns(before: &Permission, after: &Permission, whom: Say<'_>) -> Vec<Differ
     let mut all = Vec::new();
     if !came.is_empty() {
         all.push(Difference::access(true, false, |lang| {
-            let (whom, names) = (whom(lang), list(&came));
+            let shown = came.iter().map(|name| conditions::column_shown(after, name, lang));
+            let (whom, names) = (whom(lang), list(shown));
             lang.pick(
                 format!("Für {whom}: Fragen dürfen nun auch {names} nutzen."),
                 format!("For {whom}: questions may now also ask about {names}."),
@@ -319,6 +322,33 @@ pub(super) fn unlike(unlike: bool, lang: Lang) -> &'static str {
     }
 }
 
+/// Of columns that are permitted before and after; the others come or go as they are shown.
+fn transforms(before: &Permission, after: &Permission) -> Vec<Difference> {
+    let both = before.columns.intersection(&after.columns);
+    both.filter_map(|name| {
+        let (old, new) = (
+            before.transforms.get(name).copied(),
+            after.transforms.get(name).copied(),
+        );
+        let (gains, loses) = (!keeps_transform(old, new), !keeps_transform(new, old));
+        (old != new).then(|| {
+            Difference::new(Part::Obligation(Obligation::Transforms), gains, loses, |lang| {
+                let words = |shown| conditions::shown_as(shown, lang);
+                let (old, new) = (words(old), words(new));
+                let unlike = match gains && loses {
+                    true => lang.pick(" Beides lässt sich nicht vergleichen.", " The two cannot be compared."),
+                    false => "",
+                };
+                lang.pick(
+                    format!("Von {name} ist nun zu sehen: {new}; vorher: {old}.{unlike}"),
+                    format!("Of {name} is now shown: {new}; before: {old}.{unlike}"),
+                )
+            })
+        })
+    })
+    .collect()
+}
+
 fn dominance(before: Option<Dominance>, after: Option<Dominance>) -> Option<Difference> {
     let words = |rule: Option<Dominance>, lang: Lang| match rule {
         None => lang.pick("keine", "none").to_owned(),
@@ -378,6 +408,25 @@ fn rounding(before: Option<u32>, after: Option<u32>) -> Option<Difference> {
                 format!("Zahlen sind nun {new}, vorher {old}."),
                 format!("Numbers are now {new}, before {old}."),
             )
+        })
+    })
+}
+
+fn zeros(before: Zeros, after: Zeros) -> Option<Difference> {
+    (before != after).then(|| {
+        let part = Part::Obligation(Obligation::Zeros);
+        Difference::new(part, after < before, before < after, |lang| {
+            match after {
+                Zeros::Open => lang.pick(
+                    "Dass niemand in einer Zelle ist, darf nun zu erkennen sein.",
+                    "That nobody is in a cell may now be inferred.",
+                ),
+                Zeros::Protected => lang.pick(
+                    "Dass niemand in einer Zelle ist, wird nun auch zurückgehalten.",
+                    "That nobody is in a cell is now withheld too.",
+                ),
+            }
+            .to_owned()
         })
     })
 }

@@ -173,7 +173,12 @@ fn request() -> impl Strategy<Value = AccessRequest> {
             request.columns = columns.into_iter().map(str::to_owned).collect();
             request.permit = permit.then(|| "p".parse().unwrap());
             request.at = at.parse().unwrap();
-            request.asked = Asked { minute, week };
+            request.asked = Asked {
+                minute,
+                week,
+                permit_minute: minute,
+                permit_week: week,
+            };
             request.release = Release::Aggregates;
             request
         },

@@ -12,7 +12,7 @@ fn at() -> UtcTime {
 }
 
 fn changes(before: &Files, after: &Files) -> Vec<Change> {
-    let read = |files: &Files| Rules::read_files(1, trust::Digest::of(b""), &files.0).unwrap();
+    let read = |files: &Files| Rules::compile_files(1, trust::Digest::of(b""), &files.0).unwrap();
     diff(&read(before), &read(after), at())
 }
 

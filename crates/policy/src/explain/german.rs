@@ -53,7 +53,10 @@ pub(super) fn refusal(rules: &Rules, request: &AccessRequest, reason: &Reason<'_
         Reason::PermitGap(permit, gap) => by_permit(permit, *gap, request),
         Reason::PermitExhausted(permit) => {
             let often = DE.quota(permit.queries).unwrap_or_default();
-            let message = format!("die Datengenehmigung {} lässt eine Person {often} fragen", permit.id);
+            let message = format!(
+                "die Datengenehmigung {} lässt alle ihre Personen zusammen {often} fragen",
+                permit.id
+            );
             (message, next_step(Problem::Quota))
         }
         Reason::Reserved(who, purpose) => (

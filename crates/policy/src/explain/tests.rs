@@ -89,7 +89,7 @@ fn refusals() -> Vec<(Files, AccessRequest, Vec<&'static str>)> {
         ),
         (
             with("queries = { per_week = 1 }"),
-            named(asking(|it| it.asked.week = 1)),
+            named(asking(|it| it.asked.permit_week = 1)),
             vec!["permits/survival.toml: queries = { per_week = 1 }"],
         ),
         (

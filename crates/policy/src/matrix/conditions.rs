@@ -2,10 +2,11 @@
 
 use super::layout::{Ruled, WIDTH, table};
 use crate::collection::{Calendar, Collection, Column, ColumnKind, Domain, NODE_COLUMN, list};
-use crate::disclosure::Dominance;
+use crate::disclosure::{Dominance, Zeros};
 use crate::grant::{Release, Tier};
 use crate::lang::Lang;
 use crate::rule::{Assignee, Permission, Policy, Prohibition};
+use crate::transform::Transform;
 
 /// The conditions of a permission, each with its name.
 pub(super) fn of(policy: &Policy, permission: &Permission, lang: Lang) -> Vec<(&'static str, String)> {
@@ -80,10 +81,20 @@ pub(crate) fn protection(permission: &Permission, lang: Lang) -> String {
             )
             .to_owned();
     };
-    let mut parts = vec![lang.pick(
+    let mut parts = Vec::new();
+    if permission.release == Release::Rows {
+        parts.push(
+            lang.pick(
+                "einzelne Zeilen ohne diese Prüfungen; für Statistik gilt",
+                "single rows without these checks; of statistics",
+            )
+            .to_owned(),
+        );
+    }
+    parts.push(lang.pick(
         format!("keine Zahl über weniger als {min_people} Menschen einer Einrichtung"),
         format!("no number about fewer than {min_people} people of one institution"),
-    )];
+    ));
     if let Some(Dominance { top, share }) = disclosure.dominance {
         let percent = share * 100.0;
         parts.push(lang.pick(
@@ -103,7 +114,60 @@ pub(crate) fn protection(permission: &Permission, lang: Lang) -> String {
             format!("rounded to multiples of {to}"),
         ));
     }
+    if disclosure.zeros == Zeros::Protected {
+        parts.push(
+            lang.pick(
+                "auch nicht, dass niemand in einer Zelle ist",
+                "nor that nobody is in a cell",
+            )
+            .to_owned(),
+        );
+    }
     list_of(parts)
+}
+
+/// A column, with what is shown of it if that is not its value.
+pub(crate) fn column_shown(permission: &Permission, name: &str, lang: Lang) -> String {
+    match permission.transforms.get(name) {
+        Some(transform) => format!("{name} ({})", shown_as(Some(*transform), lang)),
+        None => name.to_owned(),
+    }
+}
+
+/// What is shown of a column.
+pub(crate) fn shown_as(transform: Option<Transform>, lang: Lang) -> String {
+    match transform {
+        None => lang.pick("der Wert", "the value").to_owned(),
+        Some(Transform::Bins) => lang.pick("nur der Bereich", "only the range").to_owned(),
+        Some(Transform::Truncate(unit)) => lang.pick(
+            format!("nur {}", period(unit, lang)),
+            format!("only the {}", period(unit, lang)),
+        ),
+        Some(Transform::Prefix(1)) => lang
+            .pick("nur das erste Zeichen", "only the first character")
+            .to_owned(),
+        Some(Transform::Prefix(characters)) => lang.pick(
+            format!("nur die ersten {characters} Zeichen"),
+            format!("only the first {characters} characters"),
+        ),
+        Some(Transform::Mask) => lang.pick("nichts", "nothing").to_owned(),
+        Some(Transform::Pseudonym) => lang
+            .pick(
+                "ein Pseudonym, je Genehmigung ein anderes",
+                "a pseudonym, another one under each permit",
+            )
+            .to_owned(),
+    }
+}
+
+fn period(unit: Calendar, lang: Lang) -> &'static str {
+    match unit {
+        Calendar::Day => lang.pick("der Tag", "day"),
+        Calendar::Week => lang.pick("die Woche", "week"),
+        Calendar::Month => lang.pick("der Monat", "month"),
+        Calendar::Quarter => lang.pick("das Quartal", "quarter"),
+        Calendar::Year => lang.pick("das Jahr", "year"),
+    }
 }
 
 /// Whom a rule is for. Persons are named: the board wrote them.

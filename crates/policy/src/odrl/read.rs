@@ -3,7 +3,7 @@
 //! It takes each thing that a policy says from one place and does not look at the rest; `same.rs` does that afterwards.
 //! Every message begins with the JSON path of what is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -14,10 +14,12 @@ use terms::{CollectionId, MemberId, PersonId, PolicyId, Purpose, Report, RuleId,
 use super::same::{missing_at, other_at, step};
 use super::vocabulary::{self, left};
 use super::{Offer, OfferedPermission, OfferedProhibition};
-use crate::disclosure::{Disclosure, Dominance, Quota};
+use crate::collection::Calendar;
+use crate::disclosure::{Disclosure, Dominance, Quota, Zeros};
 use crate::duty::Duty;
 use crate::grant::{MinPeople, Release, Tier};
 use crate::rule::Assignee;
+use crate::transform::Transform;
 use crate::window::{Window, day_name};
 
 pub(super) fn offer(odrl: &Value) -> Result<Offer, Report> {
@@ -95,6 +97,10 @@ fn permission(rule: &At<'_>) -> Result<OfferedPermission, Report> {
         rows: match target.operand(left::ROW_FILTER)? {
             Some(name) => Some(name.text()?.to_owned()),
             None => None,
+        },
+        transforms: match how.operand(left::TRANSFORMS)? {
+            Some(operand) => operand.list()?.iter().map(transform).collect::<Result<_, _>>()?,
+            None => BTreeMap::new(),
         },
         windows: windows(&constraints)?,
         disclosure: disclosure(&how, &constraints)?,
@@ -183,8 +189,41 @@ fn disclosure(how: &At<'_>, constraints: &At<'_>) -> Result<Disclosure, Report> 
         },
         p_percent: number(left::P_PERCENT)?,
         round_to: number(left::ROUND_TO)?,
+        zeros: zeros(how)?,
         queries: quota(constraints)?,
     })
+}
+
+fn zeros(how: &At<'_>) -> Result<Zeros, Report> {
+    let Some(named) = how.operand(left::ZEROS)? else {
+        return Ok(Zeros::Open);
+    };
+    match named.iri()? {
+        "dr:protected" => Ok(Zeros::Protected),
+        _ => Err(named.wrong("it must be dr:protected, or the constraint must not be there")),
+    }
+}
+
+fn transform(at: &At<'_>) -> Result<(String, Transform), Report> {
+    let column = at.member("dr:column")?.text()?.to_owned();
+    let shown_as = at.member("dr:shownAs")?;
+    let transform = match shown_as.iri()? {
+        "dr:bins" => Transform::Bins,
+        "dr:truncated" => Transform::Truncate(period(&at.member("dr:period")?)?),
+        "dr:prefix" => Transform::Prefix(at.member("dr:characters")?.number()?),
+        "dr:null" => Transform::Mask,
+        "dr:pseudonym" => Transform::Pseudonym,
+        _ => return Err(shown_as.wrong("it must be dr:bins, dr:truncated, dr:prefix, dr:null or dr:pseudonym")),
+    };
+    Ok((column, transform))
+}
+
+fn period(at: &At<'_>) -> Result<Calendar, Report> {
+    let text = at.text()?;
+    let mut units = Calendar::ALL.into_iter();
+    units
+        .find(|unit| unit.to_string() == text)
+        .ok_or_else(|| at.wrong("it must be day, week, month, quarter or year"))
 }
 
 fn tier(how: &At<'_>) -> Result<Tier, Report> {

@@ -61,7 +61,7 @@ fn example() -> String {
 }
 
 fn read(files: &Files) -> Rules {
-    let rules = Rules::read_files(7, Digest::of(b"targets"), &files.0);
+    let rules = Rules::compile_files(7, Digest::of(b"targets"), &files.0);
     rules.unwrap_or_else(|report| panic!("{report}: {}", report.remedy))
 }
 
@@ -109,12 +109,14 @@ fn permits(permission: &Permission) -> String {
         release,
         columns,
         rows,
+        transforms,
         windows,
         disclosure,
         duties,
     } = permission;
     format!(
-        "{id} {assignee:?} {purposes:?} {permit_required} {release} {columns:?} {rows:?} {windows:?} {disclosure:?} {duties:?}"
+        "{id} {assignee:?} {purposes:?} {permit_required} {release} {columns:?} {rows:?} {transforms:?} {windows:?} {disclosure:?} \
+         {duties:?}"
     )
 }
 
@@ -301,7 +303,7 @@ fn require_understood(changed: &Value, pointer: &str) {
     if let Ok(text) = import(changed) {
         let id = changed["uid"].as_str().unwrap().split(':').nth(5).unwrap();
         let files = Files::new().put(&format!("policies/{id}.toml"), &text);
-        if let Ok(rules) = Rules::read_files(1, Digest::of(b""), &files.0) {
+        if let Ok(rules) = Rules::compile_files(1, Digest::of(b""), &files.0) {
             let again = export(&rules, &id.parse().unwrap()).unwrap();
             assert_eq!(again, *changed, "{pointer}");
         }

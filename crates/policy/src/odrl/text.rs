@@ -2,13 +2,15 @@
 //!
 //! Texts are written by the TOML writer, so that none can end its own string and go on as a key.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use super::{Offer, OfferedPermission, OfferedProhibition};
-use crate::disclosure::{Disclosure, Dominance, Quota};
+use crate::disclosure::{Disclosure, Dominance, Quota, Zeros};
 use crate::duty::Duty;
 use crate::grant::Tier;
 use crate::rule::Assignee;
+use crate::transform::Transform;
 use crate::window::{Window, day_name};
 
 pub(super) fn policy(offer: &Offer) -> String {
@@ -65,6 +67,7 @@ fn permission(text: &mut String, rule: &OfferedPermission) {
     if let Some(name) = &rule.rows {
         line(text, "rows", quoted(name));
     }
+    transforms(text, &rule.transforms);
     windows(text, &rule.windows);
     text.push_str("\n[permission.disclosure]\n");
     disclosure(text, &rule.disclosure);
@@ -127,12 +130,33 @@ fn window(window: &Window) -> String {
     )
 }
 
+/// In one line, whose keys the TOML writer puts in quotes where that is needed.
+fn transforms(text: &mut String, transforms: &BTreeMap<String, Transform>) {
+    let written = |(column, transform): (&String, &Transform)| (column.clone(), transformed(*transform));
+    let table: toml::Table = transforms.iter().map(written).collect();
+    if !table.is_empty() {
+        line(text, "transforms", toml::Value::Table(table));
+    }
+}
+
+fn transformed(transform: Transform) -> toml::Value {
+    let table = |key: &str, value: toml::Value| toml::Value::Table([(key.to_owned(), value)].into_iter().collect());
+    match transform {
+        Transform::Bins => "bins".into(),
+        Transform::Truncate(unit) => table("truncate", unit.to_string().into()),
+        Transform::Prefix(characters) => table("prefix", i64::from(characters).into()),
+        Transform::Mask => "mask".into(),
+        Transform::Pseudonym => "pseudonym".into(),
+    }
+}
+
 fn disclosure(text: &mut String, disclosure: &Disclosure) {
     let Disclosure {
         tier,
         dominance,
         p_percent,
         round_to,
+        zeros,
         queries,
     } = disclosure;
     match tier {
@@ -150,6 +174,9 @@ fn disclosure(text: &mut String, disclosure: &Disclosure) {
     }
     if let Some(number) = round_to {
         line(text, "round_to", number);
+    }
+    if *zeros == Zeros::Protected {
+        line(text, "zeros", quoted("protected"));
     }
     let Quota { per_minute, per_week } = queries;
     let quota: Vec<String> = [("per_minute", per_minute), ("per_week", per_week)]

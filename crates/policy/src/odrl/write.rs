@@ -2,16 +2,19 @@
 //!
 //! It must write the same value for the same policy: `same.rs` holds what is imported against it.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::{Date, Time};
 use serde_json::{Value, json};
 use terms::{Purpose, SpaceId};
 
 use super::vocabulary::{self, left};
 use super::{Offer, OfferedPermission, OfferedProhibition};
-use crate::disclosure::{Disclosure, Dominance, Quota};
+use crate::disclosure::{Disclosure, Dominance, Quota, Zeros};
 use crate::duty::Duty;
 use crate::grant::{Release, Tier};
 use crate::rule::Assignee;
+use crate::transform::Transform;
 use crate::window::{Window, day_name};
 
 pub(super) fn offer(offer: &Offer) -> Value {
@@ -45,6 +48,7 @@ fn permission(offer: &Offer, rule: &OfferedPermission) -> Value {
             .map(|name| constraint(left::ROW_FILTER, "eq", json!(name))),
     );
     let mut how = vec![any_of(left::RELEASE, json!(releases_up_to(rule.release)))];
+    how.extend(transforms(&rule.transforms));
     how.extend(disclosure(&rule.disclosure));
     let mut constraints = vec![purposes(rule.purposes.iter())];
     constraints.extend(validity(offer));
@@ -143,12 +147,41 @@ fn releases_up_to(most: Release) -> Vec<Value> {
     }
 }
 
+/// All of them together are one operand, in the order of their columns.
+fn transforms(transforms: &BTreeMap<String, Transform>) -> Option<Value> {
+    let all: Vec<Value> = transforms
+        .iter()
+        .map(|(column, shown)| transform(column, *shown))
+        .collect();
+    (!all.is_empty()).then(|| constraint(left::TRANSFORMS, "eq", json!({ "@list": all })))
+}
+
+fn transform(column: &str, transform: Transform) -> Value {
+    let shown_as = |what: &str| json!({ "type": "RightOperand", "dr:column": column, "dr:shownAs": named(what) });
+    match transform {
+        Transform::Bins => shown_as("dr:bins"),
+        Transform::Truncate(unit) => {
+            let mut written = shown_as("dr:truncated");
+            written["dr:period"] = json!(unit.to_string());
+            written
+        }
+        Transform::Prefix(characters) => {
+            let mut written = shown_as("dr:prefix");
+            written["dr:characters"] = json!(characters);
+            written
+        }
+        Transform::Mask => shown_as("dr:null"),
+        Transform::Pseudonym => shown_as("dr:pseudonym"),
+    }
+}
+
 fn disclosure(disclosure: &Disclosure) -> Vec<Value> {
     let Disclosure {
         tier,
         dominance,
         p_percent,
         round_to,
+        zeros,
         queries: _,
     } = disclosure;
     let mut refinements = match tier {
@@ -165,6 +198,9 @@ fn disclosure(disclosure: &Disclosure) -> Vec<Value> {
     refinements.extend(dominance);
     refinements.extend(p_percent.map(|percent| constraint(left::P_PERCENT, "gteq", json!(percent))));
     refinements.extend(round_to.map(|number| constraint(left::ROUND_TO, "eq", json!(number))));
+    if *zeros == Zeros::Protected {
+        refinements.push(constraint(left::ZEROS, "eq", named("dr:protected")));
+    }
     refinements
 }
 

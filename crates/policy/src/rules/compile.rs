@@ -1,6 +1,9 @@
 //! One `policies/*.toml` to a checked policy.
 //!
-//! It must never let a key pass that nothing enforces: what is known and not enforced is refused by name.
+//! It must never let a key pass that nothing enforces: what is known and not enforced is refused by name. What a
+//! permission may show of a column is in `rules/compile/transforms.rs`.
+
+mod transforms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use toml::value::Datetime;
 use trust::Digest;
 
 use crate::collection::{Collection, NODE_COLUMN, list};
-use crate::disclosure::{Disclosure, Dominance};
+use crate::disclosure::{DOMINANCE_TOP_MAX, Disclosure, Dominance};
 use crate::document::{
     WrittenAssignee, WrittenDay, WrittenDisclosure, WrittenDominance, WrittenDuty, WrittenPermission, WrittenPermit,
     WrittenPolicy, WrittenProhibition, WrittenTier, WrittenWindow,
@@ -21,6 +24,7 @@ use crate::duty::Duty;
 use crate::grant::{MinPeople, Release, Tier};
 use crate::rule::{Assignee, Permission, PermissionLines, Policy, Prohibition, RowScope};
 use crate::source::Source;
+use crate::transform::Transform;
 use crate::window::Window;
 
 pub(super) fn policy(
@@ -211,19 +215,24 @@ impl Scope<'_> {
         let lines = self.lines(&written);
         let disclosure = self.disclosure(id, written.disclosure.get_ref())?;
         let release = *written.release.get_ref();
-        if release == Release::Rows && disclosure.tier != Tier::Open {
-            let message = format!("{whose}: release \"rows\" is for tier \"open\" only");
-            return Err(self.source.invalid(written.release.span(), message));
+        let permit_required = *written.permit.get_ref() == WrittenPermit::Required;
+        if release == Release::Rows && disclosure.tier != Tier::Open && !permit_required {
+            let message = format!("{whose}: release \"rows\" with tier \"statistical\" needs permit = \"required\"");
+            let remedy = "require a data permit (EHDS Art. 68), or write release = \"aggregates\"";
+            return Err(self.source.invalid(written.release.span(), message).remedy(remedy));
         }
         let rows = written.rows.as_ref().map(|rows| self.row_scope(id, rows)).transpose()?;
+        let columns = written.columns.into_inner();
+        let transforms = self.transforms(id, release, &columns, written.transforms)?;
         Ok(Permission {
             lines,
             assignee: self.assignee(id, written.assignee)?,
             purposes: self.source.purposes(&whose, &written.purposes)?,
-            permit_required: *written.permit.get_ref() == WrittenPermit::Required,
+            permit_required,
             release,
-            columns: self.permitted_columns(id, release, written.columns.into_inner())?,
+            columns: self.permitted_columns(id, release, columns, &transforms)?,
             rows,
+            transforms,
             windows: windows(self.source, &whose, written.when)?,
             disclosure,
             duties: duties(self.source, &whose, written.duties)?,
@@ -233,21 +242,12 @@ impl Scope<'_> {
 
     fn lines(&self, written: &WrittenPermission) -> PermissionLines {
         let line = |span| self.source.line(span);
-        let table = written.disclosure.get_ref();
-        // In the order of `Disclosure::unenforced`.
-        let unenforced = [
-            table.dominance.as_ref().map(Spanned::span),
-            table.p_percent.as_ref().map(Spanned::span),
-            table.round_to.as_ref().map(Spanned::span),
-        ];
         PermissionLines {
             id: line(written.id.span()),
             assignee: line(written.assignee.span()),
             purposes: line(written.purposes.span()),
             permit: line(written.permit.span()),
             columns: line(written.columns.span()),
-            disclosure: line(written.disclosure.span()),
-            unenforced: unenforced.into_iter().flatten().next().map(line),
         }
     }
 
@@ -256,11 +256,9 @@ impl Scope<'_> {
         let tier = self.tier(id, written)?;
         if let Some(dominance) = &written.dominance {
             let WrittenDominance { top, share } = *dominance.get_ref();
-            if top == 0 || !(share > 0.0 && share < 1.0) {
-                return invalid(
-                    dominance.span(),
-                    "dominance needs top of 1 or more and share between 0 and 1",
-                );
+            if !(1..=DOMINANCE_TOP_MAX).contains(&top) || !(share > 0.0 && share < 1.0) {
+                let message = format!("dominance needs top from 1 to {DOMINANCE_TOP_MAX} and share between 0 and 1");
+                return invalid(dominance.span(), &message);
             }
         }
         for (key, number, largest) in [
@@ -277,6 +275,7 @@ impl Scope<'_> {
             ("dominance", written.dominance.as_ref().map(Spanned::span)),
             ("p_percent", written.p_percent.as_ref().map(Spanned::span)),
             ("round_to", written.round_to.as_ref().map(Spanned::span)),
+            ("zeros", written.zeros.as_ref().map(Spanned::span)),
         ];
         if tier == Tier::Open
             && let Some((key, Some(span))) = checks.into_iter().find(|(_, span)| span.is_some())
@@ -289,6 +288,7 @@ impl Scope<'_> {
             dominance: dominance.map(|&WrittenDominance { top, share }| Dominance { top, share }),
             p_percent: written.p_percent.as_ref().map(|percent| *percent.get_ref()),
             round_to: written.round_to.as_ref().map(|number| *number.get_ref()),
+            zeros: written.zeros.as_ref().map(|zeros| *zeros.get_ref()).unwrap_or_default(),
             queries: self
                 .source
                 .quota(&format!("permission {id}"), written.queries.as_ref())?,
@@ -345,21 +345,29 @@ impl Scope<'_> {
         id: &RuleId,
         release: Release,
         written: Vec<Spanned<String>>,
+        transforms: &BTreeMap<String, Transform>,
     ) -> Result<BTreeSet<String>, Report> {
         for name in &written {
             self.require_column("permission", id, name)?;
             let Some(column) = self.collection.column(name.get_ref()) else {
                 continue;
             };
-            let problem = if column.roles.identifier {
-                "is an identifier and can be used nowhere in a query"
+            let is_pseudonym = transforms.get(name.get_ref()) == Some(&Transform::Pseudonym);
+            let (problem, remedy) = if column.roles.identifier && !is_pseudonym {
+                (
+                    "is an identifier and can be used nowhere in a query",
+                    "leave it out; rows can show it as a pseudonym, with transforms",
+                )
             } else if release == Release::Aggregates && !column.roles.any_query() {
-                "has no role, so no query for aggregates can use it"
+                (
+                    "has no role, so no query for aggregates can use it",
+                    "leave it out, or give it a role in the collection",
+                )
             } else {
                 continue;
             };
             let message = format!("permission {id}: column {} {problem}", name.get_ref());
-            return Err(self.source.invalid(name.span(), message));
+            return Err(self.source.invalid(name.span(), message).remedy(remedy));
         }
         Ok(written.into_iter().map(Spanned::into_inner).collect())
     }

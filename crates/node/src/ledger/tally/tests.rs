@@ -23,7 +23,11 @@ fn ask(tally: &mut Tally, person: &str, second: i64) -> Asked {
 }
 
 fn asked(minute: u32, week: u32) -> Asked {
-    Asked { minute, week }
+    Asked {
+        minute,
+        week,
+        ..Asked::default()
+    }
 }
 
 #[test]

@@ -368,6 +368,7 @@ fn anything(dice: &mut Dice) -> AccessRequest {
         .percent(45)
         .then(|| dice.pick(&["p-1", "p-1", "p-2", "p-3"]).parse().unwrap());
     let minute = u32::try_from(dice.below(3)).unwrap();
+    let permit_minute = u32::try_from(dice.below(3)).unwrap();
     AccessRequest {
         caller: crate::Caller {
             member,
@@ -386,6 +387,8 @@ fn anything(dice: &mut Dice) -> AccessRequest {
         asked: Asked {
             minute,
             week: minute + u32::try_from(dice.below(3)).unwrap(),
+            permit_minute,
+            permit_week: permit_minute + u32::try_from(dice.below(3)).unwrap(),
         },
         at: dice.pick(&TIMES).parse().unwrap(),
     }

@@ -3,8 +3,8 @@
 use terms::Problem;
 
 use super::{PATH, allow, columns, refuse};
-use crate::example::{Files, ada};
-use crate::{AccessRequest, Duty, Tier};
+use crate::example::{Files, PERMIT, ada};
+use crate::{AccessRequest, Duty, Release, Rules, Tier};
 
 /// A policy with one permission over ages for research.
 fn another(id: &str, people: u32, rest: &str) -> String {
@@ -94,4 +94,71 @@ fn duties_of_the_policy_come_before_those_of_its_permission() {
         ["delete within 90 days", "name the source: Breast cancer study group"]
     );
     assert!(matches!(grant.tier(), Tier::Statistical { .. }));
+}
+
+#[test]
+fn withheld_zeros_are_a_demand() {
+    let strict = another("a", 10, "").replace("min_people = 10", "min_people = 10, zeros = \"protected\"");
+    let files = Files::new().without(PATH).put("policies/a.toml", &strict);
+    assert_eq!(allow(&files.rules(), &ada()).policy().as_str(), "a");
+    let files = files.put("policies/b.toml", &another("b", 10, ""));
+    assert_eq!(allow(&files.rules(), &ada()).policy().as_str(), "b");
+}
+
+/// Permissions `a` and `b` of rows, with these transforms each.
+fn of_rows(a: &str, b: &str) -> Rules {
+    let permission = |id: &str, transforms: &str| {
+        another(id, 10, "")
+            .replace(
+                "\"aggregates\"\ncolumns = [\"age\"]",
+                "\"rows\"\ncolumns = [\"age\", \"diagnosed_on\", \"grade\"]",
+            )
+            .replace("\"none\"", &format!("\"required\"\ntransforms = {{ {transforms} }}"))
+    };
+    let permit = PERMIT.replace("[\"age\", \"grade\"]", "[\"age\", \"diagnosed_on\", \"grade\"]");
+    let files = Files::new().without(PATH).put("permits/p-1.toml", &permit);
+    let files = files.put("policies/a.toml", &permission("a", a));
+    files.put("policies/b.toml", &permission("b", b)).rules()
+}
+
+fn rows(names: &[&str]) -> AccessRequest {
+    AccessRequest {
+        permit: Some("p-1".parse().unwrap()),
+        release: Release::Rows,
+        columns: columns(names),
+        ..ada()
+    }
+}
+
+#[test]
+fn the_permission_that_shows_most_of_what_is_asked_for_counts() {
+    let decides = |a: &str, b: &str, request: &AccessRequest| {
+        let (as_is, swapped) = (of_rows(a, b), of_rows(b, a));
+        let by = |rules: &Rules| allow(rules, request).policy().to_string();
+        match (by(&as_is).as_str(), by(&swapped).as_str()) {
+            ("a", "b") => "one",
+            ("b", "a") => "other",
+            _ => "first by id",
+        }
+    };
+    let all = rows(&["age", "diagnosed_on", "grade"]);
+    let more = [
+        ("", "age = \"bins\""),
+        ("age = \"bins\"", "age = \"mask\""),
+        ("age = \"bins\"", "age = \"bins\", grade = \"mask\""),
+        ("grade = { prefix = 3 }", "grade = { prefix = 2 }"),
+        ("grade = { prefix = 1 }", "grade = \"mask\""),
+        (
+            "diagnosed_on = { truncate = \"month\" }",
+            "diagnosed_on = { truncate = \"year\" }",
+        ),
+    ];
+    for (one, other) in more {
+        assert_eq!(decides(one, other, &all), "one", "{one} {other}");
+    }
+    // What is not asked for plays no part: a permission that shows less of it takes nothing away.
+    let (one, other) = ("age = \"bins\"", "grade = \"mask\", diagnosed_on = \"mask\"");
+    assert_eq!(decides(one, other, &all), "one");
+    assert_eq!(decides(one, other, &rows(&["age"])), "other");
+    assert_eq!(decides(one, other, &rows(&["grade"])), "one");
 }

@@ -1,24 +1,21 @@
-//! The disclosure table: what it may say, and what of it this version reads without enforcing it.
+//! The disclosure table: what it may say, and that all of it is held.
 
 use terms::Problem;
-use trust::Digest;
 
 use super::{OPEN, PATH, is_invalid};
 use crate::example::Files;
-use crate::{Disclosure, Dominance, Quota, Rules, Tier};
+use crate::{Disclosure, Dominance, Quota, Tier, Zeros};
 
-const TABLE: &str = "dominance = { top = 2, share = 0.85 }\np_percent = 10\nround_to = 5\n\
+const TABLE: &str = "dominance = { top = 2, share = 0.85 }\np_percent = 10\nround_to = 5\nzeros = \"protected\"\n\
                      queries = { per_minute = 30, per_week = 500 }\nmin_people = 10";
-
-fn read(files: &Files) -> Result<Rules, terms::Report> {
-    Rules::read_files(7, Digest::of(b"targets"), &files.0)
-}
 
 #[test]
 fn numbers_outside_their_range_are_refused() {
-    let says = "permission statistics: dominance needs top of 1 or more and share between 0 and 1";
+    let says = "permission statistics: dominance needs top from 1 to 10 and share between 0 and 1";
     for value in [
         "{ top = 0, share = 0.8 }",
+        "{ top = 11, share = 0.8 }",
+        "{ top = 4294967295, share = 0.8 }",
         "{ top = 1, share = 0.0 }",
         "{ top = 1, share = 1.0 }",
         "{ top = 1, share = -0.5 }",
@@ -67,20 +64,28 @@ fn keys_that_are_not_known_are_refused() {
         ("p_percent = 1.5", Problem::FileValue),
         ("queries = { per_day = 3 }", Problem::FileKey),
         ("queries = 3", Problem::FileValue),
+        ("zeros = \"closed\"", Problem::FileValue),
+        ("zeros = true", Problem::FileValue),
         ("noise = 1", Problem::FileKey),
     ];
     for (value, problem) in values {
         let files = Files::new().edit(PATH, "min_people", &format!("{value}\nmin_people"));
-        let report = read(&files).unwrap_err();
+        let report = files.compile().unwrap_err();
         assert_eq!(report.problem, problem, "{value}: {report}");
     }
 }
 
 #[test]
 fn the_open_tier_checks_nothing_and_may_limit_how_often() {
-    for key in ["dominance = { top = 1, share = 0.5 }", "p_percent = 5", "round_to = 5"] {
+    for key in [
+        "dominance = { top = 1, share = 0.5 }",
+        "p_percent = 5",
+        "round_to = 5",
+        "zeros = \"protected\"",
+        "zeros = \"open\"",
+    ] {
         let files = Files::new().edit(OPEN, "\"open\" }", &format!("\"open\", {key} }}"));
-        let report = read(&files).unwrap_err();
+        let report = files.compile().unwrap_err();
         let name = key.split(' ').next().unwrap();
         assert!(
             report
@@ -94,38 +99,45 @@ fn the_open_tier_checks_nothing_and_may_limit_how_often() {
 }
 
 #[test]
-fn what_a_node_does_not_enforce_can_be_read_but_not_run() {
-    let files = Files::new().edit(PATH, "min_people = 10", TABLE);
-    let report = files.compile().unwrap_err();
-    assert_eq!(
-        report.message,
-        format!("{PATH}, line 20: this version does not enforce `dominance` and would therefore not run the policy")
-    );
-    let rules = read(&files).unwrap();
-    let policy = &rules.of_collection(&"breast-cancer".parse().unwrap())[0];
+fn every_key_of_the_table_is_held() {
+    let held = |table: &str| {
+        let rules = Files::new().edit(PATH, "min_people = 10", table).rules();
+        let policy = &rules.of_collection(&"breast-cancer".parse().unwrap())[0];
+        policy.permissions[0].disclosure.clone()
+    };
+    let tier = Tier::Statistical {
+        min_people: 10.try_into().unwrap(),
+    };
     let expected = Disclosure {
-        tier: Tier::Statistical {
-            min_people: 10.try_into().unwrap(),
-        },
+        tier,
         dominance: Some(Dominance { top: 2, share: 0.85 }),
         p_percent: Some(10),
         round_to: Some(5),
+        zeros: Zeros::Protected,
         queries: Quota {
             per_minute: Some(30),
             per_week: Some(500),
         },
     };
-    assert_eq!(policy.permissions[0].disclosure, expected);
-    assert_eq!(expected.unenforced(), Some("dominance"));
+    assert_eq!(held(TABLE), expected);
+    let least = Disclosure {
+        tier,
+        dominance: None,
+        p_percent: None,
+        round_to: None,
+        zeros: Zeros::Open,
+        queries: Quota::default(),
+    };
+    assert_eq!(held("min_people = 10"), least);
+    assert_eq!(held("zeros = \"open\"\nmin_people = 10"), least);
 }
 
 #[test]
 fn the_differential_tier_is_not_even_read() {
     let files = Files::new().edit(PATH, "\"statistical\"", "\"differential\"");
-    for report in [files.compile().unwrap_err(), read(&files).unwrap_err()] {
-        assert!(
-            report.message.contains("does not enforce `tier = \"differential\"`"),
-            "{report}"
-        );
-    }
+    let report = files.compile().unwrap_err();
+    assert!(
+        report.message.contains("does not enforce `tier = \"differential\"`"),
+        "{report}"
+    );
 }
