@@ -25,7 +25,7 @@ use wire::status::Ended;
 use crate::again::{self, terms_of};
 use crate::delivery::{Access, Obligations};
 use crate::governance::{Current, Governance};
-use crate::ledger::{Charge, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey};
+use crate::ledger::{Asking, Charge, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey};
 use crate::registers::Registers;
 use crate::turns::{self, Turns};
 
@@ -137,7 +137,7 @@ impl Desk {
         let entry = entry.about(query.collection());
         // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
         let request = asker.request(&query, now);
-        let decided = self.ledger.charge(&asker.caller, query.collection(), now, |asked| {
+        let decided = self.ledger.charge(asker.asking(query.collection()), now, |asked| {
             match decide(&current, &request, asked) {
                 Ok(grant) => (Ok(grant), Charge::One),
                 Err(refused) => (Err(refused), Charge::Free),
@@ -223,7 +223,7 @@ impl Desk {
     pub(crate) async fn describe(&self, arrival: Arrival<'_>, sql: &str) -> Result<SchemaRef, Ended> {
         let (current, now) = (self.governance.current()?, self.clock.now());
         let asker = self.asker(arrival, sql, &current, now)?;
-        let asked = |collection: &CollectionId| self.ledger.asked(&asker.caller, collection, now);
+        let asked = |collection: &CollectionId| self.ledger.asked(asker.asking(collection), now);
         let decided = match self.require_may_ask(&current, &asker.caller, now) {
             Ok(()) => self.decide_only(&current, &asker, sql, now, asked).await,
             Err(report) => Err(report.into()),
@@ -333,8 +333,9 @@ impl Desk {
     }
 
     /// Refuses whoever may not ask anything at the moment, before their query is looked at.
-    pub(crate) fn require_may_ask(&self, current: &Current, caller: &Caller, _now: UtcTime) -> Result<(), Report> {
-        self.require_admitted(current, caller)
+    pub(crate) fn require_may_ask(&self, current: &Current, caller: &Caller, now: UtcTime) -> Result<(), Report> {
+        self.require_admitted(current, caller)?;
+        self.ledger.require_not_locked_out(caller, now)
     }
 
     async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Released, Unanswered> {
@@ -406,6 +407,15 @@ impl Asker {
             .into_iter()
             .map(|open| (open.collection.id.clone(), open.collection))
             .collect()
+    }
+
+    /// The quotas that a query about this collection counts against.
+    fn asking<'a>(&'a self, collection: &'a CollectionId) -> Asking<'a> {
+        Asking {
+            caller: &self.caller,
+            collection,
+            permit: self.permit.as_ref(),
+        }
     }
 
     pub(crate) fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {

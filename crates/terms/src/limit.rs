@@ -59,6 +59,13 @@ pub const CREDENTIAL_SECONDS_MAX: i64 = 24 * 3600;
 /// Life of the proof that accompanies one query, in seconds.
 pub const PROOF_SECONDS: i64 = 60;
 
+/// Refusals of one person within the window after which a node reads nothing of theirs: several times those of somebody
+/// who is learning, and too few to search with.
+pub const LOCKOUT_REFUSALS_MAX: usize = 30;
+
+/// The window in which refusals are counted, in seconds.
+pub const LOCKOUT_WINDOW_SECONDS: i64 = 3600;
+
 /// Clock difference that is tolerated between machines, in seconds.
 pub const CLOCK_LEEWAY_SECONDS: i64 = 30;
 

@@ -13,10 +13,11 @@ use terms::{Clock, CollectionId, ExitCode, PermitId, PolicyId, QueryId, Report, 
 use tokio::sync::{mpsc, oneshot};
 use trust::{Digest, Envelope, Receipt};
 
+use crate::ledger::lockout::Refusals;
 use crate::ledger::outcome::Named;
 use crate::ledger::record::{AuditEntry, AuditPolicy, Outcome};
 use crate::ledger::writer::{End, Job, Recorded, unavailable};
-use crate::ledger::{AuditIndex, Opening, cut};
+use crate::ledger::{AuditIndex, Opening, Shared, cut};
 
 /// Longest sentence that is recorded, in bytes: several times the longest refusal, which lists what is allowed.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024;
@@ -85,6 +86,7 @@ struct Open {
     named: Option<Named>,
     asked: UtcTime,
     clock: Arc<dyn Clock>,
+    refusals: Arc<Refusals>,
     /// A place in the writer's queue, held from the start: recording an end never waits for room, not even in a drop.
     place: mpsc::OwnedPermit<Job>,
 }
@@ -112,7 +114,8 @@ impl<State> Entry<State> {
 }
 
 impl Entry<Opened> {
-    pub(super) fn new(opening: Opening, clock: Arc<dyn Clock>, place: mpsc::OwnedPermit<Job>) -> Self {
+    pub(super) fn new(opening: Opening, shared: &Shared, place: mpsc::OwnedPermit<Job>) -> Self {
+        let (clock, refusals) = (Arc::clone(&shared.clock), Arc::clone(&shared.refusals));
         let (asked, named) = (clock.now(), opening.named);
         let entry = AuditEntry {
             index: 0, // the writer sets it
@@ -141,6 +144,7 @@ impl Entry<Opened> {
                 named,
                 asked,
                 clock,
+                refusals,
                 place,
             }),
             state: PhantomData,
@@ -248,6 +252,7 @@ impl Open {
         let took = self.entry.at.duration_since(self.asked).as_millis();
         // A clock that was set back makes it negative.
         self.entry.took_ms = u64::try_from(took).unwrap_or(0);
+        self.refusals.note(&self.entry, self.entry.at);
         self.place.send(Job {
             entry: self.entry,
             named: self.named,

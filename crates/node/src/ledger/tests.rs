@@ -3,6 +3,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use super::example::{ORIGIN, Place, ask, collection, leaving, opening, permitted, refusal, release};
+use terms::CollectionId;
+
 use super::*;
 use crate::audit;
 
@@ -303,6 +305,15 @@ fn asker() -> Caller {
     opening("").caller.unwrap()
 }
 
+fn asked(ledger: &Ledger, collection: &CollectionId, permit: Option<&PermitId>) -> Asked {
+    let asking = Asking {
+        caller: &asker(),
+        collection,
+        permit,
+    };
+    ledger.asked(asking, now())
+}
+
 fn now() -> UtcTime {
     UtcTime::from_second(1_900_000_000).unwrap()
 }
@@ -336,16 +347,33 @@ async fn what_was_allowed_before_a_restart_is_charged_after_it() {
     ledger.close().await;
 
     let ledger = place.open().unwrap();
-    let asked = Asked {
+    let five = Asked {
         minute: 5,
         week: 5,
         ..Asked::default()
     };
-    assert_eq!(ledger.asked(&asker(), &collection(), now()), asked);
-    assert_eq!(
-        ledger.asked(&asker(), &"beds".parse().unwrap(), now()),
-        Asked::default()
-    );
+    assert_eq!(asked(&ledger, &collection(), None), five);
+    assert_eq!(asked(&ledger, &"beds".parse().unwrap(), None), Asked::default());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn what_was_allowed_under_a_permit_before_a_restart_is_charged_to_it_after_it() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let permit: PermitId = "study-7".parse().unwrap();
+    let permitted = Permitted {
+        permit: Some(permit.clone()),
+        ..permitted()
+    };
+    for _ in 0..3 {
+        let entry = ask(&ledger, "SELECT 1").about(&collection()).decided(permitted.clone());
+        entry.released(leaving(1)).await.unwrap();
+    }
+    ledger.close().await;
+    let ledger = place.open().unwrap();
+    let counted = asked(&ledger, &"beds".parse().unwrap(), Some(&permit));
+    assert_eq!((counted.week, counted.permit_minute, counted.permit_week), (0, 3, 3));
     ledger.close().await;
 }
 
@@ -359,7 +387,14 @@ async fn a_32_a_quota_is_not_overrun_by_asking_at_once() {
             true => (true, Charge::One),
             false => (false, Charge::Free),
         };
-        tokio::spawn(async move { ledger.charge(&asker(), &collection(), now(), decide).unwrap() })
+        tokio::spawn(async move {
+            let asking = Asking {
+                caller: &asker(),
+                collection: &collection(),
+                permit: None,
+            };
+            ledger.charge(asking, now(), decide).unwrap()
+        })
     };
     let asked: Vec<_> = (0..100).map(ask).collect();
     let mut allowed = 0;

@@ -4,7 +4,7 @@ use trust::{Receipt, Stopped};
 
 use super::*;
 use crate::audit;
-use crate::example::{COLLECTION, HOUR, PERMIT, POLICY, ROWS, World};
+use crate::example::{COLLECTION, HOUR, PERMIT, POLICY, ROWS, Sent, World};
 use crate::ledger::Outcome;
 
 const SQL: &str = "SELECT sum(beds) AS beds FROM beds WHERE district = 'd7'";
@@ -244,6 +244,65 @@ async fn whoever_is_stopped_is_refused_before_the_query_is_read_and_that_is_reco
     let entries = audit::entries(&world.config().ledger_file()).unwrap();
     let stopped = entries.iter().filter(|entry| entry.problem == Some(Problem::Stopped));
     assert_eq!(stopped.count(), 6);
+}
+
+#[tokio::test]
+async fn whoever_was_refused_thirty_times_is_not_read_any_more_for_an_hour_also_after_a_restart() {
+    let world = World::new();
+    let desk = world.desk().await;
+    for _ in 0..limit::LOCKOUT_REFUSALS_MAX {
+        assert_eq!(problem(&world, &desk, Some("study-8")).await, Problem::PermitUnknown);
+    }
+    for sql in [SQL, "?"] {
+        let ended = world.ask(&desk, sql, None).await.unwrap_err();
+        assert_eq!(ended.report.problem, Problem::LockedOut);
+    }
+    desk.ledger.close().await;
+    drop(desk);
+    let desk = world.desk().await;
+    assert_eq!(problem(&world, &desk, None).await, Problem::LockedOut);
+    let bob = Sent {
+        person: "bob",
+        ..Sent::of(SQL)
+    };
+    assert!(world.send(&desk, bob).await.is_ok());
+    world.advance(limit::LOCKOUT_WINDOW_SECONDS);
+    world.publish(2, &world.files());
+    desk.governance.refresh(Some(&world)).await.unwrap();
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
+    desk.ledger.close().await;
+    let entries = audit::entries(&world.config().ledger_file()).unwrap();
+    let locked_out = entries.iter().filter(|entry| entry.problem == Some(Problem::LockedOut));
+    assert_eq!(locked_out.count(), 3);
+}
+
+#[tokio::test]
+async fn a_permits_quota_is_shared_by_its_persons_and_stays_spent_across_a_restart() {
+    let world = World::new();
+    let permit = PERMIT
+        .replace(
+            "persons     = [\"university/ada\"]",
+            "persons     = [\"university/ada\", \"university/bob\"]",
+        )
+        .replace("opt_out", "queries     = { per_week = 2 }\nopt_out");
+    world.publish(2, &world.files_with("permits/study-7.toml", &permit));
+    let desk = world.desk().await;
+    let ask = |person| Sent {
+        person,
+        permit: Some("study-7"),
+        ..Sent::of(SQL)
+    };
+    world.send(&desk, ask("ada")).await.unwrap();
+    world.send(&desk, ask("bob")).await.unwrap();
+    desk.ledger.close().await;
+    drop(desk);
+    let desk = world.desk().await;
+    for person in ["ada", "bob"] {
+        let ended = world.send(&desk, ask(person)).await.unwrap_err();
+        assert_eq!(ended.report.problem, Problem::Quota, "{}", ended.report);
+    }
+    // Without the permit everybody has their own.
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
 }
 
 #[tokio::test]
