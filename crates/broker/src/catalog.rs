@@ -13,7 +13,7 @@ use terms::limit::{CLOCK_LEEWAY_SECONDS, MESSAGE_BYTES_MAX};
 use terms::{Clock, CollectionId, Problem, Report, SpaceId};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
-use trust::{Channel, Credential, Digest, Proof, PublicKey, Replay};
+use trust::{Channel, Credential, Digest, Proof, PublicKey, Received, Replay};
 use wire::PeerInfo;
 use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
 use wire::status::to_status;
@@ -110,8 +110,14 @@ impl Catalog {
         let now = self.clock.now();
         let tokens = wire::header::read(metadata)?;
         let credential = Credential::verify(tokens.credential, &self.space, |member| key_of(rules, member), now)?;
-        let query = Digest::of(DISCOVER_QUERY);
-        let proof = Proof::verify(tokens.proof, &credential, BROKER_AUDIENCE, query, &channel, now)?;
+        let received = Received {
+            node: BROKER_AUDIENCE,
+            query: Digest::of(DISCOVER_QUERY),
+            // To ask for the catalogue again is harmless: it needs no name.
+            request: None,
+            channel: &channel,
+        };
+        let proof = Proof::verify(tokens.proof, &credential, received, now)?;
         self.replay.first_use(&proof, now)?;
         let Credential {
             member, person, roles, ..

@@ -175,10 +175,7 @@ fn told(entry: &AuditEntry) -> String {
         |caller| format!("{}@{}", caller.person, caller.member),
     );
     let outcome = match (entry.outcome, entry.problem) {
-        (Outcome::Released, _) => format!(
-            "released {} rows, {} values in them blanked",
-            entry.rows, entry.blanked_values
-        ),
+        (Outcome::Released, _) => released(entry),
         (Outcome::Refused, problem) => format!("refused{}", code(problem)),
         (Outcome::Failed, problem) => format!("failed{}", code(problem)),
         (Outcome::Revoked, problem) => format!("revoked after {} rows had gone{}", entry.rows, code(problem)),
@@ -199,6 +196,16 @@ fn told(entry: &AuditEntry) -> String {
     let permit = permit.map_or_else(String::new, |permit| format!(", with permit {permit}"));
     let (index, at, sql) = (entry.index, entry.at, shortened(&entry.sql));
     format!("#{index}  {at:.0}  {outcome}\n    {who}, for {purpose}{permit}{policy}\n    {sql}")
+}
+
+/// What left; older entries do not say how many bytes it had.
+fn released(entry: &AuditEntry) -> String {
+    let bytes = match entry.bytes {
+        0 => String::new(),
+        bytes => format!(" of {bytes} bytes"),
+    };
+    let (rows, blanked) = (entry.rows, entry.blanked_values);
+    format!("released {rows} rows{bytes}, {blanked} values in them blanked")
 }
 
 fn code(problem: Option<Problem>) -> String {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use policy::{Caller, Rules};
-use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report};
+use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
 use wire::status::{Ended, plain};
@@ -291,26 +292,46 @@ impl Asker {
         parts: &[(usize, &Leaf)],
         errand: &Errand,
     ) -> Result<BTreeMap<usize, NodeAnswer>, Ended> {
-        let connection = self.connection(peer).await?;
         let mut answers = BTreeMap::new();
         for (at, leaf) in parts {
+            let request = trust::new_request_id()?;
             let part = Part {
                 peer,
                 errand,
                 query: &leaf.asked,
+                request: &request,
                 collection: &leaf.collection,
             };
-            match part.ask(&connection, self.clock.now()).await {
-                Ok(answer) => drop(answers.insert(*at, answer)),
-                Err(ended) => {
-                    if ended.report.problem == Problem::Unreachable {
-                        self.connections.lock().await.remove(&peer.member);
-                    }
-                    return Err(ended);
-                }
-            }
+            answers.insert(*at, self.ask_part(part).await?);
         }
         Ok(answers)
+    }
+
+    /// Asks a node one part, and once more if the connection was lost: under the same name, so that the node answers it
+    /// once and charges it once. Waits no longer than the limit in all.
+    async fn ask_part(&self, part: Part<'_>) -> Result<NodeAnswer, Ended> {
+        let asked = async {
+            let connection = self.connection(part.peer).await?;
+            match self.ask_on(&connection, part).await {
+                Err(ended) if is_lost(&ended) => self.ask_on(&self.connection(part.peer).await?, part).await,
+                outcome => outcome,
+            }
+        };
+        let seconds = limit::NODE_ANSWER_SECONDS_MAX;
+        let in_time = tokio::time::timeout(Duration::from_secs(seconds), asked).await;
+        in_time.unwrap_or_else(|_| {
+            let message = format!("{} did not answer within {seconds} s", part.peer.member);
+            Err(Problem::Unreachable.report(message).into())
+        })
+    }
+
+    /// Asks on a connection, which is not used again if it was lost.
+    async fn ask_on(&self, connection: &Connection, part: Part<'_>) -> Result<NodeAnswer, Ended> {
+        let outcome = part.ask(connection, self.clock.now()).await;
+        if outcome.as_ref().is_err_and(is_lost) {
+            self.connections.lock().await.remove(&part.peer.member);
+        }
+        outcome
     }
 
     async fn connection(&self, peer: &Peer) -> Result<Connection, Report> {
@@ -324,6 +345,11 @@ impl Asker {
             .insert(peer.member.clone(), opened.clone());
         Ok(opened)
     }
+}
+
+/// Whether a connection broke, or was renewed between a proof and its query.
+fn is_lost(ended: &Ended) -> bool {
+    matches!(ended.report.problem, Problem::Unreachable | Problem::ProofMismatch)
 }
 
 /// What became of a question at one node: its answers by leaf, or why there are none. A node that answers only a

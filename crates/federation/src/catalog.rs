@@ -69,6 +69,7 @@ async fn discover(broker: &Connection, who: &Errand, now: UtcTime) -> Result<Vec
         query: Digest::of(DISCOVER_QUERY),
         purpose: None,
         permit: None,
+        request: None,
         channel: broker.binding()?,
     };
     let proof = proof
@@ -82,6 +83,7 @@ async fn discover(broker: &Connection, who: &Errand, now: UtcTime) -> Result<Vec
         Tokens {
             credential: &who.credential,
             proof: &proof,
+            request: None,
         },
     )?;
     let mut catalog = CatalogServiceClient::new(broker.grpc.clone());

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
@@ -19,7 +18,7 @@ use engine::query::{NODE_COLUMN, OutputSource};
 use futures::{StreamExt, TryStreamExt};
 use policy::Collection;
 use prost::Message;
-use terms::{MemberId, PermitId, Problem, Purpose, Report, SpaceId, UtcTime, limit};
+use terms::{MemberId, PermitId, Problem, Purpose, Report, RequestId, SpaceId, UtcTime, limit};
 use tonic::Request;
 use trust::{Digest, Envelope, Proof, PublicKey, Receipt, SigningKey, Verified};
 use wire::Connection;
@@ -59,23 +58,20 @@ pub(crate) struct Part<'a> {
     pub(crate) peer: &'a Peer,
     pub(crate) errand: &'a Errand,
     pub(crate) query: &'a Query,
+    /// What this part is called: asked again under the same name, it is answered once.
+    pub(crate) request: &'a RequestId,
     pub(crate) collection: &'a Collection,
 }
 
 impl Part<'_> {
-    /// Asks the node, and waits no longer than the limit.
+    /// Asks the node. To ask again, on another connection, is not to ask twice.
     pub(crate) async fn ask(self, connection: &Connection, now: UtcTime) -> Result<NodeAnswer, Ended> {
-        let seconds = limit::NODE_ANSWER_SECONDS_MAX;
-        let asked = tokio::time::timeout(Duration::from_secs(seconds), self.ask_now(connection, now));
-        asked.await.unwrap_or_else(|_| {
-            let message = format!("{} did not answer within {seconds} s", self.peer.member);
-            Err(Problem::Unreachable.report(message).into())
-        })
-    }
-
-    async fn ask_now(self, connection: &Connection, now: UtcTime) -> Result<NodeAnswer, Ended> {
         let Part {
-            peer, errand, query, ..
+            peer,
+            errand,
+            query,
+            request: name,
+            ..
         } = self;
         let sql = query.to_string();
         let digest = Digest::of(sql.as_bytes());
@@ -84,6 +80,7 @@ impl Part<'_> {
             query: digest,
             purpose: errand.purpose,
             permit: errand.permit.clone(),
+            request: Some(name.clone()),
             channel: connection.binding()?,
         };
         let proof = proof
@@ -97,6 +94,7 @@ impl Part<'_> {
         let tokens = Tokens {
             credential: &errand.credential,
             proof: &proof,
+            request: Some(name.as_str()),
         };
         wire::header::attach(request.metadata_mut(), tokens)?;
 
@@ -132,6 +130,7 @@ impl Part<'_> {
             errand,
             query,
             collection,
+            ..
         } = self;
         let schema = engine::enforce::answer_schema(query, collection)?;
         if batches.iter().any(|batch| batch.schema() != schema) {

@@ -4,13 +4,14 @@
 //! between, because a slow reader can take hours. It must never hand out a batch after the access was found revoked, and
 //! what was revoked is in the ledger before the reader is told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, stream};
-use policy::{AccessRequest, Asked, Decision, Grant, OptOut, RowFilter, Tier};
+use policy::{AccessRequest, Asked, Decision, Dominance, Grant, OptOut, RowFilter, Tier, Transform, Zeros};
 use terms::{Problem, Report};
 use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
@@ -40,17 +41,28 @@ pub(crate) struct Access {
 }
 
 /// What the engine had to do for an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Obligations {
     tier: Tier,
+    dominance: Option<Dominance>,
+    p_percent: Option<u32>,
+    round_to: Option<u32>,
+    zeros: Zeros,
+    transforms: BTreeMap<String, Transform>,
     row_filter: Option<RowFilter>,
     opt_out: OptOut,
 }
 
 impl Obligations {
     pub(crate) fn of(grant: &Grant) -> Self {
+        let checks = grant.disclosure();
         Self {
-            tier: grant.tier(),
+            tier: checks.tier,
+            dominance: checks.dominance,
+            p_percent: checks.p_percent,
+            round_to: checks.round_to,
+            zeros: checks.zeros,
+            transforms: grant.transforms().clone(),
             row_filter: grant.row_filter().cloned(),
             opt_out: grant.opt_out().clone(),
         }
@@ -58,10 +70,21 @@ impl Obligations {
 
     /// Whether an answer that was made under these is one that may be given under `now`.
     fn satisfy(&self, now: &Obligations) -> bool {
-        let filters = now.row_filter.is_none() || now.row_filter == self.row_filter;
+        let filters = is_kept(&self.row_filter, &now.row_filter);
+        let checks = is_kept(&self.dominance, &now.dominance)
+            && is_kept(&self.p_percent, &now.p_percent)
+            && is_kept(&self.round_to, &now.round_to)
+            && now.zeros <= self.zeros;
+        let mut transforms = now.transforms.iter();
+        let transforms = transforms.all(|(column, shown)| self.transforms.get(column) == Some(shown));
         let opt_outs = matches!(now.opt_out, OptOut::Exempt { .. }) || now.opt_out == self.opt_out;
-        now.tier <= self.tier && filters && opt_outs
+        now.tier <= self.tier && checks && transforms && filters && opt_outs
     }
+}
+
+/// Whether an obligation that holds now is the one that held then.
+fn is_kept<T: PartialEq>(then: &Option<T>, now: &Option<T>) -> bool {
+    now.is_none() || now == then
 }
 
 impl Desk {

@@ -21,6 +21,7 @@ use crate::governance::Governance;
 use crate::ledger::Ledger;
 use crate::query::{Answer, Arrival, Desk};
 use crate::registers::Registers;
+use crate::turns::Turns;
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -340,8 +341,7 @@ impl World {
             registers: Arc::new(Registers::open(&config.registers_file()).unwrap()),
             ledger: ledger.unwrap(),
             replay: Replay::new(),
-            kept: engine::KeptValues::default(),
-            sketch_key: engine::SketchKey::from([0; 16]),
+            turns: Turns::default(),
             clock,
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
@@ -349,11 +349,27 @@ impl World {
     }
 
     /// Asks as Ada of the university.
-    pub(crate) async fn ask(&self, desk: &Desk, sql: &str, permit: Option<&str>) -> Result<Answer, Ended> {
+    pub(crate) async fn ask(&self, desk: &Arc<Desk>, sql: &str, permit: Option<&str>) -> Result<Answer, Ended> {
+        let sent = Sent {
+            permit,
+            ..Sent::of(sql)
+        };
+        self.send(desk, sent).await
+    }
+
+    /// Asks as somebody of the university.
+    pub(crate) async fn send(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answer, Ended> {
+        let Sent {
+            person,
+            sql,
+            purpose,
+            permit,
+            request,
+        } = sent;
         let credential = Credential {
             space: space(),
             member: "university".parse().unwrap(),
-            person: "ada".parse().unwrap(),
+            person: person.parse().unwrap(),
             roles: ["university".parse().unwrap()].into(),
             key: self.person.public(),
             not_before: self.now(),
@@ -364,19 +380,44 @@ impl World {
         let proof = Proof {
             node: "gbsg".to_owned(),
             query: Digest::of(sql.as_bytes()),
-            purpose: Some("ehds-53-1-e".parse().unwrap()),
+            purpose: Some(purpose.parse().unwrap()),
             permit: permit.map(|id| id.parse().unwrap()),
+            request: request.and_then(|id| id.parse().ok()),
             channel,
         };
         let proof = proof.issue(&self.person, self.now()).unwrap();
         let tokens = Tokens {
             credential: &credential,
             proof: &proof,
+            request,
         };
         let arrival = Arrival {
             tokens,
             channel: &channel,
         };
         Box::pin(desk.answer(arrival, sql)).await
+    }
+}
+
+/// What somebody sends.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent<'a> {
+    pub(crate) person: &'a str,
+    pub(crate) sql: &'a str,
+    pub(crate) purpose: &'a str,
+    pub(crate) permit: Option<&'a str>,
+    pub(crate) request: Option<&'a str>,
+}
+
+impl<'a> Sent<'a> {
+    /// A question of Ada, for research.
+    pub(crate) fn of(sql: &'a str) -> Self {
+        Self {
+            person: "ada",
+            sql,
+            purpose: "ehds-53-1-e",
+            permit: None,
+            request: None,
+        }
     }
 }

@@ -21,7 +21,7 @@ use wire::status::{Ended, to_status};
 use wire::v1::QueryTicket;
 
 use crate::delivery::deliver;
-use crate::query::{Answer, Arrival, Desk};
+use crate::query::{Answer, Arrival, Desk, unfinished};
 
 /// The Flight SQL face of a node.
 #[derive(Clone, Debug)]
@@ -78,21 +78,21 @@ impl FlightSqlService for Face {
             .await
             .map_err(|ended| to_status(&ended))?;
         let Answer {
-            released,
+            schema,
+            batches,
             receipt,
             access,
         } = answer;
         let receipt = serde_json::to_vec(&receipt);
         let receipt = receipt.map_err(|_| status(Problem::Internal.report("the receipt cannot be encoded")))?;
-        let schema = Arc::clone(released.schema());
-        let batches = deliver(&self.0, access, released.batches().to_vec());
+        let batches = deliver(&self.0, access, batches);
         let data: DoGetStream = FlightDataEncoderBuilder::new()
             .with_schema(schema)
             .with_options(IpcWriteOptions::default())
             .build(batches.map_err(|ended| FlightError::Tonic(Box::new(to_status(&ended)))))
             .map_err(|error| match error {
                 FlightError::Tonic(ended) => *ended,
-                _ => status(Problem::Execution.report("the answer cannot be encoded")),
+                _ => status(unfinished()),
             })
             .boxed();
         let mut response = Response::new(data);

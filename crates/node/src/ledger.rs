@@ -4,16 +4,20 @@
 //! Merkle tree (RFC 6962) over the entries, so that a changed, moved, missing or cut-off entry shows. It must never hold
 //! values from a dataset, and never go on after a failed write.
 //!
-//! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `writer.rs` (the thread),
-//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept). Reading it as an outsider: [`crate::audit`].
+//! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `values.rs` (what was released before), `lockout.rs`
+//! (who was refused too often), `writer.rs` (the thread),
+//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept), `outcome.rs` (what is told again). Reading it as an outsider: [`crate::audit`].
 
 pub(crate) mod chain;
 mod entry;
 #[cfg(test)]
 pub(crate) mod example;
+mod lockout;
+pub(crate) mod outcome;
 pub(crate) mod record;
 pub(crate) mod store;
 mod tally;
+mod values;
 mod writer;
 
 use std::fmt;
@@ -21,19 +25,24 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use engine::{KeptValues, SketchKey};
 use policy::{Asked, Caller};
-use terms::{Clock, CollectionId, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
+use rusqlite::Connection;
+use terms::{Clock, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use trust::{Digest, SigningKey};
 
-pub use self::entry::{Decided, Entry, Opened, Permitted};
+pub use self::entry::{Decided, Entry, Opened, Permitted, Release};
+pub use self::outcome::{Named, RequestKey};
 pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};
 
+use self::lockout::Refusals;
+pub(crate) use self::outcome::{Kept, Told};
 use self::store::Store;
-pub(crate) use self::tally::Charge;
 use self::tally::Tally;
+pub(crate) use self::tally::{Asking, Charge};
 use self::writer::{Board, Job, unavailable};
 
 /// Most queries that are open at the same time: one for each connection that a node takes.
@@ -64,6 +73,9 @@ pub struct Opening {
     pub purpose: Option<Purpose>,
     /// Under which data permit.
     pub permit: Option<PermitId>,
+    /// What the asker calls the request: then what is told of it is kept, to be told again. None for what happens beside
+    /// the answering of a request, such as a refusal to tell again.
+    pub named: Option<Named>,
 }
 
 /// A handle to the ledger of this process. Clones share one writer.
@@ -77,6 +89,12 @@ struct Shared {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     tally: Mutex<Tally>,
+    /// The values that this node released.
+    kept_values: KeptValues,
+    sketch_key: SketchKey,
+    refusals: Arc<Refusals>,
+    /// Reads what is kept of named requests. None once the ledger is closed.
+    shelf: Mutex<Option<Connection>>,
     /// None once the ledger is closed.
     writer: Mutex<Option<Writer>>,
 }
@@ -95,9 +113,14 @@ impl Ledger {
     /// `E_AUDIT_BROKEN` if the file does not hold what its checkpoint signs, or another key signed it;
     /// `E_AUDIT_UNAVAILABLE` if another node uses it or the database does not work; `E_FILE_*` if it is not a ledger.
     pub fn open(path: &Path, origin: &str, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Result<Ledger, Report> {
-        let (mut tally, now) = (Tally::default(), clock.now());
-        let store = Store::open(path, origin, key, |entry| tally.recall(&entry, now))?;
+        let (mut tally, refusals, now) = (Tally::default(), Refusals::default(), clock.now());
+        let store = Store::open(path, origin, key, |entry| {
+            tally.recall(&entry, now);
+            refusals.note(&entry, now);
+        })?;
+        let (kept_values, sketch_key) = store.values()?;
         let board = Arc::new(Board::new(&store));
+        let shelf = Mutex::new(Some(store::open_to_read(path)?));
         let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
         let shown = Arc::clone(&board);
         let thread = std::thread::Builder::new().name("ledger".to_owned());
@@ -109,9 +132,23 @@ impl Ledger {
                 board,
                 clock,
                 tally: Mutex::new(tally),
+                refusals: Arc::new(refusals),
+                kept_values,
+                sketch_key,
+                shelf,
                 writer,
             }),
         })
+    }
+
+    /// What this node released before, to compare with what is about to leave.
+    pub(crate) fn kept_values(&self) -> &KeptValues {
+        &self.shared.kept_values
+    }
+
+    /// By which the node recognises people whom it has counted before.
+    pub(crate) fn sketch_key(&self) -> SketchKey {
+        self.shared.sketch_key
     }
 
     /// Opens an entry for a query that was asked. Nothing is on disk yet; every way in which the entry ends is.
@@ -124,31 +161,52 @@ impl Ledger {
             return Err(unavailable());
         }
         match self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned() {
-            Ok(place) => Ok(Entry::new(opening, Arc::clone(&self.shared.clock), place)),
+            Ok(place) => Ok(Entry::new(opening, &self.shared, place)),
             Err(TrySendError::Closed(_)) => Err(unavailable()),
             Err(TrySendError::Full(_)) => Err(too_many()),
         }
     }
 
-    /// Lets `decide` see how often the caller was allowed to ask about the collection, and counts one more if it says
-    /// so. Nobody else's query is counted meanwhile: as many as a quota lets through are allowed, however many come at
-    /// the same time. What becomes of the query afterwards gives nothing back.
+    /// Lets `decide` see how often was asked, and counts one more if it says so. Nobody else's query is counted meanwhile:
+    /// as many as a quota lets through are allowed, however many come at the same time. What becomes of the query
+    /// afterwards gives nothing back.
     ///
     /// # Errors
     /// `E_RESOURCES` if too many people asked within a week to remember one more.
     pub(crate) fn charge<T>(
         &self,
-        caller: &Caller,
-        collection: &CollectionId,
+        asking: Asking<'_>,
         now: UtcTime,
         decide: impl FnOnce(Asked) -> (T, Charge),
     ) -> Result<T, Report> {
-        self.shared.tally().charge(caller, collection, now, decide)
+        self.shared.tally().charge(asking, now, decide)
     }
 
-    /// How often the caller was allowed to ask about the collection.
-    pub(crate) fn asked(&self, caller: &Caller, collection: &CollectionId, now: UtcTime) -> Asked {
-        self.shared.tally().asked_by(caller, collection, now)
+    /// How often the caller was allowed to ask about the collection, and anybody under the permit.
+    pub(crate) fn asked(&self, asking: Asking<'_>, now: UtcTime) -> Asked {
+        self.shared.tally().asked(asking, now)
+    }
+
+    /// Refuses whoever was refused too often within the last hour.
+    ///
+    /// # Errors
+    /// `E_LOCKED_OUT`, which says until when; `E_RESOURCES` if too many others were.
+    pub(crate) fn require_not_locked_out(&self, caller: &Caller, now: UtcTime) -> Result<(), Report> {
+        self.shared.refusals.require_room(caller, now)
+    }
+
+    /// How a request of this name ended, if one did within a day.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if the ledger is closed or its database does not work.
+    pub(crate) async fn kept(&self, key: RequestKey, now: UtcTime) -> Result<Option<Kept>, Report> {
+        let shared = Arc::clone(&self.shared);
+        let found = tokio::task::spawn_blocking(move || {
+            let shelf = shared.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = shelf.as_ref().ok_or_else(unavailable)?;
+            Ok(outcome::find(connection, &key, now)?)
+        });
+        found.await.unwrap_or_else(|_| Err(unavailable()))
     }
 
     /// The log as it is on disk.
@@ -160,6 +218,7 @@ impl Ledger {
     pub async fn close(&self) {
         let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Writer { jobs, thread }) = writer else { return };
+        drop(self.shared.shelf.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(jobs);
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {

@@ -3,10 +3,12 @@
 //! This crate must never let a byte of data leave that is not in the ledger, and never run a query under documents
 //! that it has not verified itself. It trusts neither the broker nor the asker's plan.
 //!
-//! Reading order: [`query`] (the story of one request), `flight` (how it arrives), `delivery` (how its answer leaves),
+//! Reading order: [`query`] (the story of one request), `flight` (how it arrives), `delivery` (how its answer leaves), `turns`
+//! and `again` (what is asked twice under one name is answered once),
 //! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
 //! [`audit`] (how it is checked), [`serve`] (how a node runs), [`status`] (what it tells its operator), [`config`].
 
+mod again;
 pub mod audit;
 pub mod config;
 mod delivery;
@@ -20,6 +22,7 @@ pub mod query;
 pub mod registers;
 pub mod serve;
 pub mod status;
+mod turns;
 
 pub use config::Config;
 pub use registers::Registers;

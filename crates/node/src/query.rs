@@ -1,27 +1,39 @@
 //! The story of one request, top to bottom. Each step moves it forward or ends it with a reason in the ledger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use arrow::array::Array as _;
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use engine::read::Collections;
-use engine::{Datasets, Holding, Query, Released};
-use policy::{AccessRequest, Asked, Caller, Decision};
-use terms::{Clock, MemberId, PermitId, Problem, Purpose, QueryId, Report, SpaceId, UtcTime};
+use engine::{Dataset, Datasets, ExecuteError, Holding, Query, Released};
+use policy::{AccessRequest, Asked, Caller, Collection, Decision, Grant};
+use terms::{
+    Clock, CollectionId, ExitCode, MemberId, PermitId, PolicyId, Problem, Purpose, QueryId, Report, RequestId, RuleId,
+    SpaceId, UtcTime, limit,
+};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::{error, info, instrument};
-use trust::{Channel, Credential, Digest, Envelope, Proof, PublicKey, Receipt, Replay, SigningKey};
+use trust::{
+    Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey,
+};
 use wire::header::Tokens;
 use wire::status::Ended;
 
+use crate::again::{self, terms_of};
 use crate::delivery::{Access, Obligations};
 use crate::governance::{Current, Governance};
-use crate::ledger::{Charge, Ledger, Opening, Permitted};
+use crate::ledger::{Asking, Charge, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey};
 use crate::registers::Registers;
+use crate::turns::{self, Turns};
 
 /// Most bytes of duties in one receipt: with the rest of it, and encoded twice, they fit the headers of an answer.
 const DUTIES_BYTES_MAX: usize = 4 * 1024;
 
-/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves.
+/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves, and
+/// `again.rs`, what is told to whoever asks again.
 #[derive(Debug)]
 pub struct Desk {
     pub(crate) space: SpaceId,
@@ -32,8 +44,7 @@ pub struct Desk {
     pub(crate) registers: Arc<Registers>,
     pub(crate) ledger: Ledger,
     pub(crate) replay: Replay,
-    pub(crate) kept: engine::KeptValues,
-    pub(crate) sketch_key: engine::SketchKey,
+    pub(crate) turns: Turns,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reading: Semaphore,
     pub(crate) running: Semaphore,
@@ -47,9 +58,11 @@ pub(crate) struct Arrival<'a> {
 }
 
 /// Who asks, for what, under which permit: what verified tokens say.
-struct Asker {
-    caller: Caller,
-    issuer_key: PublicKey,
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) caller: Caller,
+    pub(crate) issuer_key: PublicKey,
+    pub(crate) named: Option<Named>,
     purpose: Option<Purpose>,
     permit: Option<PermitId>,
 }
@@ -57,18 +70,50 @@ struct Asker {
 /// An answer, the node's signature under it, and why it may leave.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) released: Released,
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Vec<RecordBatch>,
     pub(crate) receipt: Envelope,
     pub(crate) access: Access,
 }
 
+/// Why a query may not run, and what decided that, where something did.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    report: Report,
+    decided_by: Option<(PolicyId, u64, Option<RuleId>)>,
+}
+
+/// Why an allowed query has no answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// Known without reading a row: told at once and in full.
+    Early(Report),
+    /// Known once rows could be read: told at a step of the grid.
+    Late(Report),
+}
+
 impl Desk {
-    /// Answers one query.
+    /// Answers one query; what was asked before under the same name is told again.
     #[instrument(skip_all, fields(member = %self.member, query_id))]
-    pub(crate) async fn answer(&self, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
+    pub(crate) async fn answer(self: &Arc<Self>, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
+        let arrived = Instant::now();
         // 1 caller
-        let at_arrival = self.governance.current()?;
-        let asker = self.asker(arrival, sql, &at_arrival, self.clock.now())?;
+        let asker = self.asker(arrival, sql, &*self.governance.current()?, self.clock.now())?;
+        let Some(Named { key, .. }) = asker.named.clone() else {
+            return self.answer_once(&asker, sql, arrived).await;
+        };
+        let turn = self.turns.wait(key.clone()).await;
+        if let Some(kept) = self.ledger.kept(key, self.clock.now()).await? {
+            return self.answer_again(&asker, sql, kept).await;
+        }
+        let (desk, sql) = (Arc::clone(self), sql.to_owned());
+        let work = async move { Box::pin(desk.answer_once(&asker, &sql, arrived)).await };
+        let answered = turns::see_through(turn, work).await;
+        answered.unwrap_or_else(|| Err(Problem::Internal.report("answering stopped").into()))
+    }
+
+    /// Answers one query. Each step moves it forward or ends it with a reason in the ledger.
+    async fn answer_once(&self, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answer, Ended> {
         let _slot = self.running.acquire().await.map_err(|_| stopping())?;
         // What was revoked while the query waited is revoked.
         let (current, now) = (self.governance.current()?, self.clock.now());
@@ -81,50 +126,29 @@ impl Desk {
         };
         let opening = asker.opening(&query_id, sql);
         let entry = self.ledger.open_entry(opening.clone()).map_err(ended)?;
-        if let Err(report) = self.require_admitted(&current, &asker.caller) {
-            entry.refused(&report, None).await.map_err(ended)?;
-            return Err(ended(report));
+        if let Err(report) = self.require_may_ask(&current, &asker.caller, now) {
+            return Err(refused(entry, report.into()).await);
         }
         // 3 engine: parse
         let query = match self.read(sql, &asker.visible(&current, now)).await {
             Ok(query) => query,
-            Err(report) => {
-                entry.refused(&report, None).await.map_err(ended)?;
-                return Err(ended(report));
-            }
+            Err(report) => return Err(refused(entry, report.into()).await),
         };
         let entry = entry.about(query.collection());
         // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
         let request = asker.request(&query, now);
-        let decided = self.ledger.charge(&asker.caller, query.collection(), now, |asked| {
-            let request = AccessRequest {
-                asked,
-                ..request.clone()
-            };
-            match policy::decide(&current.rules, &request) {
-                Decision::Allow(grant) => (Decision::Allow(grant), Charge::One),
-                Decision::Refuse(refusal) => (Decision::Refuse(refusal), Charge::Free),
+        let decided = self.ledger.charge(asker.asking(query.collection()), now, |asked| {
+            match decide(&current, &request, asked) {
+                Ok(grant) => (Ok(grant), Charge::One),
+                Err(refused) => (Err(refused), Charge::Free),
             }
         });
-        let grant = match decided {
-            Ok(Decision::Allow(grant)) => grant,
-            Ok(Decision::Refuse(refusal)) => {
-                let decided_by = refusal
-                    .policy
-                    .clone()
-                    .map(|(policy, version)| (policy, version, refusal.rule.clone()));
-                let report = Report::from(refusal);
-                entry.refused(&report, decided_by).await.map_err(ended)?;
-                info!(decision = "refuse", problem = %report.problem, "decided");
-                return Err(ended(report));
-            }
-            Err(report) => {
-                entry.refused(&report, None).await.map_err(ended)?;
-                return Err(ended(report));
-            }
+        let grant = match decided.unwrap_or_else(|report| Err(report.into())) {
+            Ok(grant) => grant,
+            Err(why) => return Err(refused(entry, why).await),
         };
         // 6 ledger
-        let (permitted, obligations) = (Permitted::from(&grant), Obligations::of(&grant));
+        let (permitted, obligations, terms) = (Permitted::from(&grant), Obligations::of(&grant), terms_of(&grant));
         let entry = entry.decided(permitted.clone());
         if let Err(report) = require_tellable(&permitted) {
             entry.failed(&report).await.map_err(ended)?;
@@ -133,37 +157,31 @@ impl Desk {
         // 7 to 9 engine: enforce, execute, release
         let released = match self.run(&query, grant, now).await {
             Ok(released) => released,
-            Err(report) => {
+            Err(Unanswered::Early(report)) => {
                 entry.failed(&report).await.map_err(ended)?;
+                return Err(ended(report));
+            }
+            Err(Unanswered::Late(report)) => {
+                entry.failed(&report).await.map_err(ended)?;
+                next_step(arrived).await;
                 return Err(ended(report));
             }
         };
         // 10 ledger: durable before the first byte; no record, no answer
-        let result = engine::release::digest(&released);
-        let (rows, blanked_values) = (released.rows(), released.blanked_values());
-        let audit_index = entry.released(rows, blanked_values, result).await.map_err(ended)?.0;
-        info!(decision = "allow", rows, blanked_values, audit_index, "released");
-        let receipt = Receipt {
-            query_id: query_id.clone(),
-            space: self.space.clone(),
-            node: self.member.clone(),
-            query: Digest::of(sql.as_bytes()),
-            policy: permitted.policy.clone(),
-            policy_version: permitted.version,
-            policy_digest: permitted.policy_digest,
-            rule: permitted.rule.clone(),
-            permit: permitted.permit.clone(),
-            duties: permitted.duties.clone(),
-            min_people: released.min_people().map(policy::MinPeople::get),
-            rows,
-            blanked_values,
-            result,
-            audit_index,
-            at: now,
+        let (schema, batches) = (Arc::clone(released.schema()), released.batches().to_vec());
+        let bytes = bytes_of(&batches);
+        let kept = asker.named.as_ref().and_then(|_| again::pack(&schema, &batches, bytes));
+        let release = Release {
+            receipt: self.receipt(&opening, &permitted, &released, now),
+            bytes,
+            terms,
+            values: released.new_values().to_vec(),
+            answer: kept,
         };
-        let receipt = receipt
-            .seal(&self.key)
-            .map_err(|_| ended(Problem::Internal.report("the receipt cannot be signed")))?;
+        let (audit_index, receipt) = entry.released(release).await.map_err(ended)?;
+        let (rows, blanked_values) = (released.rows(), released.blanked_values());
+        info!(decision = "allow", rows, bytes, blanked_values, %audit_index, "released");
+        let opening = Opening { named: None, ..opening };
         let access = Access {
             opening,
             request,
@@ -172,46 +190,78 @@ impl Desk {
             obligations,
         };
         Ok(Answer {
-            released,
+            schema,
+            batches,
             receipt,
             access,
         })
     }
 
+    /// What the node signs about a release. The ledger sets its index.
+    fn receipt(&self, opening: &Opening, permitted: &Permitted, released: &Released, at: UtcTime) -> Receipt {
+        let permitted = permitted.clone();
+        Receipt {
+            query_id: opening.query_id.clone(),
+            space: self.space.clone(),
+            node: self.member.clone(),
+            query: opening.query,
+            policy: permitted.policy,
+            policy_version: permitted.version,
+            policy_digest: permitted.policy_digest,
+            rule: permitted.rule,
+            permit: permitted.permit,
+            duties: permitted.duties,
+            min_people: released.min_people().map(policy::MinPeople::get),
+            rows: released.rows(),
+            blanked_values: released.blanked_values(),
+            result: engine::release::digest(released),
+            audit_index: 0,
+            at,
+        }
+    }
+
     /// The columns that an answer would have, decided like the answer itself. Nothing is read, and nothing charged.
     pub(crate) async fn describe(&self, arrival: Arrival<'_>, sql: &str) -> Result<SchemaRef, Ended> {
-        let now = self.clock.now();
-        let current = self.governance.current()?;
+        let (current, now) = (self.governance.current()?, self.clock.now());
         let asker = self.asker(arrival, sql, &current, now)?;
-        let read = match self.require_admitted(&current, &asker.caller) {
-            Ok(()) => self.read(sql, &asker.visible(&current, now)).await,
-            Err(report) => Err(report),
+        let asked = |collection: &CollectionId| self.ledger.asked(asker.asking(collection), now);
+        let decided = match self.require_may_ask(&current, &asker.caller, now) {
+            Ok(()) => self.decide_only(&current, &asker, sql, now, asked).await,
+            Err(report) => Err(report.into()),
         };
-        let (report, decided_by) = match read {
-            Ok(query) => {
-                let asked = self.ledger.asked(&asker.caller, query.collection(), now);
-                let request = AccessRequest {
-                    asked,
-                    ..asker.request(&query, now)
-                };
-                match policy::decide(&current.rules, &request) {
-                    Decision::Allow(grant) => return Ok(engine::enforce::answer_schema(&query, grant.collection())?),
-                    Decision::Refuse(refusal) => {
-                        let policy = refusal.policy.clone();
-                        let decided_by = policy.map(|(policy, version)| (policy, version, refusal.rule.clone()));
-                        (Report::from(refusal), decided_by)
-                    }
-                }
-            }
-            Err(report) => (report, None),
-        };
-        let query_id = trust::new_query_id()?;
-        let entry = self.ledger.open_entry(asker.opening(&query_id, sql))?;
-        entry.refused(&report, decided_by).await?;
-        Err(Ended {
-            report,
-            query_id: Some(query_id),
-        })
+        match decided {
+            Ok((query, _, grant)) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+            Err(refused) => Err(self.refuse(&asker, sql, refused).await),
+        }
+    }
+
+    /// Reads a query and decides it, without running or charging it.
+    pub(crate) async fn decide_only(
+        &self,
+        current: &Current,
+        asker: &Asker,
+        sql: &str,
+        now: UtcTime,
+        asked: impl FnOnce(&CollectionId) -> Asked,
+    ) -> Result<(Query, AccessRequest, Grant), Refused> {
+        let query = self.read(sql, &asker.visible(current, now)).await?;
+        let (request, asked) = (asker.request(&query, now), asked(query.collection()));
+        let grant = decide(current, &request, asked)?;
+        Ok((query, request, grant))
+    }
+
+    /// Records a refusal beside the answering of a request.
+    pub(crate) async fn refuse(&self, asker: &Asker, sql: &str, why: Refused) -> Ended {
+        let opened = trust::new_query_id().and_then(|query_id| {
+            self.ledger.open_entry(Opening {
+                named: None,
+                ..asker.opening(&query_id, sql)
+            })
+        });
+        match opened {
+            Ok(entry) => refused(entry, why).await,
+            Err(report) => report.into(),
+        }
     }
 
     /// Reads SQL, a few texts at a time.
@@ -225,9 +275,14 @@ impl Desk {
         let members = &current.rules.members;
         let issuer_key = |member: &MemberId| members.get(member).map(|member| member.key);
         let credential = Credential::verify(arrival.tokens.credential, &self.space, issuer_key, now)?;
-        let query = Digest::of(sql.as_bytes());
-        let node = self.member.as_str();
-        let proof = Proof::verify(arrival.tokens.proof, &credential, node, query, arrival.channel, now)?;
+        let request: Option<RequestId> = arrival.tokens.request.map(str::parse).transpose()?;
+        let received = Received {
+            node: self.member.as_str(),
+            query: Digest::of(sql.as_bytes()),
+            request: request.as_ref(),
+            channel: arrival.channel,
+        };
+        let proof = Proof::verify(arrival.tokens.proof, &credential, received, now)?;
         self.replay.first_use(&proof, now)?;
         let issuer_key = issuer_key(&credential.member);
         let issuer_key = issuer_key.ok_or_else(|| Problem::Internal.report("the issuer left the roster"))?;
@@ -237,9 +292,18 @@ impl Desk {
             person: credential.person.clone(),
             roles: credential.roles.clone(),
         };
+        let named = proof.request.clone().map(|request| Named {
+            key: RequestKey {
+                member: caller.member.clone(),
+                person: caller.person.clone(),
+                request,
+            },
+            asked: asked_digest(received.query, &proof),
+        });
         Ok(Asker {
             caller,
             issuer_key,
+            named,
             purpose: proof.purpose,
             permit: proof.permit.clone(),
         })
@@ -269,21 +333,15 @@ impl Desk {
         Err(Problem::NoPermission.report(message).remedy("ask the other nodes"))
     }
 
-    async fn run(&self, query: &Query, grant: policy::Grant, now: UtcTime) -> Result<Released, Report> {
+    /// Refuses whoever may not ask anything at the moment, before their query is looked at.
+    pub(crate) fn require_may_ask(&self, current: &Current, caller: &Caller, now: UtcTime) -> Result<(), Report> {
+        self.require_admitted(current, caller)?;
+        self.ledger.require_not_locked_out(caller, now)
+    }
+
+    async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Released, Unanswered> {
         let collection = Arc::clone(grant.collection());
-        let dataset = self
-            .datasets
-            .find(&collection.id)
-            .ok_or_else(|| Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id)))?;
-        if !dataset.conforms_to(&collection) {
-            let message = format!(
-                "the dataset of {} was checked against an older collection",
-                collection.id
-            );
-            return Err(Problem::DataSchema
-                .report(message)
-                .remedy("ask the node's operator to add the data file again"));
-        }
+        let dataset = self.dataset(&collection)?;
         let registers = Arc::clone(&self.registers);
         let read = tokio::task::spawn_blocking(move || (registers.people(&grant, now), grant)).await;
         let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
@@ -291,18 +349,54 @@ impl Desk {
             dataset: &dataset,
             people: &people?,
             node: self.member.as_str(),
-            sketch_key: self.sketch_key,
+            sketch_key: self.ledger.sketch_key(),
         };
-        let plan = engine::enforce(query, grant, holding)?;
-        let released = match engine::execute(plan).await {
-            Ok(executed) => engine::release(executed, self.member.as_str(), &self.kept),
-            Err(failure) => Err(failure),
-        };
-        released.map_err(|failure| {
-            // Stays here: the engine's words can quote data.
-            error!(reason = %failure, "query failed");
-            failure.report()
-        })
+        let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
+        let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;
+        engine::release(executed, self.member.as_str(), self.ledger.kept_values()).map_err(Unanswered::of_run)
+    }
+
+    fn dataset(&self, collection: &Collection) -> Result<Arc<Dataset>, Report> {
+        let found = self.datasets.find(&collection.id);
+        let none = || Problem::NoNode.report(format!("{} has no dataset of {}", self.member, collection.id));
+        let dataset = found.ok_or_else(none)?;
+        if dataset.conforms_to(collection) {
+            return Ok(dataset);
+        }
+        let message = format!(
+            "the dataset of {} was checked against an older collection",
+            collection.id
+        );
+        let remedy = "ask the node's operator to add the data file again";
+        Err(Problem::DataSchema.report(message).remedy(remedy))
+    }
+}
+
+impl From<Report> for Unanswered {
+    fn from(report: Report) -> Self {
+        Unanswered::Early(report)
+    }
+}
+
+impl Unanswered {
+    /// What a query may not be explains itself. A plan that cannot be made does not: it has people's keys in it.
+    fn of_plan(report: Report) -> Self {
+        if report.problem != Problem::Internal {
+            return Unanswered::Early(report);
+        }
+        error!(reason = report.message, "no plan");
+        Unanswered::Late(unfinished())
+    }
+
+    /// A check on what may leave explains itself. Whatever else went wrong is one thing to whoever asked: the engine's
+    /// words can quote data, and already which limit was reached says something of it.
+    fn of_run(failure: ExecuteError) -> Self {
+        let report = failure.report();
+        if matches!(report.problem.exit_code(), ExitCode::Refused | ExitCode::Usage) {
+            return Unanswered::Late(report);
+        }
+        error!(reason = %failure, "query failed");
+        Unanswered::Late(unfinished())
     }
 }
 
@@ -317,7 +411,16 @@ impl Asker {
             .collect()
     }
 
-    fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {
+    /// The quotas that a query about this collection counts against.
+    fn asking<'a>(&'a self, collection: &'a CollectionId) -> Asking<'a> {
+        Asking {
+            caller: &self.caller,
+            collection,
+            permit: self.permit.as_ref(),
+        }
+    }
+
+    pub(crate) fn opening(&self, query_id: &QueryId, sql: &str) -> Opening {
         Opening {
             query_id: query_id.clone(),
             caller: Some(self.caller.clone()),
@@ -325,6 +428,7 @@ impl Asker {
             sql: sql.to_owned(),
             purpose: self.purpose,
             permit: self.permit.clone(),
+            named: self.named.clone(),
         }
     }
 
@@ -342,6 +446,53 @@ impl Asker {
     }
 }
 
+impl From<Report> for Refused {
+    fn from(report: Report) -> Self {
+        let decided_by = None;
+        Self { report, decided_by }
+    }
+}
+
+impl From<policy::Refusal> for Refused {
+    fn from(refusal: policy::Refusal) -> Self {
+        let policy = refusal.policy.clone();
+        Self {
+            decided_by: policy.map(|(policy, version)| (policy, version, refusal.rule.clone())),
+            report: refusal.into(),
+        }
+    }
+}
+
+fn decide(current: &Current, request: &AccessRequest, asked: Asked) -> Result<Grant, Refused> {
+    let request = AccessRequest {
+        asked,
+        ..request.clone()
+    };
+    match policy::decide(&current.rules, &request) {
+        Decision::Allow(grant) => Ok(grant),
+        Decision::Refuse(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Ends an entry with a refusal. What is told is the refusal, or that it could not be recorded.
+async fn refused(entry: Entry<Opened>, why: Refused) -> Ended {
+    let query_id = entry.query_id().cloned();
+    let Refused { report, decided_by } = why;
+    let recorded = entry.refused(&report, decided_by).await;
+    info!(decision = "refuse", problem = %report.problem, "decided");
+    Ended {
+        report: recorded.err().unwrap_or(report),
+        query_id,
+    }
+}
+
+/// What is asked under a name: only the same can be told again.
+fn asked_digest(query: Digest, proof: &ProofSeen) -> Digest {
+    let purpose = proof.purpose.map(|purpose| purpose.to_string()).unwrap_or_default();
+    let permit = proof.permit.as_ref().map(PermitId::as_str).unwrap_or_default();
+    Digest::of(format!("{query}\0{purpose}\0{permit}").as_bytes())
+}
+
 /// Duties are told in the receipt, which travels as a header. What cannot be told is not allowed.
 fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
     let bytes: usize = permitted.duties.iter().map(String::len).sum();
@@ -353,6 +504,27 @@ fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
         format!("the duties of {policy} version {version} have {bytes} bytes, and a receipt tells {DUTIES_BYTES_MAX}");
     let remedy = "ask the board to shorten the duties of the policy";
     Err(Problem::PolicyInvalid.report(message).remedy(remedy))
+}
+
+/// Bytes of the values, offsets and masks of arrays that leave: not what memory they have reserved.
+fn bytes_of(batches: &[RecordBatch]) -> u64 {
+    let columns = batches.iter().flat_map(RecordBatch::columns);
+    // An array that cannot say how long it is would not have been built.
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64);
+    bytes.sum()
+}
+
+/// What is told of every failure of an allowed query.
+pub(crate) fn unfinished() -> Report {
+    Problem::Execution.report("the node could not finish the query")
+}
+
+/// Waits for the next step of the grid that began when the request came.
+async fn next_step(arrived: Instant) {
+    let step = Duration::from_millis(limit::ERROR_GRID_MILLISECONDS);
+    let steps = arrived.elapsed().as_millis() / step.as_millis() + 1;
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    tokio::time::sleep_until(arrived + step * steps).await;
 }
 
 fn stopping() -> Report {

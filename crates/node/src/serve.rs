@@ -24,6 +24,7 @@ use crate::ledger::Ledger;
 use crate::query::Desk;
 use crate::registers::Registers;
 use crate::status::NodeStatus;
+use crate::turns::Turns;
 
 /// How long open streams may take to end once the node is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -63,8 +64,7 @@ impl Node {
             registers: Arc::new(Registers::open(&config.registers_file())?),
             ledger,
             replay: Replay::new(),
-            kept: engine::KeptValues::default(),
-            sketch_key: engine::SketchKey::from([0; 16]),
+            turns: Turns::default(),
             clock,
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),

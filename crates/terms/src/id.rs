@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::problem::{Problem, Report};
+
 /// Longest identifier, in bytes: fits a DNS label and a file name with room for an ending.
 pub const ID_BYTES_MAX: usize = 64;
 
@@ -96,6 +98,52 @@ ids! {
     QueryId = "query";
 }
 
+/// The name that an asker gives to one request, so that to ask again is not to ask twice. Only its asker reads it: 1 to
+/// 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestId(String);
+
+/// Text that is not a request id. It is not quoted: whoever sent it knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request id is not 1 to 64 of A-Z, a-z, 0-9, _ and -")]
+pub struct RequestIdError;
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = RequestIdError;
+    fn try_from(text: String) -> Result<Self, RequestIdError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        let is_id = !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(allowed);
+        is_id.then_some(Self(text)).ok_or(RequestIdError)
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = RequestIdError;
+    fn from_str(text: &str) -> Result<Self, RequestIdError> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<RequestId> for String {
+    fn from(id: RequestId) -> String {
+        id.0
+    }
+}
+
+impl From<RequestIdError> for Report {
+    fn from(error: RequestIdError) -> Report {
+        Problem::RequestId.report(error.to_string())
+    }
+}
+
 impl CollectionId {
     /// The name in SQL: hyphens become underscores.
     pub fn sql_name(&self) -> String {
@@ -123,6 +171,16 @@ mod tests {
             &"a".repeat(65),
         ] {
             assert!(MemberId::from_str(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_short_plain_text() {
+        for text in ["", "a b", "a.b", "a\n", "\u{e4}", &"a".repeat(65)] {
+            assert_eq!(text.parse::<RequestId>(), Err(RequestIdError), "{text:?}");
+        }
+        for text in ["A-b_9", "-", &"a".repeat(64)] {
+            assert_eq!(text.parse::<RequestId>().unwrap().as_str(), text);
         }
     }
 

@@ -14,6 +14,9 @@ pub mod purpose;
 pub mod text;
 
 pub use clock::{Clock, SystemClock, UtcTime};
-pub use id::{CollectionId, IdError, MemberId, PermitId, PersonId, PolicyId, QueryId, RoleName, RuleId, SpaceId};
+pub use id::{
+    CollectionId, IdError, MemberId, PermitId, PersonId, PolicyId, QueryId, RequestId, RequestIdError, RoleName,
+    RuleId, SpaceId,
+};
 pub use problem::{Audience, ExitCode, Problem, Report};
 pub use purpose::{Purpose, PurposeError};

@@ -25,6 +25,10 @@ pub const QUERY_MEMORY_BYTES_MAX: usize = 1 << 30;
 /// Longest run of one query at a node, in seconds.
 pub const QUERY_SECONDS_MAX: u64 = 300;
 
+/// Steps at which a node tells what went wrong after a query was decided, in milliseconds since the request came. When
+/// an engine fails can depend on whom it read; at steps of several times a short query it says next to nothing.
+pub const ERROR_GRID_MILLISECONDS: u64 = 50;
+
 /// Queries that one node runs at the same time; the next ones wait.
 pub const QUERIES_AT_ONCE_MAX: usize = 16;
 
@@ -54,6 +58,13 @@ pub const CREDENTIAL_SECONDS_MAX: i64 = 24 * 3600;
 
 /// Life of the proof that accompanies one query, in seconds.
 pub const PROOF_SECONDS: i64 = 60;
+
+/// Refusals of one person within the window after which a node reads nothing of theirs: several times those of somebody
+/// who is learning, and too few to search with.
+pub const LOCKOUT_REFUSALS_MAX: usize = 30;
+
+/// The window in which refusals are counted, in seconds.
+pub const LOCKOUT_WINDOW_SECONDS: i64 = 3600;
 
 /// Clock difference that is tolerated between machines, in seconds.
 pub const CLOCK_LEEWAY_SECONDS: i64 = 30;

@@ -156,6 +156,7 @@ problems! {
     PermitInvalid = "E_PERMIT_INVALID", DataUser, Refused, "The permit that the request names does not cover it, has expired or was withdrawn.", "Ask within the permit, or ask its issuer to change it.";
     Reserved = "E_RESERVED", DataUser, Refused, "The purpose is reserved to public bodies and those acting for them (EHDS Art. 53(2)).", "Name the purpose that it really is; or ask the board to put on the roster for which public body you act.";
     Quota = "E_QUOTA", DataUser, Refused, "The permission's quota of queries is used up.", "Wait, and ask for several statistics in one query.";
+    LockedOut = "E_LOCKED_OUT", DataUser, Refused, "So many queries of the person were refused that nothing more of theirs is read for a while.", "Wait until the time that the message names; datenraum query --dry-run tells what is allowed without asking a node.";
     Stopped = "E_STOPPED", DataUser, Refused, "A board member has stopped the policy, permit, member or person.", "Ask the board of the data space; only the board together lifts a stop.";
     Revoked = "E_REVOKED", DataUser, Refused, "Access was revoked while the answer was on its way.", "Discard what arrived; ask the board of the data space.";
 
@@ -169,8 +170,9 @@ problems! {
     SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use declared edges or values; a value of a text column stands in single quotes, also if it is a digit: grade = '3'.";
 
     // Running and releasing.
-    Resources = "E_RESOURCES", DataUser, Failed, "The query needs more memory, time or cells than one query may have.", "Ask for fewer groups, or in parts.";
-    Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Give the query id to the node's operator.";
+    Resources = "E_RESOURCES", DataUser, Failed, "More is asked at the same time, or by more people, than is accepted.", "Ask again later.";
+    Execution = "E_EXECUTION", DataUser, Failed, "The node could not finish the query. The reason stays in its local log, because it could quote data.", "Ask for fewer groups; if that does not help, give the query id to the node's operator.";
+    RequestId = "E_REQUEST_ID", DataUser, Usage, "A request id is not of the expected form, was used for another request, or its outcome cannot be told again.", "Ask again under a new request id.";
     AuditUnavailable = "E_AUDIT_UNAVAILABLE", Operator, Failed, "The ledger cannot record, so nothing is answered.", "Check the disk of the node, then start it again.";
     AuditBroken = "E_AUDIT_BROKEN", Operator, Verification, "The audit does not verify.", "Keep the file as evidence, stop the node, compare with an older checkpoint.";
 

@@ -30,7 +30,7 @@ pub use key::{
 pub use merkle::Frontier;
 pub use receipt::Receipt;
 pub use stop::{AcceptedStop, Stop, StopList, Stopped};
-pub use token::{Channel, Credential, Proof, ProofSeen, Replay, TokenError};
+pub use token::{Channel, Credential, Proof, ProofSeen, Received, Replay, TokenError};
 pub use tuf::{
     BoardRoles, DelegatedDocuments, DelegatedRole, Delegation, DocumentSource, Documents, Draft, DraftError,
     DraftSignature, Evidence, RoleKeys, SourceError, SpaceStore, TufClient, last_good, refresh,
@@ -52,8 +52,21 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
 /// # Errors
 /// [`terms::Problem::Internal`] if the operating system gives no randomness.
 pub fn new_query_id() -> Result<terms::QueryId, terms::Report> {
-    let hex: String = random_bytes::<12>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("q{hex}")
+    format!("q{}", random_hex()?)
         .parse()
         .map_err(|_| terms::Problem::Internal.report("a query id could not be made"))
+}
+
+/// A new name for a request, as random as a query id.
+///
+/// # Errors
+/// [`terms::Problem::Internal`] if the operating system gives no randomness.
+pub fn new_request_id() -> Result<terms::RequestId, terms::Report> {
+    format!("r{}", random_hex()?)
+        .parse()
+        .map_err(|_| terms::Problem::Internal.report("a request id could not be made"))
+}
+
+fn random_hex() -> Result<String, KeyError> {
+    Ok(random_bytes::<12>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }

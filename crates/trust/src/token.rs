@@ -16,7 +16,7 @@ use terms::{Problem, Report};
 pub use credential::Credential;
 #[cfg(test)]
 pub(crate) use jwt::verdict_on;
-pub use proof::{Proof, ProofSeen};
+pub use proof::{Proof, ProofSeen, Received};
 pub use replay::Replay;
 
 /// The value that binds a proof to one TLS connection: RFC 9266, `tls-exporter`.
@@ -92,7 +92,7 @@ pub enum TokenError {
     /// The proof was made for something else.
     #[error("the proof was made for another {what}")]
     Mismatch {
-        /// What does not match: query, connection.
+        /// What does not match: query, request id, connection.
         what: &'static str,
     },
     /// The system gave no randomness, or the token library is not ours in this process.

@@ -1,7 +1,8 @@
 //! What accompanies a query and its answer in gRPC metadata.
 //!
 //! `authorization: Bearer <credential>` says who asks, `datenraum-proof` that the person's key asks exactly this
-//! on this connection, and `datenraum-receipt-bin` comes back with the answer.
+//! on this connection, and `datenraum-receipt-bin` comes back with the answer. `datenraum-request-id` may name the
+//! request, and the proof then names it too: what is asked again under that name is answered once.
 
 use terms::{Problem, Report};
 use tonic::metadata::{AsciiMetadataValue, BinaryMetadataValue, MetadataMap};
@@ -9,28 +10,34 @@ use tonic::metadata::{AsciiMetadataValue, BinaryMetadataValue, MetadataMap};
 const AUTHORIZATION: &str = "authorization";
 const BEARER: &str = "Bearer ";
 const PROOF: &str = "datenraum-proof";
+const REQUEST: &str = "datenraum-request-id";
 const RECEIPT: &str = "datenraum-receipt-bin";
 
-/// The two tokens of a request, unverified.
+/// The two tokens of a request and its name, unverified.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens<'a> {
     /// The institution's word for the person.
     pub credential: &'a str,
     /// The person's word for this query.
     pub proof: &'a str,
+    /// What the asker calls the request, if anything.
+    pub request: Option<&'a str>,
 }
 
-/// Adds both tokens to a request.
+/// Adds both tokens to a request, and its name.
 ///
 /// # Errors
 /// [`Problem::TokenMalformed`] if a token is not plain text.
 pub fn attach(metadata: &mut MetadataMap, tokens: Tokens<'_>) -> Result<(), Report> {
     metadata.insert(AUTHORIZATION, ascii(&format!("{BEARER}{}", tokens.credential))?);
     metadata.insert(PROOF, ascii(tokens.proof)?);
+    if let Some(request) = tokens.request {
+        metadata.insert(REQUEST, ascii(request)?);
+    }
     Ok(())
 }
 
-/// Reads both tokens of a request. Each must be there exactly once.
+/// Reads both tokens of a request, each of which must be there exactly once, and its name, which may.
 ///
 /// # Errors
 /// [`Problem::TokenMalformed`].
@@ -42,6 +49,10 @@ pub fn read(metadata: &MetadataMap) -> Result<Tokens<'_>, Report> {
     Ok(Tokens {
         credential,
         proof: only(metadata, PROOF)?,
+        request: match metadata.contains_key(REQUEST) {
+            true => Some(only(metadata, REQUEST)?),
+            false => None,
+        },
     })
 }
 
@@ -83,10 +94,17 @@ mod tests {
             Tokens {
                 credential: "a",
                 proof: "b",
+                request: None,
             },
         )
         .unwrap();
         assert_eq!(read(&metadata).unwrap().credential, "a");
+        assert_eq!(read(&metadata).unwrap().request, None);
+        let mut named_twice = metadata.clone();
+        named_twice.append(REQUEST, "c".parse().unwrap());
+        assert_eq!(read(&named_twice).unwrap().request, Some("c"));
+        named_twice.append(REQUEST, "d".parse().unwrap());
+        assert_eq!(read(&named_twice).unwrap_err().problem, Problem::TokenMalformed);
         metadata.append(AUTHORIZATION, "Bearer c".parse().unwrap());
         assert_eq!(read(&metadata).unwrap_err().problem, Problem::TokenMalformed);
     }

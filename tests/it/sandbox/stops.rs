@@ -235,6 +235,7 @@ impl Client {
             query: Digest::of(SQL.as_bytes()),
             purpose: Some("ehds-53-1-e".parse().unwrap()),
             permit: None,
+            request: None,
             channel: self.connection.binding().unwrap(),
         };
         let proof = proof.issue(&self.key, UtcTime::now()).unwrap();
@@ -242,6 +243,7 @@ impl Client {
         let tokens = wire::header::Tokens {
             credential: &self.credential,
             proof: &proof,
+            request: None,
         };
         wire::header::attach(request.metadata_mut(), tokens).unwrap();
         request

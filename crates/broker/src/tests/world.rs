@@ -249,6 +249,7 @@ impl World {
             query: Digest::of(DISCOVER_QUERY),
             purpose: None,
             permit: None,
+            request: None,
             channel: connection.binding().unwrap(),
         };
         proof.issue(&self.person, self.now()).unwrap()
@@ -277,7 +278,12 @@ impl Running {
 /// The two tokens as headers.
 pub(crate) fn headers(credential: &str, proof: &str) -> MetadataMap {
     let mut metadata = MetadataMap::new();
-    wire::header::attach(&mut metadata, wire::header::Tokens { credential, proof }).unwrap();
+    let tokens = wire::header::Tokens {
+        credential,
+        proof,
+        request: None,
+    };
+    wire::header::attach(&mut metadata, tokens).unwrap();
     metadata
 }
 

@@ -16,8 +16,8 @@ type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, Ended>> + Send>>;
 
 /// An answer of which one batch has arrived.
 async fn streaming(world: &World, desk: &Arc<Desk>, permit: Option<&str>) -> Batches {
-    let Answer { released, access, .. } = world.ask(desk, SQL, permit).await.unwrap();
-    let mut batches: Batches = Box::pin(deliver(desk, access, released.batches().to_vec()));
+    let Answer { batches, access, .. } = world.ask(desk, SQL, permit).await.unwrap();
+    let mut batches: Batches = Box::pin(deliver(desk, access, batches));
     assert!(batches.next().await.unwrap().unwrap().num_rows() < ROWS / 2);
     batches
 }
@@ -170,17 +170,27 @@ fn an_answer_that_was_made_under_weaker_obligations_is_not_given_under_stronger_
         min_people: people.try_into().unwrap(),
     };
     let issued = "2026-11-21T12:00:00Z".parse().unwrap();
+    let dominance = |share| Some(Dominance { top: 2, share });
     let made = Obligations {
         tier: statistical(10),
+        dominance: dominance(0.85),
+        p_percent: Some(10),
+        round_to: None,
+        zeros: Zeros::Open,
+        transforms: [("district".to_owned(), Transform::Prefix(2))].into(),
         row_filter: Some(RowFilter::Sql("consent".to_owned())),
         opt_out: OptOut::AsOf(issued),
     };
     let weaker = Obligations {
         tier: Tier::Open,
+        dominance: None,
+        p_percent: None,
+        transforms: BTreeMap::new(),
         row_filter: None,
         opt_out: OptOut::Exempt {
             reason: "law".to_owned(),
         },
+        ..made.clone()
     };
     let stronger = [
         Obligations {
@@ -193,6 +203,26 @@ fn an_answer_that_was_made_under_weaker_obligations_is_not_given_under_stronger_
         },
         Obligations {
             opt_out: OptOut::AtQuery,
+            ..made.clone()
+        },
+        Obligations {
+            dominance: dominance(0.8),
+            ..made.clone()
+        },
+        Obligations {
+            p_percent: Some(15),
+            ..made.clone()
+        },
+        Obligations {
+            round_to: Some(5),
+            ..made.clone()
+        },
+        Obligations {
+            zeros: Zeros::Protected,
+            ..made.clone()
+        },
+        Obligations {
+            transforms: [("district".to_owned(), Transform::Mask)].into(),
             ..made.clone()
         },
     ];

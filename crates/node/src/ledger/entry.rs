@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use terms::{Clock, CollectionId, ExitCode, PermitId, PolicyId, QueryId, Report, RuleId, UtcTime};
 use tokio::sync::{mpsc, oneshot};
-use trust::Digest;
+use trust::{Digest, Envelope, Receipt};
 
+use crate::ledger::lockout::Refusals;
+use crate::ledger::outcome::Named;
 use crate::ledger::record::{AuditEntry, AuditPolicy, Outcome};
-use crate::ledger::writer::{Job, unavailable};
-use crate::ledger::{AuditIndex, Opening, cut};
+use crate::ledger::writer::{End, Job, Recorded, unavailable};
+use crate::ledger::{AuditIndex, Opening, Shared, cut};
 
 /// Longest sentence that is recorded, in bytes: several times the longest refusal, which lists what is allowed.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024;
@@ -58,6 +60,21 @@ impl From<&policy::Grant> for Permitted {
     }
 }
 
+/// What leaves with a released query.
+#[derive(Debug)]
+pub struct Release {
+    /// What the node will sign. Its index in the audit is set when it has one.
+    pub receipt: Receipt,
+    /// Bytes of the values.
+    pub bytes: u64,
+    /// Digest over what allowed it and under which obligations.
+    pub terms: Digest,
+    /// The values that leave for the first time.
+    pub values: Vec<engine::KeptValue>,
+    /// The answer as an Arrow stream, if it is to be told again to whoever asks again under the same name.
+    pub answer: Option<Vec<u8>>,
+}
+
 /// A query that has not ended yet.
 #[must_use = "an entry that is dropped is recorded as abandoned"]
 pub struct Entry<State> {
@@ -68,8 +85,10 @@ pub struct Entry<State> {
 
 struct Open {
     entry: AuditEntry,
+    named: Option<Named>,
     asked: UtcTime,
     clock: Arc<dyn Clock>,
+    refusals: Arc<Refusals>,
     /// A place in the writer's queue, held from the start: recording an end never waits for room, not even in a drop.
     place: mpsc::OwnedPermit<Job>,
 }
@@ -80,13 +99,13 @@ impl<State> Entry<State> {
         self.open.as_ref().map(|open| &open.entry.query_id)
     }
 
-    async fn finish(mut self, end: impl FnOnce(&mut AuditEntry)) -> Result<AuditIndex, Report> {
+    async fn finish(mut self, end: End, describe: impl FnOnce(&mut AuditEntry)) -> Result<Recorded, Report> {
         let Some(mut open) = self.open.take() else {
             return Err(unavailable());
         };
-        end(&mut open.entry);
+        describe(&mut open.entry);
         let (done, mut recorded) = oneshot::channel();
-        let writer = open.send(Some(done));
+        let writer = open.send(end, Some(done));
         tokio::select! {
             biased;
             answer = &mut recorded => answer.unwrap_or_else(|_| Err(unavailable())),
@@ -97,8 +116,9 @@ impl<State> Entry<State> {
 }
 
 impl Entry<Opened> {
-    pub(super) fn new(opening: Opening, clock: Arc<dyn Clock>, place: mpsc::OwnedPermit<Job>) -> Self {
-        let asked = clock.now();
+    pub(super) fn new(opening: Opening, shared: &Shared, place: mpsc::OwnedPermit<Job>) -> Self {
+        let (clock, refusals) = (Arc::clone(&shared.clock), Arc::clone(&shared.refusals));
+        let (asked, named) = (clock.now(), opening.named);
         let entry = AuditEntry {
             index: 0, // the writer sets it
             at: asked,
@@ -115,6 +135,7 @@ impl Entry<Opened> {
             problem: None,
             message: None,
             rows: 0,
+            bytes: 0,
             blanked_values: 0,
             result: None,
             took_ms: 0,
@@ -122,8 +143,10 @@ impl Entry<Opened> {
         Self {
             open: Some(Open {
                 entry,
+                named,
                 asked,
                 clock,
+                refusals,
                 place,
             }),
             state: PhantomData,
@@ -147,7 +170,7 @@ impl Entry<Opened> {
         report: &Report,
         rule: Option<(PolicyId, u64, Option<RuleId>)>,
     ) -> Result<AuditIndex, Report> {
-        self.finish(|entry| {
+        let describe = |entry: &mut AuditEntry| {
             entry.policy = rule.map(|(id, version, rule)| AuditPolicy {
                 id,
                 version,
@@ -155,8 +178,8 @@ impl Entry<Opened> {
                 rule,
             });
             explain(entry, Outcome::Refused, report);
-        })
-        .await
+        };
+        Ok(self.finish(End::Report(report.clone()), describe).await?.index)
     }
 
     /// A policy allows the query. In memory: it becomes durable with the query's end.
@@ -190,7 +213,8 @@ impl Entry<Decided> {
             ExitCode::Refused | ExitCode::Usage => Outcome::Refused,
             _ => Outcome::Failed,
         };
-        self.finish(|entry| explain(entry, outcome, report)).await
+        let describe = |entry: &mut AuditEntry| explain(entry, outcome, report);
+        Ok(self.finish(End::Report(report.clone()), describe).await?.index)
     }
 
     /// The query was released, access was revoked while the answer was on its way, and so many rows had gone.
@@ -198,37 +222,44 @@ impl Entry<Decided> {
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded.
     pub async fn revoked(self, report: &Report, rows: u64) -> Result<AuditIndex, Report> {
-        self.finish(|entry| {
+        let describe = |entry: &mut AuditEntry| {
             explain(entry, Outcome::Revoked, report);
             entry.rows = rows;
-        })
-        .await
+        };
+        Ok(self.finish(End::Report(report.clone()), describe).await?.index)
     }
 
-    /// The results are about to leave. Only when this has returned an index may the first byte go out.
+    /// The results are about to leave. Only when this has returned an index and the signed receipt that names it may the
+    /// first byte go out.
     ///
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then nothing leaves.
-    pub async fn released(self, rows: u64, blanked_values: u64, result: Digest) -> Result<AuditIndex, Report> {
-        self.finish(|entry| {
+    pub async fn released(self, release: Release) -> Result<(AuditIndex, Envelope), Report> {
+        let (rows, blanked_values) = (release.receipt.rows, release.receipt.blanked_values);
+        let (bytes, result) = (release.bytes, release.receipt.result);
+        let describe = |entry: &mut AuditEntry| {
             entry.outcome = Outcome::Released;
-            entry.rows = rows;
-            entry.blanked_values = blanked_values;
-            entry.result = Some(result);
-        })
-        .await
+            (entry.rows, entry.bytes) = (rows, bytes);
+            (entry.blanked_values, entry.result) = (blanked_values, Some(result));
+        };
+        let Recorded { index, receipt } = self.finish(End::Release(Box::new(release)), describe).await?;
+        Ok((index, receipt.ok_or_else(unavailable)?))
     }
 }
 
 impl Open {
     /// Hands the entry to the writer, without waiting.
-    fn send(mut self, done: Option<oneshot::Sender<Result<AuditIndex, Report>>>) -> mpsc::Sender<Job> {
+    fn send(mut self, end: End, done: Option<oneshot::Sender<Result<Recorded, Report>>>) -> mpsc::Sender<Job> {
         self.entry.at = self.clock.now();
         let took = self.entry.at.duration_since(self.asked).as_millis();
         // A clock that was set back makes it negative.
         self.entry.took_ms = u64::try_from(took).unwrap_or(0);
+        self.refusals.note(&self.entry, self.entry.at);
         self.place.send(Job {
             entry: self.entry,
+            named: self.named,
+            end,
+            receipt: None,
             done,
         })
     }
@@ -243,7 +274,7 @@ fn explain(entry: &mut AuditEntry, outcome: Outcome, report: &Report) {
 impl<State> Drop for Entry<State> {
     fn drop(&mut self) {
         if let Some(open) = self.open.take() {
-            drop(open.send(None));
+            drop(open.send(End::Nothing, None));
         }
     }
 }

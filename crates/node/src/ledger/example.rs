@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use terms::{Clock, CollectionId, Problem, Purpose, Report, UtcTime};
-use trust::{Checkpoint, Digest, PublicKey, SigningKey};
+use trust::{Checkpoint, Digest, PublicKey, Receipt, SigningKey};
 
-use crate::ledger::{AuditIndex, Entry, Ledger, Opened, Opening, Permitted};
+use crate::ledger::{AuditIndex, Entry, Ledger, Opened, Opening, Permitted, Release};
 
 pub(crate) const ORIGIN: &str = "datenraum/oncology/gbsg";
 
@@ -125,6 +125,7 @@ pub(crate) fn opening(sql: &str) -> Opening {
         sql: sql.to_owned(),
         purpose: Some(Purpose::Statistics),
         permit: None,
+        named: None,
     }
 }
 
@@ -136,7 +137,37 @@ pub(crate) fn ask(ledger: &Ledger, sql: &str) -> Entry<Opened> {
 pub(crate) async fn release(ledger: &Ledger, sql: &str) -> Result<AuditIndex, Report> {
     let entry = ledger.open_entry(opening(sql))?;
     let entry = entry.about(&collection()).decided(permitted());
-    entry.released(7, 1, Digest::of(b"result")).await
+    Ok(entry.released(leaving(7)).await?.0)
+}
+
+/// An answer of so many numbers.
+pub(crate) fn leaving(rows: u64) -> Release {
+    let permitted = permitted();
+    let receipt = Receipt {
+        query_id: "q-1".parse().unwrap(),
+        node: "gbsg".parse().unwrap(),
+        space: "oncology".parse().unwrap(),
+        query: Digest::of(b"query"),
+        policy: permitted.policy,
+        policy_version: permitted.version,
+        policy_digest: permitted.policy_digest,
+        permit: permitted.permit,
+        rule: permitted.rule,
+        min_people: None,
+        duties: permitted.duties,
+        rows,
+        blanked_values: 1,
+        result: Digest::of(b"result"),
+        audit_index: 0,
+        at: UtcTime::UNIX_EPOCH,
+    };
+    Release {
+        values: Vec::new(),
+        receipt,
+        bytes: rows * 8,
+        terms: Digest::of(b"terms"),
+        answer: None,
+    }
 }
 
 pub(crate) fn collection() -> CollectionId {

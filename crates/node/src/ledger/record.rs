@@ -1,8 +1,8 @@
 //! What the ledger keeps about one query, and the one form in which it is written.
 //!
 //! The bytes that [`AuditEntry::leaf`] gives are what is hashed and what is exported: compact JSON, members in the order
-//! of the fields below; those that came in form 2 of the ledger are there only where they say something, so that older
-//! entries keep their bytes. They never hold a value from a dataset. Next: `chain.rs`, which checks them.
+//! of the fields below; those that came in a later form of the ledger are there only where they say something, so that
+//! older entries keep their bytes. They never hold a value from a dataset. Next: `chain.rs`, which checks them.
 
 use std::collections::BTreeSet;
 
@@ -50,8 +50,12 @@ pub struct AuditEntry {
     pub problem: Option<Problem>,
     /// The sentence that the caller was told.
     pub message: Option<String>,
-    /// Rows that were released.
+    /// Rows that were released; of an aggregate these are its cells.
     pub rows: u64,
+    /// Bytes of the released values as Arrow lays them out: values, offsets and masks of the arrays that left, without
+    /// the framing that the wire puts around them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes: u64,
     /// Cells that were held back in what was released.
     pub blanked_values: u64,
     /// Digest of what was released.
@@ -126,6 +130,10 @@ impl AuditEntry {
         let entry: AuditEntry = serde_json::from_slice(leaf).ok()?;
         (entry.leaf().ok()? == leaf).then_some(entry)
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl From<policy::Caller> for AuditCaller {

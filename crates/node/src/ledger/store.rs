@@ -9,16 +9,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use engine::{KeptValues, SketchKey};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use terms::{Problem, Report};
 use trust::merkle::{Hash, leaf_hash};
-use trust::{Checkpoint, CheckpointError, Frontier, SigningKey};
+use trust::{Checkpoint, CheckpointError, EnvelopeError, Frontier, SigningKey};
 
 use crate::ledger::chain::{Chain, ChainError, Signer};
+use crate::ledger::outcome::{self, Room};
 use crate::ledger::record::AuditEntry;
+use crate::ledger::values;
+use crate::ledger::writer::{End, Job};
 
-/// The form of the file, in `user_version`. Form 2 has entries that form 1 does not know; the tables are the same.
-const SCHEMA_VERSION: i64 = 2;
+/// The form of the file, in `user_version`. Each has entries that the one before does not know; form 3
+/// has the tables of `outcome.rs` and `values.rs` too, which are no part of the log.
+const SCHEMA_VERSION: i64 = 3;
 
 /// The oldest form that is read, and that becomes the newest as soon as it is written to.
 const SCHEMA_VERSION_OLDEST: i64 = 1;
@@ -26,7 +31,7 @@ const SCHEMA_VERSION_OLDEST: i64 = 1;
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
     CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
-    PRAGMA user_version = 2;";
+    PRAGMA user_version = 3;";
 
 /// Why a ledger file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +50,16 @@ pub(crate) enum StoreError {
     Chain(#[from] ChainError),
     #[error("the ledger's checkpoint cannot be signed: {0}")]
     Sign(#[from] CheckpointError),
+    #[error("a receipt cannot be signed: {0}")]
+    Seal(#[from] EnvelopeError),
     #[error("an entry cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    #[error("what is kept of a request is not what a node keeps")]
+    Outcome,
+    #[error("what is kept of released values is not what a node keeps")]
+    Values,
+    #[error("the machine gives no random numbers")]
+    Random,
 }
 
 impl From<StoreError> for Report {
@@ -66,7 +79,9 @@ impl From<StoreError> for Report {
             StoreError::Sqlite(error) if is_corrupt(&error) => Problem::AuditBroken.report(text),
             StoreError::Sqlite(_) => Problem::AuditUnavailable.report(text),
             StoreError::Chain(error) => error.into(),
-            StoreError::Sign(_) | StoreError::Json(_) => Problem::Internal.report(text),
+            StoreError::Outcome | StoreError::Values => Problem::AuditBroken.report(text),
+            StoreError::Random => Problem::Internal.report(text),
+            StoreError::Sign(_) | StoreError::Seal(_) | StoreError::Json(_) => Problem::Internal.report(text),
         }
     }
 }
@@ -96,6 +111,7 @@ pub(super) struct Store {
     key: Arc<SigningKey>,
     frontier: Frontier,
     note: String,
+    room: Room,
     /// Held for as long as the file may be written.
     _lock: File,
 }
@@ -123,8 +139,11 @@ impl Store {
                 key: &key.public(),
             },
         )?;
+        connection.execute_batch(outcome::SCHEMA)?;
+        connection.execute_batch(values::SCHEMA)?;
         connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         Ok(Store {
+            room: Room::in_file(&connection)?,
             connection,
             origin: origin.to_owned(),
             key,
@@ -134,22 +153,25 @@ impl Store {
         })
     }
 
-    /// Appends entries and the checkpoint over them, durably and all or none. Their indexes are set here.
-    pub(super) fn append<'a>(&mut self, entries: impl Iterator<Item = &'a mut AuditEntry>) -> Result<(), StoreError> {
+    /// Appends finished queries and the checkpoint over them, and what was told of those that have a name: durably, and
+    /// all or none. Their indexes are set here, and receipts signed, which name them.
+    pub(super) fn append(&mut self, jobs: &mut [Job]) -> Result<(), StoreError> {
         let mut frontier = self.frontier.clone();
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO entry (idx, leaf, leaf_hash) VALUES (?1, ?2, ?3)")?;
-            for entry in entries {
-                entry.index = frontier.size();
-                let leaf = entry.leaf()?;
-                let hash = leaf_hash(&leaf);
-                insert.execute((entry.index.cast_signed(), &leaf, &hash[..]))?;
-                frontier.append(hash);
+        if let Some(job) = jobs.iter().find(|job| job.named.is_some()) {
+            self.room.forget(&transaction, job.entry.at)?;
+        }
+        for job in jobs {
+            job.entry.index = frontier.size();
+            if let End::Release(release) = &mut job.end {
+                release.receipt.audit_index = job.entry.index;
+                job.receipt = Some(release.receipt.seal(&self.key)?);
             }
+            frontier.append(insert(&transaction, &job.entry)?);
+            self.room.keep(&transaction, job)?;
+            values::keep(&transaction, job)?;
         }
         let note = sign(&frontier, &self.origin, &self.key)?;
         transaction.execute("UPDATE checkpoint SET note = ?1 WHERE id = 1", (&note,))?;
@@ -158,10 +180,25 @@ impl Store {
         Ok(())
     }
 
+    /// The values that were released before, and the key by which people in them are recognised.
+    pub(super) fn values(&self) -> Result<(KeptValues, SketchKey), StoreError> {
+        Ok((values::recall(&self.connection)?, values::sketch_key(&self.connection)?))
+    }
+
     /// Entries, root and signed checkpoint, as they are on disk.
     pub(super) fn head(&self) -> (u64, Hash, String) {
         (self.frontier.size(), self.frontier.root(), self.note.clone())
     }
+}
+
+/// Inserts an entry. Gives back the hash of its leaf.
+fn insert(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<Hash, StoreError> {
+    let leaf = entry.leaf()?;
+    let hash = leaf_hash(&leaf);
+    transaction
+        .prepare_cached("INSERT INTO entry (idx, leaf, leaf_hash) VALUES (?1, ?2, ?3)")?
+        .execute((entry.index.cast_signed(), &leaf, &hash[..]))?;
+    Ok(hash)
 }
 
 /// Opens a ledger file to read it, whether a node is running on it or not.

@@ -1,4 +1,5 @@
-//! How often each person has asked about each collection: what quotas are held against.
+//! How often each person has asked about each collection, and all together under each permit: what quotas are held
+//! against.
 //!
 //! It counts queries that a policy allowed, whatever became of them, and it is rebuilt from the ledger when a node
 //! starts. It never counts too few: a bucket of queries is forgotten when the last of them is out of the window. It
@@ -7,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use policy::{Asked, Caller};
-use terms::{CollectionId, MemberId, PersonId, Problem, Report, UtcTime};
+use terms::{CollectionId, MemberId, PermitId, PersonId, Problem, Report, UtcTime};
 
 use crate::ledger::record::AuditEntry;
 
@@ -18,12 +19,35 @@ const WEEK_SECONDS: i64 = 7 * 24 * 3600;
 /// Most buckets in all: about sixteen megabytes. One person who asks in every minute of a week fills ten thousand.
 const BUCKETS_MAX: usize = 1_000_000;
 
-/// One person and one collection.
+/// Who asks about what: the quotas that a query counts against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    /// The asker.
+    pub(crate) caller: &'a Caller,
+    /// What it is about.
+    pub(crate) collection: &'a CollectionId,
+    /// Under which permit.
+    pub(crate) permit: Option<&'a PermitId>,
+}
+
+/// Whose queries are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Pair {
-    member: MemberId,
-    person: PersonId,
-    collection: CollectionId,
+enum Whose {
+    /// One person's about one collection.
+    Person(MemberId, PersonId, CollectionId),
+    /// Everybody's under one permit, whatever they are about.
+    Permit(PermitId),
+}
+
+impl Asking<'_> {
+    fn person(self) -> Whose {
+        let Caller { member, person, .. } = self.caller;
+        Whose::Person(member.clone(), person.clone(), self.collection.clone())
+    }
+
+    fn under_permit(self) -> Option<Whose> {
+        self.permit.cloned().map(Whose::Permit)
+    }
 }
 
 /// Queries that were allowed in one second or one minute.
@@ -88,7 +112,7 @@ impl Window {
     }
 }
 
-/// What one person was allowed to ask about one collection.
+/// What was allowed.
 #[derive(Debug)]
 struct Count {
     minute: Window,
@@ -118,7 +142,7 @@ impl Count {
 /// The counts of a node.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    counts: BTreeMap<Pair, Count>,
+    counts: BTreeMap<Whose, Count>,
     buckets: usize,
     buckets_max: usize,
 }
@@ -144,66 +168,60 @@ impl Tally {
         if !entry.was_allowed() || at <= now.as_second() - WEEK_SECONDS {
             return;
         }
-        let pair = Pair {
-            member: caller.member.clone(),
-            person: caller.person.clone(),
-            collection: collection.clone(),
-        };
-        self.add(pair, at, now.as_second());
+        let whose = Whose::Person(caller.member.clone(), caller.person.clone(), collection.clone());
+        self.add(whose, at, now.as_second());
+        if let Some(permit) = &entry.permit {
+            self.add(Whose::Permit(permit.clone()), at, now.as_second());
+        }
     }
 
-    /// Lets `decide` see how often the caller has asked, and counts one more if it says that the query may run.
+    /// Lets `decide` see how often was asked, and counts one more if it says that the query may run.
     ///
     /// # Errors
     /// `E_RESOURCES` if too many people asked within a week to remember one more.
     pub(crate) fn charge<T>(
         &mut self,
-        caller: &Caller,
-        collection: &CollectionId,
+        asking: Asking<'_>,
         now: UtcTime,
         decide: impl FnOnce(Asked) -> (T, Charge),
     ) -> Result<T, Report> {
-        let now = now.as_second();
-        let pair = Pair {
-            member: caller.member.clone(),
-            person: caller.person.clone(),
-            collection: collection.clone(),
-        };
-        let (decided, charge) = decide(self.asked(&pair, now));
+        let (decided, charge) = decide(self.asked(asking, now));
         if charge == Charge::Free {
             return Ok(decided);
         }
+        let now = now.as_second();
         if self.buckets >= self.buckets_max {
             self.forget(now);
         }
         if self.buckets >= self.buckets_max {
             return Err(full());
         }
-        self.add(pair, now, now);
+        self.add(asking.person(), now, now);
+        if let Some(permit) = asking.under_permit() {
+            self.add(permit, now, now);
+        }
         Ok(decided)
     }
 
     /// What `charge` would let its `decide` see.
-    pub(crate) fn asked_by(&self, caller: &Caller, collection: &CollectionId, now: UtcTime) -> Asked {
-        let pair = Pair {
-            member: caller.member.clone(),
-            person: caller.person.clone(),
-            collection: collection.clone(),
+    pub(crate) fn asked(&self, asking: Asking<'_>, now: UtcTime) -> Asked {
+        let now = now.as_second();
+        let queries = |whose: Whose| {
+            let count = self.counts.get(&whose);
+            count.map_or((0, 0), |count| (count.minute.queries(now), count.week.queries(now)))
         };
-        self.asked(&pair, now.as_second())
+        let (minute, week) = queries(asking.person());
+        let (permit_minute, permit_week) = asking.under_permit().map_or((0, 0), queries);
+        Asked {
+            minute,
+            week,
+            permit_minute,
+            permit_week,
+        }
     }
 
-    fn asked(&self, pair: &Pair, now: i64) -> Asked {
-        let count = self.counts.get(pair);
-        count.map_or_else(Asked::default, |count| Asked {
-            minute: count.minute.queries(now),
-            week: count.week.queries(now),
-            ..Asked::default()
-        })
-    }
-
-    fn add(&mut self, pair: Pair, at: i64, now: i64) {
-        let count = self.counts.entry(pair).or_default();
+    fn add(&mut self, whose: Whose, at: i64, now: i64) {
+        let count = self.counts.entry(whose).or_default();
         let before = count.buckets();
         count.add(at, now);
         self.buckets = (self.buckets + count.buckets()).saturating_sub(before);

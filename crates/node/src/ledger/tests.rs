@@ -2,7 +2,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::example::{ORIGIN, Place, ask, collection, opening, permitted, refusal, release};
+use super::example::{ORIGIN, Place, ask, collection, leaving, opening, permitted, refusal, release};
+use terms::CollectionId;
+
 use super::*;
 use crate::audit;
 
@@ -67,7 +69,7 @@ async fn a_file_that_is_no_ledger_is_left_alone() {
     place.tamper("CREATE TABLE patients (name TEXT)");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::with_released(1).await;
-    place.tamper("PRAGMA user_version = 3");
+    place.tamper("PRAGMA user_version = 4");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::new();
     std::fs::write(
@@ -146,7 +148,7 @@ async fn a_query_that_is_dropped_is_recorded_as_abandoned() {
     drop(ask(&ledger, "SELECT 0"));
     let decided = ask(&ledger, "SELECT 1").decided(permitted());
     // Never polled: as when a client goes away.
-    drop(decided.released(1, 0, Digest::of(b"")));
+    drop(decided.released(leaving(1)));
     // Polled once: the writer has it, although nobody waits for the answer.
     let mut sent = Box::pin(release(&ledger, "SELECT 2"));
     let _ = pin!(&mut sent).poll(&mut Context::from_waker(Waker::noop()));
@@ -280,7 +282,7 @@ async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
     let [released, refused, failed] = audit::entries(&place.file()).unwrap().try_into().unwrap();
     let digest = |bytes: &[u8]| Digest::of(bytes);
     let expected = format!(
-        r#"{{"index":0,"at":"2030-03-17T17:46:40.2Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","collection":"breast-cancer","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"duties":["delete within 30 days"],"problem":null,"message":null,"rows":7,"blanked_values":1,"result":"{}","took_ms":100}}"#,
+        r#"{{"index":0,"at":"2030-03-17T17:46:40.2Z","query_id":"q-1","caller":{{"member":"saarland-university","person":"ada","roles":["university"]}},"purpose":"ehds-53-1-c","permit":null,"sql":"SELECT ü\n\"\u0000\"","query":"{}","outcome":"released","collection":"breast-cancer","policy":{{"id":"research","version":3,"digest":"{}","rule":"statistics"}},"duties":["delete within 30 days"],"problem":null,"message":null,"rows":7,"bytes":56,"blanked_values":1,"result":"{}","took_ms":100}}"#,
         digest("SELECT \u{fc}\n\"\u{0}\"".as_bytes()),
         digest(b"policy"),
         digest(b"result"),
@@ -301,6 +303,15 @@ async fn an_entry_says_who_asked_what_under_which_text_and_how_it_ended() {
 
 fn asker() -> Caller {
     opening("").caller.unwrap()
+}
+
+fn asked(ledger: &Ledger, collection: &CollectionId, permit: Option<&PermitId>) -> Asked {
+    let asking = Asking {
+        caller: &asker(),
+        collection,
+        permit,
+    };
+    ledger.asked(asking, now())
 }
 
 fn now() -> UtcTime {
@@ -336,16 +347,33 @@ async fn what_was_allowed_before_a_restart_is_charged_after_it() {
     ledger.close().await;
 
     let ledger = place.open().unwrap();
-    let asked = Asked {
+    let five = Asked {
         minute: 5,
         week: 5,
         ..Asked::default()
     };
-    assert_eq!(ledger.asked(&asker(), &collection(), now()), asked);
-    assert_eq!(
-        ledger.asked(&asker(), &"beds".parse().unwrap(), now()),
-        Asked::default()
-    );
+    assert_eq!(asked(&ledger, &collection(), None), five);
+    assert_eq!(asked(&ledger, &"beds".parse().unwrap(), None), Asked::default());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn what_was_allowed_under_a_permit_before_a_restart_is_charged_to_it_after_it() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let permit: PermitId = "study-7".parse().unwrap();
+    let permitted = Permitted {
+        permit: Some(permit.clone()),
+        ..permitted()
+    };
+    for _ in 0..3 {
+        let entry = ask(&ledger, "SELECT 1").about(&collection()).decided(permitted.clone());
+        entry.released(leaving(1)).await.unwrap();
+    }
+    ledger.close().await;
+    let ledger = place.open().unwrap();
+    let counted = asked(&ledger, &"beds".parse().unwrap(), Some(&permit));
+    assert_eq!((counted.week, counted.permit_minute, counted.permit_week), (0, 3, 3));
     ledger.close().await;
 }
 
@@ -359,7 +387,14 @@ async fn a_32_a_quota_is_not_overrun_by_asking_at_once() {
             true => (true, Charge::One),
             false => (false, Charge::Free),
         };
-        tokio::spawn(async move { ledger.charge(&asker(), &collection(), now(), decide).unwrap() })
+        tokio::spawn(async move {
+            let asking = Asking {
+                caller: &asker(),
+                collection: &collection(),
+                permit: None,
+            };
+            ledger.charge(asking, now(), decide).unwrap()
+        })
     };
     let asked: Vec<_> = (0..100).map(ask).collect();
     let mut allowed = 0;
@@ -380,7 +415,9 @@ async fn a_ledger_of_the_older_form_is_read_and_goes_on() {
     let older = audit::entries(&place.file()).unwrap();
     assert!(older[0].collection.is_none() && older[0].duties.is_empty());
     let leaf = String::from_utf8(older[0].leaf().unwrap()).unwrap();
-    assert!(!leaf.contains("collection") && !leaf.contains("duties"), "{leaf}");
+    for later in ["collection", "duties", "bytes"] {
+        assert!(!leaf.contains(later), "{leaf}");
+    }
     place.release(1).await;
     assert_eq!(
         audit::verify(&place.file(), ORIGIN, &place.key(), None)

@@ -8,9 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use terms::{Problem, Report};
 use tokio::sync::{mpsc, oneshot};
-use trust::Digest;
+use trust::{Digest, Envelope};
 
 use crate::ledger::AuditIndex;
+use crate::ledger::entry::Release;
+use crate::ledger::outcome::Named;
 use crate::ledger::record::AuditEntry;
 use crate::ledger::store::{Store, StoreError};
 
@@ -22,8 +24,42 @@ const BATCH_ENTRIES_MAX: usize = 512;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) entry: AuditEntry,
+    /// What its asker calls it, if anything.
+    pub(super) named: Option<Named>,
+    /// What will be told.
+    pub(super) end: End,
+    /// The receipt of a release, signed when its index is known.
+    pub(super) receipt: Option<Envelope>,
     /// Told when it is durable. Nobody waits for an abandoned query.
-    pub(super) done: Option<oneshot::Sender<Result<AuditIndex, Report>>>,
+    pub(super) done: Option<oneshot::Sender<Result<Recorded, Report>>>,
+}
+
+/// What will be told of a finished query.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Nothing: nobody waits.
+    Nothing,
+    /// Why there is no answer.
+    Report(Report),
+    /// An answer.
+    Release(Box<Release>),
+}
+
+impl End {
+    pub(super) fn answer(&self) -> Option<&[u8]> {
+        match self {
+            End::Release(release) => release.answer.as_deref(),
+            End::Nothing | End::Report(_) => None,
+        }
+    }
+}
+
+/// A query that is on disk.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) index: AuditIndex,
+    /// The receipt, if it was released.
+    pub(super) receipt: Option<Envelope>,
 }
 
 /// Whether the ledger takes entries.
@@ -112,7 +148,7 @@ pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board) {
 }
 
 fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Report> {
-    match store.append(waiting.iter_mut().map(|job| &mut job.entry)) {
+    match store.append(waiting) {
         Ok(()) => {
             board.committed(store);
             Ok(())
@@ -130,7 +166,10 @@ fn answer(waiting: &mut Vec<Job>, outcome: &Result<(), Report>) {
     for job in waiting.drain(..) {
         match (job.done, outcome) {
             // Whoever stopped waiting is recorded all the same.
-            (Some(done), Ok(())) => drop(done.send(Ok(AuditIndex(job.entry.index)))),
+            (Some(done), Ok(())) => drop(done.send(Ok(Recorded {
+                index: AuditIndex(job.entry.index),
+                receipt: job.receipt,
+            }))),
             (Some(done), Err(report)) => drop(done.send(Err(report.clone()))),
             (None, Ok(())) => {}
             (None, Err(_)) => tracing::error!(query_id = %job.entry.query_id, "an abandoned query is not recorded"),

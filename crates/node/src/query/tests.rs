@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use trust::{Receipt, Stopped};
 
 use super::*;
 use crate::audit;
-use crate::example::{HOUR, PERMIT, POLICY, World};
+use crate::example::{COLLECTION, HOUR, PERMIT, POLICY, ROWS, Sent, World};
 use crate::ledger::Outcome;
 
 const SQL: &str = "SELECT sum(beds) AS beds FROM beds WHERE district = 'd7'";
@@ -11,7 +13,7 @@ fn with_permit() -> String {
     POLICY.replace("\"none\"", "\"required\"")
 }
 
-async fn problem(world: &World, desk: &Desk, permit: Option<&str>) -> Problem {
+async fn problem(world: &World, desk: &Arc<Desk>, permit: Option<&str>) -> Problem {
     world.ask(desk, SQL, permit).await.unwrap_err().report.problem
 }
 
@@ -20,6 +22,121 @@ async fn refresh(world: &World, desk: &Desk, version: u64, name: &str, text: &st
     files.insert(name.to_owned(), text.as_bytes().to_vec());
     world.publish(version, &files);
     desk.governance.refresh(Some(world)).await.unwrap();
+}
+
+/// A row filter that fails at every row, in words that quote the row.
+fn failing(world: &World) -> BTreeMap<String, Vec<u8>> {
+    let collection = format!("{COLLECTION}\n[filters.broken]\nsql = \"cast(district AS bigint) > 3\"\n");
+    let policy = POLICY.replace("release  =", "rows     = \"broken\"\nrelease  =");
+    let mut files = world.files_with("collections/beds.toml", &collection);
+    files.insert("policies/beds-open.toml".to_owned(), policy.into_bytes());
+    files
+}
+
+#[tokio::test]
+async fn a_33_a_failure_while_rows_are_read_is_one_sentence_that_quotes_nothing_and_comes_at_a_step_of_the_grid() {
+    let world = World::new();
+    world.publish(2, &failing(&world));
+    let desk = world.desk().await;
+    for sql in [SQL, "SELECT count(*) AS n FROM beds", "SELECT district FROM beds"] {
+        let asked = Instant::now();
+        let ended = world.ask(&desk, sql, None).await.unwrap_err();
+        assert!(asked.elapsed() >= Duration::from_millis(limit::ERROR_GRID_MILLISECONDS));
+        assert_eq!(
+            ended.report,
+            Problem::Execution.report("the node could not finish the query")
+        );
+        assert!(ended.query_id.is_some());
+    }
+    desk.ledger.close().await;
+    for entry in audit::entries(&world.config().ledger_file()).unwrap() {
+        assert_eq!(
+            (entry.outcome, entry.problem),
+            (Outcome::Failed, Some(Problem::Execution))
+        );
+        assert_eq!(entry.message.as_deref(), Some("the node could not finish the query"));
+    }
+}
+
+#[tokio::test]
+async fn what_comes_between_two_steps_waits_for_the_second() {
+    let step = Duration::from_millis(limit::ERROR_GRID_MILLISECONDS);
+    for (since, told) in [(step / 2, step), (step * 2 + step / 4, step * 3)] {
+        let arrived = Instant::now() - since;
+        next_step(arrived).await;
+        assert!(arrived.elapsed() >= told);
+    }
+}
+
+#[tokio::test]
+async fn what_a_query_may_not_be_explains_itself() {
+    let world = World::new();
+    let desk = world.desk().await;
+    for (sql, problem, says) in [
+        (
+            "SELECT count(*) AS n FROM beds WHERE beds = 3",
+            Problem::SqlRole,
+            "the column beds cannot be",
+        ),
+        ("SELECT nothing FROM beds", Problem::SqlColumn, "nothing"),
+        ("SELECT", Problem::SqlSyntax, ""),
+    ] {
+        let ended = world.ask(&desk, sql, None).await.unwrap_err();
+        assert_eq!(ended.report.problem, problem, "{}", ended.report);
+        assert!(ended.report.message.contains(says), "{}", ended.report);
+    }
+}
+
+#[tokio::test]
+async fn a_23_a_collection_that_is_not_open_to_the_asker_is_not_told_from_one_that_is_not_there() {
+    let world = World::new();
+    let of_wards = |text: &str| text.replace("beds\"\ntitle", "wards\"\ntitle");
+    let policy = POLICY
+        .replace("\"beds-open\"", "\"wards-open\"")
+        .replace("\"beds\"", "\"wards\"");
+    let mut files = world.files();
+    files.insert("collections/wards.toml".to_owned(), of_wards(COLLECTION).into_bytes());
+    let closed = policy
+        .replace("[\"district\", \"wards\"]", "[\"district\", \"beds\"]")
+        .replace("[\"university\"]", "[\"hospital\"]");
+    files.insert("policies/wards-open.toml".to_owned(), closed.into_bytes());
+    world.publish(2, &files);
+    let desk = world.desk().await;
+    assert!(
+        desk.governance
+            .latest()
+            .rules
+            .collections
+            .contains_key(&"wards".parse().unwrap())
+    );
+
+    let told = |ended: Ended, name: &str| {
+        let told = serde_json::to_string(&ended.report).unwrap();
+        assert!(told.contains(name), "{told}");
+        told.replace(name, "NAME")
+    };
+    for sql in [
+        "SELECT count(*) AS n FROM NAME",
+        "SELECT district FROM NAME WHERE district = 'd7'",
+    ] {
+        let (there, not_there) = (sql.replace("NAME", "wards"), sql.replace("NAME", "warps"));
+        let there = told(world.ask(&desk, &there, None).await.unwrap_err(), "wards");
+        let not_there = told(world.ask(&desk, &not_there, None).await.unwrap_err(), "warps");
+        assert_eq!(there, not_there);
+    }
+}
+
+#[tokio::test]
+async fn the_audit_says_how_many_rows_and_bytes_left() {
+    let world = World::new();
+    let desk = world.desk().await;
+    world.ask(&desk, "SELECT beds FROM beds", None).await.unwrap();
+    world.ask(&desk, SQL, None).await.unwrap();
+    desk.ledger.close().await;
+    let entries = audit::entries(&world.config().ledger_file()).unwrap();
+    let left: Vec<_> = entries.iter().map(|entry| (entry.rows, entry.bytes)).collect();
+    let integer = 8;
+    assert_eq!(left, [(ROWS as u64, ROWS as u64 * integer), (1, integer)]);
 }
 
 #[tokio::test]
@@ -127,6 +244,65 @@ async fn whoever_is_stopped_is_refused_before_the_query_is_read_and_that_is_reco
     let entries = audit::entries(&world.config().ledger_file()).unwrap();
     let stopped = entries.iter().filter(|entry| entry.problem == Some(Problem::Stopped));
     assert_eq!(stopped.count(), 6);
+}
+
+#[tokio::test]
+async fn whoever_was_refused_thirty_times_is_not_read_any_more_for_an_hour_also_after_a_restart() {
+    let world = World::new();
+    let desk = world.desk().await;
+    for _ in 0..limit::LOCKOUT_REFUSALS_MAX {
+        assert_eq!(problem(&world, &desk, Some("study-8")).await, Problem::PermitUnknown);
+    }
+    for sql in [SQL, "?"] {
+        let ended = world.ask(&desk, sql, None).await.unwrap_err();
+        assert_eq!(ended.report.problem, Problem::LockedOut);
+    }
+    desk.ledger.close().await;
+    drop(desk);
+    let desk = world.desk().await;
+    assert_eq!(problem(&world, &desk, None).await, Problem::LockedOut);
+    let bob = Sent {
+        person: "bob",
+        ..Sent::of(SQL)
+    };
+    assert!(world.send(&desk, bob).await.is_ok());
+    world.advance(limit::LOCKOUT_WINDOW_SECONDS);
+    world.publish(2, &world.files());
+    desk.governance.refresh(Some(&world)).await.unwrap();
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
+    desk.ledger.close().await;
+    let entries = audit::entries(&world.config().ledger_file()).unwrap();
+    let locked_out = entries.iter().filter(|entry| entry.problem == Some(Problem::LockedOut));
+    assert_eq!(locked_out.count(), 3);
+}
+
+#[tokio::test]
+async fn a_permits_quota_is_shared_by_its_persons_and_stays_spent_across_a_restart() {
+    let world = World::new();
+    let permit = PERMIT
+        .replace(
+            "persons     = [\"university/ada\"]",
+            "persons     = [\"university/ada\", \"university/bob\"]",
+        )
+        .replace("opt_out", "queries     = { per_week = 2 }\nopt_out");
+    world.publish(2, &world.files_with("permits/study-7.toml", &permit));
+    let desk = world.desk().await;
+    let ask = |person| Sent {
+        person,
+        permit: Some("study-7"),
+        ..Sent::of(SQL)
+    };
+    world.send(&desk, ask("ada")).await.unwrap();
+    world.send(&desk, ask("bob")).await.unwrap();
+    desk.ledger.close().await;
+    drop(desk);
+    let desk = world.desk().await;
+    for person in ["ada", "bob"] {
+        let ended = world.send(&desk, ask(person)).await.unwrap_err();
+        assert_eq!(ended.report.problem, Problem::Quota, "{}", ended.report);
+    }
+    // Without the permit everybody has their own.
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use terms::{PermitId, Purpose, Report, UtcTime, limit};
+use terms::{PermitId, Purpose, Report, RequestId, UtcTime, limit};
 
 use crate::digest::Digest;
 use crate::key::{PublicKey, SigningKey};
@@ -31,8 +31,23 @@ pub struct Proof {
     pub purpose: Option<Purpose>,
     /// The data permit under which it is asked.
     pub permit: Option<PermitId>,
+    /// The name of the request, if it is to be answered once however often it is asked.
+    pub request: Option<RequestId>,
     /// The connection on which it is asked.
     pub channel: Channel,
+}
+
+/// Where a proof came and what came with it: all of it must be what the proof was made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The node that it came to.
+    pub node: &'a str,
+    /// Digest of the query.
+    pub query: Digest,
+    /// The name of the request.
+    pub request: Option<&'a RequestId>,
+    /// The connection.
+    pub channel: &'a Channel,
 }
 
 /// What a node learns from a proof that holds.
@@ -42,6 +57,8 @@ pub struct ProofSeen {
     pub purpose: Option<Purpose>,
     /// The data permit under which it is asked.
     pub permit: Option<PermitId>,
+    /// The name of the request.
+    pub request: Option<RequestId>,
     /// Random; a node accepts each once.
     pub id: [u8; 16],
     /// When it was made, in whole seconds.
@@ -65,6 +82,8 @@ struct Claims {
     purpose: Option<Purpose>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     permit: Option<PermitId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<RequestId>,
 }
 
 impl Proof {
@@ -87,34 +106,37 @@ impl Proof {
             channel: URL_SAFE_NO_PAD.encode(self.channel.0),
             purpose: self.purpose,
             permit: self.permit.clone(),
+            request: self.request.clone(),
         };
         PROOF.issue(&claims, key)
     }
 
-    /// Checks a proof against the credential of the person, this node, the query that came with it and the
-    /// connection on which it came. The caller must still refuse an id that it has seen.
+    /// Checks a proof against the credential of the person and what it came with. The caller must still refuse an id that
+    /// it has seen.
     ///
     /// # Errors
     /// `TokenMalformed`, `TokenSignature`, `TokenAudience`, `TokenExpired` (of proof or credential) or
-    /// `ProofMismatch` (query or connection).
+    /// `ProofMismatch` (query, request id or connection).
     pub fn verify(
         text: &str,
         credential: &Verified<Credential>,
-        node: &str,
-        query: Digest,
-        channel: &Channel,
+        received: Received<'_>,
         now: UtcTime,
     ) -> Result<Verified<ProofSeen>, Report> {
         let signer = credential.key;
-        let claims: Claims = PROOF.verify(text, &signer, &signer.to_string(), node)?;
+        let claims: Claims = PROOF.verify(text, &signer, &signer.to_string(), received.node)?;
         let seen = claims.seen()?;
         PROOF.require_time(seen.issued, seen.expires, now)?;
         credential.require_valid(now)?;
-        if claims.query != query {
-            return Err(TokenError::Mismatch { what: "query" }.into());
+        let mismatch = |what| Err(TokenError::Mismatch { what }.into());
+        if claims.query != received.query {
+            return mismatch("query");
         }
-        if claims.channel != URL_SAFE_NO_PAD.encode(channel.0) {
-            return Err(TokenError::Mismatch { what: "connection" }.into());
+        if claims.request.as_ref() != received.request {
+            return mismatch("request id");
+        }
+        if claims.channel != URL_SAFE_NO_PAD.encode(received.channel.0) {
+            return mismatch("connection");
         }
         Ok(Verified::new(seen))
     }
@@ -126,6 +148,7 @@ impl Claims {
         Ok(ProofSeen {
             purpose: self.purpose,
             permit: self.permit.clone(),
+            request: self.request.clone(),
             id: id.try_into().map_err(|_| PROOF.malformed())?,
             issued: PROOF.time(self.nbf)?,
             expires: PROOF.time(self.exp)?,

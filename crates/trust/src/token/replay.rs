@@ -86,6 +86,7 @@ mod tests {
         let seen = Verified::new(ProofSeen {
             purpose: None,
             permit: None,
+            request: None,
             id: bytes,
             issued,
             expires,

@@ -82,6 +82,7 @@ fn proof() -> Proof {
         query: Digest::of(b"query"),
         purpose: Some(terms::Purpose::Research),
         permit: Some("permit-1".parse().unwrap()),
+        request: Some("request-1".parse().unwrap()),
         channel: Channel::new([9; 32]),
     }
 }
@@ -92,15 +93,13 @@ fn verified_credential() -> Verified<Credential> {
 
 fn verify_proof(text: &str, now: UtcTime) -> Result<Verified<ProofSeen>, Problem> {
     let asked = proof();
-    Proof::verify(
-        text,
-        &verified_credential(),
-        &asked.node,
-        asked.query,
-        &asked.channel,
-        now,
-    )
-    .map_err(|r| r.problem)
+    let received = Received {
+        node: &asked.node,
+        query: asked.query,
+        request: asked.request.as_ref(),
+        channel: &asked.channel,
+    };
+    Proof::verify(text, &verified_credential(), received, now).map_err(|r| r.problem)
 }
 
 #[test]
@@ -272,7 +271,9 @@ fn a_credential_is_read_as_it_was_issued() {
 }
 
 #[test]
-fn a_proof_for_another_query_connection_or_node_is_refused() {
+fn a_proof_for_another_query_request_connection_or_node_is_refused() {
+    let requests = [None, Some("request-2".parse().unwrap())];
+    let requests = requests.map(|request| Proof { request, ..proof() });
     let query = Proof {
         query: Digest::of(b"other"),
         ..proof()
@@ -286,6 +287,9 @@ fn a_proof_for_another_query_connection_or_node_is_refused() {
         ..proof()
     };
     let verified = |proof: Proof| verify_proof(&proof.issue(&key(2), noon()).unwrap(), noon());
+    for request in requests {
+        assert_eq!(verified(request), Err(Problem::ProofMismatch));
+    }
     assert_eq!(verified(query), Err(Problem::ProofMismatch));
     assert_eq!(verified(channel), Err(Problem::ProofMismatch));
     assert_eq!(verified(node), Err(Problem::TokenAudience));

@@ -16,10 +16,30 @@ fn beds() -> CollectionId {
     "beds".parse().unwrap()
 }
 
+/// A query of somebody about beds, under a permit or none.
+fn charge(tally: &mut Tally, person: &str, permit: Option<&str>, second: i64, charge: Charge) -> Result<Asked, Report> {
+    let (caller, beds) = (caller(person), beds());
+    let permit: Option<PermitId> = permit.map(|id| id.parse().unwrap());
+    let asking = Asking {
+        caller: &caller,
+        collection: &beds,
+        permit: permit.as_ref(),
+    };
+    tally.charge(asking, at(second), |asked| (asked, charge))
+}
+
 fn ask(tally: &mut Tally, person: &str, second: i64) -> Asked {
-    tally
-        .charge(&caller(person), &beds(), at(second), |asked| (asked, Charge::One))
-        .unwrap()
+    charge(tally, person, None, second, Charge::One).unwrap()
+}
+
+fn seen(tally: &Tally, person: &str, collection: &str, second: i64) -> Asked {
+    let (caller, collection) = (caller(person), collection.parse().unwrap());
+    let asking = Asking {
+        caller: &caller,
+        collection: &collection,
+        permit: None,
+    };
+    tally.asked(asking, at(second))
 }
 
 fn asked(minute: u32, week: u32) -> Asked {
@@ -34,8 +54,10 @@ fn asked(minute: u32, week: u32) -> Asked {
 fn a_query_that_may_not_run_costs_nothing() {
     let mut tally = Tally::default();
     for _ in 0..9 {
-        let seen = tally.charge(&caller("ada"), &beds(), at(0), |asked| (asked, Charge::Free));
-        assert_eq!(seen, Ok(asked(0, 0)));
+        assert_eq!(
+            charge(&mut tally, "ada", Some("study-7"), 0, Charge::Free),
+            Ok(asked(0, 0))
+        );
     }
 }
 
@@ -46,10 +68,21 @@ fn each_person_and_each_collection_is_counted_alone() {
     ask(&mut tally, "ada", 1);
     assert_eq!(ask(&mut tally, "bob", 1), asked(0, 0));
     assert_eq!(ask(&mut tally, "ada", 1), asked(2, 2));
-    assert_eq!(
-        tally.asked_by(&caller("ada"), &"wards".parse().unwrap(), at(1)),
-        asked(0, 0)
-    );
+    assert_eq!(seen(&tally, "ada", "wards", 1), asked(0, 0));
+}
+
+#[test]
+fn queries_under_one_permit_are_counted_together_whoever_asks() {
+    let mut tally = Tally::default();
+    let mut ask = |person, permit, second| charge(&mut tally, person, permit, second, Charge::One).unwrap();
+    ask("ada", Some("study-7"), 0);
+    ask("bob", Some("study-7"), 30);
+    ask("bob", None, 30);
+    let seen = ask("eve", Some("study-7"), 59);
+    assert_eq!((seen.week, seen.permit_minute, seen.permit_week), (0, 2, 2));
+    let seen = ask("ada", Some("study-7"), 60);
+    assert_eq!((seen.week, seen.permit_minute, seen.permit_week), (1, 2, 3));
+    assert_eq!(ask("bob", Some("study-8"), 60).permit_week, 0);
 }
 
 #[test]
@@ -58,7 +91,7 @@ fn a_minute_and_a_week_are_over_when_they_are_and_never_earlier() {
     for second in [0, 0, 30, 59] {
         ask(&mut tally, "ada", second);
     }
-    let seen = |second| tally.asked_by(&caller("ada"), &beds(), at(second));
+    let seen = |second| seen(&tally, "ada", "beds", second);
     assert_eq!(seen(59), asked(4, 4));
     assert_eq!(seen(60), asked(2, 4));
     assert_eq!(seen(118), asked(1, 4));
@@ -74,8 +107,8 @@ fn a_clock_that_is_set_back_gives_no_query_back() {
     for second in [70, 40, 70, 39, 41] {
         ask(&mut tally, "ada", second);
     }
-    assert_eq!(tally.asked_by(&caller("ada"), &beds(), at(39)), asked(5, 5));
-    assert_eq!(tally.asked_by(&caller("ada"), &beds(), at(100)), asked(3, 5));
+    assert_eq!(seen(&tally, "ada", "beds", 39), asked(5, 5));
+    assert_eq!(seen(&tally, "ada", "beds", 100), asked(3, 5));
 }
 
 #[test]
@@ -85,7 +118,7 @@ fn a_week_of_asking_every_second_is_remembered_in_some_thousand_buckets() {
         ask(&mut tally, "ada", second);
     }
     let exact = u32::try_from(WEEK_SECONDS / 7).unwrap();
-    let seen = tally.asked_by(&caller("ada"), &beds(), at(2 * WEEK_SECONDS)).week;
+    let seen = seen(&tally, "ada", "beds", 2 * WEEK_SECONDS).week;
     assert!((exact..exact + 9).contains(&seen), "{seen} instead of {exact}");
     assert!(tally.buckets <= 10_200, "{}", tally.buckets);
 }
@@ -98,9 +131,9 @@ fn a_full_tally_refuses_instead_of_forgetting() {
     };
     ask(&mut tally, "ada", 0);
     ask(&mut tally, "bob", 0);
-    let refused = tally.charge(&caller("eve"), &beds(), at(1), |asked| (asked, Charge::One));
+    let refused = charge(&mut tally, "eve", None, 1, Charge::One);
     assert_eq!(refused.unwrap_err().problem, Problem::Resources);
-    assert_eq!(tally.asked_by(&caller("ada"), &beds(), at(1)), asked(1, 1));
+    assert_eq!(seen(&tally, "ada", "beds", 1), asked(1, 1));
     // A week later there is room again.
     assert_eq!(ask(&mut tally, "eve", WEEK_SECONDS + 60), asked(0, 0));
 }
