@@ -5,6 +5,7 @@ mod bench;
 mod bytes;
 mod case;
 mod random;
+mod rows;
 
 use std::fmt::Write as _;
 

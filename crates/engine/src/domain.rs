@@ -13,6 +13,7 @@ use crate::enforce::WITHHELD_COLUMN;
 use crate::query::{
     Aggregate, Case, Comparison, Condition, Function, GroupKey, NODE_COLUMN, Query, ReleaseQuery, Value,
 };
+use crate::transform;
 
 /// Most conditions in one query, those in FILTER and CASE included. They become chains that the engine walks by recursion.
 const CONDITIONS_MAX: usize = 100;
@@ -42,7 +43,7 @@ pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report
             query
                 .columns
                 .iter()
-                .try_for_each(|column| used(&column.0, collection).map(drop))?;
+                .try_for_each(|column| shown(&column.0, collection))?;
             &query.conditions
         }
     };
@@ -81,6 +82,14 @@ fn used<'a>(name: &str, collection: &'a Collection) -> Result<Option<&'a Column>
     match collection.column(name) {
         Some(column) if !column.roles.identifier => Ok(Some(column)),
         _ => Err(Problem::SqlRole.report(format!("no query may use the column {name}"))),
+    }
+}
+
+/// A column that rows may show: the person too, because a permission that lists it shows a pseudonym.
+fn shown(name: &str, collection: &Collection) -> Result<(), Report> {
+    match collection.column(name) {
+        Some(column) if transform::is_shown(column, collection) => Ok(()),
+        _ => used(name, collection).map(drop),
     }
 }
 

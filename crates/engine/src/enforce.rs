@@ -4,7 +4,7 @@
 //! Next: `enforce/cells.rs`, the plan of a release query; `cells.rs`, `disclose.rs` and `release.rs` act on what it gives.
 
 pub(crate) mod cells;
-mod expr;
+pub(crate) mod expr;
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use policy::{Collection, Column, ColumnKind, Domain, Grant, RowFilter, Tier};
+use policy::{Collection, ColumnKind, Domain, Grant, Release, RowFilter, Tier};
 use terms::{Problem, Report};
 
 use self::cells::{Layout, Lines};
@@ -25,8 +25,10 @@ use crate::domain;
 use crate::people::People;
 use crate::query::{Case, Function, GroupKey, NODE_COLUMN, OutputSource, Query, ReleaseQuery, RowQuery, Value};
 use crate::scan::PolicyScan;
+use crate::secret::NodeSecret;
 use crate::session;
 use crate::sketch::SketchKey;
+use crate::transform;
 
 /// The last column of an answer about people: what of its row is withheld, and why.
 pub const WITHHELD_COLUMN: &str = "withheld";
@@ -117,8 +119,8 @@ pub struct Holding<'a> {
     pub people: &'a People,
     /// The institution: the value of the virtual column.
     pub node: &'a str,
-    /// By which the node recognises people whom it has counted before.
-    pub sketch_key: SketchKey,
+    /// By which the node recognises people whom it has counted before, and gives them pseudonyms.
+    pub secret: &'a NodeSecret,
 }
 
 /// Builds the plan that `grant` allows for `query` on what the node holds.
@@ -137,6 +139,7 @@ pub fn enforce(query: &Query, grant: Grant, holding: Holding<'_>) -> Result<Enfo
         return Err(Problem::Internal.report("the grant does not cover the query"));
     }
     domain::check(query, &collection)?;
+    transform::require_untouched(&asked, &grant)?;
     let built = match query {
         Query::Release(query) => cells(query, &grant, &collection, holding),
         Query::Rows(query) => rows(query, &grant, &collection, holding),
@@ -215,7 +218,7 @@ fn function_type(function: &Function, collection: &Collection) -> Result<DataTyp
     })
 }
 
-enum BuildError {
+pub(crate) enum BuildError {
     Refused(Report),
     Engine(DataFusionError),
 }
@@ -234,10 +237,17 @@ impl From<Report> for BuildError {
 
 /// The rows that exist, above the barrier.
 fn scan(grant: &Grant, collection: &Collection, holding: Holding<'_>) -> Result<LogicalPlanBuilder, BuildError> {
-    let visible = |column: &&Column| !column.roles.identifier || Some(&column.name) == collection.privacy_unit.as_ref();
-    let fields: Vec<Field> = collection.columns.iter().filter(visible).map(session::field).collect();
+    let visible = || {
+        collection
+            .columns
+            .iter()
+            .filter(|column| transform::is_shown(column, collection))
+    };
+    let shown = visible().map(|column| transform::shown(column, grant, holding.secret));
+    let fields: Vec<Field> = visible().map(session::field).collect();
     let scan = PolicyScan {
         stored: holding.dataset.table()?,
+        shown: shown.collect::<Result<_, BuildError>>()?,
         visible: Arc::new(Schema::new(fields)),
         row_filter: conjunction(hidden(grant, collection, holding)?),
     };
@@ -271,8 +281,11 @@ fn rows(
     collection: &Collection,
     holding: Holding<'_>,
 ) -> Result<EnforcedPlan, BuildError> {
-    if !matches!(grant.tier(), Tier::Open) {
-        return Err(Problem::Internal.report("rows leave in the open tier only").into());
+    let is_open = grant.tier() == Tier::Open;
+    let is_permitted = grant.release() == Release::Rows && grant.permit().is_some();
+    if !is_open && !is_permitted {
+        let message = "rows about people leave under a data permit only";
+        return Err(Problem::Internal.report(message).into());
     }
     let mut plan = scan(grant, collection, holding)?;
     if let Some(predicate) = all_of(&query.conditions, holding.node) {
@@ -347,7 +360,7 @@ fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection, holding:
             .map(|(column, conditions)| domain::excludes(column, conditions, collection))
             .collect(),
         round_to: grant.disclosure().round_to,
-        sketch_key: holding.sketch_key,
+        sketch_key: holding.secret.sketch_key(),
     }
 }
 

@@ -5,7 +5,8 @@
 //! the engine says in an error may leave the node.
 //!
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
-//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist), [`mod@execute`] with
+//! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
+//! rows show), [`mod@execute`] with
 //! `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
 //! released before) with `sketch`, [`mod@release`] (what leaves), [`dataset`] (how data gets in).
 
@@ -22,8 +23,10 @@ pub mod query;
 pub mod read;
 pub mod release;
 mod scan;
+mod secret;
 mod session;
 mod sketch;
+mod transform;
 
 pub use dataset::{Dataset, Datasets};
 pub use disclose::Reason;
@@ -34,4 +37,4 @@ pub use numbers::Number;
 pub use people::People;
 pub use query::Query;
 pub use release::{Released, release};
-pub use sketch::SketchKey;
+pub use secret::NodeSecret;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, SchemaError};
 use datafusion::logical_expr::expr::{
     AggregateFunction, AggregateFunctionParams, Case as CaseExpr, ScalarFunction, Sort,
@@ -49,6 +50,7 @@ pub async fn read(sql: &str, collections: &Collections) -> Result<Query, Report>
         let planning = context.state();
         let plan = futures::executor::block_on(planning.statement_to_plan(parsed));
         let plan = plan.map_err(|error| planning_report(&error, &collections))?;
+        refuse_identifiers(&plan, &collections)?;
         statement(&plan, &collections)
     })
     .await
@@ -128,7 +130,7 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         // The engine qualifies plain names by a catalogue and a schema of its own.
         return unknown_collection(name.strip_prefix("datafusion.public.").unwrap_or(name), collections);
     }
-    if text.contains("coerce arguments") {
+    if text.contains("coerce arguments") || text.contains("failed to match any signature") {
         let numbers = |column: &&policy::Column| column.roles.measure;
         let columns = collections
             .values()
@@ -155,13 +157,7 @@ fn unknown_collection(name: &str, collections: &Collections) -> Report {
 fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str>, collections: &Collections) -> Report {
     let is_identifier = |c: &&Arc<Collection>| c.column(name).is_some_and(|column| column.roles.identifier);
     if let Some(collection) = collections.values().find(is_identifier) {
-        let message = format!(
-            "{name} identifies people in {}; no query may use it",
-            collection.sql_name()
-        );
-        return Problem::SqlRole
-            .report(message)
-            .remedy("leave it out; people are counted without naming them");
+        return identifies(name, collection);
     }
     let known: Vec<&str> = known.collect();
     let near = terms::text::nearest(name, known.iter().copied());
@@ -172,6 +168,48 @@ fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str>, collecti
 
 fn refuse(what: &str) -> Report {
     Problem::SqlNotAllowed.report(format!("a node does not run {what}"))
+}
+
+/// Whoever names a person anywhere but in a list of columns is told that, and not what else is wrong with the query.
+///
+/// # Errors
+/// `SqlRole`.
+pub fn refuse_identifiers(plan: &LogicalPlan, collections: &Collections) -> Result<(), Report> {
+    let person = |name: &str| collections.values().find(|c| c.privacy_unit.as_deref() == Some(name));
+    let is_other = |name: &str| {
+        let mut known = collections.values().filter_map(|collection| collection.column(name));
+        known.any(|column| !column.roles.identifier)
+    };
+    let mut refused = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        let lists = matches!(node, LogicalPlan::Projection(_));
+        node.apply_expressions(|expr| {
+            if lists && matches!(unaliased(expr), Expr::Column(_)) {
+                return Ok(TreeNodeRecursion::Continue);
+            }
+            expr.apply(|part| {
+                if let Expr::Column(column) | Expr::OuterReferenceColumn(_, column) = part
+                    && let Some(collection) = person(&column.name)
+                    && !is_other(&column.name)
+                {
+                    refused.get_or_insert_with(|| identifies(&column.name, collection));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walked.map_err(|error| planning_report(&error, collections))?;
+    refused.map_or(Ok(()), Err)
+}
+
+fn identifies(name: &str, collection: &Collection) -> Report {
+    let message = format!(
+        "{name} identifies people in {}; no query may use it",
+        collection.sql_name()
+    );
+    Problem::SqlRole.report(message).remedy(format!(
+        "leave it out; people are counted by count(DISTINCT {name}), without naming them"
+    ))
 }
 
 /// Reads a whole statement as it arrives at a node.
@@ -304,7 +342,28 @@ impl Scope<'_> {
         }
     }
 
+    /// A column that a query uses: none that tells people apart.
     fn resolve(&self, column: &Column) -> Result<String, Report> {
+        let name = self.any(column)?;
+        let is_identifier = self
+            .collection
+            .column(&name)
+            .is_some_and(|column| column.roles.identifier);
+        if is_identifier {
+            return Err(identifies(&name, self.collection));
+        }
+        Ok(name)
+    }
+
+    /// A column that a query lists or hands on.
+    fn listed(&self, expr: &Expr, otherwise: &str) -> Result<String, Report> {
+        match expr {
+            Expr::Column(column) => self.any(column),
+            _ => Err(refuse(otherwise)),
+        }
+    }
+
+    fn any(&self, column: &Column) -> Result<String, Report> {
         let at = self.schema.maybe_index_of_column(column);
         let name = at.and_then(|at| self.names.get(at)).cloned();
         name.ok_or_else(|| unknown_column(&column.name, self.names.iter().map(String::as_str), &Collections::new()))
@@ -349,7 +408,7 @@ fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source
             let names = projection
                 .expr
                 .iter()
-                .map(|expr| scope.column(unaliased(expr), only_columns))
+                .map(|expr| scope.listed(unaliased(expr), only_columns))
                 .collect::<Result<_, _>>()?;
             Ok(Source { names, ..source })
         }
@@ -412,9 +471,9 @@ fn outputs(list: &[Expr], aggregate: &AggregatePlan, given: &[Output]) -> Result
 
 fn named_column(expr: &Expr, scope: &Scope<'_>) -> Result<(String, String), Report> {
     match expr {
-        Expr::Column(column) => Ok((scope.resolve(column)?, column.name.clone())),
+        Expr::Column(column) => Ok((scope.any(column)?, column.name.clone())),
         Expr::Alias(alias) => Ok((
-            scope.column(&alias.expr, "an expression in a select list")?,
+            scope.listed(&alias.expr, "an expression in a select list")?,
             alias.name.clone(),
         )),
         _ => Err(refuse("an expression in a select list of rows")

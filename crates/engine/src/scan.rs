@@ -18,7 +18,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableType, ident};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
@@ -26,13 +26,15 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
 };
 
-/// A dataset as the policy shows it: the rows that the row filter lets through.
+/// A dataset as the policy shows it: the rows that the row filter lets through, with what it shows of their columns.
 #[derive(Debug)]
 pub(crate) struct PolicyScan {
-    /// The stored data. Its columns begin with those of `visible`.
+    /// The stored data.
     pub(crate) stored: Arc<dyn TableProvider>,
     /// What our own plan may use.
     pub(crate) visible: SchemaRef,
+    /// For each visible column, what is shown of it; over the stored columns.
+    pub(crate) shown: Vec<Expr>,
     /// Which rows it may use; over all stored columns.
     pub(crate) row_filter: Option<Expr>,
 }
@@ -59,10 +61,7 @@ impl TableProvider for PolicyScan {
             plan = plan.filter(filter.clone())?;
         }
         let all: Vec<usize> = (0..self.visible.fields().len()).collect();
-        let wanted = projection
-            .unwrap_or(&all)
-            .iter()
-            .map(|at| ident(self.visible.field(*at).name()));
+        let wanted = projection.unwrap_or(&all).iter().map(|at| self.shown[*at].clone());
         let plan = plan.project(wanted)?.build()?;
         let physical = state.create_physical_plan(&plan).await?;
         Ok(Arc::new(Barrier { below: physical }))

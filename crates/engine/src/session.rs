@@ -26,6 +26,7 @@ use policy::{Collection, Column, ColumnKind};
 use terms::{CollectionId, limit};
 
 use crate::query::NODE_COLUMN;
+use crate::transform;
 
 /// The collections that a query may name.
 pub type Collections = BTreeMap<CollectionId, Arc<Collection>>;
@@ -116,12 +117,13 @@ pub(crate) fn for_running() -> Result<SessionState> {
         .build())
 }
 
-/// The columns of a collection that SQL can name: no identifiers, and the virtual column `node`.
+/// The columns of a collection that SQL can name: no identifiers, but for the person, whom only a list of rows may show and
+/// `read.rs` refuses elsewhere; and the virtual column `node`.
 pub fn query_schema(collection: &Collection) -> SchemaRef {
     let named = collection
         .columns
         .iter()
-        .filter(|column| !column.roles.identifier)
+        .filter(|column| transform::is_shown(column, collection))
         .map(field);
     let node = Field::new(NODE_COLUMN, DataType::Utf8, false);
     Arc::new(Schema::new(named.chain([node]).collect::<Vec<_>>()))

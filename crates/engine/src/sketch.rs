@@ -21,7 +21,7 @@ const SLOTS_PER_PERSON: u64 = 4;
 
 /// The key of a node's sketches. Values that were sketched under another cannot be compared.
 #[derive(Clone, Copy)]
-pub struct SketchKey([u8; 16]);
+pub(crate) struct SketchKey([u8; 16]);
 
 impl From<[u8; 16]> for SketchKey {
     fn from(bytes: [u8; 16]) -> Self {

@@ -64,6 +64,7 @@ pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collec
         let plan = futures::executor::block_on(state.statement_to_plan(parsed));
         let plan = plan.map_err(|error| read::planning_report(&error, &visible))?;
         only_queries(&plan)?;
+        read::refuse_identifiers(&plan, &collections)?;
         Splitter {
             collections,
             columns: columns_named(&plan),

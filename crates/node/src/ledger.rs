@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use engine::{KeptValues, SketchKey};
+use engine::{KeptValues, NodeSecret};
 use policy::{Asked, Caller};
 use rusqlite::Connection;
 use terms::{Clock, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
@@ -91,7 +91,7 @@ struct Shared {
     tally: Mutex<Tally>,
     /// The values that this node released.
     kept_values: KeptValues,
-    sketch_key: SketchKey,
+    secret: NodeSecret,
     refusals: Arc<Refusals>,
     /// Reads what is kept of named requests. None once the ledger is closed.
     shelf: Mutex<Option<Connection>>,
@@ -118,7 +118,7 @@ impl Ledger {
             tally.recall(&entry, now);
             refusals.note(&entry, now);
         })?;
-        let (kept_values, sketch_key) = store.values()?;
+        let (kept_values, secret) = store.values()?;
         let board = Arc::new(Board::new(&store));
         let shelf = Mutex::new(Some(store::open_to_read(path)?));
         let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
@@ -134,7 +134,7 @@ impl Ledger {
                 tally: Mutex::new(tally),
                 refusals: Arc::new(refusals),
                 kept_values,
-                sketch_key,
+                secret,
                 shelf,
                 writer,
             }),
@@ -146,9 +146,9 @@ impl Ledger {
         &self.shared.kept_values
     }
 
-    /// By which the node recognises people whom it has counted before.
-    pub(crate) fn sketch_key(&self) -> SketchKey {
-        self.shared.sketch_key
+    /// By which the node recognises people whom it has counted before, and gives them pseudonyms.
+    pub(crate) fn secret(&self) -> &NodeSecret {
+        &self.shared.secret
     }
 
     /// Opens an entry for a query that was asked. Nothing is on disk yet; every way in which the entry ends is.

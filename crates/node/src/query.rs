@@ -349,7 +349,7 @@ impl Desk {
             dataset: &dataset,
             people: &people?,
             node: self.member.as_str(),
-            sketch_key: self.ledger.sketch_key(),
+            secret: self.ledger.secret(),
         };
         let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
         let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;

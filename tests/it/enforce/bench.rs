@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use engine::{Datasets, Holding, KeptValues, People, Released, SketchKey};
+use engine::{Datasets, Holding, KeptValues, NodeSecret, People, Released};
 use policy::{AccessRequest, Asked, Caller, Rules};
 use tempfile::TempDir;
 use terms::{Purpose, Report, UtcTime};
@@ -71,13 +71,18 @@ impl Bench {
 
     /// Asks as somebody whose institution and person act in the role.
     pub(crate) async fn ask(&self, role: &str, sql: &str) -> Outcome {
-        match self.answer(role, sql).await {
+        self.ask_under(role, None, sql).await
+    }
+
+    /// The same under a permit.
+    pub(crate) async fn ask_under(&self, role: &str, permit: Option<&str>, sql: &str) -> Outcome {
+        match self.answer(role, permit, sql).await {
             Ok(released) => Outcome::Answered(released),
             Err(report) => Outcome::Refused(report),
         }
     }
 
-    async fn answer(&self, role: &str, sql: &str) -> Result<Released, Report> {
+    async fn answer(&self, role: &str, permit: Option<&str>, sql: &str) -> Result<Released, Report> {
         let query = engine::read::read(sql, &self.rules.collections).await?;
         let request = AccessRequest {
             caller: Caller {
@@ -86,7 +91,7 @@ impl Bench {
                 roles: BTreeSet::from([role.parse().unwrap()]),
             },
             purpose: Some("ehds-53-1-e".parse::<Purpose>().unwrap()),
-            permit: None,
+            permit: permit.map(|permit| permit.parse().unwrap()),
             collection: query.collection().clone(),
             release: query.release(),
             columns: query.columns(),
@@ -100,7 +105,7 @@ impl Bench {
             dataset: &dataset,
             people: &people,
             node: NODE,
-            sketch_key: SketchKey::from([7; 16]),
+            secret: &NodeSecret::from([7; 32]),
         };
         let plan = engine::enforce(&query, grant, holding)?;
         let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;

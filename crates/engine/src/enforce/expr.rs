@@ -17,7 +17,7 @@ pub(super) fn key_expr(key: &GroupKey, collection: &Collection, node: &str) -> R
     Ok(match key {
         GroupKey::Column(column) => column_expr(column, node),
         GroupKey::Bin(column) => bin_expr(&ident(column), edges(column, collection)?)?,
-        GroupKey::Calendar(unit, column) => calendar_expr(*unit, column, column_kind(column, collection)?),
+        GroupKey::Calendar(unit, column) => truncated(*unit, ident(column), column_kind(column, collection)?),
         GroupKey::Case(case) => case_expr(case, node)?,
     })
 }
@@ -41,8 +41,9 @@ pub(super) fn bin_expr(number: &Expr, edges: &[f64]) -> Result<Expr, BuildError>
     Ok(case.otherwise(lit(ScalarValue::Int64(None)))?)
 }
 
-fn calendar_expr(unit: Calendar, column: &str, kind: ColumnKind) -> Expr {
-    let at = cast(ident(column), DataType::Timestamp(TimeUnit::Microsecond, None));
+/// The start of the period that a date or timestamp falls into, in its own type.
+pub(crate) fn truncated(unit: Calendar, value: Expr, kind: ColumnKind) -> Expr {
+    let at = cast(value, DataType::Timestamp(TimeUnit::Microsecond, None));
     let start = date_trunc(lit(unit.to_string()), at);
     cast(start, session::arrow_type(kind))
 }

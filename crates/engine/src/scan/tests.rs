@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::stats::Precision;
 use datafusion::datasource::MemTable;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::logical_expr::{LogicalPlan, cast, lit};
+use datafusion::logical_expr::{LogicalPlan, cast, ident, lit};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{collect, displayable};
 
@@ -34,6 +34,7 @@ fn policy_scan() -> LogicalPlanBuilder {
     let visible = stored().schema().project(&[0, 1]).unwrap();
     let scan = PolicyScan {
         stored: stored(),
+        shown: vec![ident("age"), ident("code")],
         visible: Arc::new(visible),
         row_filter: Some(ident("consent")),
     };

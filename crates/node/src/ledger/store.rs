@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::{KeptValues, SketchKey};
+use engine::{KeptValues, NodeSecret};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use terms::{Problem, Report};
 use trust::merkle::{Hash, leaf_hash};
@@ -180,9 +180,9 @@ impl Store {
         Ok(())
     }
 
-    /// The values that were released before, and the key by which people in them are recognised.
-    pub(super) fn values(&self) -> Result<(KeptValues, SketchKey), StoreError> {
-        Ok((values::recall(&self.connection)?, values::sketch_key(&self.connection)?))
+    /// The values that were released before, and the node's secret.
+    pub(super) fn values(&self) -> Result<(KeptValues, NodeSecret), StoreError> {
+        Ok((values::recall(&self.connection)?, values::secret(&self.connection)?))
     }
 
     /// Entries, root and signed checkpoint, as they are on disk.
