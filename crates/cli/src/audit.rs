@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read as _};
 use std::path::{Path, PathBuf};
 
-use node::audit::AuditSummary;
+use node::audit::{AuditSummary, Compared};
 use node::ledger::{AuditEntry, Outcome};
 use terms::{ExitCode, Problem, Report};
 use trust::{PublicKey, SigningKey};
@@ -31,14 +31,17 @@ const CHECKPOINT_BYTES_MAX: u64 = 32 * 1024;
 pub(crate) fn verify(args: AuditVerifyArgs, json: bool) -> Result<ExitCode, Report> {
     let log = Log::find(&args)?;
     let against = args.against.as_deref().map(read_checkpoint).transpose()?;
-    let summary = log.verify(against.as_deref())?;
+    let compared = Compared {
+        checkpoints: log.anchor.iter().cloned().chain(against).collect(),
+    };
+    let summary = log.verify(&compared)?;
     if let Some(path) = &args.keep {
         std::fs::write(path, &summary.checkpoint).map_err(|error| unwritable(path, &error))?;
     }
     if json {
         show::json(&summary)?;
     } else {
-        show::text(sentence(&summary, &log.origin, args.against.is_some()))?;
+        show::text(sentence(&summary, &log.origin, compared.checkpoints.len()))?;
     }
     Ok(ExitCode::Ok)
 }
@@ -84,6 +87,8 @@ struct Log {
     place: PathBuf,
     origin: String,
     key: PublicKey,
+    /// What the node's own anchor says.
+    anchor: Option<String>,
 }
 
 impl Log {
@@ -99,6 +104,8 @@ impl Log {
                 place: config.ledger_file(),
                 origin,
                 key,
+                // Before the ledger: a node that runs goes on writing.
+                anchor: node::audit::anchor(&config.anchor_file())?,
             });
         }
         let (Some(key), Some(origin)) = (args.key, args.origin.clone()) else {
@@ -110,19 +117,20 @@ impl Log {
             place: args.place.clone(),
             origin,
             key,
+            anchor: None,
         })
     }
 
-    fn verify(&self, against: Option<&str>) -> Result<AuditSummary, Report> {
+    fn verify(&self, compared: &Compared) -> Result<AuditSummary, Report> {
         let mut file = File::open(&self.place).map_err(|error| unreadable(&self.place, &error))?;
         let mut head = Vec::new();
         let begun = (&mut file).take(SQLITE_HEADER.len() as u64).read_to_end(&mut head);
         begun.map_err(|error| unreadable(&self.place, &error))?;
         if head == SQLITE_HEADER {
-            return node::audit::verify(&self.place, &self.origin, &self.key, against);
+            return node::audit::verify(&self.place, &self.origin, &self.key, compared);
         }
         let whole = std::io::Cursor::new(head).chain(file);
-        node::audit::verify_export(BufReader::new(whole), &self.origin, &self.key, against)
+        node::audit::verify_export(BufReader::new(whole), &self.origin, &self.key, compared)
     }
 }
 
@@ -146,15 +154,15 @@ fn read_checkpoint(path: &Path) -> Result<String, Report> {
     Ok(text)
 }
 
-fn sentence(summary: &AuditSummary, origin: &str, compared: bool) -> String {
+fn sentence(summary: &AuditSummary, origin: &str, compared: usize) -> String {
     let when = match (summary.first_at, summary.last_at) {
         (Some(first), Some(last)) => format!(" from {first:.0} to {last:.0}"),
         _ => String::new(),
     };
-    let compared = if compared {
-        "; the older checkpoint is a beginning of it"
-    } else {
-        ""
+    let compared = match compared {
+        0 => "",
+        1 => "; the checkpoint that was kept is a beginning of it",
+        _ => "; the checkpoints that were kept are beginnings of it",
     };
     let entries = crate::sandbox::found::counted(
         usize::try_from(summary.entries).unwrap_or(usize::MAX),

@@ -14,6 +14,7 @@ use terms::{Problem, Report, UtcTime};
 use trust::{Digest, PublicKey};
 
 use crate::ledger::AuditEntry;
+use crate::ledger::anchor;
 use crate::ledger::chain::{Chain, ChainError, Signer};
 use crate::ledger::record::LEAF_BYTES_MAX;
 use crate::ledger::store::{self, StoreError};
@@ -31,6 +32,13 @@ pub struct AuditSummary {
     pub last_at: Option<UtcTime>,
     /// The signed note that says so. Keep it: a later audit can be compared with it.
     pub checkpoint: String,
+}
+
+/// What a log is compared with, beside its own checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Compared {
+    /// Checkpoints that somebody kept from before: each must be a beginning of the log. The anchor is one.
+    pub checkpoints: Vec<String>,
 }
 
 /// The last line of an export.
@@ -73,21 +81,15 @@ impl From<ExportError> for Report {
     }
 }
 
-/// Recomputes a ledger file and compares it with its signed checkpoint, and with a checkpoint kept from before if there
-/// is one. Reads one state of the file; its node may go on writing.
+/// Recomputes a ledger file and compares it with its signed checkpoint, and with what somebody kept. Reads one state of the file; its node may go on writing.
 ///
 /// # Errors
 /// `E_AUDIT_BROKEN` names the first entry that is wrong, or which checkpoint does not hold; `E_FILE_*` if the file is
 /// not a ledger.
-pub fn verify(
-    ledger_file: &Path,
-    origin: &str,
-    key: &PublicKey,
-    against: Option<&str>,
-) -> Result<AuditSummary, Report> {
+pub fn verify(ledger_file: &Path, origin: &str, key: &PublicKey, compared: &Compared) -> Result<AuditSummary, Report> {
     let signer = Signer { origin, key };
     let mut connection = store::open_to_read(ledger_file)?;
-    let (chain, note) = store::read(&mut connection, start(signer, against)?, |_| ())?;
+    let (chain, note) = store::read(&mut connection, start(signer, compared)?, |_| ())?;
     Ok(finish(&chain, note, signer)?)
 }
 
@@ -130,15 +132,24 @@ pub fn verify_export(
     mut reader: impl BufRead,
     origin: &str,
     key: &PublicKey,
-    against: Option<&str>,
+    compared: &Compared,
 ) -> Result<AuditSummary, Report> {
     let signer = Signer { origin, key };
-    let (chain, note) = read_lines(&mut reader, start(signer, against)?)?;
+    let (chain, note) = read_lines(&mut reader, start(signer, compared)?)?;
     Ok(finish(&chain, note, signer)?)
 }
 
-fn start(signer: Signer<'_>, against: Option<&str>) -> Result<Chain, ChainError> {
-    Ok(Chain::against(against.map(|note| signer.checkpoint(note)).transpose()?))
+/// The checkpoint in the anchor of a ledger, unverified; none if there is no such file.
+///
+/// # Errors
+/// `E_AUDIT_UNAVAILABLE` if it cannot be read.
+pub fn anchor(file: &Path) -> Result<Option<String>, Report> {
+    Ok(anchor::read(file)?)
+}
+
+fn start(signer: Signer<'_>, compared: &Compared) -> Result<Chain, ChainError> {
+    let known = compared.checkpoints.iter().map(|note| signer.checkpoint(note));
+    Ok(Chain::against(known.collect::<Result<Vec<_>, _>>()?))
 }
 
 fn finish(chain: &Chain, checkpoint: String, signer: Signer<'_>) -> Result<AuditSummary, ChainError> {

@@ -3,7 +3,7 @@ use crate::ledger::Outcome;
 use crate::ledger::example::{ORIGIN, Place, ask, release};
 
 fn verified(place: &Place) -> Result<AuditSummary, Report> {
-    verify(&place.file(), ORIGIN, &place.key(), None)
+    verify(&place.file(), ORIGIN, &place.key(), &Compared::default())
 }
 
 fn exported(place: &Place) -> Vec<u8> {
@@ -22,20 +22,14 @@ fn refusal(result: Result<AuditSummary, Report>) -> String {
 async fn broken_by(tamper: impl FnOnce(&Place)) -> (String, String) {
     let place = Place::with_released(5).await;
     tamper(&place);
-    let of_export = verify_export(&exported(&place)[..], ORIGIN, &place.key(), None);
+    let of_export = verify_export(&exported(&place)[..], ORIGIN, &place.key(), &Compared::default());
     (refusal(verified(&place)), refusal(of_export))
 }
 
-/// Takes the leaf `index` and stores what `change` makes of it, with the hash that fits.
-fn rewrite(place: &Place, index: i64, change: impl FnOnce(String) -> String) {
-    let connection = rusqlite::Connection::open(place.file()).unwrap();
-    let leaf: Vec<u8> = connection
-        .query_row("SELECT leaf FROM entry WHERE idx = ?1", (index,), |r| r.get(0))
-        .unwrap();
-    let leaf = change(String::from_utf8(leaf).unwrap()).into_bytes();
-    let hash = trust::merkle::leaf_hash(&leaf);
-    let update = "UPDATE entry SET leaf = ?2, leaf_hash = ?3 WHERE idx = ?1";
-    connection.execute(update, (index, leaf, &hash[..])).unwrap();
+fn against(note: &str) -> Compared {
+    Compared {
+        checkpoints: vec![note.to_owned()],
+    }
 }
 
 #[tokio::test]
@@ -50,7 +44,7 @@ async fn a_flipped_byte_names_its_entry() {
 #[tokio::test]
 async fn a_byte_that_is_flipped_with_its_hash_does_not_fit_the_checkpoint() {
     let change = |leaf: String| leaf.replace("SELECT 3", "SELECT 4");
-    let (of_file, of_export) = broken_by(|place| rewrite(place, 3, change)).await;
+    let (of_file, of_export) = broken_by(|place| place.rewrite(3, change)).await;
     assert!(of_file.contains("not those that its checkpoint signs"), "{of_file}");
     assert_eq!(of_file, of_export);
 }
@@ -64,7 +58,7 @@ async fn another_spelling_of_an_entry_is_not_an_entry() {
         |leaf: String| leaf.replace("\"index\":2", "\"index\":2,\"more\":1"),
         |_| String::new(),
     ] {
-        let (of_file, of_export) = broken_by(|place| rewrite(place, 2, change)).await;
+        let (of_file, of_export) = broken_by(|place| place.rewrite(2, change)).await;
         assert!(of_file.contains("entry 2 is not an audit entry"), "{of_file}");
         assert_eq!(of_file, of_export);
     }
@@ -100,7 +94,7 @@ async fn a_cut_tail_is_noticed() {
 async fn an_entry_that_nobody_signed_is_noticed() {
     let append = |place: &Place| {
         place.tamper("INSERT INTO entry SELECT 5, leaf, leaf_hash FROM entry WHERE idx = 4");
-        rewrite(place, 5, |leaf| leaf.replace("\"index\":4", "\"index\":5"));
+        place.rewrite(5, |leaf| leaf.replace("\"index\":4", "\"index\":5"));
     };
     let (of_file, of_export) = broken_by(append).await;
     assert!(of_file.contains("goes on with entry 5"), "{of_file}");
@@ -114,12 +108,12 @@ async fn a_log_cut_off_with_its_checkpoint_is_refused_by_whoever_kept_a_newer_on
     let kept = place.release(2).await;
     assert_eq!(verified(&old).unwrap().entries, 3);
 
-    let of_file = refusal(verify(&old.file(), ORIGIN, &old.key(), Some(&kept)));
+    let of_file = refusal(verify(&old.file(), ORIGIN, &old.key(), &against(&kept)));
     assert!(
-        of_file.contains("has 3 entries, but the checkpoint it is compared with signs 5"),
+        of_file.contains("ends before entry 3, but the checkpoint it is compared with signs 5"),
         "{of_file}"
     );
-    let of_export = refusal(verify_export(&exported(&old)[..], ORIGIN, &old.key(), Some(&kept)));
+    let of_export = refusal(verify_export(&exported(&old)[..], ORIGIN, &old.key(), &against(&kept)));
     assert_eq!(of_export, of_file);
 }
 
@@ -135,14 +129,14 @@ async fn a_rewritten_log_is_refused_by_whoever_kept_an_older_checkpoint() {
     ledger.close().await;
     let of_forgery = verified(&forged).unwrap().checkpoint;
     // Longer than the checkpoint that was kept.
-    let message = refusal(verify(&forged.file(), ORIGIN, &forged.key(), Some(&kept)));
+    let message = refusal(verify(&forged.file(), ORIGIN, &forged.key(), &against(&kept)));
     assert!(message.contains("first 2 entries are not those"), "{message}");
     // Exactly as long.
     place.release(1).await;
-    let message = refusal(verify(&place.file(), ORIGIN, &place.key(), Some(&of_forgery)));
+    let message = refusal(verify(&place.file(), ORIGIN, &place.key(), &against(&of_forgery)));
     assert!(message.contains("first 3 entries are not those"), "{message}");
 
-    let summary = verify(&place.file(), ORIGIN, &place.key(), Some(&kept));
+    let summary = verify(&place.file(), ORIGIN, &place.key(), &against(&kept));
     assert_eq!(summary.unwrap().entries, 3);
 }
 
@@ -150,12 +144,17 @@ async fn a_rewritten_log_is_refused_by_whoever_kept_an_older_checkpoint() {
 async fn another_key_another_origin_and_a_strange_checkpoint_are_refused() {
     let (place, other) = (Place::with_released(1).await, Place::with_released(1).await);
     let strange = verified(&other).unwrap().checkpoint;
-    refusal(verify(&place.file(), ORIGIN, &other.key(), None));
-    refusal(verify(&place.file(), "datenraum/oncology/other", &place.key(), None));
-    refusal(verify(&place.file(), ORIGIN, &place.key(), Some(&strange)));
-    refusal(verify(&place.file(), ORIGIN, &place.key(), Some("")));
+    refusal(verify(&place.file(), ORIGIN, &other.key(), &Compared::default()));
+    refusal(verify(
+        &place.file(),
+        "datenraum/oncology/other",
+        &place.key(),
+        &Compared::default(),
+    ));
+    refusal(verify(&place.file(), ORIGIN, &place.key(), &against(&strange)));
+    refusal(verify(&place.file(), ORIGIN, &place.key(), &against("")));
     let of_another_log = place.sign("datenraum/oncology/other", 0);
-    let message = refusal(verify(&place.file(), ORIGIN, &place.key(), Some(&of_another_log)));
+    let message = refusal(verify(&place.file(), ORIGIN, &place.key(), &against(&of_another_log)));
     assert!(
         message.contains("belongs to the log \"datenraum/oncology/other\""),
         "{message}"
@@ -177,9 +176,14 @@ async fn broken_exports_are_refused() {
         &good[..good.len() - 9],
         &long_line,
     ] {
-        refusal(verify_export(text.as_bytes(), ORIGIN, &place.key(), None));
+        refusal(verify_export(
+            text.as_bytes(),
+            ORIGIN,
+            &place.key(),
+            &Compared::default(),
+        ));
     }
-    assert!(verify_export(good.as_bytes(), ORIGIN, &place.key(), None).is_ok());
+    assert!(verify_export(good.as_bytes(), ORIGIN, &place.key(), &Compared::default()).is_ok());
 }
 
 #[tokio::test]
@@ -204,7 +208,7 @@ async fn an_empty_log_verifies_and_is_exported() {
         (0, Digest::of(b""), None)
     );
     assert_eq!(
-        verify_export(&exported(&place)[..], ORIGIN, &place.key(), None),
+        verify_export(&exported(&place)[..], ORIGIN, &place.key(), &Compared::default()),
         Ok(summary)
     );
 }
@@ -221,7 +225,7 @@ async fn the_audit_is_read_while_the_node_goes_on() {
             (number + 1, &ledger.status().checkpoint)
         );
         assert_eq!(
-            verify_export(&exported(&place)[..], ORIGIN, &place.key(), None),
+            verify_export(&exported(&place)[..], ORIGIN, &place.key(), &Compared::default()),
             Ok(summary)
         );
     }

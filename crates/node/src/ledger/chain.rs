@@ -24,15 +24,21 @@ pub(crate) enum ChainError {
     Cut { index: u64, signed: u64 },
     #[error("the log goes on with entry {index}, which its checkpoint does not sign")]
     Unsigned { index: u64 },
-    #[error("the log's {entries} entries are not those that its checkpoint signs: at least one was exchanged")]
-    Exchanged { entries: u64 },
+    #[error(
+        "the log's {entries} entries are not those that its checkpoint signs: at least one was exchanged, entry {from} or \
+         one after it"
+    )]
+    Exchanged { entries: u64, from: u64 },
     #[error("the log has no checkpoint")]
     NoCheckpoint,
     #[error("{0}")]
     Checkpoint(#[from] CheckpointError),
     #[error("the checkpoint belongs to the log {origin:?}")]
     OtherLog { origin: String },
-    #[error("the log has {entries} entries, but the checkpoint it is compared with signs {known}: the end was cut off")]
+    #[error(
+        "the log ends before entry {entries}, but the checkpoint it is compared with signs {known} entries: the end was \
+         cut off, or it is an older log"
+    )]
     ShorterThanKnown { entries: u64, known: u64 },
     #[error("the log's first {known} entries are not those of the checkpoint it is compared with: it was rewritten")]
     UnlikeKnown { known: u64 },
@@ -70,15 +76,15 @@ pub(crate) struct Chain {
     pub(crate) frontier: Frontier,
     pub(crate) first_at: Option<UtcTime>,
     pub(crate) last_at: Option<UtcTime>,
-    /// A checkpoint that somebody kept from before, to compare with.
-    known: Option<Checkpoint>,
+    /// Checkpoints that somebody kept from before, to compare with.
+    known: Vec<Checkpoint>,
 }
 
 impl Chain {
-    /// An empty log that will be compared with a checkpoint kept elsewhere.
-    pub(crate) fn against(known: Option<Verified<Checkpoint>>) -> Self {
+    /// An empty log that will be compared with checkpoints kept elsewhere.
+    pub(crate) fn against(known: impl IntoIterator<Item = Verified<Checkpoint>>) -> Self {
         Self {
-            known: known.map(Verified::into_inner),
+            known: known.into_iter().map(Verified::into_inner).collect(),
             ..Self::default()
         }
     }
@@ -127,27 +133,30 @@ impl Chain {
         if entries > signed.size {
             return Err(ChainError::Unsigned { index: signed.size });
         }
+        self.compare_with_known()?;
         let root = self.frontier.root();
         if root != signed.root {
-            return Err(ChainError::Exchanged { entries });
+            let from = self.as_known();
+            return Err(ChainError::Exchanged { entries, from });
         }
-        self.compare_with_known()?;
-        match &self.known {
-            Some(known) if known.size > entries => Err(ChainError::ShorterThanKnown {
-                entries,
-                known: known.size,
-            }),
+        match self.known.iter().map(|known| known.size).max() {
+            Some(known) if known > entries => Err(ChainError::ShorterThanKnown { entries, known }),
             _ => Ok(root),
         }
     }
 
-    /// Compares where the log is as long as the known checkpoint.
+    /// Compares where the log is as long as a known checkpoint.
     fn compare_with_known(&self) -> Result<(), ChainError> {
-        match &self.known {
-            Some(known) if known.size == self.frontier.size() && known.root != self.frontier.root() => {
-                Err(ChainError::UnlikeKnown { known: known.size })
-            }
-            _ => Ok(()),
+        let (size, mut known) = (self.frontier.size(), self.known.iter());
+        match known.find(|known| known.size == size && known.root != self.frontier.root()) {
+            Some(known) => Err(ChainError::UnlikeKnown { known: known.size }),
+            None => Ok(()),
         }
+    }
+
+    /// How many entries are those of known checkpoints, because each was compared where the log was as long.
+    fn as_known(&self) -> u64 {
+        let sizes = self.known.iter().map(|known| known.size);
+        sizes.filter(|size| *size <= self.frontier.size()).max().unwrap_or(0)
     }
 }
