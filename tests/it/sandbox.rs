@@ -4,6 +4,7 @@ mod bad_input;
 mod demo;
 mod governance;
 mod people;
+mod receipts;
 mod regions;
 mod stops;
 mod whole_answers;

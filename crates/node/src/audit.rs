@@ -10,8 +10,8 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use terms::{Problem, Report, UtcTime};
-use trust::{Digest, PublicKey};
+use terms::{MemberId, Problem, Report, SpaceId, UtcTime};
+use trust::{Digest, PublicKey, Receipt, Verified};
 
 use crate::ledger::AuditEntry;
 use crate::ledger::anchor;
@@ -39,6 +39,8 @@ pub struct AuditSummary {
 pub struct Compared {
     /// Checkpoints that somebody kept from before: each must be a beginning of the log. The anchor is one.
     pub checkpoints: Vec<String>,
+    /// Receipts that somebody kept: each must say what its entry says.
+    pub receipts: Vec<Verified<Receipt>>,
 }
 
 /// The last line of an export.
@@ -149,7 +151,22 @@ pub fn anchor(file: &Path) -> Result<Option<String>, Report> {
 
 fn start(signer: Signer<'_>, compared: &Compared) -> Result<Chain, ChainError> {
     let known = compared.checkpoints.iter().map(|note| signer.checkpoint(note));
-    Ok(Chain::against(known.collect::<Result<Vec<_>, _>>()?))
+    let chain = Chain::against(known.collect::<Result<Vec<_>, _>>()?);
+    let receipts: Vec<Receipt> = compared.receipts.iter().cloned().map(Verified::into_inner).collect();
+    match receipts
+        .iter()
+        .find(|receipt| origin(&receipt.space, &receipt.node) != signer.origin)
+    {
+        Some(Receipt { query_id, .. }) => Err(ChainError::OtherReceipt {
+            query_id: query_id.clone(),
+        }),
+        None => Ok(chain.with_receipts(receipts)),
+    }
+}
+
+/// The name of a node's log in its checkpoints.
+pub fn origin(space: &SpaceId, member: &MemberId) -> String {
+    format!("datenraum/{space}/{member}")
 }
 
 fn finish(chain: &Chain, checkpoint: String, signer: Signer<'_>) -> Result<AuditSummary, ChainError> {

@@ -103,6 +103,6 @@ impl Config {
 
     /// The name of the node's audit log in its checkpoints.
     pub fn audit_origin(&self) -> String {
-        format!("datenraum/{}/{}", self.space, self.member)
+        crate::audit::origin(&self.space, &self.member)
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::ledger::Outcome;
-use crate::ledger::example::{ORIGIN, Place, ask, release};
+use crate::ledger::example::{ORIGIN, Place, ask, collection, leaving, permitted, release};
 
 fn verified(place: &Place) -> Result<AuditSummary, Report> {
     verify(&place.file(), ORIGIN, &place.key(), &Compared::default())
@@ -29,6 +29,7 @@ async fn broken_by(tamper: impl FnOnce(&Place)) -> (String, String) {
 fn against(note: &str) -> Compared {
     Compared {
         checkpoints: vec![note.to_owned()],
+        ..Compared::default()
     }
 }
 
@@ -138,6 +139,71 @@ async fn a_rewritten_log_is_refused_by_whoever_kept_an_older_checkpoint() {
 
     let summary = verify(&place.file(), ORIGIN, &place.key(), &against(&kept));
     assert_eq!(summary.unwrap().entries, 3);
+}
+
+/// A log of three releases, and the receipt of the second.
+async fn with_receipt() -> (Place, Receipt) {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    release(&ledger, "SELECT 0").await.unwrap();
+    let mut second = leaving(7);
+    second.receipt.query = Digest::of(b"SELECT 1");
+    let entry = ask(&ledger, "SELECT 1").about(&collection()).decided(permitted());
+    let (_, envelope) = entry.released(second).await.unwrap();
+    release(&ledger, "SELECT 2").await.unwrap();
+    ledger.close().await;
+    let receipt = Receipt::open(&envelope, &place.key()).unwrap();
+    (place, receipt.into_inner())
+}
+
+fn with(place: &Place, receipt: &Receipt) -> Result<AuditSummary, Report> {
+    let compared = Compared {
+        receipts: vec![place.seal(receipt)],
+        ..Compared::default()
+    };
+    let of_file = verify(&place.file(), ORIGIN, &place.key(), &compared);
+    assert_eq!(
+        verify_export(&exported(place)[..], ORIGIN, &place.key(), &compared),
+        of_file
+    );
+    of_file
+}
+
+#[tokio::test]
+async fn a_receipt_that_says_something_else_than_its_entry_names_what() {
+    let (place, receipt) = with_receipt().await;
+    type Change = fn(&mut Receipt);
+    let changes: [(&str, Change); 12] = [
+        ("query id", |r| r.query_id = "q-2".parse().unwrap()),
+        ("query digest", |r| r.query = Digest::of(b"SELECT 2")),
+        ("policy", |r| r.policy = "other".parse().unwrap()),
+        ("policy version", |r| r.policy_version = 4),
+        ("policy digest", |r| r.policy_digest = Digest::of(b"other")),
+        ("rule", |r| r.rule = "other".parse().unwrap()),
+        ("permit", |r| r.permit = Some("study-7".parse().unwrap())),
+        ("duties", |r| r.duties.clear()),
+        ("rows", |r| r.rows = 8),
+        ("blanked values", |r| r.blanked_values = 0),
+        ("result digest", |r| r.result = Digest::of(b"other")),
+        // Another entry.
+        ("query digest", |r| r.audit_index = 0),
+    ];
+    for (field, change) in changes {
+        let mut other = receipt.clone();
+        change(&mut other);
+        let message = refusal(with(&place, &other));
+        assert!(
+            message.contains(&format!("does not have the {field} of entry")),
+            "{message}"
+        );
+    }
+    let mut beyond = receipt.clone();
+    beyond.audit_index = 3;
+    assert!(refusal(with(&place, &beyond)).contains("ends before entry 3, which the receipt"));
+    let mut of_another = receipt.clone();
+    of_another.node = "other".parse().unwrap();
+    assert!(refusal(with(&place, &of_another)).contains("of another log"));
+    assert_eq!(with(&place, &receipt).unwrap().entries, 3);
 }
 
 #[tokio::test]

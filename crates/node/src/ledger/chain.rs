@@ -3,9 +3,9 @@
 //! The same check runs when a node starts, for `audit verify`, and for a stranger with an exported file; so it knows
 //! nothing of SQLite. It never mends anything. Next: `store.rs` and [`crate::audit`], which feed it.
 
-use terms::{Problem, Report, UtcTime};
+use terms::{Problem, QueryId, Report, UtcTime};
 use trust::merkle::{Hash, leaf_hash};
-use trust::{Checkpoint, CheckpointError, Frontier, PublicKey, Verified};
+use trust::{Checkpoint, CheckpointError, Frontier, PublicKey, Receipt, Verified};
 
 use crate::ledger::record::AuditEntry;
 
@@ -42,6 +42,16 @@ pub(crate) enum ChainError {
     ShorterThanKnown { entries: u64, known: u64 },
     #[error("the log's first {known} entries are not those of the checkpoint it is compared with: it was rewritten")]
     UnlikeKnown { known: u64 },
+    #[error("the receipt of query {query_id} does not have the {field} of entry {index}, which it names")]
+    UnlikeReceipt {
+        query_id: QueryId,
+        field: &'static str,
+        index: u64,
+    },
+    #[error("the log ends before entry {index}, which the receipt of query {query_id} names: the end was cut off")]
+    ShorterThanReceipt { query_id: QueryId, index: u64 },
+    #[error("the receipt of query {query_id} is of another log")]
+    OtherReceipt { query_id: QueryId },
 }
 
 impl From<ChainError> for Report {
@@ -78,6 +88,8 @@ pub(crate) struct Chain {
     pub(crate) last_at: Option<UtcTime>,
     /// Checkpoints that somebody kept from before, to compare with.
     known: Vec<Checkpoint>,
+    /// Receipts that somebody kept, to compare with.
+    receipts: Vec<Receipt>,
 }
 
 impl Chain {
@@ -87,6 +99,11 @@ impl Chain {
             known: known.into_iter().map(Verified::into_inner).collect(),
             ..Self::default()
         }
+    }
+
+    /// The same log, which will be compared with receipts too.
+    pub(crate) fn with_receipts(self, receipts: Vec<Receipt>) -> Self {
+        Self { receipts, ..self }
     }
 
     /// The number that the next entry must have.
@@ -115,6 +132,7 @@ impl Chain {
             });
         }
         self.compare_with_known()?;
+        self.compare_with_receipts(&entry)?;
         self.frontier.append(leaf_hash(leaf));
         self.first_at.get_or_insert(entry.at);
         self.last_at = Some(entry.at);
@@ -140,9 +158,31 @@ impl Chain {
             return Err(ChainError::Exchanged { entries, from });
         }
         match self.known.iter().map(|known| known.size).max() {
-            Some(known) if known > entries => Err(ChainError::ShorterThanKnown { entries, known }),
-            _ => Ok(root),
+            Some(known) if known > entries => return Err(ChainError::ShorterThanKnown { entries, known }),
+            Some(_) | None => {}
         }
+        match self.receipts.iter().find(|receipt| receipt.audit_index >= entries) {
+            Some(receipt) => Err(ChainError::ShorterThanReceipt {
+                query_id: receipt.query_id.clone(),
+                index: receipt.audit_index,
+            }),
+            None => Ok(root),
+        }
+    }
+
+    fn compare_with_receipts(&self, entry: &AuditEntry) -> Result<(), ChainError> {
+        let mut named = self
+            .receipts
+            .iter()
+            .filter(|receipt| receipt.audit_index == entry.index);
+        let unlike = named.find_map(|receipt| entry.unlike(receipt).map(|field| (receipt, field)));
+        unlike.map_or(Ok(()), |(receipt, field)| {
+            Err(ChainError::UnlikeReceipt {
+                query_id: receipt.query_id.clone(),
+                field,
+                index: entry.index,
+            })
+        })
     }
 
     /// Compares where the log is as long as a known checkpoint.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use terms::{Clock, CollectionId, Problem, Purpose, Report, UtcTime};
-use trust::{Checkpoint, Digest, PublicKey, Receipt, SigningKey};
+use trust::{Checkpoint, Digest, PublicKey, Receipt, SigningKey, Verified};
 
 use crate::ledger::{AuditIndex, Entry, Ledger, LedgerPlace, Opened, Opening, Permitted, Release};
 
@@ -65,6 +65,11 @@ impl Place {
         }
         .sign(ORIGIN, &self.key)
         .unwrap()
+    }
+
+    /// What this node signs, right or wrong.
+    pub(crate) fn seal(&self, receipt: &Receipt) -> Verified<Receipt> {
+        Receipt::open(&receipt.seal(&self.key).unwrap(), &self.key()).unwrap()
     }
 
     pub(crate) fn open(&self) -> Result<Ledger, Report> {

@@ -185,6 +185,7 @@ async fn what_was_answered_is_recorded_whenever_the_machine_stops() {
         let left = place.copy();
         let against = Compared {
             checkpoints: vec![ledger.status().checkpoint],
+            ..Compared::default()
         };
         let summary = audit::verify(&left.file(), ORIGIN, &place.key(), &against).unwrap();
         assert_eq!(summary.entries, number + 1);

@@ -13,6 +13,7 @@ fn anchored(place: &Place) -> String {
 fn verified(place: &Place) -> Result<AuditSummary, Report> {
     let compared = Compared {
         checkpoints: read(&place.anchor()).unwrap().into_iter().collect(),
+        ..Compared::default()
     };
     audit::verify(&place.file(), ORIGIN, &place.key(), &compared)
 }
