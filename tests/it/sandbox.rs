@@ -3,6 +3,7 @@
 mod bad_input;
 mod demo;
 mod governance;
+mod kill;
 mod people;
 mod receipts;
 mod regions;
