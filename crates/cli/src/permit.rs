@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use policy::{AccessRequest, Asked, Caller, Column, Explanation, Lang, OptOut, Permit, PermitKind, Release, Rules, explain};
+use policy::{
+    AccessRequest, Asked, Caller, Column, Explanation, Lang, OptOut, Permit, PermitKind, Release, Rules, explain,
+};
 use terms::{
     Clock as _, CollectionId, ExitCode, MemberId, PermitId, PersonId, Problem, Purpose, Report, SystemClock, UtcTime,
 };
@@ -126,7 +128,11 @@ fn written(args: &PermitNewArgs, space: &str, today: &str) -> String {
     );
     line("valid_until", args.until.clone(), "the last day, UTC");
     if let Some(quota) = quota(args) {
-        line("queries", quota, "how often all its persons together may ask, at each node");
+        line(
+            "queries",
+            quota,
+            "how often all its persons together may ask, at each node",
+        );
     }
     line(
         "linkage",
