@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use policy::{AccessRequest, Asked, Caller, Explanation, Lang, OptOut, Permit, PermitKind, Release, Rules, explain};
+use policy::{
+    AccessRequest, Asked, Caller, Column, Explanation, Lang, OptOut, Permit, PermitKind, Release, Rules, explain,
+};
 use terms::{
     Clock as _, CollectionId, ExitCode, MemberId, PermitId, PersonId, Problem, Purpose, Report, SystemClock, UtcTime,
 };
@@ -51,13 +53,15 @@ pub(crate) fn new(args: PermitNewArgs, json: bool) -> Result<ExitCode, Report> {
     Ok(ExitCode::Ok)
 }
 
-/// Nodes take a permit over columns that they do not know or that are identifiers, and it opens nothing: a mistake here.
+/// Nodes take a permit over columns that they do not know, or over identifiers of which no permission shows a pseudonym, and
+/// it opens nothing: a mistake here.
 fn require_usable(rules: &Rules, datasets: &[(CollectionId, Vec<String>)]) -> Result<(), Report> {
     for (collection, columns) in datasets {
         let known = rules.collections.get(collection);
         let unusable = |name: &&String| {
             let column = known.and_then(|collection| collection.column(name));
-            name.as_str() != policy::NODE_COLUMN && column.is_none_or(|column| column.roles.identifier)
+            let hidden = |column: &Column| column.roles.identifier && !rules.lists_column(collection, name);
+            name.as_str() != policy::NODE_COLUMN && column.is_none_or(hidden)
         };
         if let Some(name) = columns.iter().find(unusable) {
             let message = format!("collection {collection} has no column {name} that a query may use");
@@ -124,7 +128,11 @@ fn written(args: &PermitNewArgs, space: &str, today: &str) -> String {
     );
     line("valid_until", args.until.clone(), "the last day, UTC");
     if let Some(quota) = quota(args) {
-        line("queries", quota, "how often one person may ask, at each node");
+        line(
+            "queries",
+            quota,
+            "how often all its persons together may ask, at each node",
+        );
     }
     line(
         "linkage",

@@ -32,6 +32,8 @@ use terms::UtcTime;
 use crate::lang::Lang;
 use crate::rules::Rules;
 
+pub(crate) use self::eased::keeps_transforms;
+
 /// One difference between two sets of rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {

@@ -9,7 +9,7 @@ mod quote;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use terms::Problem;
@@ -60,7 +60,7 @@ pub fn explain(rules: &Rules, files: &BTreeMap<String, Vec<u8>>, request: &Acces
                 problem: None,
                 sentence: yes(request, &grant, lang),
                 because: because.words,
-                obligations: obligations(rules, &grant, lang),
+                obligations: obligations(rules, &grant, &request.columns, lang),
                 remedy: None,
             }
         }
@@ -114,7 +114,7 @@ fn yes(request: &AccessRequest, grant: &Grant, lang: Lang) -> String {
 }
 
 /// What holds for an answer: in the order in which it touches it.
-fn obligations(rules: &Rules, grant: &Grant, lang: Lang) -> Vec<String> {
+fn obligations(rules: &Rules, grant: &Grant, asked: &BTreeSet<String>, lang: Lang) -> Vec<String> {
     let found = rules.policy(grant.policy());
     let permission = found.and_then(|policy| policy.permissions.iter().find(|rule| rule.id == *grant.rule()));
     let Some((policy, permission)) = found.zip(permission) else {
@@ -130,15 +130,15 @@ fn obligations(rules: &Rules, grant: &Grant, lang: Lang) -> Vec<String> {
             .to_owned(),
         );
     }
-    all.push(conditions::protection(permission, lang));
+    all.push(conditions::checks(permission, grant.release(), lang));
+    let shown = asked.iter().filter(|name| permission.transforms.contains_key(*name));
+    all.extend(shown.map(|name| conditions::shown_of(permission, name, lang)));
     all.extend(grant.row_filter().map(|filter| lang.row_filter(filter)));
     if grant.collection().personal {
         all.push(opt_out(grant.opt_out(), lang));
     }
-    let permit = grant.permit().map(|permit| permit.queries);
-    for quota in [Some(permission.disclosure.queries), permit].into_iter().flatten() {
-        all.extend(quota_words(quota, lang));
-    }
+    all.extend(quota_of_person(permission.disclosure.queries, lang));
+    all.extend(grant.permit().and_then(|permit| quota_of_permit(permit, lang)));
     if !permission.windows.is_empty() {
         let windows: Vec<String> = permission.windows.iter().map(|window| lang.window(window)).collect();
         all.push(format!(
@@ -157,11 +157,19 @@ fn obligations(rules: &Rules, grant: &Grant, lang: Lang) -> Vec<String> {
     all
 }
 
-fn quota_words(quota: Quota, lang: Lang) -> Option<String> {
+fn quota_of_person(quota: Quota, lang: Lang) -> Option<String> {
     let often = lang.quota(quota)?;
     Some(lang.pick(
         format!("eine Person darf {often} fragen"),
         format!("one person may ask {often}"),
+    ))
+}
+
+fn quota_of_permit(permit: &Permit, lang: Lang) -> Option<String> {
+    let often = lang.quota(permit.queries)?;
+    Some(lang.pick(
+        format!("alle Personen der Genehmigung zusammen dürfen {often} fragen"),
+        format!("all persons of the permit together may ask {often}"),
     ))
 }
 
@@ -232,9 +240,12 @@ impl Because<'_> {
             "disclosure.min_people",
             "disclosure.dominance",
             "disclosure.p_percent",
+            "disclosure.round_to",
+            "disclosure.zeros",
+            "disclosure.queries",
         ];
+        self.of_transforms(policy, permission);
         self.of_permission(policy, permission, &keys);
-        self.of_permission(policy, permission, &["disclosure.round_to", "disclosure.queries"]);
         let Some(text) = Text::read(self.files, &policy.path) else {
             return;
         };
@@ -313,6 +324,17 @@ impl Because<'_> {
                 self.push(self.quoted(&text, rule, key));
             }
         }
+    }
+
+    /// Those of the columns that are asked for.
+    fn of_transforms(&mut self, policy: &Policy, permission: &Permission) {
+        let asked = permission
+            .transforms
+            .keys()
+            .filter(|name| self.request.columns.contains(*name));
+        let keys: Vec<String> = asked.map(|name| format!("transforms.{name}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.of_permission(policy, permission, &keys);
     }
 
     fn of_prohibition(&mut self, policy: &Policy, rule: &Prohibition) {

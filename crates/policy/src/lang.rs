@@ -105,7 +105,7 @@ impl Lang {
         }
     }
 
-    /// How often one person may ask; none if as often as they like.
+    /// How often one may ask; none if as often as one likes.
     pub(crate) fn quota(self, quota: Quota) -> Option<String> {
         let minute = |most: u32| self.pick(format!("{most} mal in der Minute"), format!("{most} times a minute"));
         let week = |most: u32| {

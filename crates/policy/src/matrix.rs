@@ -209,10 +209,10 @@ impl Page<'_> {
         let mut own = self.policy.permissions.iter().enumerate();
         let own = own.find(|(_, rule)| given.by.policy == self.policy.id && rule.id == given.by.permission);
         let first = match own.map(|(number, rule)| (number + 1, rule.disclosure.tier)) {
-            Some((number, Tier::Statistical { min_people })) => {
+            Some((number, Tier::Statistical { min_people })) if given.by.release == Release::Aggregates => {
                 format!("{what} {} {min_people} [{number}]", lang.pick("ab", "from"))
             }
-            Some((number, Tier::Open)) => format!("{what} [{number}]"),
+            Some((number, Tier::Open | Tier::Statistical { .. })) => format!("{what} [{number}]"),
             None => format!("{what}: {} {}", lang.pick("siehe", "see"), given.by.policy),
         };
         let mut lines = vec![first];

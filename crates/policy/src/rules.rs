@@ -238,6 +238,15 @@ impl Rules {
         })
     }
 
+    /// Whether any permission on a collection lists a column, in force or not.
+    pub fn lists_column(&self, collection: &CollectionId, column: &str) -> bool {
+        let mut permissions = self
+            .of_collection(collection)
+            .iter()
+            .flat_map(|policy| &policy.permissions);
+        permissions.any(|permission| permission.columns.contains(column))
+    }
+
     /// The policies of a collection by id, in force or not.
     pub(crate) fn of_collection(&self, collection: &CollectionId) -> &[Arc<Policy>] {
         self.policies.get(collection).map_or(&[], Vec::as_slice)

@@ -45,7 +45,7 @@ fn a_file_with_a_mistake_names_file_line_and_remedy() {
     refused((SPEC, COLLECTION, &policy, DATA), "E_POLICY_INVALID", "day");
     let policy = POLICY.replace(
         "min_people = 3",
-        "dominance = { top = 2, share = 0.85 }\nmin_people = 3",
+        "dominance = { top = 11, share = 0.85 }\nmin_people = 3",
     );
     refused((SPEC, COLLECTION, &policy, DATA), "E_POLICY_INVALID", "dominance");
     let policy = POLICY.replace("min_people = 3", "min_people = 1");

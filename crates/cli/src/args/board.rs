@@ -553,10 +553,10 @@ pub(crate) struct PermitNewArgs {
     /// The last day
     #[arg(long, value_name = "DAY")]
     pub(crate) until: String,
-    /// How often one person may ask in a minute
+    /// How often all its persons together may ask in a minute
     #[arg(long, value_name = "N")]
     pub(crate) per_minute: Option<u32>,
-    /// How often one person may ask in seven days
+    /// How often all its persons together may ask in seven days
     #[arg(long, value_name = "N")]
     pub(crate) per_week: Option<u32>,
     /// People may be linked across datasets

@@ -149,3 +149,18 @@ fn every_policy_of_the_repository_decides_as_its_cases_say() {
         }
     }
 }
+
+#[test]
+fn a_case_says_how_often_was_asked_under_a_permit() {
+    let case = |permit_week: u32| {
+        format!("{CASE}permit = \"p-1\"\nat = 2026-11-21\nasked = {{ permit_week = {permit_week} }}\n")
+    };
+    let held = |permit_week: u32| {
+        let files = Files::new()
+            .with_permit(&[("opt_out", "queries = { per_week = 5 }\nopt_out")])
+            .put(PATH, &case(permit_week));
+        run_cases(&files.rules(), &files.0).unwrap().remove(0).failed
+    };
+    assert!(held(5).unwrap().contains("E_QUOTA"));
+    assert_eq!(held(4), None);
+}

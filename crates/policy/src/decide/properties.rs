@@ -11,7 +11,7 @@ use trust::stop::Stopped;
 use super::{AccessRequest, Decision, decide};
 use crate::example::{Files, PERMIT, ada};
 use crate::queryable::queryable;
-use crate::{Asked, Duty, Grant, Release, Stops, Tier};
+use crate::{Asked, Duty, Grant, Release, Stops, Tier, Transform, Zeros};
 
 const ROLES: [&str; 3] = ["hospital", "university", "public-health-office"];
 const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "health-office"];
@@ -20,6 +20,13 @@ const COLUMNS: [&str; 4] = ["age", "grade", "meno", "node"];
 /// Saturday noon, which [`ada`] asks at, is inside; Monday is not.
 const WEEKEND: &str =
     "when = [{ days = [\"sat\", \"sun\"], from = 08:00:00, until = 20:00:00, zone = \"Europe/Berlin\" }]\n";
+/// What a permission of rows shows of one of its columns.
+const TRANSFORMS: [(&str, &str); 4] = [
+    ("age", "\"bins\""),
+    ("age", "\"mask\""),
+    ("grade", "{ prefix = 1 }"),
+    ("meno", "\"mask\""),
+];
 const MONDAY: &str = "2026-11-23T12:00:00Z";
 
 /// A rule as text without its id, so that ids are given where rules are put together.
@@ -60,19 +67,26 @@ fn permission() -> impl Strategy<Value = Rule> {
         })
     });
     let quota = perhaps(", queries = { per_minute = 2 }", 0.2);
+    let zeros = perhaps(", zeros = \"protected\"", 0.2);
+    let shown = prop::option::weighted(0.3, prop::sample::select(&TRANSFORMS));
     let terms = (
         perhaps("rows = \"research_consent\"\n", 0.3),
         perhaps(WEEKEND, 0.2),
         duties,
-        quota,
+        (quota, zeros, shown),
         2..6_u32,
     );
     (whom, terms).prop_map(
-        |((assignee, purposes, permit, columns), (rows, when, duties, quota, people))| {
+        |((assignee, purposes, permit, columns), (rows, when, duties, (quota, zeros, shown), people))| {
+            let release = match shown {
+                Some((name, shown)) if columns.contains(name) => {
+                    format!("permit = \"required\"\nrelease = \"rows\"\ntransforms = {{ {name} = {shown} }}\n")
+                }
+                _ => format!("permit = \"{permit}\"\nrelease = \"aggregates\"\n"),
+            };
             format!(
-                "assignee = {assignee}\npurposes = {purposes}\npermit = \"{permit}\"\nrelease = \"aggregates\"\n\
-             columns = {columns}\n{rows}{when}{duties}\
-             disclosure = {{ tier = \"statistical\", min_people = {people}{quota} }}\n"
+                "assignee = {assignee}\npurposes = {purposes}\n{release}columns = {columns}\n{rows}{when}{duties}\
+                 disclosure = {{ tier = \"statistical\", min_people = {people}{zeros}{quota} }}\n"
             )
         },
     )
@@ -177,14 +191,30 @@ fn policy_file(id: &str, drafted: &Drafted, backwards: bool) -> String {
 }
 
 /// What an answer is bound by, least first: as boards compare permissions.
-type Bound = (Tier, bool, Option<Reverse<u32>>);
+type Bound = (Tier, bool, Vec<u8>, Zeros, Option<Reverse<u32>>);
 
-fn bound(grant: &Grant) -> Bound {
+fn bound(grant: &Grant, request: &AccessRequest) -> Bound {
     let days = grant.duties().filter_map(|duty| match duty {
         Duty::Delete { within_days } => Some(Reverse(*within_days)),
         Duty::Attribute { .. } | Duty::PublishResults { .. } => None,
     });
-    (grant.tier(), grant.row_filter().is_some(), days.max())
+    let asked = grant
+        .transforms()
+        .iter()
+        .filter(|(name, _)| request.columns.contains(*name));
+    // No permission of these tests transforms two columns.
+    let shown = asked.map(|(_, shown)| match shown {
+        Transform::Bins | Transform::Truncate(_) | Transform::Pseudonym => 1,
+        Transform::Prefix(_) => 2,
+        Transform::Mask => 3,
+    });
+    (
+        grant.tier(),
+        grant.row_filter().is_some(),
+        shown.collect(),
+        grant.disclosure().zeros,
+        days.max(),
+    )
 }
 
 fn space(policies: &[(&str, &Drafted)], backwards: bool) -> Files {
@@ -200,7 +230,7 @@ fn space(policies: &[(&str, &Drafted)], backwards: bool) -> Files {
 fn outcome(policies: &[(&str, &Drafted)], backwards: bool, request: &AccessRequest) -> (Option<Bound>, String) {
     match decide(&space(policies, backwards).rules(), request) {
         Decision::Allow(grant) => (
-            Some(bound(&grant)),
+            Some(bound(&grant, request)),
             format!("{} {} {:?}", grant.policy(), grant.rule(), grant.columns()),
         ),
         Decision::Refuse(refusal) => (None, format!("{refusal:?}")),
@@ -241,12 +271,12 @@ proptest! {
         for n in 0..a.permissions.len() {
             let mut fewer = a.clone();
             fewer.permissions.remove(n);
-            prop_assert!(no_more(before, outcome(&[("a", &fewer), ("b", &b)], false, &request).0));
+            prop_assert!(no_more(before.clone(), outcome(&[("a", &fewer), ("b", &b)], false, &request).0));
         }
         for n in 0..b.permissions.len() {
             let mut fewer = b.clone();
             fewer.permissions.remove(n);
-            prop_assert!(no_more(before, outcome(&[("a", &a), ("b", &fewer)], false, &request).0));
+            prop_assert!(no_more(before.clone(), outcome(&[("a", &a), ("b", &fewer)], false, &request).0));
         }
     }
 
@@ -271,7 +301,8 @@ proptest! {
             _ => Stopped::Person(request.caller.member.clone(), request.caller.person.clone()),
         });
         let after = decide(&rules.with_stops(stops), &request).into_grant().ok();
-        prop_assert!(no_more(before.as_ref().map(bound), after.as_ref().map(bound)));
+        let bound_of = |grant: &Grant| bound(grant, &request);
+        prop_assert!(no_more(before.as_ref().map(bound_of), after.as_ref().map(bound_of)));
         prop_assert!(what != 4 || after.is_none());
         prop_assert!(what != 2 || after.is_none() || request.permit.is_none());
         prop_assert!(what > 1 || after.is_none_or(|grant| grant.policy().as_str() != ["a", "b"][what]));
@@ -328,17 +359,23 @@ proptest! {
             false => wide_permit(),
         };
         let files = space(&[("a", &a), ("b", &b)], false).put("permits/p-1.toml", &permit);
-        let under = decide(&files.rules(), &request).into_grant().ok();
-        // The same permissions for everybody, permit or not.
+        // The same permissions for everybody, permit or not; without one there are statistics only.
+        request.release = Release::Aggregates;
+        let freed = |rule: &Rule| {
+            let rule = rule.replace("\"required\"", "\"none\"").replace("\"rows\"", "\"aggregates\"");
+            let lines = rule.lines().filter(|line| !line.starts_with("transforms"));
+            lines.map(|line| format!("{line}\n")).collect()
+        };
         let free = |drafted: &Drafted| Drafted {
-            permissions: drafted.permissions.iter().map(|rule| rule.replace("\"required\"", "\"none\"")).collect(),
+            permissions: drafted.permissions.iter().map(freed).collect(),
             ..drafted.clone()
         };
+        let under = decide(&files.rules(), &request).into_grant().ok().map(|grant| bound(&grant, &request));
         let (a, b) = (free(&a), free(&b));
         request.permit = None;
         let alone = outcome(&[("a", &a), ("b", &b)], false, &request).0;
         let reserved = request.purpose.is_some_and(Purpose::is_reserved_to_public_bodies);
-        prop_assert!(reserved && acting || no_more(alone, under.as_ref().map(bound)));
+        prop_assert!(reserved && acting || no_more(alone, under));
     }
 
     #[test]

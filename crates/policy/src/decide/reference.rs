@@ -4,7 +4,7 @@
 
 mod generated;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan as _;
 use jiff::civil::{DateTime, Time};
@@ -96,7 +96,7 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
                 why.push(only);
             }
             let ids = (text(policy, "id").to_owned(), text(rule, "id").to_owned());
-            let candidate = (demanded(policy, rule), ids);
+            let candidate = (demanded(policy, rule, &request.columns), ids);
             if lacking.is_empty() && least.as_ref().is_none_or(|least| candidate < *least) {
                 least = Some(candidate);
             }
@@ -224,8 +224,9 @@ fn exhausted(queries: Option<&Value>, minute: u32, week: u32) -> bool {
         || most("per_week").is_some_and(|most| i64::from(week) >= most)
 }
 
-/// What a permission asks for, as numbers that grow with it: people, row filter, deleting, publishing, naming.
-fn demanded(policy: &Table, rule: &Table) -> [i64; 5] {
+/// What a permission asks for, as numbers that grow with it: people, row filter, columns that are not shown as they are,
+/// how little is shown of them, empty cells, deleting, publishing, naming.
+fn demanded(policy: &Table, rule: &Table, columns: &BTreeSet<String>) -> [i64; 8] {
     let people = rule["disclosure"]
         .get("min_people")
         .map_or(0, |people| people.as_integer().unwrap());
@@ -237,14 +238,35 @@ fn demanded(policy: &Table, rule: &Table) -> [i64; 5] {
             .max()
             .unwrap_or(0)
     };
+    let transforms = rule.get("transforms").and_then(Value::as_table).into_iter().flatten();
+    let shown: Vec<&Value> = transforms
+        .filter(|(name, _)| columns.contains(*name))
+        .map(|(_, shown)| shown)
+        .collect();
+    let protected = rule["disclosure"].get("zeros").and_then(Value::as_str) == Some("protected");
     let named = i64::try_from(of("attribute").count()).unwrap();
     [
         people,
         i64::from(rule.contains_key("rows")),
+        i64::try_from(shown.len()).unwrap(),
+        shown.into_iter().map(little).sum(),
+        i64::from(protected),
         sooner("delete"),
         sooner("publish-results"),
         named,
     ]
+}
+
+/// How little is shown of a value.
+fn little(shown: &Value) -> i64 {
+    let units = ["day", "week", "month", "quarter", "year"];
+    let period = |unit: &str| 1 + i64::try_from(units.iter().position(|one| *one == unit).unwrap()).unwrap();
+    match (shown.as_str(), shown.get("truncate"), shown.get("prefix")) {
+        (Some("mask"), ..) => 65,
+        (Some(_), ..) => 1,
+        (_, Some(unit), _) => period(unit.as_str().unwrap()),
+        (.., length) => 65 - length.unwrap().as_integer().unwrap(),
+    }
 }
 
 fn entry<'a>(world: &'a World, member: &str) -> Option<&'a Table> {

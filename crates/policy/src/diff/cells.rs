@@ -2,11 +2,13 @@
 //!
 //! Not every request can be looked at, but one of each kind that the rules tell apart can: who asks only matters by the rules
 //! that mean them, when only by the rules that hold then (`diff/times.rs`), with which columns only by the permissions
-//! that have them all. A permission that covers a request is chosen as [`crate::decide()`] chooses it. Whether a
-//! purpose is reserved, a permit covers the request and a caller is stopped is the same on both sides here: roster,
-//! permits and stops are compared elsewhere. Next: `diff/policies.rs`, which puts it into words.
+//! that have them all and by what they show of them (`diff/cells/columns.rs`). A permission that covers a request is
+//! chosen as [`crate::decide()`] chooses it. Whether a purpose is reserved, a permit covers the request and a caller is
+//! stopped is the same on both sides here: roster, permits and stops are compared elsewhere. Next: `diff/policies.rs`,
+//! which puts it into words.
 
 mod callers;
+mod columns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,7 @@ use jiff::civil::Date;
 use terms::{PolicyId, Purpose, RuleId};
 
 use self::callers::Meant;
+use self::columns::column_sets;
 use super::eased::{Obligation, Permitting, eased};
 use super::times;
 use crate::decide::{Asked, demands};
@@ -22,9 +25,6 @@ use crate::rule::{Permission, Policy, Prohibition};
 use crate::window::Window;
 
 pub(super) use self::callers::{Caller, callers, callers_of};
-
-/// Most sets of columns that are looked at for one kind of request: beyond it, rules count as not comparable.
-const COLUMN_SETS_MAX: usize = 2_048;
 
 /// A rule by policy and id.
 pub(super) type Name = (PolicyId, RuleId);
@@ -254,39 +254,6 @@ fn note(
             .or_insert_with(|| (BTreeSet::new(), then.name()));
         of_now.0.extend(lesser);
     }
-}
-
-/// The largest set of columns for each set of permissions that cover it: what permissions have in common, with and
-/// without the columns that were closed before. None if there are too many.
-fn column_sets(
-    before: &Rules<'_>,
-    after: &Rules<'_>,
-    closed: &BTreeSet<&String>,
-) -> Option<BTreeSet<BTreeSet<String>>> {
-    let was_closed: BTreeSet<&String> = before
-        .prohibitions
-        .iter()
-        .filter_map(|(_, rule)| rule.columns.as_ref())
-        .flatten()
-        .collect();
-    let all = before.permissions.iter().chain(&after.permissions);
-    let open: BTreeSet<BTreeSet<String>> = all
-        .flat_map(|rule| {
-            let open = rule.permission.columns.iter().filter(|name| !closed.contains(name));
-            let never_closed = open.clone().filter(|name| !was_closed.contains(name));
-            [open.cloned().collect(), never_closed.cloned().collect()]
-        })
-        .collect();
-    let mut sets = BTreeSet::new();
-    for one in &open {
-        let common: Vec<BTreeSet<String>> = sets.iter().map(|other| one & other).collect();
-        sets.extend(common);
-        sets.insert(one.clone());
-        if sets.len() > COLUMN_SETS_MAX {
-            return None;
-        }
-    }
-    Some(sets)
 }
 
 /// How often a caller may have asked already, as far as quotas tell it apart.

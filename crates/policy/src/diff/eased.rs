@@ -90,7 +90,7 @@ pub(super) fn keeps_filter(before: Option<&RowFilter>, after: Option<&RowFilter>
 }
 
 /// Whether `after` shows nothing of these columns that `before` does not show.
-pub(super) fn keeps_transforms(
+pub(crate) fn keeps_transforms(
     before: &BTreeMap<String, Transform>,
     after: &BTreeMap<String, Transform>,
     columns: &BTreeSet<String>,

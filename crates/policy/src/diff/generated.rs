@@ -65,7 +65,7 @@ release    = "aggregates"
 columns    = ["age", "grade"]
 rows       = "research_consent"
 when       = [{ days = ["mon", "tue"], from = 08:00:00, until = 12:00:00, zone = "Europe/Berlin" }]
-disclosure = { tier = "statistical", min_people = 8, p_percent = 10, round_to = 5, dominance = { top = 2, share = 0.8 }, queries = { per_minute = 2, per_week = 20 } }
+disclosure = { tier = "statistical", min_people = 8, p_percent = 10, round_to = 5, zeros = "protected", dominance = { top = 2, share = 0.8 }, queries = { per_minute = 2, per_week = 20 } }
 
 [[permission.duty]]
 action      = "delete"
@@ -79,6 +79,22 @@ permit     = "none"
 release    = "aggregates"
 columns    = ["grade", "meno", "node"]
 disclosure = { tier = "statistical", min_people = 12 }
+
+[[permission]]
+id         = "rows"
+assignee   = { roles = ["quality-institute"] }
+purposes   = ["ehds-53-1-b"]
+permit     = "required"
+release    = "rows"
+columns    = ["patient_id", "age", "diagnosed_on", "grade", "note", "meno"]
+disclosure = { tier = "statistical", min_people = 12 }
+
+[permission.transforms]
+patient_id   = "pseudonym"
+age          = "bins"
+diagnosed_on = { truncate = "year" }
+grade        = { prefix = 2 }
+note         = "mask"
 
 [[prohibition]]
 id       = "no-hospital-by-menopause"
@@ -279,7 +295,7 @@ impl Steps {
                 );
             });
         }
-        if rule["permit"].as_str() == Some("required") {
+        if rule["permit"].as_str() == Some("required") && rule["release"].as_str() != Some("rows") {
             self.rule("permit none", path, at, |rule| {
                 rule.insert("permit".to_owned(), "none".into());
             });
@@ -303,6 +319,7 @@ impl Steps {
             });
         }
         self.disclosure(path, at, rule["disclosure"].as_table().unwrap());
+        self.transforms(path, at, &rule);
         for (number, duty) in rule
             .get("duty")
             .and_then(Value::as_array)
@@ -313,6 +330,51 @@ impl Steps {
             if let Some(days) = duty.get("within_days").and_then(Value::as_integer) {
                 self.rule(&format!("duty {number} a day later"), path, at, |rule| {
                     table(&mut list(rule, "duty")[number]).insert("within_days".to_owned(), (days + 1).into());
+                });
+            }
+        }
+    }
+
+    /// Each transform of a permission of rows dropped, changed, and made of a column that had none.
+    fn transforms(&mut self, path: &str, at: usize, rule: &Table) {
+        if rule["release"].as_str() != Some("rows") {
+            return;
+        }
+        let transforms = rule
+            .get("transforms")
+            .and_then(Value::as_table)
+            .cloned()
+            .unwrap_or_default();
+        let set = |name: &str, shown: &str| {
+            let shown: Table = format!("shown = {shown}").parse().unwrap();
+            let name = name.to_owned();
+            move |rule: &mut Table| {
+                let transforms = rule.entry("transforms").or_insert_with(|| Value::Table(Table::new()));
+                table(transforms).insert(name, shown["shown"].clone());
+            }
+        };
+        for (name, shown) in &transforms {
+            // An identifier is there as a pseudonym or not at all.
+            if name != "patient_id" {
+                self.rule(&format!("{name} as it is"), path, at, |rule| {
+                    table(&mut rule["transforms"]).remove(name);
+                });
+            }
+            let others: &[&str] = match (shown.get("truncate"), shown.get("prefix"), shown.as_str()) {
+                (Some(_), ..) => &["{ truncate = \"month\" }", "{ truncate = \"quarter\" }"],
+                (_, Some(_), _) => &["{ prefix = 3 }", "\"pseudonym\""],
+                (.., Some("bins")) => &["\"pseudonym\""],
+                (.., Some("mask")) => &["{ prefix = 1 }", "\"pseudonym\""],
+                _ => &[],
+            };
+            for other in others {
+                self.rule(&format!("{name} as {other}"), path, at, set(name, other));
+            }
+        }
+        for name in texts(rule, "columns") {
+            if !transforms.contains_key(&name) && name != "node" {
+                self.reversed(&format!("permission {at}: {name} masked"), path, |policy| {
+                    set(&name, "\"mask\"")(table(&mut list(policy, "permission")[at]));
                 });
             }
         }
@@ -337,7 +399,7 @@ impl Steps {
                 self.rule(&format!("{key} one less"), path, at, set(key, number - 1));
             }
         }
-        for key in ["p_percent", "round_to", "dominance", "queries"]
+        for key in ["p_percent", "round_to", "zeros", "dominance", "queries"]
             .into_iter()
             .filter(|key| disclosure.contains_key(*key))
         {
@@ -567,7 +629,23 @@ const IDLE: [(&str, &str); 2] = [
 ];
 
 /// Steps that widen in both directions: a part of the name, and why.
-const BOTH_WAYS: [(&str, &str); 17] = [
+const BOTH_WAYS: [(&str, &str); 21] = [
+    (
+        "example: policies/breast-cancer-research.toml: permission 0: purpose ehds-53-1-b",
+        "then `rows` answers, of all rows",
+    ),
+    (
+        "rich.toml: permission 0: purpose ehds-53-1-b",
+        "then `rows` answers, without the checks of `strict`",
+    ),
+    (
+        "grade as \"pseudonym\"",
+        "a pseudonym and a prefix each say something that the other does not",
+    ),
+    (
+        "age as \"pseudonym\"",
+        "a pseudonym and a range each say something that the other does not",
+    ),
     (
         "key changed",
         "whoever has the key that came is somebody else than whoever has the one that went",

@@ -210,8 +210,8 @@ impl Compared<'_> {
                 |lang| {
                     let (old, new) = (quota_words(b.queries, lang), quota_words(a.queries, lang));
                     lang.pick(
-                        format!("Eine Person darf nun {new} fragen, vorher {old}."),
-                        format!("One person may now ask {new}, before {old}."),
+                        format!("Alle ihre Personen zusammen dürfen nun {new} fragen, vorher {old}."),
+                        format!("All its persons together may now ask {new}, before {old}."),
                     )
                 },
             );

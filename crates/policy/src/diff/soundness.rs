@@ -1,5 +1,6 @@
 //! Whatever is answered now and was not, or under lesser obligations, must be said: held against the decision itself.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use trust::Digest;
 use super::{diff, widens};
 use crate::collection::RowFilter;
 use crate::example::{Files, ada};
-use crate::{AccessRequest, Asked, Decision, Duty, Grant, Release, Rules, decide};
+use crate::{AccessRequest, Asked, Decision, Duty, Grant, Release, Rules, Transform, Zeros, decide};
 
 const ROLES: [&str; 4] = ["hospital", "university", "public-health-office", "public-body"];
 const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "health-office"];
@@ -27,6 +28,17 @@ const DUTIES: [&str; 3] = [
     "",
     "[[permission.duty]]\naction = \"delete\"\nwithin_days = 30\n",
     "[[permission.duty]]\naction = \"delete\"\nwithin_days = 60\n",
+];
+
+/// What rows show of the columns that they have.
+const TRANSFORMS: [&[(&str, &str)]; 7] = [
+    &[],
+    &[("age", "\"bins\"")],
+    &[("grade", "{ prefix = 1 }"), ("age", "\"mask\"")],
+    &[("grade", "{ prefix = 2 }")],
+    &[("grade", "\"mask\""), ("meno", "\"mask\"")],
+    &[("age", "\"pseudonym\"")],
+    &[("age", "\"bins\""), ("grade", "\"pseudonym\""), ("meno", "\"mask\"")],
 ];
 
 fn some(of: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -49,6 +61,10 @@ fn permission() -> impl Strategy<Value = String> {
         prop_oneof![3 => Just("none"), 1 => Just("required")],
         some(&COLUMNS),
     );
+    let release = (
+        prop::option::weighted(0.4, prop::sample::select(&TRANSFORMS)),
+        prop::sample::select(vec!["", ", zeros = \"protected\""]),
+    );
     let how = (
         prop::sample::select(&ROWS),
         prop::sample::select(&WINDOWS),
@@ -60,12 +76,28 @@ fn permission() -> impl Strategy<Value = String> {
         ]),
         prop::sample::select(&DUTIES),
     );
-    (what, how).prop_map(|((assignee, purposes, permit, columns), (rows, when, people, queries, duty))| {
-        format!(
-            "assignee = {assignee}\npurposes = {purposes}\npermit = \"{permit}\"\nrelease = \"aggregates\"\ncolumns = {columns}\n\
-             {rows}{when}disclosure = {{ tier = \"statistical\", min_people = {people}{queries} }}\n{duty}"
-        )
-    })
+    (what, how, release).prop_map(
+        |((assignee, purposes, permit, columns), (rows, when, people, queries, duty), (transforms, zeros))| {
+            let release = match transforms {
+                Some(transforms) => format!(
+                    "permit = \"required\"\nrelease = \"rows\"\n{}",
+                    transformed(transforms, &columns)
+                ),
+                None => format!("permit = \"{permit}\"\nrelease = \"aggregates\"\n"),
+            };
+            format!(
+                "assignee = {assignee}\npurposes = {purposes}\n{release}columns = {columns}\n{rows}{when}\
+                 disclosure = {{ tier = \"statistical\", min_people = {people}{zeros}{queries} }}\n{duty}"
+            )
+        },
+    )
+}
+
+/// Those of the columns that are there.
+fn transformed(transforms: &[(&str, &str)], columns: &str) -> String {
+    let there = transforms.iter().filter(|(name, _)| columns.contains(name));
+    let there: Vec<String> = there.map(|(name, shown)| format!("{name} = {shown}")).collect();
+    format!("transforms = {{ {} }}\n", there.join(", "))
 }
 
 fn prohibition() -> impl Strategy<Value = String> {
@@ -152,8 +184,9 @@ fn request() -> impl Strategy<Value = AccessRequest> {
     );
     let what = (
         prop::sample::select(&PURPOSES),
-        prop::sample::subsequence(&COLUMNS, 0..3),
-        prop::bool::weighted(0.3),
+        prop::sample::subsequence(&COLUMNS, 0..4),
+        prop::bool::weighted(0.5),
+        prop::bool::weighted(0.4),
     );
     let when = prop::sample::select(vec![
         "2026-11-24T10:00:00Z",
@@ -164,7 +197,7 @@ fn request() -> impl Strategy<Value = AccessRequest> {
         "2027-02-02T10:00:00Z",
     ]);
     (caller, what, when, (0..3_u32, 0..4_u32)).prop_map(
-        |((member, person, roles), (purpose, columns, permit), at, (minute, week))| {
+        |((member, person, roles), (purpose, columns, permit, rows), at, (minute, week))| {
             let mut request = ada();
             request.caller.member = member.parse().unwrap();
             request.caller.person = person.parse().unwrap();
@@ -179,7 +212,7 @@ fn request() -> impl Strategy<Value = AccessRequest> {
                 permit_minute: minute,
                 permit_week: week,
             };
-            request.release = Release::Aggregates;
+            request.release = if rows { Release::Rows } else { Release::Aggregates };
             request
         },
     )
@@ -220,7 +253,7 @@ fn rules(policy: &str, roster: &[String], permit_until: &str) -> Rules {
 }
 
 /// Whether an answer is bound by less than another: written apart from what it tests.
-fn is_laxer(before: &Grant, after: &Grant) -> bool {
+fn is_laxer(before: &Grant, after: &Grant, columns: &BTreeSet<String>) -> bool {
     let filter = |grant: &Grant| match grant.row_filter() {
         Some(RowFilter::Sql(sql)) => Some(sql.clone()),
         Some(RowFilter::Consent(_)) | None => None,
@@ -233,7 +266,15 @@ fn is_laxer(before: &Grant, after: &Grant) -> bool {
         days.min()
     };
     let (old, new) = (delete(before), delete(after));
-    after.tier() < before.tier()
+    let shown = |grant: &Grant, name: &String| grant.transforms().get(name).copied();
+    let shows_more = |name: &String| match (shown(before, name), shown(after, name)) {
+        (None, _) | (Some(_), Some(Transform::Mask)) => false,
+        (Some(Transform::Prefix(old)), Some(Transform::Prefix(new))) => new > old,
+        (Some(old), new) => new != Some(old),
+    };
+    columns.iter().any(shows_more)
+        || before.disclosure().zeros == Zeros::Protected && after.disclosure().zeros == Zeros::Open
+        || after.tier() < before.tier()
         || filter(before).is_some() && filter(before) != filter(after)
         || old.is_some_and(|old| new.is_none_or(|new| new > old))
 }
@@ -241,13 +282,41 @@ fn is_laxer(before: &Grant, after: &Grant) -> bool {
 fn gains(before: &Rules, after: &Rules, request: &AccessRequest) -> bool {
     match (decide(before, request), decide(after, request)) {
         (Decision::Refuse(_), Decision::Allow(_)) => true,
-        (Decision::Allow(before), Decision::Allow(after)) => is_laxer(&before, &after),
+        (Decision::Allow(before), Decision::Allow(after)) => is_laxer(&before, &after, &request.columns),
         (_, Decision::Refuse(_)) => false,
     }
 }
 
 fn from() -> terms::UtcTime {
     "2026-11-24T09:00:00Z".parse().unwrap()
+}
+
+/// A permission of rows for everybody, with these transforms.
+fn of_rows(transforms: usize, columns: &[&str], days: u32) -> String {
+    let columns = format!("{columns:?}");
+    format!(
+        "assignee = {{ roles = {ROLES:?} }}\npurposes = [\"ehds-53-1-e\"]\npermit = \"required\"\nrelease = \"rows\"\n{}\
+         columns = {columns}\ndisclosure = {{ tier = \"statistical\", min_people = 3 }}\n\
+         [[permission.duty]]\naction = \"delete\"\nwithin_days = {days}\n",
+        transformed(TRANSFORMS[transforms], &columns)
+    )
+}
+
+/// One to three permissions that differ in what they show, of which columns, and in a duty.
+fn shown() -> impl Strategy<Value = Drafted> {
+    let one = (
+        0..TRANSFORMS.len(),
+        prop::sample::subsequence(&COLUMNS, 2..=4),
+        1..3_u32,
+    );
+    prop::collection::vec(one, 1..4).prop_map(|all| Drafted {
+        permissions: all
+            .into_iter()
+            .map(|(shown, columns, days)| of_rows(shown, &columns, days))
+            .collect(),
+        prohibitions: Vec::new(),
+        until: "2027-12-31",
+    })
 }
 
 proptest! {
@@ -264,6 +333,21 @@ proptest! {
             let flagged = widens(&diff(before, after, from()));
             let gained = requests.iter().find(|request| gains(before, after, request));
             prop_assert!(flagged || gained.is_none(), "{gained:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_shown_of_more_columns_or_more_of_them_is_flagged(before in shown(), after in shown()) {
+        let roles: Vec<String> = MEMBERS.iter().map(|_| format!("{ROLES:?}")).collect();
+        let (before, after) = (rules(&before.text(), &roles, "2027-12-31"), rules(&after.text(), &roles, "2027-12-31"));
+        let flagged = widens(&diff(&before, &after, from()));
+        for number in 0..1_usize << COLUMNS.len() {
+            let columns = COLUMNS.iter().enumerate().filter(|(at, _)| number >> at & 1 == 1);
+            let mut request = ada();
+            request.columns = columns.map(|(_, name)| (*name).to_owned()).collect();
+            request.permit = Some("p".parse().unwrap());
+            request.release = Release::Rows;
+            prop_assert!(flagged || !gains(&before, &after, &request), "{request:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 use terms::UtcTime;
 
 use super::{Change, Effect, diff, widens};
-use crate::example::{BEDS_POLICY, Files, MEMBERS, POLICY};
+use crate::example::{BEDS_POLICY, Files, MEMBERS, POLICY, ROWS_PATH, ROWS_POLICY, with_rows};
 use crate::{Lang, Rules, Stops};
 
 const RESEARCH: &str = "policies/breast-cancer-research.toml";
@@ -269,5 +269,149 @@ fn what_widens_comes_first_and_then_by_place() {
         effects(&changes),
         [Effect::Widens, Effect::Narrows, Effect::Neutral],
         "{changes:#?}"
+    );
+}
+
+/// What rows show, before and after.
+fn shown(before: &str, after: &str) -> Vec<Change> {
+    let rows = |transforms: &str| {
+        let columns = "\"age\", \"diagnosed_on\", \"grade\", \"note\"";
+        with_rows(transforms).edit(ROWS_PATH, "\"age\", \"diagnosed_on\", \"grade\"", columns)
+    };
+    changes(&rows(before), &rows(after))
+}
+
+#[test]
+fn what_shows_less_of_a_column_narrows_and_the_way_back_widens() {
+    for (more, less) in [
+        ("", "age = \"bins\""),
+        ("", "age = \"pseudonym\""),
+        ("", "note = \"mask\""),
+        ("age = \"bins\"", "age = \"mask\""),
+        (
+            "diagnosed_on = { truncate = \"month\" }",
+            "diagnosed_on = { truncate = \"quarter\" }",
+        ),
+        (
+            "diagnosed_on = { truncate = \"quarter\" }",
+            "diagnosed_on = { truncate = \"year\" }",
+        ),
+        ("grade = { prefix = 3 }", "grade = { prefix = 2 }"),
+        ("age = \"bins\"", "age = \"bins\"\ngrade = { prefix = 1 }"),
+    ] {
+        assert_eq!(effects(&shown(more, less)), [Effect::Narrows], "{more} -> {less}");
+        assert_eq!(effects(&shown(less, more)), [Effect::Widens], "{less} -> {more}");
+    }
+}
+
+#[test]
+fn transforms_that_cannot_be_compared_widen_both_ways_and_say_so() {
+    for (one, other) in [
+        ("age = \"bins\"", "age = \"pseudonym\""),
+        ("grade = { prefix = 3 }", "grade = \"pseudonym\""),
+        (
+            "grade = { prefix = 1 }\nage = \"bins\"",
+            "grade = \"pseudonym\"\nage = \"bins\"",
+        ),
+    ] {
+        for (before, after) in [(one, other), (other, one)] {
+            let found = shown(before, after);
+            assert_eq!(effects(&found), [Effect::Widens], "{before} -> {after}");
+            assert!(found[0].en.ends_with("The two cannot be compared."), "{found:?}");
+        }
+    }
+    // Weeks cut through months, where the collection declares no period.
+    let undeclared = |unit: &str| {
+        let files = with_rows(&format!("diagnosed_on = {{ truncate = \"{unit}\" }}"));
+        let column = "role   = [\"group\", \"filter\"]\nbins   = \"month\"";
+        files.edit(COLLECTION, column, "")
+    };
+    for (before, after) in [("week", "month"), ("month", "week"), ("week", "year")] {
+        assert_eq!(
+            effects(&changes(&undeclared(before), &undeclared(after))),
+            [Effect::Widens]
+        );
+    }
+    assert_eq!(
+        effects(&changes(&undeclared("day"), &undeclared("week"))),
+        [Effect::Narrows]
+    );
+}
+
+#[test]
+fn what_is_shown_is_said_in_words() {
+    let found = shown("age = \"bins\"", "age = \"mask\"");
+    assert_eq!(found[0].place, format!("{ROWS_PATH}, permission rows"));
+    assert_eq!(found[0].en, "Of age is now shown: nothing; before: only the range.");
+    assert_eq!(
+        found[0].de,
+        "Von age ist nun zu sehen: nichts; vorher: nur der Bereich."
+    );
+    let found = shown("", "diagnosed_on = { truncate = \"year\" }");
+    assert_eq!(
+        found[0].en,
+        "Of diagnosed_on is now shown: only the year; before: the value."
+    );
+    let pseudonym = with_rows("patient_id = \"pseudonym\"").edit(ROWS_PATH, "[\"age\"", "[\"patient_id\", \"age\"");
+    let found = changes(&with_rows(""), &pseudonym);
+    assert_eq!(effects(&found), [Effect::Widens]);
+    assert_eq!(
+        found[0].en,
+        "For role university: questions may now also ask about patient_id (a pseudonym, another one under each permit)."
+    );
+    assert_eq!(effects(&changes(&pseudonym, &with_rows(""))), [Effect::Narrows]);
+}
+
+#[test]
+fn rows_instead_of_statistics_widen() {
+    let statistics = with_rows("").edit(ROWS_PATH, "\"rows\"\ncolumns", "\"aggregates\"\ncolumns");
+    assert_eq!(effects(&changes(&statistics, &with_rows(""))), [Effect::Widens]);
+    assert_eq!(effects(&changes(&with_rows(""), &statistics)), [Effect::Narrows]);
+}
+
+#[test]
+fn withheld_zeros_narrow_and_open_ones_widen() {
+    let zeros = |value: &str| {
+        let to = format!("zeros = \"{value}\"\nmin_people = 10");
+        Files::new().edit(RESEARCH, "min_people = 10", &to)
+    };
+    let (open, protected) = (zeros("open"), zeros("protected"));
+    let found = changes(&protected, &open);
+    assert_eq!(effects(&found), [Effect::Widens]);
+    assert_eq!(found[0].en, "That nobody is in a cell may now be inferred.");
+    let found = changes(&Files::new(), &protected);
+    assert_eq!(effects(&found), [Effect::Narrows]);
+    assert_eq!(
+        found[0].de,
+        "Dass niemand in einer Zelle ist, wird nun auch zurückgehalten."
+    );
+    assert_eq!(changes(&Files::new(), &open), []);
+}
+
+#[test]
+fn a_permission_that_shows_more_of_what_is_asked_for_is_a_gain_beside_one_that_masks_other_columns() {
+    // Beside the old permission a new one that shows ages as they are and less of all else.
+    let second = ROWS_POLICY
+        .replace("breast-cancer-rows", "more")
+        .replace("version     = 1", "version     = 2");
+    let second = format!("{second}diagnosed_on = \"mask\"\ngrade = \"mask\"\n");
+    let before = with_rows("age = \"bins\"");
+    let found = changes(&before, &before.clone().put("policies/more.toml", &second));
+    assert!(widens(&found), "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .any(|change| change.effect == Effect::Widens && change.place.starts_with("policies/more.toml"))
+    );
+}
+
+#[test]
+fn the_quota_of_a_permit_is_said_of_all_its_persons() {
+    let with = |queries: &str| Files::new().with_permit(&[("opt_out", &format!("{queries}\nopt_out"))]);
+    let found = changes(&with(""), &with("queries = { per_week = 9 }"));
+    assert_eq!(effects(&found), [Effect::Narrows]);
+    assert_eq!(
+        found[0].en,
+        "All its persons together may now ask 9 times in seven days, before as often as they like."
     );
 }

@@ -1,8 +1,8 @@
 use terms::Problem;
 
 use super::{Explanation, explain};
-use crate::example::{Files, ada};
-use crate::{AccessRequest, Decision, Lang, decide};
+use crate::example::{Files, ada, with_rows};
+use crate::{AccessRequest, Decision, Lang, Release, decide};
 
 const PATH: &str = "policies/breast-cancer-research.toml";
 
@@ -254,4 +254,53 @@ fn an_explanation_without_the_files_has_no_lines_and_is_the_same_answer() {
     let explanation = explain(&files.rules(), &std::collections::BTreeMap::new(), &ada(), Lang::En);
     assert!(explanation.allowed && explanation.because.is_empty());
     assert_eq!(explanation.sentence, ask(&files, &ada(), Lang::En).sentence);
+}
+
+#[test]
+fn rows_are_explained_with_what_is_shown_of_what_was_asked_for() {
+    let transforms = "age = \"bins\"\ngrade = \"mask\"";
+    let files = with_rows(transforms).with_permit(&[("opt_out", "queries = { per_week = 40 }\nopt_out")]);
+    let request = asking(|request| {
+        request.permit = Some("p-1".parse().unwrap());
+        request.release = Release::Rows;
+    });
+    let en = ask(&files, &request, Lang::En);
+    let obligations = [
+        "single rows under a data permit only, without checks of numbers",
+        "of age: only the range",
+        "people who have opted out when the query runs are left out (Art. 71)",
+        "all persons of the permit together may ask 40 times in seven days",
+        "until 2027-12-31 (UTC)",
+    ];
+    assert_eq!(en.obligations, obligations);
+    let because: Vec<&str> = en.because.iter().map(|words| words.text.as_str()).collect();
+    assert!(
+        because.contains(&"age = \"bins\"") && !because.contains(&"grade = \"mask\""),
+        "{because:#?}"
+    );
+    let de = ask(&files, &request, Lang::De);
+    assert_eq!(de.obligations[1], "von age: nur der Bereich");
+    assert_eq!(de.obligations.len(), en.obligations.len());
+    assert!(de.obligations.iter().all(|text| !en.obligations.contains(text)));
+}
+
+#[test]
+fn withheld_zeros_are_an_obligation_with_their_line() {
+    let files = Files::new().edit(PATH, "min_people = 10", "min_people = 10\nzeros = \"protected\"");
+    let en = ask(&files, &ada(), Lang::En);
+    let says = "no number about fewer than 10 people of one institution; nor that nobody is in a cell";
+    assert!(en.obligations.contains(&says.to_owned()), "{:#?}", en.obligations);
+    assert!(lines(&en).contains(&"zeros = \"protected\"".to_owned()));
+}
+
+#[test]
+fn a_quota_of_a_permit_is_explained_as_that_of_all_its_persons() {
+    let files = Files::new().with_permit(&[("opt_out", "queries = { per_week = 2 }\nopt_out")]);
+    let request = asking(|request| {
+        request.permit = Some("p-1".parse().unwrap());
+        request.asked.permit_week = 2;
+    });
+    let de = ask(&files, &request, Lang::De);
+    let says = "Nein: die Datengenehmigung p-1 lässt alle ihre Personen zusammen 2 mal in sieben Tagen fragen";
+    assert_eq!((de.problem, de.sentence.as_str()), (Some(Problem::Quota), says));
 }

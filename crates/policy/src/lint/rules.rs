@@ -7,6 +7,7 @@ use terms::{MemberId, RoleName, RuleId};
 use super::{Found, Severity};
 use crate::collection::list;
 use crate::decide::Caller;
+use crate::diff::keeps_transforms;
 use crate::disclosure::Quota;
 use crate::grant::Release;
 use crate::matrix::kinds::{Kind, kinds};
@@ -300,6 +301,7 @@ fn covers(policy: &Policy, wide: &Permission, of: &Policy, narrow: &Permission) 
         && wide.covers_release(narrow.release)
         && (narrow.permit_required || !wide.permit_required)
         && (wide.rows.is_none() || wide.rows == narrow.rows)
+        && keeps_transforms(&wide.transforms, &narrow.transforms, &narrow.columns)
         && (wide.windows.is_empty() || wide.windows == narrow.windows)
         && demands_no_more(wide, narrow)
         && duties(policy, wide).is_subset(&duties(of, narrow))
@@ -327,6 +329,7 @@ fn demands_no_more(wide: &Permission, narrow: &Permission) -> bool {
         && (wide.dominance.is_none() || wide.dominance == narrow.dominance)
         && (wide.p_percent.is_none() || wide.p_percent == narrow.p_percent)
         && (wide.round_to.is_none() || wide.round_to == narrow.round_to)
+        && wide.zeros <= narrow.zeros
         && as_often(per_minute, narrow.queries.per_minute)
         && as_often(per_week, narrow.queries.per_week)
 }

@@ -1,6 +1,6 @@
 use super::{Lint, Severity, lint, lint_files};
 use crate::cases::shipped;
-use crate::example::Files;
+use crate::example::{Files, ROWS_PATH, ROWS_POLICY};
 use crate::{Lang, cases_path, matrix, matrix_path};
 
 const PATH: &str = "policies/breast-cancer-research.toml";
@@ -381,4 +381,58 @@ fn what_the_repository_ships_has_hints_at_most_and_no_file_missing() {
         let files: Vec<Lint> = files.filter(|lint| !lint.en.contains("is not the one")).collect();
         assert!(files.is_empty(), "{}: {files:#?}", space.folder.display());
     }
+}
+
+/// Two permissions of rows in one policy, with these transforms each.
+fn both(first: &str, second: &str) -> Files {
+    let rule = format!("[[permission]]{}", ROWS_POLICY.split("[[permission]]").nth(1).unwrap());
+    let second = format!(
+        "{}{second}\n",
+        rule.replace("\"rows\"\nassignee", "\"second\"\nassignee")
+    );
+    Files::new().put(ROWS_PATH, &format!("{ROWS_POLICY}{first}\n{second}"))
+}
+
+#[test]
+fn a_permission_that_shows_less_is_shadowed_and_one_that_shows_more_of_something_is_not() {
+    let shadowed = |first: &str, second: &str| {
+        let found = found(&both(first, second));
+        found
+            .into_iter()
+            .filter(|lint| lint.en.contains("gives nothing that") || lint.en.contains("can never apply"))
+            .map(|lint| lint.en)
+            .collect::<Vec<_>>()
+    };
+    let says = "permission second gives nothing that rows does not give too, on no more conditions";
+    for (first, second) in [
+        ("", "age = \"bins\""),
+        ("age = \"bins\"", "age = \"mask\""),
+        ("grade = { prefix = 2 }", "grade = { prefix = 1 }\nage = \"mask\""),
+    ] {
+        assert_eq!(shadowed(first, second), [says], "{first} / {second}");
+    }
+    for (first, second) in [
+        ("age = \"bins\"", "grade = \"mask\""),
+        ("grade = \"mask\"", "age = \"mask\"\ndiagnosed_on = \"mask\""),
+    ] {
+        assert_eq!(shadowed(first, second), [""; 0], "{first} / {second}");
+    }
+    // Neither shows less than the other of ages, and the first one is always taken.
+    let never = shadowed("age = \"bins\"", "age = \"pseudonym\"\ngrade = \"mask\"");
+    assert!(
+        matches!(&never[..], [one] if one.contains("permission second can never apply")),
+        "{never:?}"
+    );
+}
+
+#[test]
+fn a_permission_that_withholds_zeros_is_shadowed_by_one_that_does_not() {
+    let strict = PERMISSION.replace("min_people = 10", "min_people = 10, zeros = \"protected\"");
+    let files = policy("\n\n[[prohibition]]", &strict);
+    let place = line(&files, PATH, "\"second\"");
+    let says = "permission second gives nothing that statistics does not give too";
+    finds(&files, Severity::Warning, &place, says);
+    let files = policy("min_people = 10", "min_people = 10\nzeros = \"protected\"");
+    let files = files.edit(PATH, "\n\n[[prohibition]]", PERMISSION);
+    assert!(added(&files).iter().all(|lint| !lint.en.contains("permission second")));
 }

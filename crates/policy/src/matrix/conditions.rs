@@ -35,6 +35,13 @@ pub(super) fn of(policy: &Policy, permission: &Permission, lang: Lang) -> Vec<(&
                 None => lang.pick("alle", "all").to_owned(),
             },
         ),
+    ];
+    if !permission.transforms.is_empty() {
+        let names = permission.transforms.keys();
+        let shown = list_of(names.map(|name| shown_of(permission, name, lang)));
+        all.push((lang.pick("Werte", "values"), shown));
+    }
+    all.extend([
         (
             lang.pick("Zeiten", "times"),
             match permission.windows.is_empty() {
@@ -50,7 +57,7 @@ pub(super) fn of(policy: &Policy, permission: &Permission, lang: Lang) -> Vec<(&
                 None => lang.pick("beliebig viele", "as many as one likes").to_owned(),
             },
         ),
-    ];
+    ]);
     let duties: Vec<String> = policy
         .duties
         .iter()
@@ -70,8 +77,23 @@ fn list_of(parts: impl IntoIterator<Item = String>) -> String {
     parts.into_iter().collect::<Vec<_>>().join("; ")
 }
 
-/// How strictly what leaves is checked.
+/// How strictly what a permission lets leave is checked.
 pub(crate) fn protection(permission: &Permission, lang: Lang) -> String {
+    let of_statistics = checks(permission, Release::Aggregates, lang);
+    match (permission.release, permission.disclosure.tier) {
+        (Release::Rows, Tier::Statistical { .. }) => {
+            let of_rows = checks(permission, Release::Rows, lang);
+            format!(
+                "{of_rows}; {}: {of_statistics}",
+                lang.pick("für Statistik", "of statistics")
+            )
+        }
+        (Release::Rows | Release::Aggregates, _) => of_statistics,
+    }
+}
+
+/// How strictly an answer is checked.
+pub(crate) fn checks(permission: &Permission, release: Release, lang: Lang) -> String {
     let disclosure = &permission.disclosure;
     let Tier::Statistical { min_people } = disclosure.tier else {
         return lang
@@ -81,20 +103,18 @@ pub(crate) fn protection(permission: &Permission, lang: Lang) -> String {
             )
             .to_owned();
     };
-    let mut parts = Vec::new();
-    if permission.release == Release::Rows {
-        parts.push(
-            lang.pick(
-                "einzelne Zeilen ohne diese Prüfungen; für Statistik gilt",
-                "single rows without these checks; of statistics",
+    if release == Release::Rows {
+        return lang
+            .pick(
+                "einzelne Zeilen nur unter einer Datengenehmigung, ohne Prüfung von Zahlen",
+                "single rows under a data permit only, without checks of numbers",
             )
-            .to_owned(),
-        );
+            .to_owned();
     }
-    parts.push(lang.pick(
+    let mut parts = vec![lang.pick(
         format!("keine Zahl über weniger als {min_people} Menschen einer Einrichtung"),
         format!("no number about fewer than {min_people} people of one institution"),
-    ));
+    )];
     if let Some(Dominance { top, share }) = disclosure.dominance {
         let percent = share * 100.0;
         parts.push(lang.pick(
@@ -124,6 +144,12 @@ pub(crate) fn protection(permission: &Permission, lang: Lang) -> String {
         );
     }
     list_of(parts)
+}
+
+/// What is shown of a column, in a sentence.
+pub(crate) fn shown_of(permission: &Permission, name: &str, lang: Lang) -> String {
+    let shown = shown_as(permission.transforms.get(name).copied(), lang);
+    lang.pick(format!("von {name}: {shown}"), format!("of {name}: {shown}"))
 }
 
 /// A column, with what is shown of it if that is not its value.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use terms::{MemberId, PermitId, PersonId, PolicyId, Purpose, RoleName, RuleId, UtcTime};
+use terms::{CollectionId, MemberId, PermitId, PersonId, PolicyId, Purpose, RoleName, RuleId, UtcTime};
 use trust::PublicKey;
 
 use super::kinds::{Kind, kinds};
@@ -19,6 +19,9 @@ use crate::permit::{OptOut, Permit, PermitKind};
 use crate::roster::{Member, PUBLIC_BODY};
 use crate::rule::{Permission, Policy};
 use crate::rules::Rules;
+
+/// Most columns of a permission that are left out in turn, in all combinations, where another permission gives the most.
+const LEFT_OUT_MAX: usize = 8;
 
 /// What a kind of caller gets for a purpose from one permission.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +118,8 @@ impl<'a> Reach<'a> {
         let cell = |purpose| {
             let ask = Ask {
                 rules: &supposed,
+                policy: &self.policy.id,
+                collection: &self.policy.collection.id,
                 caller: &caller,
                 purpose,
             };
@@ -133,17 +138,16 @@ impl<'a> Reach<'a> {
             for release in [Release::Aggregates, Release::Rows] {
                 for permit in [None, Some(&self.names.permit)] {
                     for at in &self.times {
-                        let Some((grant, columns)) = ask.most(permission, release, permit, *at) else {
-                            continue;
-                        };
-                        let by = GivenBy {
-                            policy: grant.policy().clone(),
-                            permission: grant.rule().clone(),
-                            release,
-                            with_permit: permit.is_some(),
-                        };
-                        let own = by.policy == self.policy.id && by.permission == permission.id;
-                        found.entry(by).or_default().add(*at, columns, own);
+                        for (grant, columns) in ask.given(permission, release, permit, *at) {
+                            let own = ask.is_by(&grant, permission);
+                            let by = GivenBy {
+                                policy: grant.policy().clone(),
+                                permission: grant.rule().clone(),
+                                release,
+                                with_permit: permit.is_some(),
+                            };
+                            found.entry(by).or_default().add(*at, columns, own);
+                        }
                     }
                 }
             }
@@ -273,8 +277,8 @@ impl GivenBy {
 /// When, and over which columns.
 #[derive(Default)]
 struct Found {
-    /// How many columns at each time.
-    times: BTreeMap<UtcTime, usize>,
+    /// Which columns at each time.
+    times: BTreeMap<UtcTime, BTreeSet<String>>,
     /// At any of them.
     columns: BTreeSet<String>,
     /// Whether the permission that was asked about gave it, and not one that demands less.
@@ -283,25 +287,94 @@ struct Found {
 
 impl Found {
     fn add(&mut self, at: UtcTime, columns: BTreeSet<String>, own: bool) {
-        let most = self.times.entry(at).or_default();
-        *most = columns.len().max(*most);
+        self.times.entry(at).or_default().extend(columns.iter().cloned());
         self.columns.extend(columns);
         self.own |= own;
     }
 
     fn is_the_same_at(&self, times: usize) -> bool {
-        self.times.len() == times && (!self.own || self.times.values().all(|columns| *columns == self.columns.len()))
+        self.times.len() == times && (!self.own || self.times.values().all(|columns| *columns == self.columns))
     }
 }
 
 /// Somebody with a purpose.
 struct Ask<'a> {
     rules: &'a Rules,
+    /// The policy that is looked at.
+    policy: &'a PolicyId,
+    collection: &'a CollectionId,
     caller: &'a Caller,
     purpose: Purpose,
 }
 
 impl Ask<'_> {
+    fn is_by(&self, grant: &Grant, permission: &Permission) -> bool {
+        grant.policy() == self.policy && *grant.rule() == permission.id
+    }
+
+    /// The most that the caller can have of what a permission is about; and, where another permission gives that, what it
+    /// gives itself.
+    fn given(
+        &self,
+        permission: &Permission,
+        release: Release,
+        permit: Option<&PermitId>,
+        at: UtcTime,
+    ) -> Vec<(Grant, BTreeSet<String>)> {
+        let Some((grant, columns)) = self.most(permission, release, permit, at) else {
+            return Vec::new();
+        };
+        let mut given = Vec::new();
+        if !self.is_by(&grant, permission) {
+            let request = self.request(release, permit, at);
+            given.extend(self.parts(permission, &columns, request));
+        }
+        given.push((grant, columns));
+        given
+    }
+
+    /// What a permission gives itself without some of the columns of which it does not show the values: those can make
+    /// it the more demanding one.
+    fn parts(
+        &self,
+        permission: &Permission,
+        columns: &BTreeSet<String>,
+        mut request: AccessRequest,
+    ) -> Vec<(Grant, BTreeSet<String>)> {
+        let shown = columns.iter().filter(|name| permission.transforms.contains_key(*name));
+        let shown: Vec<&String> = shown.take(LEFT_OUT_MAX).collect();
+        let mut parts = Vec::new();
+        for chosen in 1..1_usize << shown.len() {
+            let out = |name: &&String| {
+                shown
+                    .iter()
+                    .position(|one| one == name)
+                    .is_some_and(|at| chosen >> at & 1 == 1)
+            };
+            request.columns = columns.iter().filter(|name| !out(name)).cloned().collect();
+            if let Ok(grant) = weigh(self.rules, &request)
+                && self.is_by(&grant, permission)
+            {
+                parts.push((grant, request.columns.clone()));
+            }
+        }
+        parts
+    }
+
+    /// A request that names no columns.
+    fn request(&self, release: Release, permit: Option<&PermitId>, at: UtcTime) -> AccessRequest {
+        AccessRequest {
+            caller: self.caller.clone(),
+            purpose: Some(self.purpose),
+            permit: permit.cloned(),
+            collection: self.collection.clone(),
+            release,
+            columns: BTreeSet::new(),
+            asked: Asked::default(),
+            at,
+        }
+    }
+
     /// The most that the caller can have of what a permission is about, with the columns of it.
     fn most(
         &self,
@@ -313,16 +386,8 @@ impl Ask<'_> {
         if !permission.covers_release(release) {
             return None;
         }
-        let mut request = AccessRequest {
-            caller: self.caller.clone(),
-            purpose: Some(self.purpose),
-            permit: permit.cloned(),
-            collection: self.rules.collections.keys().next()?.clone(),
-            release,
-            columns: permission.columns.clone(),
-            asked: Asked::default(),
-            at,
-        };
+        let mut request = self.request(release, permit, at);
+        request.columns = permission.columns.clone();
         match weigh(self.rules, &request) {
             Ok(grant) => return Some((grant, request.columns)),
             Err(Reason::Prohibited(_, rule)) if rule.columns.is_some() => {}

@@ -11,7 +11,7 @@ use super::kinds::Kind;
 use super::layout::WIDTH;
 use super::reach::{Given, GivenBy, Reach};
 use crate::cases::shipped as repository;
-use crate::example::Files;
+use crate::example::{Files, with_rows};
 use crate::{AccessRequest, Asked, Caller, Decision, Lang, Release, Rules, decide, matrix};
 
 const PATH: &str = "policies/breast-cancer-research.toml";
@@ -26,7 +26,7 @@ valid_until = 2026-01-20
 "#;
 
 /// Permissions that differ in everything that a cell can say.
-const PERMISSIONS: [&str; 6] = [
+const PERMISSIONS: [&str; 9] = [
     r#"assignee = { roles = ["university"] }
 purposes = ["ehds-53-1-c", "ehds-53-1-e"]
 permit = "none"
@@ -64,6 +64,27 @@ permit = "required"
 release = "aggregates"
 columns = ["age", "meno"]
 disclosure = { tier = "statistical", min_people = 4 }"#,
+    r#"assignee = { roles = ["university"] }
+purposes = ["ehds-53-1-e", "ehds-53-1-d"]
+permit = "required"
+release = "rows"
+columns = ["age", "grade", "meno"]
+transforms = { age = "bins" }
+disclosure = { tier = "statistical", min_people = 10, zeros = "protected" }"#,
+    r#"assignee = { roles = ["university"] }
+purposes = ["ehds-53-1-e", "ehds-53-1-d"]
+permit = "required"
+release = "rows"
+columns = ["age", "grade", "node"]
+transforms = { grade = { prefix = 1 } }
+disclosure = { tier = "statistical", min_people = 10 }"#,
+    r#"assignee = { roles = ["university", "hospital"] }
+purposes = ["ehds-53-1-e", "ehds-53-1-d"]
+permit = "required"
+release = "rows"
+columns = ["age", "grade", "meno"]
+transforms = { grade = "mask", meno = "mask" }
+disclosure = { tier = "statistical", min_people = 10 }"#,
 ];
 
 const PROHIBITIONS: [&str; 7] = [
@@ -248,10 +269,20 @@ fn check(rules: &Rules, cell: &[Given], granted: &[Granted], place: &str) {
 #[test]
 fn every_cell_is_what_is_decided_for_everybody_of_its_kind() {
     let mut cells = 0;
-    for (number, permissions) in [[0, 1], [0, 2], [1, 2], [2, 4], [3, 4], [0, 5], [3, 5]]
-        .iter()
-        .enumerate()
-    {
+    let pairs = [
+        [0, 1],
+        [0, 2],
+        [1, 2],
+        [2, 4],
+        [3, 4],
+        [0, 5],
+        [3, 5],
+        [0, 6],
+        [6, 7],
+        [6, 8],
+        [7, 8],
+    ];
+    for (number, permissions) in pairs.iter().enumerate() {
         for first in 0..PROHIBITIONS.len() {
             let prohibitions = [first, (first + 1 + number) % PROHIBITIONS.len()];
             let prohibitions = &prohibitions[..1 + usize::from(prohibitions[0] != prohibitions[1])];
@@ -334,4 +365,55 @@ fn no_line_is_wider_than_a_page_in_either_language() {
             }
         }
     }
+}
+
+fn rows_in_words(transforms: &str, lang: Lang) -> String {
+    let rules = with_rows(transforms).rules();
+    let text = matrix(&rules, &"breast-cancer-rows".parse().unwrap(), lang).unwrap();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn rows_under_a_data_permit_say_what_is_shown_of_each_column_and_how_statistics_are_checked() {
+    let transforms = "age = \"bins\"\ndiagnosed_on = { truncate = \"quarter\" }\ngrade = { prefix = 1 }";
+    let en = rows_in_words(transforms, Lang::En);
+    let de = rows_in_words(transforms, Lang::De);
+    for (text, says) in [
+        (
+            &en,
+            "of age: only the range; of diagnosed_on: only the quarter; of grade: only the first character",
+        ),
+        (
+            &en,
+            "single rows under a data permit only, without checks of numbers; of statistics: no number about fewer than 10",
+        ),
+        (
+            &de,
+            "von age: nur der Bereich; von diagnosed_on: nur das Quartal; von grade: nur das erste Zeichen",
+        ),
+        (
+            &de,
+            "einzelne Zeilen nur unter einer Datengenehmigung, ohne Prüfung von Zahlen; für Statistik: keine Zahl über",
+        ),
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    // Nobody is told that rows come from ten people on.
+    assert!(en.contains("rows [1]") && !en.contains("rows from"), "{en}");
+    // Where values are shown as they are, nothing is said of them.
+    assert!(!rows_in_words("", Lang::En).contains("of age:"));
+}
+
+#[test]
+fn withheld_zeros_are_said_in_both_languages() {
+    let policy = policy(&[6], &[]).replace("transforms = { age = \"bins\" }\n", "");
+    let rules = Files::new().put(PATH, &policy).rules();
+    let text = |lang| {
+        let text = matrix(&rules, &id(), lang).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(text(Lang::En).contains("nor that nobody is in a cell"));
+    assert!(text(Lang::De).contains("auch nicht, dass niemand in einer Zelle ist"));
+    let open = Files::new().rules();
+    assert!(!matrix(&open, &id(), Lang::En).unwrap().contains("nobody is in a cell"));
 }

@@ -3,7 +3,7 @@
 //! It takes each thing that a policy says from one place and does not look at the rest; `same.rs` does that afterwards.
 //! Every message begins with the JSON path of what is wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -98,10 +98,11 @@ fn permission(rule: &At<'_>) -> Result<OfferedPermission, Report> {
             Some(name) => Some(name.text()?.to_owned()),
             None => None,
         },
-        transforms: match how.operand(left::TRANSFORMS)? {
-            Some(operand) => operand.list()?.iter().map(transform).collect::<Result<_, _>>()?,
-            None => BTreeMap::new(),
-        },
+        transforms: how
+            .operands(left::TRANSFORM)?
+            .iter()
+            .map(transform)
+            .collect::<Result<_, _>>()?,
         windows: windows(&constraints)?,
         disclosure: disclosure(&how, &constraints)?,
         duties: rule.member("duty")?.each(duty)?,
@@ -205,15 +206,15 @@ fn zeros(how: &At<'_>) -> Result<Zeros, Report> {
 }
 
 fn transform(at: &At<'_>) -> Result<(String, Transform), Report> {
-    let column = at.member("dr:column")?.text()?.to_owned();
+    let column = at.member("dr:ofColumn")?.text()?.to_owned();
     let shown_as = at.member("dr:shownAs")?;
     let transform = match shown_as.iri()? {
-        "dr:bins" => Transform::Bins,
+        "dr:bin" => Transform::Bins,
         "dr:truncated" => Transform::Truncate(period(&at.member("dr:period")?)?),
         "dr:prefix" => Transform::Prefix(at.member("dr:characters")?.number()?),
         "dr:null" => Transform::Mask,
         "dr:pseudonym" => Transform::Pseudonym,
-        _ => return Err(shown_as.wrong("it must be dr:bins, dr:truncated, dr:prefix, dr:null or dr:pseudonym")),
+        _ => return Err(shown_as.wrong("it must be dr:bin, dr:truncated, dr:prefix, dr:null or dr:pseudonym")),
     };
     Ok((column, transform))
 }
@@ -400,12 +401,18 @@ impl<'a> At<'a> {
     /// The right operand of the first of these constraints that has this left operand. That there is no second one is
     /// seen when everything is compared.
     fn operand(&self, left: &str) -> Result<Option<At<'a>>, Report> {
+        Ok(self.operands(left)?.into_iter().next())
+    }
+
+    /// The right operands of all of these constraints that have this left operand.
+    fn operands(&self, left: &str) -> Result<Vec<At<'a>>, Report> {
+        let mut operands = Vec::new();
         for constraint in self.items()? {
             if constraint.member("leftOperand")?.text()? == left {
-                return constraint.member("rightOperand").map(Some);
+                operands.push(constraint.member("rightOperand")?);
             }
         }
-        Ok(None)
+        Ok(operands)
     }
 
     fn required(&self, left: &str) -> Result<At<'a>, Report> {

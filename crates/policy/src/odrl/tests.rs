@@ -189,6 +189,36 @@ fn a_second_id_under_another_name_is_refused() {
 }
 
 #[test]
+fn a_second_transform_of_a_column_is_refused() {
+    let mut odrl = exported(&example());
+    let how = &mut odrl["permission"][0]["action"][0]["refinement"];
+    let first = how
+        .as_array()
+        .unwrap()
+        .iter()
+        .position(|one| one["leftOperand"] == "dr:transform");
+    let first = first.unwrap();
+    let mut second = how[first].clone();
+    second["rightOperand"]["dr:shownAs"]["@id"] = json!("dr:null");
+    how.as_array_mut().unwrap().insert(first + 1, second);
+    let report = refused(&odrl);
+    let path = "$.permission[0].action[0].refinement";
+    assert!(report.message.starts_with(path), "{report}");
+}
+
+#[test]
+fn a_column_cannot_end_its_own_name_and_go_on_as_a_key() {
+    let mut odrl = exported(&example());
+    let text = odrl.to_string().replace("\"age\"", "\"age\\n'''\\\"\\\"\\\" = 1, x\"");
+    odrl = parse(text.as_bytes()).unwrap();
+    let text = import(&odrl).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let rule = table["permission"].as_array().unwrap()[0].as_table().unwrap();
+    let transforms = rule["transforms"].as_table().unwrap();
+    assert!(transforms.contains_key("age\n'''\"\"\" = 1, x"), "{text}");
+}
+
+#[test]
 fn two_rules_of_one_id_are_refused() {
     let mut odrl = exported(POLICY);
     let rule = odrl["permission"][0].clone();

@@ -38,7 +38,7 @@ pub(super) mod left {
     pub(in crate::odrl) const ROW_FILTER: &str = "dr:rowFilter";
     pub(in crate::odrl) const TIER: &str = "dr:tier";
     pub(in crate::odrl) const TIME_WINDOW: &str = "dr:timeWindow";
-    pub(in crate::odrl) const TRANSFORMS: &str = "dr:transforms";
+    pub(in crate::odrl) const TRANSFORM: &str = "dr:transform";
     pub(in crate::odrl) const ZEROS: &str = "dr:zeros";
 }
 

@@ -2,8 +2,6 @@
 //!
 //! It must write the same value for the same policy: `same.rs` holds what is imported against it.
 
-use std::collections::BTreeMap;
-
 use jiff::civil::{Date, Time};
 use serde_json::{Value, json};
 use terms::{Purpose, SpaceId};
@@ -48,7 +46,7 @@ fn permission(offer: &Offer, rule: &OfferedPermission) -> Value {
             .map(|name| constraint(left::ROW_FILTER, "eq", json!(name))),
     );
     let mut how = vec![any_of(left::RELEASE, json!(releases_up_to(rule.release)))];
-    how.extend(transforms(&rule.transforms));
+    how.extend(rule.transforms.iter().map(|(column, shown)| transform(column, *shown)));
     how.extend(disclosure(&rule.disclosure));
     let mut constraints = vec![purposes(rule.purposes.iter())];
     constraints.extend(validity(offer));
@@ -147,32 +145,21 @@ fn releases_up_to(most: Release) -> Vec<Value> {
     }
 }
 
-/// All of them together are one operand, in the order of their columns.
-fn transforms(transforms: &BTreeMap<String, Transform>) -> Option<Value> {
-    let all: Vec<Value> = transforms
-        .iter()
-        .map(|(column, shown)| transform(column, *shown))
-        .collect();
-    (!all.is_empty()).then(|| constraint(left::TRANSFORMS, "eq", json!({ "@list": all })))
-}
-
 fn transform(column: &str, transform: Transform) -> Value {
-    let shown_as = |what: &str| json!({ "type": "RightOperand", "dr:column": column, "dr:shownAs": named(what) });
+    let mut operand = json!({ "type": "RightOperand", "dr:ofColumn": column });
+    operand["dr:shownAs"] = named(match transform {
+        Transform::Bins => "dr:bin",
+        Transform::Truncate(_) => "dr:truncated",
+        Transform::Prefix(_) => "dr:prefix",
+        Transform::Mask => "dr:null",
+        Transform::Pseudonym => "dr:pseudonym",
+    });
     match transform {
-        Transform::Bins => shown_as("dr:bins"),
-        Transform::Truncate(unit) => {
-            let mut written = shown_as("dr:truncated");
-            written["dr:period"] = json!(unit.to_string());
-            written
-        }
-        Transform::Prefix(characters) => {
-            let mut written = shown_as("dr:prefix");
-            written["dr:characters"] = json!(characters);
-            written
-        }
-        Transform::Mask => shown_as("dr:null"),
-        Transform::Pseudonym => shown_as("dr:pseudonym"),
+        Transform::Truncate(unit) => operand["dr:period"] = json!(unit.to_string()),
+        Transform::Prefix(characters) => operand["dr:characters"] = json!(characters),
+        Transform::Bins | Transform::Mask | Transform::Pseudonym => {}
     }
+    constraint(left::TRANSFORM, "eq", operand)
 }
 
 fn disclosure(disclosure: &Disclosure) -> Vec<Value> {

@@ -216,10 +216,8 @@ impl Scope<'_> {
         let disclosure = self.disclosure(id, written.disclosure.get_ref())?;
         let release = *written.release.get_ref();
         let permit_required = *written.permit.get_ref() == WrittenPermit::Required;
-        if release == Release::Rows && disclosure.tier != Tier::Open && !permit_required {
-            let message = format!("{whose}: release \"rows\" with tier \"statistical\" needs permit = \"required\"");
-            let remedy = "require a data permit (EHDS Art. 68), or write release = \"aggregates\"";
-            return Err(self.source.invalid(written.release.span(), message).remedy(remedy));
+        if disclosure.tier != Tier::Open && !permit_required {
+            self.require_no_rows(id, &written.release)?;
         }
         let rows = written.rows.as_ref().map(|rows| self.row_scope(id, rows)).transpose()?;
         let columns = written.columns.into_inner();
@@ -240,6 +238,17 @@ impl Scope<'_> {
         })
     }
 
+    /// Rows that are not open are for the holders of a data permit only.
+    fn require_no_rows(&self, id: &RuleId, release: &Spanned<Release>) -> Result<(), Report> {
+        if *release.get_ref() == Release::Aggregates {
+            return Ok(());
+        }
+        let message =
+            format!("permission {id}: release \"rows\" with tier \"statistical\" needs permit = \"required\"");
+        let remedy = "require a data permit (EHDS Art. 68), or write release = \"aggregates\"";
+        Err(self.source.invalid(release.span(), message).remedy(remedy))
+    }
+
     fn lines(&self, written: &WrittenPermission) -> PermissionLines {
         let line = |span| self.source.line(span);
         PermissionLines {
@@ -256,7 +265,7 @@ impl Scope<'_> {
         let tier = self.tier(id, written)?;
         if let Some(dominance) = &written.dominance {
             let WrittenDominance { top, share } = *dominance.get_ref();
-            if !(1..=DOMINANCE_TOP_MAX).contains(&top) || !(share > 0.0 && share < 1.0) {
+            if !((1..=DOMINANCE_TOP_MAX).contains(&top) && share > 0.0 && share < 1.0) {
                 let message = format!("dominance needs top from 1 to {DOMINANCE_TOP_MAX} and share between 0 and 1");
                 return invalid(dominance.span(), &message);
             }

@@ -152,24 +152,44 @@ fn duties(dice: &mut Dice, table: &str) -> String {
     }
 }
 
+/// What rows show of some of these columns.
+fn transforms(dice: &mut Dice, columns: &[&str]) -> String {
+    let mut shown = Vec::new();
+    for column in columns {
+        let fitting: &[&str] = match *column {
+            "age" => &["\"bins\"", "\"pseudonym\"", "\"mask\""],
+            "grade" | "district" => &["{ prefix = 1 }", "{ prefix = 2 }", "\"pseudonym\"", "\"mask\""],
+            "meno" | "beds" => &["\"mask\""],
+            _ => continue,
+        };
+        if dice.percent(40) {
+            shown.push(format!("{column} = {}", dice.pick(fitting)));
+        }
+    }
+    format!("transforms = {{ {} }}\n", shown.join(", "))
+}
+
 fn permission(dice: &mut Dice, number: usize, collection: &str, columns: &[&str]) -> String {
     let personal = collection == "breast-cancer";
     let open = !personal && dice.percent(70);
-    let release = if open && dice.percent(60) { "rows" } else { "aggregates" };
+    let rows = dice.percent(if open { 60 } else { 20 });
+    let release = if rows { "rows" } else { "aggregates" };
     let mut text = format!("[[permission]]\nid = \"may-{number}\"\n{}", assignee(dice));
-    let permit = dice.pick(&["none", "none", "required"]);
+    let permit = match rows && !open {
+        true => "required",
+        false => dice.pick(&["none", "none", "none", "required"]),
+    };
     write!(
         text,
         "purposes = {:?}\npermit = \"{permit}\"\n",
         dice.some(&PURPOSES, 55)
     )
     .unwrap();
-    write!(
-        text,
-        "release = \"{release}\"\ncolumns = {:?}\n",
-        dice.some(columns, 75)
-    )
-    .unwrap();
+    let columns = dice.some(columns, 75);
+    write!(text, "release = \"{release}\"\ncolumns = {columns:?}\n").unwrap();
+    if rows {
+        text.push_str(&transforms(dice, &columns));
+    }
     if personal && dice.percent(30) {
         text.push_str("rows = \"research_consent\"\n");
     }
@@ -185,9 +205,10 @@ fn permission(dice: &mut Dice, number: usize, collection: &str, columns: &[&str]
         true => writeln!(text, "[permission.disclosure]\ntier = \"open\"\n{quota}").unwrap(),
         false => {
             let people = 2 + dice.below(3);
+            let zeros = dice.pick(&["", "", "zeros = \"open\"\n", "zeros = \"protected\"\n"]);
             writeln!(
                 text,
-                "[permission.disclosure]\ntier = \"statistical\"\nmin_people = {people}\n{quota}"
+                "[permission.disclosure]\ntier = \"statistical\"\nmin_people = {people}\n{zeros}{quota}"
             )
             .unwrap();
         }
@@ -409,7 +430,8 @@ fn aimed(dice: &mut Dice, world: &World) -> AccessRequest {
     request.collection = policy["collection"].as_str().unwrap().parse::<CollectionId>().unwrap();
     let purposes = texts(rule, "purposes").unwrap();
     request.purpose = Some(purposes[dice.below(purposes.len())].parse::<Purpose>().unwrap());
-    request.release = Release::Aggregates;
+    let rows = rule["release"].as_str() == Some("rows") && dice.percent(50);
+    request.release = if rows { Release::Rows } else { Release::Aggregates };
     let columns = texts(rule, "columns").unwrap();
     request.columns = columns.into_iter().filter(|_| dice.percent(50)).collect();
     let assignee = rule["assignee"].as_table().unwrap();

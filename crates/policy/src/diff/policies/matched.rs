@@ -106,6 +106,7 @@ fn same_permission(before: &Permission, after: &Permission) -> bool {
         && before.release == after.release
         && before.columns == after.columns
         && filter(before) == filter(after)
+        && before.transforms == after.transforms
         && before.windows == after.windows
         && before.disclosure == after.disclosure
         && before.duties == after.duties

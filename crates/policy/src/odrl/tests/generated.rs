@@ -112,17 +112,47 @@ fn disclosure(personal: bool) -> impl Strategy<Value = String> {
     );
     let p_percent = maybe("p_percent", (1..=100_u32).prop_map(|number| number.to_string()));
     let round_to = maybe("round_to", (1..=1_000_000_u32).prop_map(|number| number.to_string()));
-    let statistical = (2..1_000_u32, dominance, p_percent, round_to, quota.clone()).prop_map(
-        |(people, dominance, p_percent, round_to, quota)| {
-            format!("tier = \"statistical\"\nmin_people = {people}\n{dominance}{p_percent}{round_to}{quota}")
-        },
+    let zeros = maybe(
+        "zeros",
+        prop::sample::select(vec!["\"open\"".to_owned(), "\"protected\"".to_owned()]),
     );
+    let checks = (dominance, p_percent, round_to, zeros).prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}"));
+    let statistical = (2..1_000_u32, checks, quota.clone())
+        .prop_map(|(people, checks, quota)| format!("tier = \"statistical\"\nmin_people = {people}\n{checks}{quota}"));
     let open = quota.prop_map(|quota| format!("tier = \"open\"\n{quota}"));
     if personal {
         statistical.boxed()
     } else {
         prop_oneof![statistical, open].boxed()
     }
+}
+
+/// What rows can show of each of the columns.
+fn transform(column: &str) -> BoxedStrategy<String> {
+    let fixed = |texts: &[&str]| prop::sample::select(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    let prefix = (1..=64_u32).prop_map(|characters| format!("{{ prefix = {characters} }}"));
+    match column {
+        "age" => fixed(&["\"bins\"", "\"mask\"", "\"pseudonym\""]).boxed(),
+        "diagnosed_on" => {
+            let units = ["month", "quarter", "year"].map(|unit| format!("{{ truncate = \"{unit}\" }}"));
+            prop::sample::select(units.to_vec()).boxed()
+        }
+        "grade" | "district" => prop_oneof![prefix, fixed(&["\"mask\"", "\"pseudonym\""])].boxed(),
+        _ => fixed(&["\"mask\""]).boxed(),
+    }
+}
+
+/// Transforms of some of these columns, for a permission of rows that has them all.
+fn transforms(names: Names) -> impl Strategy<Value = Vec<(&'static str, String)>> {
+    let columns: Vec<&'static str> = names.columns.iter().copied().filter(|name| *name != "node").collect();
+    let some = prop::sample::subsequence(columns, 0..=names.columns.len() - 1).prop_shuffle();
+    some.prop_flat_map(|columns| {
+        let each: Vec<_> = columns
+            .into_iter()
+            .map(|column| (Just(column), transform(column)))
+            .collect();
+        each
+    })
 }
 
 fn permission(names: Names) -> impl Strategy<Value = String> {
@@ -140,21 +170,31 @@ fn permission(names: Names) -> impl Strategy<Value = String> {
         maybe("when", windows()),
         disclosure(names.personal),
         duties("permission.duty"),
+        transforms(names),
     );
     (first, second).prop_map(
-        move |((assignee, purposes, permit, release, columns), (rows, when, disclosure, duties))| {
+        move |((assignee, purposes, permit, release, columns), (rows, when, disclosure, duties, transforms))| {
             let rows = if names.personal { rows } else { String::new() };
-            let release = if disclosure.contains("open") {
-                release
-            } else {
-                "aggregates"
+            let needs_permit = release == "rows" && disclosure.contains("statistical");
+            let permit = if needs_permit { "required" } else { permit };
+            let shown = match release == "rows" {
+                true => transformed(&transforms, &columns),
+                false => String::new(),
             };
             format!(
                 "assignee = {assignee}\npurposes = {purposes}\npermit = \"{permit}\"\nrelease = \"{release}\"\n\
-             columns = {columns}\n{rows}{when}[permission.disclosure]\n{disclosure}{duties}"
+             columns = {columns}\n{rows}{when}[permission.disclosure]\n{disclosure}{shown}{duties}"
             )
         },
     )
+}
+
+fn transformed(transforms: &[(&str, String)], columns: &str) -> String {
+    let listed = transforms
+        .iter()
+        .filter(|(name, _)| columns.contains(&format!("{name:?}")));
+    let lines: String = listed.map(|(name, shown)| format!("{name} = {shown}\n")).collect();
+    format!("[permission.transforms]\n{lines}")
 }
 
 fn prohibition(names: Names) -> impl Strategy<Value = String> {

@@ -48,3 +48,37 @@ fn rows_show_an_identifier_as_a_pseudonym_only() {
     }
     assert!(listed("patient_id = \"pseudonym\"").compile().is_ok());
 }
+
+#[test]
+fn what_the_template_shows_of_rows_and_of_more_protection_compiles_without_its_signs() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/template");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let path = "policies/example-research.toml";
+    let is_key = |line: &str| {
+        let name = line.split([' ', '=']).next().unwrap_or_default();
+        let word = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        line.starts_with('[') || word && line.contains(" = ")
+    };
+    let bare = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if is_key(rest) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let text: String = read(path).lines().map(bare).collect();
+    let collection = "collections/example-registry.toml";
+    let files = Files::new().put(collection, &read(collection)).put(path, &text);
+    let rules = files.rules();
+    let policy = rules.policy(&"example-research".parse().unwrap()).unwrap();
+    let rows = policy
+        .permissions
+        .iter()
+        .find(|rule| rule.id.as_str() == "rows")
+        .unwrap();
+    assert_eq!(rows.transforms.len(), 2);
+    let statistics = policy
+        .permissions
+        .iter()
+        .find(|rule| rule.id.as_str() == "statistics")
+        .unwrap();
+    assert_eq!(statistics.disclosure.zeros, crate::Zeros::Protected);
+    assert_eq!(statistics.disclosure.round_to, Some(5));
+}
