@@ -3,7 +3,9 @@
 mod bad_input;
 mod demo;
 mod governance;
+mod kill;
 mod people;
+mod receipts;
 mod regions;
 mod stops;
 mod whole_answers;

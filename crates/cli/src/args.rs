@@ -300,6 +300,7 @@ pub(crate) enum AuditCommand {
 Example:
   datenraum audit verify /tmp/oncology/nodes/gbsg
   datenraum audit verify gbsg.audit --key ed25519:… --origin datenraum/oncology/gbsg --against gbsg.checkpoint
+  datenraum audit verify /tmp/oncology/nodes/gbsg --receipt /tmp/oncology/people/ada/cache/receipts/q0f….json
 
 A node's folder knows its key and origin. For an exported file, take the key from the roster that the board signed.")]
 pub(crate) struct AuditVerifyArgs {
@@ -315,6 +316,9 @@ pub(crate) struct AuditVerifyArgs {
     /// An older checkpoint that must be a beginning of this log
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
+    /// A receipt of an answer that must be in this log, as a data user keeps it; can be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Vec<PathBuf>,
     /// Write the checkpoint that was verified to a file, for --against later
     #[arg(long, value_name = "FILE")]
     pub(crate) keep: Option<PathBuf>,
@@ -328,6 +332,7 @@ impl AuditVerifyArgs {
             key: None,
             origin: None,
             against: None,
+            receipt: Vec::new(),
             keep: None,
         }
     }

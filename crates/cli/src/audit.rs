@@ -7,10 +7,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read as _};
 use std::path::{Path, PathBuf};
 
-use node::audit::AuditSummary;
+use node::audit::{AuditSummary, Compared};
 use node::ledger::{AuditEntry, Outcome};
 use terms::{ExitCode, Problem, Report};
-use trust::{PublicKey, SigningKey};
+use trust::{Envelope, PublicKey, Receipt, SigningKey, Verified};
 
 use crate::args::{AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
 use crate::show;
@@ -21,8 +21,8 @@ const SQL_CHARS_SHOWN: usize = 400;
 /// How a ledger's file begins; an export begins otherwise.
 const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
 
-/// Largest checkpoint that is read, in bytes: a note and some hundred cosignatures.
-const CHECKPOINT_BYTES_MAX: u64 = 32 * 1024;
+/// Largest checkpoint or receipt that is read, in bytes: a note and some hundred cosignatures.
+const NOTE_BYTES_MAX: u64 = 32 * 1024;
 
 /// Recomputes an audit.
 ///
@@ -30,15 +30,19 @@ const CHECKPOINT_BYTES_MAX: u64 = 32 * 1024;
 /// `AuditBroken` with the first thing that is wrong; `Usage` if key or name of an exported file are not given.
 pub(crate) fn verify(args: AuditVerifyArgs, json: bool) -> Result<ExitCode, Report> {
     let log = Log::find(&args)?;
-    let against = args.against.as_deref().map(read_checkpoint).transpose()?;
-    let summary = log.verify(against.as_deref())?;
+    let against = args.against.as_deref().map(read_note).transpose()?;
+    let compared = Compared {
+        checkpoints: log.anchor.iter().cloned().chain(against).collect(),
+        receipts: log.receipts(&args.receipt)?,
+    };
+    let summary = log.verify(&compared)?;
     if let Some(path) = &args.keep {
         std::fs::write(path, &summary.checkpoint).map_err(|error| unwritable(path, &error))?;
     }
     if json {
         show::json(&summary)?;
     } else {
-        show::text(sentence(&summary, &log.origin, args.against.is_some()))?;
+        show::text(sentence(&summary, &log.origin, &compared))?;
     }
     Ok(ExitCode::Ok)
 }
@@ -84,6 +88,8 @@ struct Log {
     place: PathBuf,
     origin: String,
     key: PublicKey,
+    /// What the node's own anchor says.
+    anchor: Option<String>,
 }
 
 impl Log {
@@ -99,6 +105,8 @@ impl Log {
                 place: config.ledger_file(),
                 origin,
                 key,
+                // Before the ledger: a node that runs goes on writing.
+                anchor: node::audit::anchor(&config.anchor_file())?,
             });
         }
         let (Some(key), Some(origin)) = (args.key, args.origin.clone()) else {
@@ -110,19 +118,31 @@ impl Log {
             place: args.place.clone(),
             origin,
             key,
+            anchor: None,
         })
     }
 
-    fn verify(&self, against: Option<&str>) -> Result<AuditSummary, Report> {
+    /// Receipts in files, once this log's key is found to have signed them.
+    fn receipts(&self, files: &[PathBuf]) -> Result<Vec<Verified<Receipt>>, Report> {
+        let open = |path: &PathBuf| {
+            let envelope = Envelope::parse(read_note(path)?.as_bytes()).map_err(|error| error.to_string());
+            let opened =
+                envelope.and_then(|envelope| Receipt::open(&envelope, &self.key).map_err(|report| report.message));
+            opened.map_err(|why| Problem::AuditBroken.report(format!("{}: {why}", path.display())))
+        };
+        files.iter().map(|path| open(path)).collect()
+    }
+
+    fn verify(&self, compared: &Compared) -> Result<AuditSummary, Report> {
         let mut file = File::open(&self.place).map_err(|error| unreadable(&self.place, &error))?;
         let mut head = Vec::new();
         let begun = (&mut file).take(SQLITE_HEADER.len() as u64).read_to_end(&mut head);
         begun.map_err(|error| unreadable(&self.place, &error))?;
         if head == SQLITE_HEADER {
-            return node::audit::verify(&self.place, &self.origin, &self.key, against);
+            return node::audit::verify(&self.place, &self.origin, &self.key, compared);
         }
         let whole = std::io::Cursor::new(head).chain(file);
-        node::audit::verify_export(BufReader::new(whole), &self.origin, &self.key, against)
+        node::audit::verify_export(BufReader::new(whole), &self.origin, &self.key, compared)
     }
 }
 
@@ -137,32 +157,39 @@ fn node_config(folder: &Path) -> Result<node::Config, Report> {
     node::Config::load(&file)
 }
 
-fn read_checkpoint(path: &Path) -> Result<String, Report> {
+fn read_note(path: &Path) -> Result<String, Report> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    file.take(CHECKPOINT_BYTES_MAX)
+    file.take(NOTE_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(path, &error))?;
     Ok(text)
 }
 
-fn sentence(summary: &AuditSummary, origin: &str, compared: bool) -> String {
+fn sentence(summary: &AuditSummary, origin: &str, compared: &Compared) -> String {
     let when = match (summary.first_at, summary.last_at) {
         (Some(first), Some(last)) => format!(" from {first:.0} to {last:.0}"),
         _ => String::new(),
     };
-    let compared = if compared {
-        "; the older checkpoint is a beginning of it"
-    } else {
-        ""
-    };
+    let mut kept = String::new();
+    match compared.checkpoints.len() {
+        0 => {}
+        1 => kept.push_str("; the checkpoint that was kept is a beginning of it"),
+        _ => kept.push_str("; the checkpoints that were kept are beginnings of it"),
+    }
+    for receipt in &compared.receipts {
+        kept.push_str(&format!(
+            "\nthe receipt of query {} is that of entry {}",
+            receipt.query_id, receipt.audit_index
+        ));
+    }
     let entries = crate::sandbox::found::counted(
         usize::try_from(summary.entries).unwrap_or(usize::MAX),
         "entry",
         "entries",
     );
     format!(
-        "the audit of {origin} is whole: {entries}{when}{compared}\nroot {}",
+        "the audit of {origin} is whole: {entries}{when}{kept}\nroot {}",
         summary.root
     )
 }
@@ -244,6 +271,7 @@ mod tests {
             key: None,
             origin: None,
             against: None,
+            receipt: Vec::new(),
             keep: None,
         };
         assert_eq!(verify(args, false).unwrap_err().problem, Problem::Usage);

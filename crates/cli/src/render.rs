@@ -223,7 +223,17 @@ fn absent(answer: &Answer) -> BTreeMap<String, Vec<&str>> {
     reasons
 }
 
-/// The answer as `{query_id, columns, rows, intervals, coverage}`.
+/// Tells on the error stream where the receipts are, and why if they are not all there.
+pub(crate) fn receipts(answer: &Answer) {
+    let Some(receipts) = &answer.receipts else { return };
+    // A closed error stream has nobody to tell.
+    let _ = match &receipts.problem {
+        None => writeln!(io::stderr().lock(), "receipts are in {}", receipts.folder.display()),
+        Some(report) => writeln!(io::stderr().lock(), "warning: {report}; {}", report.remedy),
+    };
+}
+
+/// The answer as `{query_id, columns, rows, intervals, coverage, receipts}`.
 ///
 /// # Errors
 /// If a value has no JSON form.
@@ -248,6 +258,8 @@ pub(crate) fn as_json(answer: &Answer) -> Result<Value, Report> {
     whole.insert("intervals".to_owned(), json!(answer.intervals));
     whole.insert("rows_open".to_owned(), json!(answer.rows_open));
     whole.insert("coverage".to_owned(), json!(answer.coverage));
+    let folder = answer.receipts.as_ref().map(|receipts| &receipts.folder);
+    whole.insert("receipts".to_owned(), json!(folder));
     Ok(Value::Object(whole))
 }
 

@@ -1,11 +1,12 @@
 //! What a question comes back with: the pooled result, who contributed, and what suppression leaves open.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
-use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, RuleId};
+use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId};
 use trust::Envelope;
 
 /// The answer to one question.
@@ -24,6 +25,17 @@ pub struct Answer {
     pub rows_open: bool,
     /// Every node that was asked, in the order of their names.
     pub coverage: Vec<Coverage>,
+    /// Where the receipts of what was released are; none if nothing was.
+    pub receipts: Option<Receipts>,
+}
+
+/// Where receipts are kept.
+#[derive(Clone, Debug)]
+pub struct Receipts {
+    /// The folder: one file for each query at a node, named after it.
+    pub folder: PathBuf,
+    /// Why not all of them are there.
+    pub problem: Option<Report>,
 }
 
 /// A value of the answer that suppression leaves open.

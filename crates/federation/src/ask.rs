@@ -20,6 +20,7 @@ use crate::combine::{self, PooledTable};
 use crate::finish;
 use crate::node::{Errand, NodeAnswer, Part, Peer};
 use crate::profile::Profile;
+use crate::receipts;
 use crate::split::{self, Leaf, Split};
 
 /// A person who can ask a data space.
@@ -184,8 +185,11 @@ impl Asker {
                 intervals: Vec::new(),
                 rows_open: false,
                 coverage,
+                receipts: None,
             });
         }
+        let released = asked.iter().filter_map(|asked| asked.outcome.as_ref().ok());
+        let receipts = receipts::keep(&self.profile.data, released.flat_map(BTreeMap::values)).await;
         let tables = pool(&split, &asked)?;
         for node in &mut coverage {
             node.suppressed_cells = tables.iter().filter_map(|table| table.suppressed.get(&node.node)).sum();
@@ -204,6 +208,7 @@ impl Asker {
             intervals,
             rows_open,
             coverage,
+            receipts,
         })
     }
 

@@ -4,7 +4,7 @@
 //! average of averages. It sees released values only.
 //!
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
-//! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query),
+//! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query), `receipts` (what is kept),
 //! [`answer`] (what is returned), [`profile`] (who asks).
 
 pub mod answer;
@@ -15,8 +15,9 @@ mod finish;
 mod interval;
 mod node;
 pub mod profile;
+mod receipts;
 mod split;
 
-pub use answer::{Answer, Coverage, Interval, Status};
+pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::{Asker, Plan, Question};
 pub use profile::Profile;

@@ -22,7 +22,7 @@ pub struct Profile {
     pub credential: PathBuf,
     /// The data space's first root document, obtained from the board.
     pub root: PathBuf,
-    /// Where verified governance documents are kept.
+    /// Where verified governance documents and receipts are kept.
     pub data: PathBuf,
     /// The broker.
     pub broker: PeerConfig,

@@ -10,10 +10,11 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use terms::{Problem, Report, UtcTime};
-use trust::{Digest, PublicKey};
+use terms::{MemberId, Problem, Report, SpaceId, UtcTime};
+use trust::{Digest, PublicKey, Receipt, Verified};
 
 use crate::ledger::AuditEntry;
+use crate::ledger::anchor;
 use crate::ledger::chain::{Chain, ChainError, Signer};
 use crate::ledger::record::LEAF_BYTES_MAX;
 use crate::ledger::store::{self, StoreError};
@@ -31,6 +32,15 @@ pub struct AuditSummary {
     pub last_at: Option<UtcTime>,
     /// The signed note that says so. Keep it: a later audit can be compared with it.
     pub checkpoint: String,
+}
+
+/// What a log is compared with, beside its own checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Compared {
+    /// Checkpoints that somebody kept from before: each must be a beginning of the log. The anchor is one.
+    pub checkpoints: Vec<String>,
+    /// Receipts that somebody kept: each must say what its entry says.
+    pub receipts: Vec<Verified<Receipt>>,
 }
 
 /// The last line of an export.
@@ -73,21 +83,15 @@ impl From<ExportError> for Report {
     }
 }
 
-/// Recomputes a ledger file and compares it with its signed checkpoint, and with a checkpoint kept from before if there
-/// is one. Reads one state of the file; its node may go on writing.
+/// Recomputes a ledger file and compares it with its signed checkpoint, and with what somebody kept. Reads one state of the file; its node may go on writing.
 ///
 /// # Errors
 /// `E_AUDIT_BROKEN` names the first entry that is wrong, or which checkpoint does not hold; `E_FILE_*` if the file is
 /// not a ledger.
-pub fn verify(
-    ledger_file: &Path,
-    origin: &str,
-    key: &PublicKey,
-    against: Option<&str>,
-) -> Result<AuditSummary, Report> {
+pub fn verify(ledger_file: &Path, origin: &str, key: &PublicKey, compared: &Compared) -> Result<AuditSummary, Report> {
     let signer = Signer { origin, key };
     let mut connection = store::open_to_read(ledger_file)?;
-    let (chain, note) = store::read(&mut connection, start(signer, against)?, |_| ())?;
+    let (chain, note) = store::read(&mut connection, start(signer, compared)?, |_| ())?;
     Ok(finish(&chain, note, signer)?)
 }
 
@@ -130,15 +134,39 @@ pub fn verify_export(
     mut reader: impl BufRead,
     origin: &str,
     key: &PublicKey,
-    against: Option<&str>,
+    compared: &Compared,
 ) -> Result<AuditSummary, Report> {
     let signer = Signer { origin, key };
-    let (chain, note) = read_lines(&mut reader, start(signer, against)?)?;
+    let (chain, note) = read_lines(&mut reader, start(signer, compared)?)?;
     Ok(finish(&chain, note, signer)?)
 }
 
-fn start(signer: Signer<'_>, against: Option<&str>) -> Result<Chain, ChainError> {
-    Ok(Chain::against(against.map(|note| signer.checkpoint(note)).transpose()?))
+/// The checkpoint in the anchor of a ledger, unverified; none if there is no such file.
+///
+/// # Errors
+/// `E_AUDIT_UNAVAILABLE` if it cannot be read.
+pub fn anchor(file: &Path) -> Result<Option<String>, Report> {
+    Ok(anchor::read(file)?)
+}
+
+fn start(signer: Signer<'_>, compared: &Compared) -> Result<Chain, ChainError> {
+    let known = compared.checkpoints.iter().map(|note| signer.checkpoint(note));
+    let chain = Chain::against(known.collect::<Result<Vec<_>, _>>()?);
+    let receipts: Vec<Receipt> = compared.receipts.iter().cloned().map(Verified::into_inner).collect();
+    match receipts
+        .iter()
+        .find(|receipt| origin(&receipt.space, &receipt.node) != signer.origin)
+    {
+        Some(Receipt { query_id, .. }) => Err(ChainError::OtherReceipt {
+            query_id: query_id.clone(),
+        }),
+        None => Ok(chain.with_receipts(receipts)),
+    }
+}
+
+/// The name of a node's log in its checkpoints.
+pub fn origin(space: &SpaceId, member: &MemberId) -> String {
+    format!("datenraum/{space}/{member}")
 }
 
 fn finish(chain: &Chain, checkpoint: String, signer: Signer<'_>) -> Result<AuditSummary, ChainError> {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use terms::{MemberId, Problem, Report, SpaceId};
 use wire::PeerConfig;
 
+use crate::ledger::LedgerPlace;
+
 /// How often governance documents are fetched unless the file says otherwise, in seconds.
 const REFRESH_SECONDS: u64 = 30;
 
@@ -28,6 +30,9 @@ pub struct Config {
     pub root: PathBuf,
     /// Where the node keeps datasets, ledger and verified documents.
     pub data: PathBuf,
+    /// Where the newest checkpoint of the ledger is kept once more; best on another disk. If nothing is said, beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<PathBuf>,
     /// How often governance documents are fetched, in seconds. Bounds how long a revocation takes.
     #[serde(default = "refresh_seconds")]
     pub refresh_seconds: u64,
@@ -55,7 +60,8 @@ impl Config {
             return Err(Problem::FileValue.report(message));
         }
         let folder = path.parent().unwrap_or(Path::new("."));
-        for inside in [&mut config.key, &mut config.root, &mut config.data] {
+        let paths = [&mut config.key, &mut config.root, &mut config.data];
+        for inside in paths.into_iter().chain(config.anchor.as_mut()) {
             *inside = folder.join(&*inside);
         }
         Ok(config)
@@ -76,6 +82,20 @@ impl Config {
         self.data.join("ledger.sqlite")
     }
 
+    /// The file of the ledger's anchor.
+    pub fn anchor_file(&self) -> PathBuf {
+        let beside = || self.data.join("ledger.anchor");
+        self.anchor.clone().unwrap_or_else(beside)
+    }
+
+    /// The ledger with its anchor.
+    pub fn ledger_place(&self) -> LedgerPlace {
+        LedgerPlace {
+            file: self.ledger_file(),
+            anchor: self.anchor_file(),
+        }
+    }
+
     /// The file of opt-outs and consents.
     pub fn registers_file(&self) -> PathBuf {
         self.data.join("registers.sqlite")
@@ -83,6 +103,6 @@ impl Config {
 
     /// The name of the node's audit log in its checkpoints.
     pub fn audit_origin(&self) -> String {
-        format!("datenraum/{}/{}", self.space, self.member)
+        crate::audit::origin(&self.space, &self.member)
     }
 }

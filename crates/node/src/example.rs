@@ -291,6 +291,7 @@ impl World {
             advertise: None,
             key: self.path("node.key"),
             root: self.path("root.json"),
+            anchor: None,
             data: self.path("data"),
             refresh_seconds: 30,
             broker: wire::PeerConfig {
@@ -327,7 +328,7 @@ impl World {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let key = Arc::clone(&self.node);
         let ledger = Ledger::open(
-            &config.ledger_file(),
+            config.ledger_place(),
             &config.audit_origin(),
             Arc::clone(&key),
             clock.clone(),

@@ -6,8 +6,10 @@
 //!
 //! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `values.rs` (what was released before), `lockout.rs`
 //! (who was refused too often), `writer.rs` (the thread),
-//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept), `outcome.rs` (what is told again). Reading it as an outsider: [`crate::audit`].
+//! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept), `outcome.rs` (what is told again),
+//! `anchor.rs` (how far the log goes, kept elsewhere). Reading it as an outsider: [`crate::audit`].
 
+pub(crate) mod anchor;
 pub(crate) mod chain;
 mod entry;
 #[cfg(test)]
@@ -21,7 +23,7 @@ mod values;
 mod writer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -38,6 +40,7 @@ pub use self::outcome::{Named, RequestKey};
 pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};
 
+use self::anchor::Anchoring;
 use self::lockout::Refusals;
 pub(crate) use self::outcome::{Kept, Told};
 use self::store::Store;
@@ -99,34 +102,69 @@ struct Shared {
     writer: Mutex<Option<Writer>>,
 }
 
+/// Where a ledger is.
+#[derive(Clone, Debug)]
+pub struct LedgerPlace {
+    /// Its file.
+    pub file: PathBuf,
+    /// The file of its anchor.
+    pub anchor: PathBuf,
+}
+
 #[derive(Debug)]
 struct Writer {
     jobs: mpsc::Sender<Job>,
     thread: JoinHandle<()>,
+    anchoring: Anchoring,
+}
+
+impl Writer {
+    fn start(store: Store, board: Arc<Board>, anchoring: Anchoring) -> Result<Self, Report> {
+        let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
+        let thread = std::thread::Builder::new().name("ledger".to_owned());
+        let thread = thread.spawn(move || writer::run(store, waiting, &board));
+        let thread = thread.map_err(|error| Problem::Internal.report(format!("no thread for the ledger: {error}")))?;
+        Ok(Self {
+            jobs,
+            thread,
+            anchoring,
+        })
+    }
+
+    /// Waits until all that is open is recorded and anchored.
+    fn finish(self) {
+        drop(self.jobs);
+        if self.thread.join().is_err() {
+            tracing::error!("the ledger's writer did not end in order");
+        }
+        self.anchoring.finish();
+    }
 }
 
 impl Ledger {
-    /// Opens the ledger at `path`, or creates it, and checks all of it. `origin` is the name of the log and of its key in
+    /// Opens the ledger at `place`, or creates it, and checks all of it. `origin` is the name of the log and of its key in
     /// checkpoints, such as `datenraum/oncology/gbsg`. Blocks for as long as reading the file takes.
     ///
     /// # Errors
-    /// `E_AUDIT_BROKEN` if the file does not hold what its checkpoint signs, or another key signed it;
+    /// `E_AUDIT_BROKEN` if the file does not hold what its checkpoint signs or its anchor says, or another key signed it;
     /// `E_AUDIT_UNAVAILABLE` if another node uses it or the database does not work; `E_FILE_*` if it is not a ledger.
-    pub fn open(path: &Path, origin: &str, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Result<Ledger, Report> {
+    pub fn open(
+        place: LedgerPlace,
+        origin: &str,
+        key: Arc<SigningKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Ledger, Report> {
         let (mut tally, refusals, now) = (Tally::default(), Refusals::default(), clock.now());
-        let store = Store::open(path, origin, key, |entry| {
+        let LedgerPlace { file, anchor } = place;
+        let store = Store::open(&file, &anchor, origin, key, |entry| {
             tally.recall(&entry, now);
             refusals.note(&entry, now);
         })?;
         let (kept_values, secret) = store.values()?;
+        let shelf = store::open_to_read(&file)?;
         let board = Arc::new(Board::new(&store));
-        let shelf = Mutex::new(Some(store::open_to_read(path)?));
-        let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
-        let shown = Arc::clone(&board);
-        let thread = std::thread::Builder::new().name("ledger".to_owned());
-        let thread = thread.spawn(move || writer::run(store, waiting, &shown));
-        let thread = thread.map_err(|error| Problem::Internal.report(format!("no thread for the ledger: {error}")))?;
-        let writer = Mutex::new(Some(Writer { jobs, thread }));
+        let anchoring = Anchoring::start(anchor, board.status().checkpoint, Arc::clone(&board))?;
+        let writer = Writer::start(store, Arc::clone(&board), anchoring)?;
         Ok(Ledger {
             shared: Arc::new(Shared {
                 board,
@@ -135,8 +173,8 @@ impl Ledger {
                 refusals: Arc::new(refusals),
                 kept_values,
                 secret,
-                shelf,
-                writer,
+                shelf: Mutex::new(Some(shelf)),
+                writer: Mutex::new(Some(writer)),
             }),
         })
     }
@@ -217,12 +255,10 @@ impl Ledger {
     /// Takes no more entries, waits until every open one has ended and is recorded, and lets the file go.
     pub async fn close(&self) {
         let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Writer { jobs, thread }) = writer else { return };
+        let Some(writer) = writer else { return };
         drop(self.shared.shelf.lock().unwrap_or_else(PoisonError::into_inner).take());
-        drop(jobs);
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the ledger's writer did not end in order");
+        if tokio::task::spawn_blocking(|| writer.finish()).await.is_err() {
+            tracing::error!("the ledger was not closed in order");
         }
     }
 }

@@ -50,7 +50,7 @@ impl Node {
         let governance = Governance::start(&config.space, store, &config.data, source, Arc::clone(&clock)).await?;
         check_membership(&governance, &config, &key)?;
         let ledger = Ledger::open(
-            &config.ledger_file(),
+            config.ledger_place(),
             &config.audit_origin(),
             Arc::clone(&key),
             Arc::clone(&clock),

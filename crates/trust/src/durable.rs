@@ -6,8 +6,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Replaces `path`: writes beside it, syncs, renames, syncs the folder.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces `path`, readable by its owner only: writes beside it, syncs, renames, syncs the folder.
+///
+/// # Errors
+/// What the file system says. Then the old file is there, or none if there was none.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = beside(path)?;
     let written = write_new(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
     if written.is_err() {

@@ -11,7 +11,7 @@
 pub mod checkpoint;
 pub mod digest;
 pub mod dsse;
-mod durable;
+pub mod durable;
 mod json;
 pub mod key;
 pub mod merkle;

@@ -240,6 +240,7 @@ fn configure(spec: &Spec, layout: &Layout, broker_key: PublicKey, root: &[u8]) -
             advertise: None,
             key: PathBuf::from("node.key"),
             root: PathBuf::from("root.json"),
+            anchor: None,
             data: PathBuf::from("data"),
             refresh_seconds: 30,
             broker: broker.clone(),

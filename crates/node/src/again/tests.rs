@@ -2,7 +2,7 @@ use futures::future::join_all;
 use trust::Stopped;
 
 use super::*;
-use crate::audit;
+use crate::audit::{self, Compared};
 use crate::example::{HOUR, POLICY, ROWS, Sent, World};
 use crate::ledger::{AuditEntry, Outcome};
 
@@ -22,7 +22,13 @@ async fn refused(world: &World, desk: &Arc<Desk>, sent: Sent<'_>) -> Report {
 async fn recorded(world: &World, desk: &Desk) -> Vec<AuditEntry> {
     desk.ledger.close().await;
     let config = world.config();
-    audit::verify(&config.ledger_file(), &config.audit_origin(), &desk.key.public(), None).unwrap();
+    audit::verify(
+        &config.ledger_file(),
+        &config.audit_origin(),
+        &desk.key.public(),
+        &Compared::default(),
+    )
+    .unwrap();
     audit::entries(&config.ledger_file()).unwrap()
 }
 

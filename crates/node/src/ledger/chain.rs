@@ -3,9 +3,9 @@
 //! The same check runs when a node starts, for `audit verify`, and for a stranger with an exported file; so it knows
 //! nothing of SQLite. It never mends anything. Next: `store.rs` and [`crate::audit`], which feed it.
 
-use terms::{Problem, Report, UtcTime};
+use terms::{Problem, QueryId, Report, UtcTime};
 use trust::merkle::{Hash, leaf_hash};
-use trust::{Checkpoint, CheckpointError, Frontier, PublicKey, Verified};
+use trust::{Checkpoint, CheckpointError, Frontier, PublicKey, Receipt, Verified};
 
 use crate::ledger::record::AuditEntry;
 
@@ -24,18 +24,34 @@ pub(crate) enum ChainError {
     Cut { index: u64, signed: u64 },
     #[error("the log goes on with entry {index}, which its checkpoint does not sign")]
     Unsigned { index: u64 },
-    #[error("the log's {entries} entries are not those that its checkpoint signs: at least one was exchanged")]
-    Exchanged { entries: u64 },
+    #[error(
+        "the log's {entries} entries are not those that its checkpoint signs: at least one was exchanged, entry {from} or \
+         one after it"
+    )]
+    Exchanged { entries: u64, from: u64 },
     #[error("the log has no checkpoint")]
     NoCheckpoint,
     #[error("{0}")]
     Checkpoint(#[from] CheckpointError),
     #[error("the checkpoint belongs to the log {origin:?}")]
     OtherLog { origin: String },
-    #[error("the log has {entries} entries, but the checkpoint it is compared with signs {known}: the end was cut off")]
+    #[error(
+        "the log ends before entry {entries}, but the checkpoint it is compared with signs {known} entries: the end was \
+         cut off, or it is an older log"
+    )]
     ShorterThanKnown { entries: u64, known: u64 },
     #[error("the log's first {known} entries are not those of the checkpoint it is compared with: it was rewritten")]
     UnlikeKnown { known: u64 },
+    #[error("the receipt of query {query_id} does not have the {field} of entry {index}, which it names")]
+    UnlikeReceipt {
+        query_id: QueryId,
+        field: &'static str,
+        index: u64,
+    },
+    #[error("the log ends before entry {index}, which the receipt of query {query_id} names: the end was cut off")]
+    ShorterThanReceipt { query_id: QueryId, index: u64 },
+    #[error("the receipt of query {query_id} is of another log")]
+    OtherReceipt { query_id: QueryId },
 }
 
 impl From<ChainError> for Report {
@@ -70,17 +86,24 @@ pub(crate) struct Chain {
     pub(crate) frontier: Frontier,
     pub(crate) first_at: Option<UtcTime>,
     pub(crate) last_at: Option<UtcTime>,
-    /// A checkpoint that somebody kept from before, to compare with.
-    known: Option<Checkpoint>,
+    /// Checkpoints that somebody kept from before, to compare with.
+    known: Vec<Checkpoint>,
+    /// Receipts that somebody kept, to compare with.
+    receipts: Vec<Receipt>,
 }
 
 impl Chain {
-    /// An empty log that will be compared with a checkpoint kept elsewhere.
-    pub(crate) fn against(known: Option<Verified<Checkpoint>>) -> Self {
+    /// An empty log that will be compared with checkpoints kept elsewhere.
+    pub(crate) fn against(known: impl IntoIterator<Item = Verified<Checkpoint>>) -> Self {
         Self {
-            known: known.map(Verified::into_inner),
+            known: known.into_iter().map(Verified::into_inner).collect(),
             ..Self::default()
         }
+    }
+
+    /// The same log, which will be compared with receipts too.
+    pub(crate) fn with_receipts(self, receipts: Vec<Receipt>) -> Self {
+        Self { receipts, ..self }
     }
 
     /// The number that the next entry must have.
@@ -109,6 +132,7 @@ impl Chain {
             });
         }
         self.compare_with_known()?;
+        self.compare_with_receipts(&entry)?;
         self.frontier.append(leaf_hash(leaf));
         self.first_at.get_or_insert(entry.at);
         self.last_at = Some(entry.at);
@@ -127,27 +151,52 @@ impl Chain {
         if entries > signed.size {
             return Err(ChainError::Unsigned { index: signed.size });
         }
+        self.compare_with_known()?;
         let root = self.frontier.root();
         if root != signed.root {
-            return Err(ChainError::Exchanged { entries });
+            let from = self.as_known();
+            return Err(ChainError::Exchanged { entries, from });
         }
-        self.compare_with_known()?;
-        match &self.known {
-            Some(known) if known.size > entries => Err(ChainError::ShorterThanKnown {
-                entries,
-                known: known.size,
+        match self.known.iter().map(|known| known.size).max() {
+            Some(known) if known > entries => return Err(ChainError::ShorterThanKnown { entries, known }),
+            Some(_) | None => {}
+        }
+        match self.receipts.iter().find(|receipt| receipt.audit_index >= entries) {
+            Some(receipt) => Err(ChainError::ShorterThanReceipt {
+                query_id: receipt.query_id.clone(),
+                index: receipt.audit_index,
             }),
-            _ => Ok(root),
+            None => Ok(root),
         }
     }
 
-    /// Compares where the log is as long as the known checkpoint.
+    fn compare_with_receipts(&self, entry: &AuditEntry) -> Result<(), ChainError> {
+        let mut named = self
+            .receipts
+            .iter()
+            .filter(|receipt| receipt.audit_index == entry.index);
+        let unlike = named.find_map(|receipt| entry.unlike(receipt).map(|field| (receipt, field)));
+        unlike.map_or(Ok(()), |(receipt, field)| {
+            Err(ChainError::UnlikeReceipt {
+                query_id: receipt.query_id.clone(),
+                field,
+                index: entry.index,
+            })
+        })
+    }
+
+    /// Compares where the log is as long as a known checkpoint.
     fn compare_with_known(&self) -> Result<(), ChainError> {
-        match &self.known {
-            Some(known) if known.size == self.frontier.size() && known.root != self.frontier.root() => {
-                Err(ChainError::UnlikeKnown { known: known.size })
-            }
-            _ => Ok(()),
+        let (size, mut known) = (self.frontier.size(), self.known.iter());
+        match known.find(|known| known.size == size && known.root != self.frontier.root()) {
+            Some(known) => Err(ChainError::UnlikeKnown { known: known.size }),
+            None => Ok(()),
         }
+    }
+
+    /// How many entries are those of known checkpoints, because each was compared where the log was as long.
+    fn as_known(&self) -> u64 {
+        let sizes = self.known.iter().map(|known| known.size);
+        sizes.filter(|size| *size <= self.frontier.size()).max().unwrap_or(0)
     }
 }

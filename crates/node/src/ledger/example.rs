@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use terms::{Clock, CollectionId, Problem, Purpose, Report, UtcTime};
-use trust::{Checkpoint, Digest, PublicKey, Receipt, SigningKey};
+use trust::{Checkpoint, Digest, PublicKey, Receipt, SigningKey, Verified};
 
-use crate::ledger::{AuditIndex, Entry, Ledger, Opened, Opening, Permitted, Release};
+use crate::ledger::{AuditIndex, Entry, Ledger, LedgerPlace, Opened, Opening, Permitted, Release};
 
 pub(crate) const ORIGIN: &str = "datenraum/oncology/gbsg";
 
@@ -40,6 +40,17 @@ impl Place {
         self.folder.path().join("ledger.sqlite")
     }
 
+    pub(crate) fn anchor(&self) -> PathBuf {
+        self.folder.path().join("ledger.anchor")
+    }
+
+    pub(crate) fn place(&self) -> LedgerPlace {
+        LedgerPlace {
+            file: self.file(),
+            anchor: self.anchor(),
+        }
+    }
+
     pub(crate) fn key(&self) -> PublicKey {
         self.key.public()
     }
@@ -56,9 +67,14 @@ impl Place {
         .unwrap()
     }
 
+    /// What this node signs, right or wrong.
+    pub(crate) fn seal(&self, receipt: &Receipt) -> Verified<Receipt> {
+        Receipt::open(&receipt.seal(&self.key).unwrap(), &self.key()).unwrap()
+    }
+
     pub(crate) fn open(&self) -> Result<Ledger, Report> {
         Ledger::open(
-            &self.file(),
+            self.place(),
             ORIGIN,
             Arc::clone(&self.key),
             Arc::new(Ticking::default()),
@@ -76,11 +92,10 @@ impl Place {
     /// The file as it is on disk now: what is left if the machine stops here.
     pub(crate) fn copy(&self) -> Self {
         let copy = self.forgery();
-        for ending in ["", "-wal"] {
-            let name = format!("ledger.sqlite{ending}");
-            let from = self.folder.path().join(&name);
+        for name in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.anchor"] {
+            let from = self.folder.path().join(name);
             if from.exists() {
-                std::fs::copy(from, copy.folder.path().join(&name)).unwrap();
+                std::fs::copy(from, copy.folder.path().join(name)).unwrap();
             }
         }
         copy
@@ -92,6 +107,18 @@ impl Place {
             .unwrap()
             .execute_batch(sql)
             .unwrap();
+    }
+
+    /// Takes the leaf `index` and stores what `change` makes of it, with the hash that fits.
+    pub(crate) fn rewrite(&self, index: i64, change: impl FnOnce(String) -> String) {
+        let connection = rusqlite::Connection::open(self.file()).unwrap();
+        let leaf: Vec<u8> = connection
+            .query_row("SELECT leaf FROM entry WHERE idx = ?1", (index,), |r| r.get(0))
+            .unwrap();
+        let leaf = change(String::from_utf8(leaf).unwrap()).into_bytes();
+        let hash = trust::merkle::leaf_hash(&leaf);
+        let update = "UPDATE entry SET leaf = ?2, leaf_hash = ?3 WHERE idx = ?1";
+        connection.execute(update, (index, leaf, &hash[..])).unwrap();
     }
 
     /// A closed ledger of this many released queries.

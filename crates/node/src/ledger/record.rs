@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use terms::{
     CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Purpose, QueryId, RoleName, RuleId, UtcTime,
 };
-use trust::Digest;
+use trust::{Digest, Receipt};
 
 /// Longest leaf that is read back, in bytes: SQL of the accepted length with every byte escaped, a message, and a
 /// credential's worth of roles.
@@ -112,6 +112,35 @@ impl AuditEntry {
     pub(crate) fn was_allowed(&self) -> bool {
         // Only an allowed query was decided by a text that was read, and a revocation is about one that is counted.
         self.outcome != Outcome::Revoked && self.policy.as_ref().is_some_and(|policy| policy.digest.is_some())
+    }
+
+    /// In what this entry does not say what a receipt says, if in anything.
+    pub(crate) fn unlike(&self, receipt: &Receipt) -> Option<&'static str> {
+        let policy = self.policy.as_ref();
+        let same = [
+            ("query id", self.query_id == receipt.query_id),
+            ("query digest", self.query == receipt.query),
+            ("outcome", self.outcome == Outcome::Released),
+            ("policy", policy.is_some_and(|policy| policy.id == receipt.policy)),
+            (
+                "policy version",
+                policy.is_some_and(|policy| policy.version == receipt.policy_version),
+            ),
+            (
+                "policy digest",
+                policy.is_some_and(|policy| policy.digest == Some(receipt.policy_digest)),
+            ),
+            (
+                "rule",
+                policy.is_some_and(|policy| policy.rule.as_ref() == Some(&receipt.rule)),
+            ),
+            ("permit", self.permit == receipt.permit),
+            ("duties", self.duties == receipt.duties),
+            ("rows", self.rows == receipt.rows),
+            ("blanked values", self.blanked_values == receipt.blanked_values),
+            ("result digest", self.result == Some(receipt.result)),
+        ];
+        same.into_iter().find(|(_, is_same)| !is_same).map(|(field, _)| field)
     }
 
     /// The bytes that stand for this entry in the log.

@@ -13,8 +13,9 @@ use engine::{KeptValues, NodeSecret};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use terms::{Problem, Report};
 use trust::merkle::{Hash, leaf_hash};
-use trust::{Checkpoint, CheckpointError, EnvelopeError, Frontier, SigningKey};
+use trust::{Checkpoint, CheckpointError, EnvelopeError, Frontier, SigningKey, Verified};
 
+use crate::ledger::anchor;
 use crate::ledger::chain::{Chain, ChainError, Signer};
 use crate::ledger::outcome::{self, Room};
 use crate::ledger::record::AuditEntry;
@@ -24,6 +25,9 @@ use crate::ledger::writer::{End, Job};
 /// The form of the file, in `user_version`. Each has entries that the one before does not know; form 3
 /// has the tables of `outcome.rs` and `values.rs` too, which are no part of the log.
 const SCHEMA_VERSION: i64 = 3;
+
+/// Since this form a ledger with entries has an anchor. One of an older form gets it when it is opened.
+const ANCHORED_VERSION: i64 = 3;
 
 /// The oldest form that is read, and that becomes the newest as soon as it is written to.
 const SCHEMA_VERSION_OLDEST: i64 = 1;
@@ -44,6 +48,12 @@ pub(crate) enum StoreError {
     NotALedger { path: PathBuf },
     #[error("the ledger {} has the form {version}, and this program writes {SCHEMA_VERSION}", path.display())]
     OtherVersion { path: PathBuf, version: i64 },
+    #[error("the ledger's anchor {} cannot be read or written: {kind}", path.display())]
+    AnchorFile { path: PathBuf, kind: io::ErrorKind },
+    #[error("the ledger is not the one that its anchor {} is of: {error}", path.display())]
+    Anchor { path: PathBuf, error: ChainError },
+    #[error("the ledger has {entries} entries, and its anchor {} is not there", path.display())]
+    NoAnchor { path: PathBuf, entries: u64 },
     #[error("the ledger's database does not work: {}", reason(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -79,6 +89,14 @@ impl From<StoreError> for Report {
             StoreError::Sqlite(error) if is_corrupt(&error) => Problem::AuditBroken.report(text),
             StoreError::Sqlite(_) => Problem::AuditUnavailable.report(text),
             StoreError::Chain(error) => error.into(),
+            StoreError::AnchorFile { .. } => Problem::AuditUnavailable
+                .report(text)
+                .remedy("check the disk and the permissions of the anchor's folder, then start the node again"),
+            StoreError::Anchor { .. } | StoreError::NoAnchor { .. } => Problem::AuditBroken.report(text).remedy(
+                "keep both files as evidence and find out who changed them; then put back the ledger and the anchor that \
+                 belong together. After restoring an older ledger on purpose, write its anchor anew as the operators' \
+                 guide says",
+            ),
             StoreError::Outcome | StoreError::Values => Problem::AuditBroken.report(text),
             StoreError::Random => Problem::Internal.report(text),
             StoreError::Sign(_) | StoreError::Seal(_) | StoreError::Json(_) => Problem::Internal.report(text),
@@ -117,9 +135,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens or creates the file, and checks every entry in it against its checkpoint. `each` sees them all.
+    /// Opens or creates the file, and checks every entry in it against its checkpoint and its anchor. `each` sees them
+    /// all. Afterwards the anchor says how far the log goes.
     pub(super) fn open(
         path: &Path,
+        anchor: &Path,
         origin: &str,
         key: Arc<SigningKey>,
         each: impl FnMut(AuditEntry),
@@ -128,17 +148,26 @@ impl Store {
         create_private(path)?;
         let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
-        if schema_version(&connection, path)? == 0 {
+        let signer = Signer {
+            origin,
+            key: &key.public(),
+        };
+        let version = schema_version(&connection, path)?;
+        let anchored = Anchored::read(anchor, signer)?;
+        if version == 0 {
+            anchored.require_no_entries()?;
             create(&mut connection, origin, &key)?;
         }
-        let (chain, note) = read(&mut connection, Chain::default(), each)?;
-        chain.end(
-            &note,
-            Signer {
-                origin,
-                key: &key.public(),
-            },
-        )?;
+        let chain = Chain::against(anchored.checkpoint.clone());
+        let checked = read(&mut connection, chain, each).and_then(|(chain, note)| {
+            chain.end(&note, signer)?;
+            Ok((chain, note))
+        });
+        let (chain, note) = checked.map_err(|error| anchored.explain(error))?;
+        if version >= ANCHORED_VERSION {
+            anchored.require_for(&chain)?;
+        }
+        anchor::write(anchor, &note)?;
         connection.execute_batch(outcome::SCHEMA)?;
         connection.execute_batch(values::SCHEMA)?;
         connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -188,6 +217,52 @@ impl Store {
     /// Entries, root and signed checkpoint, as they are on disk.
     pub(super) fn head(&self) -> (u64, Hash, String) {
         (self.frontier.size(), self.frontier.root(), self.note.clone())
+    }
+}
+
+/// What an anchor says of the log.
+struct Anchored<'a> {
+    path: &'a Path,
+    checkpoint: Option<Verified<Checkpoint>>,
+}
+
+impl<'a> Anchored<'a> {
+    fn read(path: &'a Path, signer: Signer<'_>) -> Result<Self, StoreError> {
+        let note = anchor::read(path)?;
+        let checkpoint = note.map(|note| signer.checkpoint(&note)).transpose();
+        let checkpoint = checkpoint.map_err(|error| StoreError::Anchor {
+            path: path.to_owned(),
+            error,
+        })?;
+        Ok(Self { path, checkpoint })
+    }
+
+    /// A log that is to begin cannot be anchored further on.
+    fn require_no_entries(&self) -> Result<(), StoreError> {
+        match self.checkpoint.as_ref().map(|anchored| anchored.size) {
+            None | Some(0) => Ok(()),
+            Some(known) => Err(self.explain(ChainError::ShorterThanKnown { entries: 0, known }.into())),
+        }
+    }
+
+    fn require_for(&self, chain: &Chain) -> Result<(), StoreError> {
+        let entries = chain.next_index();
+        if entries == 0 || self.checkpoint.is_some() {
+            return Ok(());
+        }
+        let path = self.path.to_owned();
+        Err(StoreError::NoAnchor { path, entries })
+    }
+
+    /// Says of an error that the anchor found it.
+    fn explain(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Chain(error @ (ChainError::ShorterThanKnown { .. } | ChainError::UnlikeKnown { .. })) => {
+                let path = self.path.to_owned();
+                StoreError::Anchor { path, error }
+            }
+            other => other,
+        }
     }
 }
 
@@ -353,7 +428,8 @@ mod tests {
         let key = Arc::new(SigningKey::generate().unwrap());
         let path = folder.path().join("ledger.sqlite");
         for _ in ["new", "opened again"] {
-            let store = Store::open(&path, ORIGIN, Arc::clone(&key), |_| ()).unwrap();
+            let anchor = folder.path().join("ledger.anchor");
+            let store = Store::open(&path, &anchor, ORIGIN, Arc::clone(&key), |_| ()).unwrap();
             let pragma = |name: &str| {
                 store
                     .connection

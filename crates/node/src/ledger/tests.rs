@@ -6,7 +6,7 @@ use super::example::{ORIGIN, Place, ask, collection, leaving, opening, permitted
 use terms::CollectionId;
 
 use super::*;
-use crate::audit;
+use crate::audit::{self, Compared};
 
 /// What opening the ledger again says.
 fn reopened(place: &Place) -> Report {
@@ -48,9 +48,9 @@ async fn a_node_does_not_start_on_a_log_of_another_key_or_origin() {
     let place = Place::with_released(1).await;
     let clock = || Arc::new(terms::SystemClock);
     let other = Arc::new(SigningKey::generate().unwrap());
-    let report = Ledger::open(&place.file(), ORIGIN, Arc::clone(&other), clock()).unwrap_err();
+    let report = Ledger::open(place.place(), ORIGIN, Arc::clone(&other), clock()).unwrap_err();
     assert_eq!(report.problem, Problem::AuditBroken, "{report}");
-    let report = Ledger::open(&place.file(), "datenraum/oncology/other", other, clock()).unwrap_err();
+    let report = Ledger::open(place.place(), "datenraum/oncology/other", other, clock()).unwrap_err();
     assert_eq!(report.problem, Problem::AuditBroken, "{report}");
 }
 
@@ -124,7 +124,7 @@ async fn a_closed_ledger_takes_no_queries_but_records_the_open_ones() {
     }
     assert!(entry.refused(&refusal(), None).await.is_ok());
     closing.await.unwrap();
-    assert!(audit::verify(&place.file(), ORIGIN, &place.key(), None).is_ok());
+    assert!(audit::verify(&place.file(), ORIGIN, &place.key(), &Compared::default()).is_ok());
 }
 
 #[tokio::test]
@@ -183,7 +183,11 @@ async fn what_was_answered_is_recorded_whenever_the_machine_stops() {
         };
         assert_eq!(index, Ok(AuditIndex(number)));
         let left = place.copy();
-        let summary = audit::verify(&left.file(), ORIGIN, &place.key(), Some(&ledger.status().checkpoint)).unwrap();
+        let against = Compared {
+            checkpoints: vec![ledger.status().checkpoint],
+            ..Compared::default()
+        };
+        let summary = audit::verify(&left.file(), ORIGIN, &place.key(), &against).unwrap();
         assert_eq!(summary.entries, number + 1);
         let again = left.open().unwrap();
         assert_eq!(again.status().root, ledger.status().root);
@@ -207,7 +211,7 @@ async fn two_hundred_queries_at_once_make_one_consistent_log() {
     }
     indexes.sort_unstable();
     assert_eq!(indexes, (0..200).collect::<Vec<_>>());
-    let summary = audit::verify(&place.file(), ORIGIN, &place.key(), None).unwrap();
+    let summary = audit::verify(&place.file(), ORIGIN, &place.key(), &Compared::default()).unwrap();
     assert_eq!((summary.entries, summary.checkpoint), (200, ledger.status().checkpoint));
     ledger.close().await;
 }
@@ -248,7 +252,7 @@ async fn what_waits_while_the_disk_is_slow_is_written_in_one_transaction() {
     assert_eq!(ledger.status().commits, 2);
     ledger.close().await;
     assert_eq!(
-        audit::verify(&place.file(), ORIGIN, &place.key(), None)
+        audit::verify(&place.file(), ORIGIN, &place.key(), &Compared::default())
             .unwrap()
             .entries,
         200
@@ -420,7 +424,7 @@ async fn a_ledger_of_the_older_form_is_read_and_goes_on() {
     }
     place.release(1).await;
     assert_eq!(
-        audit::verify(&place.file(), ORIGIN, &place.key(), None)
+        audit::verify(&place.file(), ORIGIN, &place.key(), &Compared::default())
             .unwrap()
             .entries,
         2
@@ -460,7 +464,7 @@ async fn the_longest_texts_are_cut_at_a_character_and_verify() {
         audit::entries(&place.file()).unwrap()[0].sql.len(),
         terms::limit::SQL_BYTES_MAX - 1
     );
-    assert!(audit::verify(&place.file(), ORIGIN, &place.key(), None).is_ok());
+    assert!(audit::verify(&place.file(), ORIGIN, &place.key(), &Compared::default()).is_ok());
 }
 
 #[test]
@@ -475,10 +479,15 @@ async fn only_the_owner_can_read_the_files() {
     let place = Place::new();
     let ledger = place.open().unwrap();
     release(&ledger, "SELECT 0").await.unwrap();
-    for ending in ["", "-wal", ".lock"] {
-        let file = format!("{}{ending}", place.file().display());
+    for name in [
+        "ledger.sqlite",
+        "ledger.sqlite-wal",
+        "ledger.sqlite.lock",
+        "ledger.anchor",
+    ] {
+        let file = place.file().with_file_name(name);
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
-        assert_eq!(mode & 0o777, 0o600, "{file}");
+        assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     ledger.close().await;
 }
