@@ -276,8 +276,8 @@ fn roles(before: ColumnRoles, after: ColumnRoles, used: bool, place: &str, chang
             match after.identifier {
                 true => lang
                     .pick(
-                        "Die Spalte ist nun Kennung und kann in keiner Frage stehen.",
-                        "The column is now an identifier and can be in no question.",
+                        "Die Spalte ist nun Kennung: keine Frage kann sie nutzen, und Zeilen zeigen sie nur als Pseudonym.",
+                        "The column is now an identifier: no question can use it, and rows show it as a pseudonym only.",
                     )
                     .to_owned(),
                 false => {

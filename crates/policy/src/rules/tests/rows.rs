@@ -46,7 +46,9 @@ fn rows_show_an_identifier_as_a_pseudonym_only() {
             "leave it out; rows can show it as a pseudonym, with transforms"
         );
     }
-    assert!(listed("patient_id = \"pseudonym\"").compile().is_ok());
+    let rules = listed("patient_id = \"pseudonym\"").rules();
+    let lists = |collection: &str, column: &str| rules.lists_column(&collection.parse().unwrap(), column);
+    assert!(lists("breast-cancer", "patient_id") && !lists("beds", "patient_id") && !lists("breast-cancer", "meno"));
 }
 
 #[test]
