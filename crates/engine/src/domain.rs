@@ -196,20 +196,9 @@ fn groups_by_itself(column: &Column, collection: &Collection) -> bool {
 
 fn truncates(unit: Calendar, column: &Column, collection: &Collection) -> bool {
     match &column.domain {
-        Some(Domain::Calendar(declared)) => is_union_of(unit, *declared),
+        Some(Domain::Calendar(declared)) => unit.is_union_of(*declared),
         Some(_) => false,
         None => !collection.personal && matches!(column.kind, ColumnKind::Date | ColumnKind::Timestamp),
-    }
-}
-
-/// Whether every `coarse` period is made of whole `fine` periods. Weeks cut through months and years.
-fn is_union_of(coarse: Calendar, fine: Calendar) -> bool {
-    match fine {
-        Calendar::Day => true,
-        Calendar::Week => coarse == Calendar::Week,
-        Calendar::Month => matches!(coarse, Calendar::Month | Calendar::Quarter | Calendar::Year),
-        Calendar::Quarter => matches!(coarse, Calendar::Quarter | Calendar::Year),
-        Calendar::Year => coarse == Calendar::Year,
     }
 }
 

@@ -31,8 +31,9 @@ impl NodeSecret {
         SketchKey::from(bytes)
     }
 
-    /// The key of pseudonyms under one permit: another permit's cannot be matched with them.
-    pub(crate) fn pseudonym_key(&self, permit: &PermitId, collection: &CollectionId) -> Zeroizing<[u8; 32]> {
+    /// The key of pseudonyms under one permit, or of those of data without people: others cannot be matched with them.
+    pub(crate) fn pseudonym_key(&self, permit: Option<&PermitId>, collection: &CollectionId) -> Zeroizing<[u8; 32]> {
+        let permit = permit.map_or("", PermitId::as_str);
         let purpose = format!("pseudonym\0{permit}\0{collection}");
         Zeroizing::new(*Digest::keyed(&self.0, purpose.as_bytes()).bytes())
     }

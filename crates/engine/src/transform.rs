@@ -7,8 +7,8 @@ mod tests;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, StringArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result as EngineResult, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, ident, lit, when,
@@ -40,7 +40,7 @@ pub(crate) fn shown(column: &Column, grant: &Grant, secret: &NodeSecret) -> Resu
         Transform::Truncate(unit) => truncated(*unit, value, column.kind),
         Transform::Prefix(characters) => substr_of(value, *characters),
         Transform::Mask => lit(ScalarValue::try_from(&session::arrow_type(column.kind))?),
-        Transform::Pseudonym => pseudonym(value, grant, secret)?,
+        Transform::Pseudonym => pseudonym(value, grant, secret),
     };
     Ok(shown.alias(&column.name))
 }
@@ -85,27 +85,33 @@ fn substr_of(value: Expr, characters: u32) -> Expr {
     datafusion::functions::expr_fn::substring(value, lit(1_i64), lit(i64::from(characters)))
 }
 
-fn pseudonym(value: Expr, grant: &Grant, secret: &NodeSecret) -> Result<Expr, BuildError> {
-    let permit = grant.permit();
-    let permit = permit.ok_or_else(|| Problem::Internal.report("pseudonyms without a permit"))?;
+fn pseudonym(value: Expr, grant: &Grant, secret: &NodeSecret) -> Expr {
+    let permit = grant.permit().map(|permit| &permit.id);
     let function = ScalarUDF::new_from_impl(Pseudonyms {
-        key: secret.pseudonym_key(&permit.id, &grant.collection().id),
-        signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
+        key: secret.pseudonym_key(permit, &grant.collection().id),
+        signature: Signature::uniform(1, vec![DataType::Utf8, DataType::Int64], Volatility::Immutable),
     });
-    Ok(function.call(vec![value]))
+    function.call(vec![value])
 }
 
-/// `pseudonym(value)`: 32 hexadecimal digits, equal for equal values.
+/// `pseudonym(value)`: 32 hexadecimal digits for a text, a number from 0 for a number; equal for equal values.
 struct Pseudonyms {
     key: Zeroizing<[u8; 32]>,
     signature: Signature,
 }
 
 impl Pseudonyms {
-    fn of(&self, value: &str) -> String {
+    fn of_text(&self, value: &str) -> String {
         let mut digits = Digest::keyed(&self.key, value.as_bytes()).hex();
         digits.truncate(PSEUDONYM_DIGITS);
         digits
+    }
+
+    fn of_number(&self, value: i64) -> i64 {
+        let digest = Digest::keyed(&self.key, &value.to_le_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&digest.bytes()[..8]);
+        i64::from_le_bytes(bytes) & i64::MAX
     }
 }
 
@@ -140,23 +146,38 @@ impl ScalarUDFImpl for Pseudonyms {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
-        Ok(DataType::Utf8)
+    fn return_type(&self, types: &[DataType]) -> EngineResult<DataType> {
+        match types {
+            [of @ (DataType::Utf8 | DataType::Int64)] => Ok(of.clone()),
+            _ => exec_err!("pseudonyms are made of texts and whole numbers"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        match args.args.as_slice() {
-            [ColumnarValue::Array(values)] if values.data_type() == &DataType::Utf8 => {
-                let values = values.as_string::<i32>().iter();
-                let made: StringArray = values.map(|value| value.map(|value| self.of(value))).collect();
-                Ok(ColumnarValue::Array(Arc::new(made)))
+        let values = match args.args.as_slice() {
+            [value] => value.to_array(args.number_rows)?,
+            _ => return exec_err!("pseudonyms are made of one value"),
+        };
+        let made: ArrayRef = match values.data_type() {
+            DataType::Int64 => {
+                let numbers = values.as_primitive::<Int64Type>().iter();
+                Arc::new(
+                    numbers
+                        .map(|number| number.map(|number| self.of_number(number)))
+                        .collect::<Int64Array>(),
+                )
             }
-            [ColumnarValue::Scalar(ScalarValue::Utf8(value))] => {
-                let made = value.as_deref().map(|value| self.of(value));
-                Ok(ColumnarValue::Scalar(ScalarValue::Utf8(made)))
+            DataType::Utf8 => {
+                let texts = values.as_string::<i32>().iter();
+                Arc::new(
+                    texts
+                        .map(|text| text.map(|text| self.of_text(text)))
+                        .collect::<StringArray>(),
+                )
             }
-            _ => exec_err!("pseudonyms are made of texts"),
-        }
+            _ => return exec_err!("pseudonyms are made of texts and whole numbers"),
+        };
+        Ok(ColumnarValue::Array(made))
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) const PREFIX_CHARS_MAX: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transform {
-    /// The label of the declared bin that the value falls into.
+    /// The lower edge of the declared bin that the value falls into.
     Bins,
     /// The first instant or day of the period that the value falls into, UTC.
     Truncate(Calendar),
@@ -25,7 +25,8 @@ pub enum Transform {
     Prefix(u32),
     /// Nothing: the value is always null.
     Mask,
-    /// A keyed pseudonym, 32 hexadecimal characters: equal for equal values, and another one under each permit.
+    /// A keyed pseudonym, 32 hexadecimal characters for a text and a whole number from 0 for a whole number: equal for equal
+    /// values, and another one under each permit.
     Pseudonym,
 }
 
