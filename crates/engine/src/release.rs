@@ -35,6 +35,7 @@ pub struct Released {
     batches: Vec<RecordBatch>,
     withheld_values: u64,
     min_people: Option<MinPeople>,
+    round_to: Option<u32>,
     kept_values: u64,
     new_values: Vec<KeptValue>,
 }
@@ -46,6 +47,7 @@ impl Released {
             batches,
             withheld_values: 0,
             min_people: None,
+            round_to: None,
             kept_values: 0,
             new_values: Vec::new(),
         }
@@ -75,6 +77,11 @@ impl Released {
     /// The threshold that was applied, if any.
     pub fn min_people(&self) -> Option<MinPeople> {
         self.min_people
+    }
+
+    /// What counts were rounded to, if they were.
+    pub fn round_to(&self) -> Option<u32> {
+        self.round_to
     }
 
     /// Values that were released before, to whomever, and left again in place of newer ones.
@@ -211,6 +218,7 @@ fn release_cells(
         schema,
         withheld_values: verdicts.withheld_values(),
         min_people: checks.rules.min_people(),
+        round_to: checks.round_to,
         kept_values,
         new_values,
     })

@@ -214,6 +214,8 @@ impl Desk {
             min_people: released.min_people().map(policy::MinPeople::get),
             rows: released.rows(),
             blanked_values: released.blanked_values(),
+            kept_values: released.kept_values(),
+            round_to: released.round_to(),
             result: engine::release::digest(released),
             audit_index: 0,
             at,

@@ -46,12 +46,23 @@ pub struct Receipt {
     /// Values in released cells that were blanked. Whole cells that were withheld are not counted: their number would
     /// say whether somebody is in them.
     pub blanked_values: u64,
+    /// Values that are those of an earlier answer about nearly the same people, in place of newer ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept_values: u64,
+    /// Counts were rounded to multiples of this, and other numbers to three digits, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_to: Option<u32>,
     /// Digest of the released bytes.
     pub result: Digest,
     /// Index of the release in the node's audit, from 0.
     pub audit_index: u64,
     /// When it was released.
     pub at: UtcTime,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Receipt {
@@ -92,6 +103,8 @@ mod tests {
             duties: vec!["delete within 30 days".to_owned()],
             rows: 12,
             blanked_values: 1,
+            kept_values: 2,
+            round_to: Some(5),
             result: Digest::of(b"result"),
             audit_index: 7,
             at: "2026-11-21T12:00:00Z".parse().unwrap(),

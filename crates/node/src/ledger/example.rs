@@ -184,6 +184,8 @@ pub(crate) fn leaving(rows: u64) -> Release {
         duties: permitted.duties,
         rows,
         blanked_values: 1,
+        kept_values: 0,
+        round_to: None,
         result: Digest::of(b"result"),
         audit_index: 0,
         at: UtcTime::UNIX_EPOCH,

@@ -77,6 +77,8 @@ fn node_identity(key: &[u8], sign: &Sign<'_>) -> bool {
         duties: Vec::new(),
         rows: 12,
         blanked_values: 1,
+        kept_values: 0,
+        round_to: None,
         result: Digest::of(b"result"),
         audit_index: 7,
         at: "2026-11-21T12:00:00Z".parse().unwrap(),
