@@ -4,6 +4,7 @@ mod bad_input;
 mod demo;
 mod governance;
 mod kill;
+mod lost_connection;
 mod people;
 mod receipts;
 mod regions;

@@ -130,7 +130,7 @@ impl Log {
                 envelope.and_then(|envelope| Receipt::open(&envelope, &self.key).map_err(|report| report.message));
             opened.map_err(|why| Problem::AuditBroken.report(format!("{}: {why}", path.display())))
         };
-        files.iter().map(|path| open(path)).collect()
+        files.iter().map(open).collect()
     }
 
     fn verify(&self, compared: &Compared) -> Result<AuditSummary, Report> {

@@ -77,7 +77,7 @@ impl Desk {
         if terms != terms_of(&grant) {
             return Err(changed(&query_id).into());
         }
-        let stream = kept.answer.ok_or_else(|| too_large(&query_id))?;
+        let stream = kept.answer.ok_or_else(|| not_kept(&query_id))?;
         let (schema, batches) = self.believe(&stream, &receipt)?;
         let opening = Opening {
             named: None,
@@ -150,9 +150,10 @@ fn changed(query_id: &QueryId) -> Report {
     ))
 }
 
-fn too_large(query_id: &QueryId) -> Report {
+fn not_kept(query_id: &QueryId) -> Report {
     Problem::RequestId.report(format!(
-        "the request was answered before, and recorded as query {query_id}; its answer was too large to be kept"
+        "the request was answered before, and recorded as query {query_id}; its answer is not kept, because it is too \
+         large or others needed the room"
     ))
 }
 

@@ -1,8 +1,9 @@
 //! The ledger of a node: every query, how it ended and under which text, in a log that only grows.
 //!
 //! No record, no answer: an end of a query is on disk, under a signed checkpoint, before anybody is told. The log is a
-//! Merkle tree (RFC 6962) over the entries, so that a changed, moved, missing or cut-off entry shows. It must never hold
-//! values from a dataset, and never go on after a failed write.
+//! Merkle tree (RFC 6962) over the entries, so that a changed, moved, missing or cut-off entry shows. An entry must never
+//! hold a value from a dataset, released or not; answers that were released lie beside the log, for a day. It must never
+//! go on after a failed write.
 //!
 //! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `values.rs` (what was released before), `lockout.rs`
 //! (who was refused too often), `writer.rs` (the thread),

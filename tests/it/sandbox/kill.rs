@@ -87,9 +87,7 @@ impl Random {
     fn seeded() -> Self {
         let told = std::env::var("DATENRAUM_SEED").ok().and_then(|seed| seed.parse().ok());
         let of_now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-        let seed = told.unwrap_or_else(of_now) | 1;
-        println!("DATENRAUM_SEED={seed}");
-        Self(seed)
+        Self(told.unwrap_or_else(of_now) | 1)
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -274,6 +272,7 @@ fn verified(config: &node::Config, checkpoints: Vec<String>, seen: &Seen) -> Vec
 async fn a_42_whatever_was_answered_before_a_kill_is_recorded_after_it_and_no_quota_is_regained() {
     let kills = std::env::var("DATENRAUM_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let mut random = Random::seeded();
+    println!("DATENRAUM_SEED={}", random.0);
     let (sandbox, run) = Sandbox::of(&[
         ("spec.toml", SPEC),
         ("collections/beds.toml", &collection("beds")),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Run, Sandbox, datenraum};
 
-const FILES: [(&str, &str); 4] = [
+pub(super) const FILES: [(&str, &str); 4] = [
     ("spec.toml", include_str!("../../../examples/own/spec.toml")),
     (
         "collections/stays.toml",

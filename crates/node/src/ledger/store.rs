@@ -32,6 +32,10 @@ const ANCHORED_VERSION: i64 = 3;
 /// The oldest form that is read, and that becomes the newest as soon as it is written to.
 const SCHEMA_VERSION_OLDEST: i64 = 1;
 
+/// Every commit waits for the disk, and answers that are forgotten are overwritten.
+const PRAGMAS: &str = "
+    PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON;";
+
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
     CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
@@ -147,7 +151,7 @@ impl Store {
         let lock = lock(path)?;
         create_private(path)?;
         let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
+        connection.execute_batch(PRAGMAS)?;
         let signer = Signer {
             origin,
             key: &key.public(),
@@ -189,7 +193,7 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(job) = jobs.iter().find(|job| job.named.is_some()) {
+        if let Some(job) = jobs.first() {
             self.room.forget(&transaction, job.entry.at)?;
         }
         for job in jobs {
