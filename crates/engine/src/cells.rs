@@ -5,6 +5,7 @@
 //! Next: `disclose.rs`, which decides what may leave.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
 use datafusion::arrow::compute::cast;
@@ -124,10 +125,21 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
+    fn merge(&mut self, other: &Shares) {
+        self.nonzero += other.nonzero;
+        self.magnitude += other.magnitude;
+        other.largest.iter().for_each(|magnitude| self.rank(*magnitude));
+    }
+
     fn add(&mut self, contribution: f64) {
         let magnitude = contribution.abs();
         self.nonzero += u64::from(magnitude > 0.0);
         self.magnitude += magnitude;
+        self.rank(magnitude);
+    }
+
+    /// Puts a magnitude among the largest, if it is one of them.
+    fn rank(&mut self, magnitude: f64) {
         if magnitude <= self.largest[TOP_MAX - 1] {
             return;
         }
@@ -178,7 +190,7 @@ impl From<ArrowError> for CellsError {
 /// Cells while lines come in.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    layout: Layout,
+    layout: Arc<Layout>,
     sketching: Option<(SketchKey, usize)>,
     keeps_empty: bool,
     converter: Option<RowConverter>,
@@ -189,7 +201,7 @@ pub(crate) struct Cells {
 impl Cells {
     /// `sketching` is the node's key and the number of slots, for data about people; `keeps_empty`, whether a cell without rows
     /// is one.
-    pub(crate) fn new(layout: Layout, sketching: Option<(SketchKey, usize)>, keeps_empty: bool) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, sketching: Option<(SketchKey, usize)>, keeps_empty: bool) -> Self {
         Self {
             layout,
             sketching,
@@ -268,6 +280,19 @@ impl Cells {
         }))
     }
 
+    /// Takes in the cells of other lines. No person may have lines of one cell in both.
+    pub(crate) fn merge(&mut self, other: Cells) -> Result<(), CellsError> {
+        let mut theirs: Vec<Option<Cell>> = other.cells.into_iter().map(Some).collect();
+        for (key, at) in other.by_key {
+            let Some(cell) = theirs[at].take() else { continue };
+            let mine = self.cell_of(&key)?;
+            self.cells[mine].merge(&cell);
+        }
+        // Rows of one converter read as those of another: its columns say all.
+        self.converter = self.converter.take().or(other.converter);
+        Ok(())
+    }
+
     /// The cells that have rows, in the order of their keys.
     pub(crate) fn finish(self) -> Result<Table, ArrowError> {
         let Self {
@@ -336,7 +361,51 @@ impl Cell {
     }
 }
 
+impl Cell {
+    fn merge(&mut self, other: &Cell) {
+        self.rows += other.rows;
+        self.people += other.people;
+        add_each(&mut self.failing, &other.failing);
+        self.inputs
+            .iter_mut()
+            .zip(&other.inputs)
+            .for_each(|(input, other)| input.merge(other));
+    }
+}
+
+fn add_each(all: &mut [u64], others: &[u64]) {
+    all.iter_mut().zip(others).for_each(|(all, other)| *all += other);
+}
+
 impl Input {
+    fn merge(&mut self, other: &Input) {
+        self.people += other.people;
+        self.rest += other.rest;
+        self.unknown += other.unknown;
+        self.counts.merge(&other.counts);
+        for ((rows, people), (more_rows, more_people)) in self.bins.iter_mut().zip(&other.bins) {
+            *rows += more_rows;
+            *people += more_people;
+        }
+        self.sketches.merge(&other.sketches);
+        if other.rows == 0 {
+            return;
+        }
+        let (before, now) = (self.rows as f64, other.rows as f64);
+        let weight = before * now / (before + now);
+        let mut deltas = [0.0; 2];
+        for (at, (moments, more)) in self.columns.iter_mut().zip(&other.columns).enumerate() {
+            let delta = more.mean - moments.mean;
+            deltas[at.min(1)] = delta;
+            moments.squares += more.squares + delta * delta * weight;
+            moments.mean += delta * now / (before + now);
+            moments.shares.merge(&more.shares);
+            moments.total.add(more.total);
+        }
+        self.product += other.product + deltas[0] * deltas[1] * weight;
+        self.rows += other.rows;
+    }
+
     fn new(layout: &InputLayout, slots: usize) -> Self {
         let sketch = |is_needed: bool| is_needed.then(|| Sketch::new(slots));
         Self {
@@ -404,6 +473,19 @@ impl Input {
 }
 
 impl Sketches {
+    fn merge(&mut self, other: &Sketches) {
+        self.rows.merge(&other.rows);
+        self.people.merge(&other.people);
+        let of = |mine: &mut Option<Sketch>, other: &Option<Sketch>| {
+            if let (Some(mine), Some(other)) = (mine, other) {
+                mine.merge(other);
+            }
+        };
+        of(&mut self.sums, &other.sums);
+        of(&mut self.moments, &other.moments);
+        of(&mut self.bins, &other.bins);
+    }
+
     fn add(&mut self, person: PersonHash, line: usize, lines: &InputLines<'_>) {
         let there = Contribution::default();
         let rows = there.with_rows(lines.rows.value(line));

@@ -75,7 +75,7 @@ impl Dataset {
     /// A row filter over the stored columns.
     pub(crate) fn row_filter(&self, sql: &str) -> EngineResult<Expr> {
         let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
-        session::for_running()?.create_logical_expr(sql, &schema)
+        session::for_running(session::Parts::One)?.create_logical_expr(sql, &schema)
     }
 }
 

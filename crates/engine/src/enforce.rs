@@ -299,7 +299,7 @@ fn rows(
     let schema = answer_schema(&Query::Rows(query.clone()), collection)?;
     Ok(EnforcedPlan {
         plan,
-        state: session::for_running()?,
+        state: session::for_running(session::Parts::One)?,
         shape: Shape {
             schema,
             kind: ShapeKind::Rows,
@@ -335,7 +335,7 @@ fn cells(
     };
     Ok(EnforcedPlan {
         plan,
-        state: session::for_running()?,
+        state: session::for_running(session::Parts::PerProcessor)?,
         shape: Shape {
             schema: answer_schema(&Query::Release(query.clone()), collection)?,
             kind: ShapeKind::Cells(Box::new(shape)),

@@ -9,9 +9,10 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream, execute_stream_partitioned};
 use futures::StreamExt;
 use terms::{Problem, Report, limit};
+use tokio::task::JoinSet;
 
 use crate::cells::{Cells, CellsError, Table};
 use crate::enforce::{CellShape, EnforcedPlan, ShapeKind};
@@ -43,6 +44,9 @@ pub enum ExecuteError {
     /// The plan would have read data past the barrier.
     #[error("a plan without the policy barrier")]
     Unguarded,
+    /// A part of the work ended without a word.
+    #[error("a part of the query stopped")]
+    Stopped,
     /// The engine failed. The text may quote data: for the local log only.
     #[error("engine: {0}")]
     Engine(#[from] DataFusionError),
@@ -56,7 +60,7 @@ impl ExecuteError {
             ExecuteError::Engine(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Problem::Resources.report("the query needs more memory than one query may have")
             }
-            ExecuteError::Unguarded | ExecuteError::Engine(_) => {
+            ExecuteError::Unguarded | ExecuteError::Stopped | ExecuteError::Engine(_) => {
                 Problem::Execution.report("the node could not finish the query")
             }
         }
@@ -81,10 +85,13 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     if !scan::is_guarded(&physical) {
         return Err(ExecuteError::Unguarded);
     }
-    let stream = execute_stream(physical, Arc::new(TaskContext::from(&state)))?;
+    let context = Arc::new(TaskContext::from(&state));
     let result = match shape.kind {
-        ShapeKind::Rows => Computed::Rows(rows(stream).await?),
-        ShapeKind::Cells(mut shape) => Computed::Cells(cells(stream, &mut shape).await?, shape),
+        ShapeKind::Rows => Computed::Rows(rows(execute_stream(physical, context)?).await?),
+        ShapeKind::Cells(mut shape) => {
+            let parts = execute_stream_partitioned(physical, context)?;
+            Computed::Cells(cells(parts, &mut shape).await?, shape)
+        }
     };
     Ok(Executed {
         result,
@@ -107,18 +114,33 @@ async fn rows(mut stream: SendableRecordBatchStream) -> Result<Vec<RecordBatch>,
     Ok(batches)
 }
 
-/// Takes in line after line; only cells stay.
-async fn cells(mut stream: SendableRecordBatchStream, shape: &mut CellShape) -> Result<Table, ExecuteError> {
-    let layout = shape.layout.take().ok_or(ExecuteError::Unguarded)?;
+/// Takes in line after line, all parts at the same time; only cells stay. A person's lines of one cell are in one part.
+async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> Result<Table, ExecuteError> {
+    let layout = Arc::new(shape.layout.take().ok_or(ExecuteError::Unguarded)?);
     let sketching = shape
         .checks
         .as_ref()
         .map(|checks| (checks.sketch_key, sketch::slots(checks.rules.people_min)));
-    let mut cells = Cells::new(layout, sketching, shape.keeps_empty);
-    while let Some(batch) = stream.next().await {
+    // Aborts what still runs when it is dropped.
+    let mut running = JoinSet::new();
+    for part in parts {
+        running.spawn(cells_of(
+            part,
+            Cells::new(Arc::clone(&layout), sketching, shape.keeps_empty),
+        ));
+    }
+    let mut all = Cells::new(layout, sketching, shape.keeps_empty);
+    while let Some(part) = running.join_next().await {
+        all.merge(part.map_err(|_| ExecuteError::Stopped)??)?;
+    }
+    Ok(all.finish().map_err(DataFusionError::from)?)
+}
+
+async fn cells_of(mut part: SendableRecordBatchStream, mut cells: Cells) -> Result<Cells, ExecuteError> {
+    while let Some(batch) = part.next().await {
         cells.add(&batch?)?;
     }
-    Ok(cells.finish().map_err(DataFusionError::from)?)
+    Ok(cells)
 }
 
 impl From<CellsError> for ExecuteError {

@@ -80,6 +80,11 @@ impl Sketch {
         self.0[slot] ^= (content >> 56) as u8;
     }
 
+    /// Adds the people of a sketch with as many slots, who are others.
+    pub(crate) fn merge(&mut self, other: &Sketch) {
+        self.0.iter_mut().zip(&other.0).for_each(|(slot, other)| *slot ^= other);
+    }
+
     /// In how many slots two sketches differ; the larger one is folded to the size of the other.
     pub(crate) fn distance(&self, other: &Sketch) -> u64 {
         let (small, large) = if self.0.len() <= other.0.len() {

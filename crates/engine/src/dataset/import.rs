@@ -228,7 +228,8 @@ fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, 
             .report("two columns of the file have the same name")
             .remedy("rename one of them")
     })?;
-    let state = session::for_running().map_err(|error| Problem::Internal.report(error.to_string()))?;
+    let state =
+        session::for_running(session::Parts::One).map_err(|error| Problem::Internal.report(error.to_string()))?;
     let mut needed = BTreeSet::new();
     for (name, sql) in sql_filters(collection) {
         let unusable = || {
