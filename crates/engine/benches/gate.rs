@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use datafusion::arrow::array::{Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use engine::{Datasets, Holding, KeptValues, NodeSecret, People};
+use engine::{Datasets, Holding, KeptValues, People};
 use parquet::arrow::ArrowWriter;
 use policy::{AccessRequest, Asked, Caller, Rules};
 use terms::UtcTime;
@@ -203,7 +203,6 @@ struct Clinic {
     rules: Rules,
     datasets: Datasets,
     folder: PathBuf,
-    secret: NodeSecret,
 }
 
 impl Clinic {
@@ -230,7 +229,6 @@ impl Clinic {
             rules,
             datasets,
             folder,
-            secret: NodeSecret::from([7; 32]),
         }
     }
 
@@ -266,7 +264,7 @@ impl Clinic {
             dataset: &dataset,
             people: &people,
             node: NODE,
-            secret: &self.secret,
+            secret: self.datasets.secret(),
         };
         let plan = engine::enforce(&query, grant, holding).unwrap();
         let executed = engine::execute(plan).await.unwrap();

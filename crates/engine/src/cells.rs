@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
@@ -18,7 +17,7 @@ use terms::limit;
 
 use crate::disclose::NULL_CODE;
 use crate::enforce::cells::{InputLayout, Layout};
-use crate::sketch::{Contribution, PersonHash, Sketch, SketchKey};
+use crate::sketch::{Contribution, PersonHash, Sketch};
 
 /// Most largest contributors that a policy can ask about.
 pub(crate) const TOP_MAX: usize = policy::DOMINANCE_TOP_MAX as usize;
@@ -191,7 +190,8 @@ impl From<ArrowError> for CellsError {
 #[derive(Debug)]
 pub(crate) struct Cells {
     layout: Arc<Layout>,
-    sketching: Option<(SketchKey, usize)>,
+    /// Slots of a sketch, for data about people.
+    slots: Option<usize>,
     keeps_empty: bool,
     converter: Option<RowConverter>,
     by_key: HashMap<Box<[u8]>, usize>,
@@ -199,12 +199,12 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// `sketching` is the node's key and the number of slots, for data about people; `keeps_empty`, whether a cell without rows
+    /// `slots` is the number of slots of a sketch, for data about people; `keeps_empty`, whether a cell without rows
     /// is one.
-    pub(crate) fn new(layout: Arc<Layout>, sketching: Option<(SketchKey, usize)>, keeps_empty: bool) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, slots: Option<usize>, keeps_empty: bool) -> Self {
         Self {
             layout,
-            sketching,
+            slots,
             keeps_empty,
             converter: None,
             by_key: HashMap::new(),
@@ -254,30 +254,16 @@ impl Cells {
         if self.cells.len() == limit::GROUPS_MAX {
             return Err(CellsError::TooMany);
         }
-        let slots = self.sketching.map_or(0, |(_, slots)| slots);
+        let slots = self.slots.unwrap_or(0);
         self.by_key.insert(key.into(), self.cells.len());
         self.cells.push(Cell::new(&self.layout, slots));
         Ok(self.cells.len() - 1)
     }
 
     fn people(&self, batch: &RecordBatch) -> Result<Option<Vec<PersonHash>>, ArrowError> {
-        let (Some(at), Some((key, _))) = (self.layout.person, &self.sketching) else {
-            return Ok(None);
-        };
-        let column = batch.column(at);
-        Ok(Some(match column.data_type() {
-            DataType::Int64 => {
-                let numbers = column.as_primitive::<Int64Type>().values().iter();
-                numbers.map(|number| key.person(&number.to_le_bytes())).collect()
-            }
-            _ => {
-                let texts = cast(column, &DataType::Utf8)?;
-                let texts = texts.as_string::<i32>().iter();
-                texts
-                    .map(|text| key.person(text.unwrap_or_default().as_bytes()))
-                    .collect()
-            }
-        }))
+        let Some(at) = self.layout.person else { return Ok(None) };
+        let orders = integers(batch, at)?.values().iter();
+        Ok(Some(orders.map(|order| PersonHash::from_order(*order)).collect()))
     }
 
     /// Takes in the cells of other lines. No person may have lines of one cell in both.

@@ -4,6 +4,7 @@
 //! checked is in `dataset/import.rs`.
 
 mod import;
+mod order;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,17 +16,28 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, ident};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::Collection;
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report, UtcTime};
 use trust::Digest;
 
+use crate::secret::NodeSecret;
 use crate::session;
 
 /// The description's file name inside a dataset's folder.
 const ABOUT_FILE: &str = "dataset.json";
+
+/// The file with the node's secret, inside the folder of all datasets.
+const SECRET_FILE: &str = "node.secret";
+
+/// The column by which a snapshot about people is sorted: a keyed hash of the person, so that all rows of one person lie
+/// together, and their order says nothing. Queries cannot name it.
+pub(crate) const ORDER: &str = "__order";
+
+/// The form of snapshots. Those of another are made anew from the operator's file.
+const SNAPSHOT_FORM: u32 = 2;
 
 /// One dataset that conformed to its collection when it was added.
 #[derive(Debug)]
@@ -75,7 +87,7 @@ impl Dataset {
     /// A row filter over the stored columns.
     pub(crate) fn row_filter(&self, sql: &str) -> EngineResult<Expr> {
         let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
-        session::for_running(session::Parts::One)?.create_logical_expr(sql, &schema)
+        session::for_running()?.create_logical_expr(sql, &schema)
     }
 }
 
@@ -83,6 +95,7 @@ impl Dataset {
 #[derive(Debug)]
 pub struct Datasets {
     folder: PathBuf,
+    secret: NodeSecret,
     by_collection: RwLock<BTreeMap<CollectionId, Arc<Dataset>>>,
 }
 
@@ -103,8 +116,14 @@ impl Datasets {
         }
         Ok(Self {
             folder: folder.to_owned(),
+            secret: NodeSecret::open(&folder.join(SECRET_FILE))?,
             by_collection: RwLock::new(by_collection),
         })
+    }
+
+    /// What the node recognises people by.
+    pub fn secret(&self) -> &NodeSecret {
+        &self.secret
     }
 
     /// The dataset that conforms to a collection.
@@ -136,8 +155,12 @@ impl Datasets {
         fs::create_dir_all(&folder).map_err(|error| unreadable(&folder, &error))?;
         let name = format!("{}.parquet", now.as_microsecond());
         let target = folder.join(&name);
-        let rows = import::import(file, collection, &target).inspect_err(|_| {
-            // What was written so far is of no use; a leftover is removed with the next snapshot.
+        let draft = folder.join("unsorted.draft");
+        let made = import::import(file, collection, &self.secret.sketch_key(), &draft)
+            .and_then(|rows| order::sort(&draft, collection, &target).map(|()| rows));
+        // What was written on the way is of no use; a leftover is overwritten by the next snapshot.
+        let _ = fs::remove_file(&draft);
+        let rows = made.inspect_err(|_| {
             let _ = fs::remove_file(&target);
         })?;
         let checked_against = fingerprint(collection);
@@ -169,7 +192,7 @@ fn fingerprint(collection: &Collection) -> Digest {
         collection.rows_per_person_max,
         import::sql_filters(collection).collect::<Vec<_>>(),
     );
-    Digest::of(format!("{checked:?}{rest:?}").as_bytes())
+    Digest::of(format!("{SNAPSHOT_FORM}{checked:?}{rest:?}").as_bytes())
 }
 
 fn open_one(folder: &Path) -> Result<Dataset, Report> {
@@ -192,6 +215,11 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
 fn listing(path: &Path, schema: &SchemaRef) -> Result<ListingTable, DataFusionError> {
     let format = ParquetFormat::default().with_force_view_types(false);
     let options = ListingOptions::new(Arc::new(format)).with_file_extension("parquet");
+    let is_sorted = schema.field_with_name(ORDER).is_ok();
+    let options = match is_sorted {
+        true => options.with_file_sort_order(vec![vec![ident(ORDER).sort(true, false)]]),
+        false => options,
+    };
     let url = ListingTableUrl::parse(path.to_string_lossy())?;
     let config = ListingTableConfig::new(url)
         .with_listing_options(options)

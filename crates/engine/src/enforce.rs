@@ -6,20 +6,22 @@
 pub(crate) mod cells;
 pub(crate) mod expr;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use policy::{Collection, ColumnKind, Domain, Grant, Release, RowFilter, Tier};
 use terms::{Problem, Report};
 
 use self::cells::{Layout, Lines};
 use self::expr::{all_of, column_expr};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, ORDER};
 use crate::disclose::{KeyFacts, Rules};
 use crate::domain;
 use crate::people::People;
@@ -27,7 +29,6 @@ use crate::query::{Case, Function, GroupKey, NODE_COLUMN, OutputSource, Query, R
 use crate::scan::PolicyScan;
 use crate::secret::NodeSecret;
 use crate::session;
-use crate::sketch::SketchKey;
 use crate::transform;
 
 /// The last column of an answer about people: what of its row is withheld, and why.
@@ -36,7 +37,8 @@ pub const WITHHELD_COLUMN: &str = "withheld";
 /// A plan that does exactly what a grant allows. Only [`enforce()`] makes one, only [`crate::execute()`] takes one.
 #[derive(Debug)]
 pub struct EnforcedPlan {
-    pub(crate) plan: LogicalPlan,
+    /// One for each part of the data; together they are about all of it, each about other people.
+    pub(crate) plans: Vec<LogicalPlan>,
     pub(crate) state: SessionState,
     pub(crate) shape: Shape,
 }
@@ -82,7 +84,6 @@ pub(crate) struct Checks {
     /// Of each condition group, whether it leaves out any declared value.
     pub(crate) excludes: Vec<bool>,
     pub(crate) round_to: Option<u32>,
-    pub(crate) sketch_key: SketchKey,
 }
 
 /// One aggregate, resolved.
@@ -235,21 +236,71 @@ impl From<Report> for BuildError {
     }
 }
 
+/// Fewest rows that are worth a part of their own.
+const PART_ROWS_MIN: u64 = 100_000;
+
+/// Most parts of one query: others ask too.
+const PARTS_MAX: usize = 8;
+
+/// Some of the people, by the order in which a snapshot holds them.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    at: usize,
+    of: usize,
+}
+
+impl Part {
+    const WHOLE: Part = Part { at: 0, of: 1 };
+
+    /// As many parts as there are processors and rows for.
+    fn all(dataset: &Dataset, lines: Lines) -> impl Iterator<Item = Part> {
+        let processors = available_parallelism().map_or(1, NonZeroUsize::get).min(PARTS_MAX);
+        let filled = usize::try_from(dataset.rows() / PART_ROWS_MIN).unwrap_or(usize::MAX);
+        let of = match lines {
+            Lines::People => processors.min(filled).max(1),
+            Lines::Cells => 1,
+        };
+        (0..of).map(move |at| Part { at, of })
+    }
+
+    /// Hashes are spread evenly over all numbers. None for the whole.
+    fn condition(self) -> Vec<Expr> {
+        let width = (u64::MAX / self.of as u64).wrapping_add(1);
+        let edge = |at: usize| (width.wrapping_mul(at as u64) ^ (1 << 63)).cast_signed();
+        let from = (self.at > 0).then(|| ident(ORDER).gt_eq(lit(edge(self.at))));
+        let below = (self.at + 1 < self.of).then(|| ident(ORDER).lt(lit(edge(self.at + 1))));
+        from.into_iter().chain(below).collect()
+    }
+}
+
 /// The rows that exist, above the barrier.
-fn scan(grant: &Grant, collection: &Collection, holding: Holding<'_>) -> Result<LogicalPlanBuilder, BuildError> {
+fn scan(
+    grant: &Grant,
+    collection: &Collection,
+    holding: Holding<'_>,
+    part: Part,
+) -> Result<LogicalPlanBuilder, BuildError> {
     let visible = || {
         collection
             .columns
             .iter()
             .filter(|column| transform::is_shown(column, collection))
     };
-    let shown = visible().map(|column| transform::shown(column, grant, holding.secret));
-    let fields: Vec<Field> = visible().map(session::field).collect();
+    let mut shown = visible()
+        .map(|column| transform::shown(column, grant, holding.secret))
+        .collect::<Result<Vec<Expr>, BuildError>>()?;
+    let mut fields: Vec<Field> = visible().map(session::field).collect();
+    if collection.personal {
+        shown.push(ident(ORDER));
+        fields.push(Field::new(ORDER, DataType::Int64, false));
+    }
+    let mut conditions = hidden(grant, collection, holding)?;
+    conditions.extend(part.condition());
     let scan = PolicyScan {
         stored: holding.dataset.table()?,
-        shown: shown.collect::<Result<_, BuildError>>()?,
+        shown,
         visible: Arc::new(Schema::new(fields)),
-        row_filter: conjunction(hidden(grant, collection, holding)?),
+        row_filter: conjunction(conditions),
     };
     Ok(LogicalPlanBuilder::scan(
         collection.sql_name(),
@@ -287,7 +338,7 @@ fn rows(
         let message = "rows about people leave under a data permit only";
         return Err(Problem::Internal.report(message).into());
     }
-    let mut plan = scan(grant, collection, holding)?;
+    let mut plan = scan(grant, collection, holding, Part::WHOLE)?;
     if let Some(predicate) = all_of(&query.conditions, holding.node) {
         plan = plan.filter(predicate)?;
     }
@@ -298,8 +349,8 @@ fn rows(
     let plan = plan.project(list)?.build()?;
     let schema = answer_schema(&Query::Rows(query.clone()), collection)?;
     Ok(EnforcedPlan {
-        plan,
-        state: session::for_running(session::Parts::One)?,
+        plans: vec![plan],
+        state: session::for_running()?,
         shape: Shape {
             schema,
             kind: ShapeKind::Rows,
@@ -317,25 +368,33 @@ fn cells(
     let (lines, checks) = match grant.tier() {
         Tier::Open => (Lines::Cells, None),
         Tier::Statistical { .. } => {
-            let person = collection.privacy_unit.as_deref();
-            let person = person.ok_or_else(|| Problem::PolicyInvalid.report("the collection has no privacy unit"))?;
-            (Lines::People(person), Some(checks(query, grant, collection, holding)))
+            if collection.privacy_unit.is_none() {
+                return Err(Problem::PolicyInvalid
+                    .report("the collection has no privacy unit")
+                    .into());
+            }
+            (Lines::People, Some(checks(query, grant, collection)))
         }
     };
-    let scan = scan(grant, collection, holding)?;
-    let (plan, layout) = cells::plan(scan, query, &inputs, collection, lines, holding.node)?;
+    let (mut plans, mut layout) = (Vec::new(), None);
+    for part in Part::all(holding.dataset, lines) {
+        let scan = scan(grant, collection, holding, part)?;
+        let (plan, of_part) = cells::plan(scan, query, &inputs, collection, lines, holding.node)?;
+        plans.push(plan);
+        layout = Some(of_part);
+    }
     let aggregates = query.aggregates.iter().zip(of_aggregate);
     let aggregates = aggregates.map(|(aggregate, input)| cell_aggregate(&aggregate.function, input, collection));
     let shape = CellShape {
-        layout: Some(layout),
+        layout,
         keeps_empty: checks.is_none() && query.groups.is_empty(),
         checks,
         outputs: outputs(query, collection)?,
         aggregates: aggregates.collect(),
     };
     Ok(EnforcedPlan {
-        plan,
-        state: session::for_running(session::Parts::PerProcessor)?,
+        plans,
+        state: session::for_running()?,
         shape: Shape {
             schema: answer_schema(&Query::Release(query.clone()), collection)?,
             kind: ShapeKind::Cells(Box::new(shape)),
@@ -343,7 +402,7 @@ fn cells(
     })
 }
 
-fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection, holding: Holding<'_>) -> Checks {
+fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection) -> Checks {
     let columns = cells::key_columns(query);
     let keys = query.groups.iter().filter(|key| key.column() != NODE_COLUMN);
     let (_, groups) = cells::condition_groups(&query.conditions);
@@ -360,7 +419,6 @@ fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection, holding:
             .map(|(column, conditions)| domain::excludes(column, conditions, collection))
             .collect(),
         round_to: grant.disclosure().round_to,
-        sketch_key: holding.secret.sketch_key(),
     }
 }
 

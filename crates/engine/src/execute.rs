@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream, execute_stream_partitioned};
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
 use terms::{Problem, Report, limit};
 use tokio::task::JoinSet;
@@ -80,18 +80,19 @@ pub async fn execute(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
 }
 
 async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
-    let EnforcedPlan { plan, state, shape } = enforced;
-    let physical = state.create_physical_plan(&plan).await?;
-    if !scan::is_guarded(&physical) {
-        return Err(ExecuteError::Unguarded);
-    }
+    let EnforcedPlan { plans, state, shape } = enforced;
     let context = Arc::new(TaskContext::from(&state));
-    let result = match shape.kind {
-        ShapeKind::Rows => Computed::Rows(rows(execute_stream(physical, context)?).await?),
-        ShapeKind::Cells(mut shape) => {
-            let parts = execute_stream_partitioned(physical, context)?;
-            Computed::Cells(cells(parts, &mut shape).await?, shape)
+    let mut parts = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let physical = state.create_physical_plan(&plan).await?;
+        if !scan::is_guarded(&physical) {
+            return Err(ExecuteError::Unguarded);
         }
+        parts.push(execute_stream(physical, Arc::clone(&context))?);
+    }
+    let result = match shape.kind {
+        ShapeKind::Rows => Computed::Rows(rows(parts).await?),
+        ShapeKind::Cells(mut shape) => Computed::Cells(cells(parts, &mut shape).await?, shape),
     };
     Ok(Executed {
         result,
@@ -99,8 +100,9 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     })
 }
 
-async fn rows(mut stream: SendableRecordBatchStream) -> Result<Vec<RecordBatch>, ExecuteError> {
+async fn rows(parts: Vec<SendableRecordBatchStream>) -> Result<Vec<RecordBatch>, ExecuteError> {
     let (mut batches, mut rows) = (Vec::new(), 0);
+    let mut stream = futures::stream::iter(parts).flatten();
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         rows += batch.num_rows();
@@ -114,22 +116,22 @@ async fn rows(mut stream: SendableRecordBatchStream) -> Result<Vec<RecordBatch>,
     Ok(batches)
 }
 
-/// Takes in line after line, all parts at the same time; only cells stay. A person's lines of one cell are in one part.
+/// Takes in line after line, all parts at the same time; only cells stay. All of a person's lines are in one part.
 async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> Result<Table, ExecuteError> {
     let layout = Arc::new(shape.layout.take().ok_or(ExecuteError::Unguarded)?);
-    let sketching = shape
+    let slots = shape
         .checks
         .as_ref()
-        .map(|checks| (checks.sketch_key, sketch::slots(checks.rules.people_min)));
+        .map(|checks| sketch::slots(checks.rules.people_min));
     // Aborts what still runs when it is dropped.
     let mut running = JoinSet::new();
     for part in parts {
         running.spawn(cells_of(
             part,
-            Cells::new(Arc::clone(&layout), sketching, shape.keeps_empty),
+            Cells::new(Arc::clone(&layout), slots, shape.keeps_empty),
         ));
     }
-    let mut all = Cells::new(layout, sketching, shape.keeps_empty);
+    let mut all = Cells::new(layout, slots, shape.keeps_empty);
     while let Some(part) = running.join_next().await {
         all.merge(part.map_err(|_| ExecuteError::Stopped)??)?;
     }

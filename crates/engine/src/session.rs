@@ -1,9 +1,7 @@
 //! DataFusion sessions that can do little: one for reading SQL, one for running a plan that we built.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -29,9 +27,6 @@ use terms::{CollectionId, limit};
 
 use crate::query::NODE_COLUMN;
 use crate::transform;
-
-/// Most processors that one query may have: others ask too.
-const QUERY_PARTS_MAX: usize = 8;
 
 /// The collections that a query may name.
 pub type Collections = BTreeMap<CollectionId, Arc<Collection>>;
@@ -105,29 +100,15 @@ pub fn people_function() -> Arc<AggregateUDF> {
     }))
 }
 
-/// How many parts of a query run at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parts {
-    /// One: rows then come in the order in which they are stored.
-    One,
-    /// One for each processor: for cells, of which the order says nothing.
-    PerProcessor,
-}
-
 /// A session that executes one plan within the limits. Nothing is spilled to disk.
-pub(crate) fn for_running(parts: Parts) -> Result<SessionState> {
+pub(crate) fn for_running() -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_limit(limit::QUERY_MEMORY_BYTES_MAX, 1.0)
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
-    let parts = match parts {
-        Parts::One => 1,
-        Parts::PerProcessor => available_parallelism()
-            .map_or(1, NonZeroUsize::get)
-            .min(QUERY_PARTS_MAX),
-    };
+    // One partition: rows come as they are stored. What runs at the same time are the parts of a query.
     let config = SessionConfig::new()
-        .with_target_partitions(parts)
+        .with_target_partitions(1)
         .with_information_schema(false);
     Ok(SessionStateBuilder::new()
         .with_default_features()

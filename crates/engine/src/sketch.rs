@@ -39,6 +39,17 @@ impl std::fmt::Debug for SketchKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PersonHash(u64);
 
+impl PersonHash {
+    /// As a number to sort by.
+    pub(crate) fn as_order(self) -> i64 {
+        self.0.cast_signed()
+    }
+
+    pub(crate) fn from_order(order: i64) -> Self {
+        Self(order.cast_unsigned())
+    }
+}
+
 impl SketchKey {
     pub(crate) fn person(&self, name: &[u8]) -> PersonHash {
         let mut hasher = SipHasher13::new_with_key(&self.0);

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use engine::{KeptValues, NodeSecret};
+use engine::KeptValues;
 use policy::{Asked, Caller};
 use rusqlite::Connection;
 use terms::{Clock, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
@@ -95,7 +95,6 @@ struct Shared {
     tally: Mutex<Tally>,
     /// The values that this node released.
     kept_values: KeptValues,
-    secret: NodeSecret,
     refusals: Arc<Refusals>,
     /// Reads what is kept of named requests. None once the ledger is closed.
     shelf: Mutex<Option<Connection>>,
@@ -161,7 +160,7 @@ impl Ledger {
             tally.recall(&entry, now);
             refusals.note(&entry, now);
         })?;
-        let (kept_values, secret) = store.values()?;
+        let kept_values = store.values()?;
         let shelf = store::open_to_read(&file)?;
         let board = Arc::new(Board::new(&store));
         let anchoring = Anchoring::start(anchor, board.status().checkpoint, Arc::clone(&board))?;
@@ -173,7 +172,6 @@ impl Ledger {
                 tally: Mutex::new(tally),
                 refusals: Arc::new(refusals),
                 kept_values,
-                secret,
                 shelf: Mutex::new(Some(shelf)),
                 writer: Mutex::new(Some(writer)),
             }),
@@ -183,11 +181,6 @@ impl Ledger {
     /// What this node released before, to compare with what is about to leave.
     pub(crate) fn kept_values(&self) -> &KeptValues {
         &self.shared.kept_values
-    }
-
-    /// By which the node recognises people whom it has counted before, and gives them pseudonyms.
-    pub(crate) fn secret(&self) -> &NodeSecret {
-        &self.shared.secret
     }
 
     /// Opens an entry for a query that was asked. Nothing is on disk yet; every way in which the entry ends is.

@@ -351,7 +351,7 @@ impl Desk {
             dataset: &dataset,
             people: &people?,
             node: self.member.as_str(),
-            secret: self.ledger.secret(),
+            secret: self.datasets.secret(),
         };
         let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
         let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;

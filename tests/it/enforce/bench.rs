@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use engine::{Datasets, Holding, KeptValues, NodeSecret, People, Released};
+use engine::{Datasets, Holding, KeptValues, People, Released};
 use policy::{AccessRequest, Asked, Caller, Rules};
 use tempfile::TempDir;
 use terms::{Purpose, Report, UtcTime};
@@ -105,7 +105,7 @@ impl Bench {
             dataset: &dataset,
             people: &people,
             node: NODE,
-            secret: &NodeSecret::from([7; 32]),
+            secret: self.datasets.secret(),
         };
         let plan = engine::enforce(&query, grant, holding)?;
         let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
@@ -20,20 +20,24 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::{Collection, Column, ColumnKind, Domain, RowFilter};
 use terms::{Problem, Report};
 
-use super::unreadable;
+use super::{ORDER, unreadable};
 use crate::session;
+use crate::sketch::SketchKey;
 
 mod text;
 
 /// Rows from which the type of a column that only row filters use is guessed.
 const INFER_ROWS: usize = 10_000;
 
-/// Checks `source` against `collection` and writes the snapshot to `target`. Returns the number of rows.
-pub(super) fn import(source: &Path, collection: &Collection, target: &Path) -> Result<u64, Report> {
+/// Checks `source` against `collection` and writes the snapshot to `target`, with the column to sort people by at its end.
+/// Returns the number of rows.
+pub(super) fn import(source: &Path, collection: &Collection, key: &SketchKey, target: &Path) -> Result<u64, Report> {
     let opened = Opened::open(source)?;
     let extras = filter_columns(collection, &opened.schema)?;
     let wanted = wanted_columns(collection, &extras, &opened.schema)?;
-    let fields = collection.columns.iter().map(session::field).chain(extras);
+    let columns = collection.columns.len() + extras.len();
+    let order = collection.personal.then(|| Field::new(ORDER, DataType::Int64, false));
+    let fields = collection.columns.iter().map(session::field).chain(extras).chain(order);
     let stored: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let first_row = opened.first_row;
     let mut people = People::new(collection);
@@ -45,14 +49,18 @@ pub(super) fn import(source: &Path, collection: &Collection, target: &Path) -> R
         let at = Place {
             first_row: first_row + rows,
         };
-        let columns = stored.fields().iter().enumerate().map(|(index, field)| {
+        let columns = stored.fields().iter().take(columns).enumerate().map(|(index, field)| {
             let raw = batch.column(index);
             match collection.columns.get(index) {
                 Some(column) => checked(raw, column, collection, at),
                 None => strictly(raw, field.data_type(), field.name()),
             }
         });
-        let columns = columns.collect::<Result<Vec<_>, Report>>()?;
+        let mut columns = columns.collect::<Result<Vec<_>, Report>>()?;
+        if let Some(unit) = &collection.privacy_unit {
+            let people = collection.columns.iter().position(|column| column.name == *unit);
+            columns.extend(people.map(|at| order_of(&columns[at], key)).transpose()?);
+        }
         let checked = RecordBatch::try_new(Arc::clone(&stored), columns).map_err(|e| malformed(&e))?;
         people.count(&checked, at)?;
         rows += checked.num_rows() as u64;
@@ -61,6 +69,16 @@ pub(super) fn import(source: &Path, collection: &Collection, target: &Path) -> R
     let file = writer.into_inner().map_err(|e| not_written(&e))?;
     file.sync_all().map_err(|error| unreadable(target, &error))?;
     Ok(rows)
+}
+
+/// The keyed hash of each person, by the text form of their key.
+fn order_of(people: &ArrayRef, key: &SketchKey) -> Result<ArrayRef, Report> {
+    let people = strictly(people, &DataType::Utf8, ORDER)?;
+    let people: &StringArray = people.as_string::<i32>();
+    let hashes = people
+        .iter()
+        .map(|person| key.person(person.unwrap_or_default().as_bytes()).as_order());
+    Ok(Arc::new(Int64Array::from_iter_values(hashes)))
 }
 
 /// The number of the first row of a batch, as the operator counts.
@@ -228,8 +246,7 @@ fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, 
             .report("two columns of the file have the same name")
             .remedy("rename one of them")
     })?;
-    let state =
-        session::for_running(session::Parts::One).map_err(|error| Problem::Internal.report(error.to_string()))?;
+    let state = session::for_running().map_err(|error| Problem::Internal.report(error.to_string()))?;
     let mut needed = BTreeSet::new();
     for (name, sql) in sql_filters(collection) {
         let unusable = || {

@@ -13,12 +13,12 @@ use policy::{Collection, ColumnKind};
 
 use super::expr::{all_of, bin_expr, column_expr, edges, key_expr};
 use super::{BuildError, column_kind};
+use crate::dataset::ORDER;
 use crate::query::{Aggregate, Condition, Function, NODE_COLUMN, ReleaseQuery};
 
 /// Beyond this magnitude sums of 64-bit integers are made in 128 bits: a thousand million rows of less do not overflow.
 const NARROW_SUM_MAX: f64 = 2_147_483_648.0;
 
-const PERSON: &str = "__person";
 const PASS: &str = "__pass";
 
 /// Which column of the plan is what. Positions are those in the plan's schema.
@@ -26,7 +26,7 @@ const PASS: &str = "__pass";
 pub(crate) struct Layout {
     /// The keys of the query but `node`, in its order: they come first.
     pub(crate) keys: usize,
-    /// The person; none for data without people, where each line is a whole cell.
+    /// The person, as snapshots know them; none for data without people, where each line is a whole cell.
     pub(crate) person: Option<usize>,
     /// Rows that pass all condition groups.
     pub(crate) rows: usize,
@@ -138,9 +138,9 @@ pub(super) fn condition_groups(conditions: &[Condition]) -> (Vec<&Condition>, BT
 
 /// Whose lines a plan makes.
 #[derive(Clone, Copy)]
-pub(super) enum Lines<'a> {
-    /// One for each person in each cell, by the column of the person.
-    People(&'a str),
+pub(super) enum Lines {
+    /// One for each person in each cell.
+    People,
     /// One for each cell.
     Cells,
 }
@@ -151,7 +151,7 @@ pub(super) fn plan(
     query: &ReleaseQuery,
     inputs: &[Input],
     collection: &Collection,
-    lines: Lines<'_>,
+    lines: Lines,
     node: &str,
 ) -> Result<(LogicalPlan, Layout), BuildError> {
     let planning = Planning {
@@ -166,7 +166,7 @@ pub(super) fn plan(
 struct Planning<'a> {
     collection: &'a Collection,
     node: &'a str,
-    lines: Lines<'a>,
+    lines: Lines,
 }
 
 fn key_name(at: usize) -> String {
@@ -236,8 +236,8 @@ impl Planning<'_> {
         for (at, key) in self.keys(query) {
             list.push(key_expr(key, self.collection, self.node)?.alias(key_name(at)));
         }
-        if let Lines::People(person) = self.lines {
-            list.push(ident(person).alias(PERSON));
+        if matches!(self.lines, Lines::People) {
+            list.push(ident(ORDER));
         }
         let pass = conjunction(group_names.iter().map(ident));
         if let Some(pass) = &pass {
@@ -298,8 +298,8 @@ impl Planning<'_> {
     ) -> Result<(LogicalPlan, Layout), BuildError> {
         let keys = self.keys(query).count();
         let mut by: Vec<Expr> = (0..keys).map(|at| ident(key_name(at))).collect();
-        let person = matches!(self.lines, Lines::People(_)).then_some(keys);
-        by.extend(person.map(|_| ident(PERSON)));
+        let person = matches!(self.lines, Lines::People).then_some(keys);
+        by.extend(person.map(|_| ident(ORDER)));
         let mut made = Made {
             first: by.len(),
             list: Vec::new(),

@@ -56,7 +56,7 @@ fn casts_the_hidden_code() -> Expr {
 }
 
 async fn physical(plan: LogicalPlan) -> Arc<dyn ExecutionPlan> {
-    session::for_running(session::Parts::One)
+    session::for_running()
         .unwrap()
         .create_physical_plan(&plan)
         .await
@@ -64,7 +64,7 @@ async fn physical(plan: LogicalPlan) -> Arc<dyn ExecutionPlan> {
 }
 
 async fn rows(plan: LogicalPlan) -> Result<usize> {
-    let state = session::for_running(session::Parts::One).unwrap();
+    let state = session::for_running().unwrap();
     let physical = state.create_physical_plan(&plan).await?;
     let batches = collect(physical, Arc::new(TaskContext::from(&state))).await?;
     Ok(batches.iter().map(RecordBatch::num_rows).sum())

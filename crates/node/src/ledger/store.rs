@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::{KeptValues, NodeSecret};
+use engine::KeptValues;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use terms::{Problem, Report};
 use trust::merkle::{Hash, leaf_hash};
@@ -72,8 +72,6 @@ pub(crate) enum StoreError {
     Outcome,
     #[error("what is kept of released values is not what a node keeps")]
     Values,
-    #[error("the machine gives no random numbers")]
-    Random,
 }
 
 impl From<StoreError> for Report {
@@ -102,7 +100,6 @@ impl From<StoreError> for Report {
                  guide says",
             ),
             StoreError::Outcome | StoreError::Values => Problem::AuditBroken.report(text),
-            StoreError::Random => Problem::Internal.report(text),
             StoreError::Sign(_) | StoreError::Seal(_) | StoreError::Json(_) => Problem::Internal.report(text),
         }
     }
@@ -213,9 +210,9 @@ impl Store {
         Ok(())
     }
 
-    /// The values that were released before, and the node's secret.
-    pub(super) fn values(&self) -> Result<(KeptValues, NodeSecret), StoreError> {
-        Ok((values::recall(&self.connection)?, values::secret(&self.connection)?))
+    /// The values that were released before.
+    pub(super) fn values(&self) -> Result<KeptValues, StoreError> {
+        values::recall(&self.connection)
     }
 
     /// Entries, root and signed checkpoint, as they are on disk.

@@ -1,11 +1,11 @@
 //! The values that this node released, to whomever, beside the log: so that the same people give the same answer, also after a
-//! restart. And the node's secret, from which the key of the sketches follows that say which people those were.
+//! restart.
 //!
 //! A value is written in the transaction of the audit entry of its release. There is no person in it, and nothing that has
 //! not left the node. This is no part of the log: that verifies whatever becomes of this table. Next: [`engine::kept`].
 
-use engine::{KeptValue, KeptValues, NodeSecret};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use engine::{KeptValue, KeptValues};
+use rusqlite::{Connection, Transaction};
 
 use crate::ledger::store::StoreError;
 use crate::ledger::writer::{End, Job};
@@ -13,8 +13,7 @@ use crate::ledger::writer::{End, Job};
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS released_value (
         id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, statistic TEXT NOT NULL, people INTEGER NOT NULL,
-        rows INTEGER NOT NULL, sketch BLOB NOT NULL, number TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS node_secret (id INTEGER PRIMARY KEY CHECK (id = 1), bytes BLOB NOT NULL) STRICT;";
+        rows INTEGER NOT NULL, sketch BLOB NOT NULL, number TEXT NOT NULL) STRICT;";
 
 /// The values that were released before, the oldest first.
 pub(super) fn recall(connection: &Connection) -> Result<KeptValues, StoreError> {
@@ -30,21 +29,6 @@ pub(super) fn recall(connection: &Connection) -> Result<KeptValues, StoreError> 
         values.push(value.ok_or(StoreError::Values)?);
     }
     Ok(KeptValues::recall(values))
-}
-
-/// The node's secret, made when the ledger is first opened.
-pub(super) fn secret(connection: &Connection) -> Result<NodeSecret, StoreError> {
-    let stored = connection.query_row("SELECT bytes FROM node_secret WHERE id = 1", (), |row| {
-        row.get::<_, Vec<u8>>(0)
-    });
-    if let Some(bytes) = stored.optional()? {
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Values)?;
-        return Ok(bytes.into());
-    }
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
-    connection.execute("INSERT INTO node_secret (id, bytes) VALUES (1, ?1)", (&bytes[..],))?;
-    Ok(bytes.into())
 }
 
 /// Writes the values that leave with a release.
