@@ -110,6 +110,22 @@ fn the_tour_runs_to_its_end() {
     ] {
         assert!(run.out().contains(said), "no {said:?} in {}", run.out());
     }
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    let (_, block) = readme.split_once("<!-- demo -->\n```text\n").unwrap();
+    let (block, _) = block.split_once("```\n<!-- /demo -->").unwrap();
+    // Folders, ports, times and digests are others in each run.
+    let differs = |line: &&str| {
+        ["DIR", "PORT", "Z", "sha256:", "The tour took"]
+            .iter()
+            .any(|part| line.contains(part))
+    };
+    for line in block.lines().filter(|line| !differs(line)) {
+        assert!(
+            run.out().lines().any(|said| said == line),
+            "README: {line:?} is not in {}",
+            run.out()
+        );
+    }
 }
 
 #[test]
