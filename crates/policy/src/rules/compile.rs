@@ -256,7 +256,7 @@ impl Scope<'_> {
         let tier = self.tier(id, written)?;
         if let Some(dominance) = &written.dominance {
             let WrittenDominance { top, share } = *dominance.get_ref();
-            if !(1..=DOMINANCE_TOP_MAX).contains(&top) || !(share > 0.0 && share < 1.0) {
+            if !((1..=DOMINANCE_TOP_MAX).contains(&top) && share > 0.0 && share < 1.0) {
                 let message = format!("dominance needs top from 1 to {DOMINANCE_TOP_MAX} and share between 0 and 1");
                 return invalid(dominance.span(), &message);
             }
