@@ -19,6 +19,7 @@ fi
 
 "$venv/bin/python" tests/enforce/patients.py --check
 "$venv/bin/python" tests/oracles/random_cases.py --check
+"$venv/bin/python" tests/oracles/demo.py --check
 "$venv/bin/python" tests/clients/python_tuf.py "$programs/tuf-client" "$programs/tuf-repository"
 "$programs/odrl" policies/signed/oncology breast-cancer-research >"$place/policy.jsonld"
 "$venv/bin/python" tests/clients/odrl_jsonld.py "$place/policy.jsonld"

@@ -4,17 +4,18 @@
     python3 tests/oracles/demo.py            writes tests/oracles/demo.json
     python3 tests/oracles/demo.py --check    fails if the file on disk is not what would be written
 
-Needs Python 3.11 or newer and nothing else. Every number is computed twice: with exact fractions over all patients, and by
-SQLite over the same rows; a difference beyond the last digits of a double ends the program.
+Needs tests/clients/requirements.txt. Each entry has the SQL of a data user, and two answers:
+  pooled    as if all patients were in one table: computed twice, with exact fractions over all patients, and by SQLite over
+            the same rows; a difference beyond the last digits of a double ends the program
+  released  as a data user gets it: each node is asked for counts, sums and var_pop and answers by the rules of
+            docs/disclosure.md (disclosure.py); what it releases is merged. A cell that no node releases is not in the
+            answer; a value of which no node releases all parts is null.
+cells_left_out has by node how many cells of the answer it did not release, values_left_out how many values in those that it did,
+by the reason. A bin is written as its label, half-open: "[50, 60)". Rows are sorted by their keys, labels as text, missing keys
+last.
 
-Each entry has the SQL of a data user, and two answers:
-  pooled    as if all patients were in one table
-  released  as nodes answer that leave out small cells: a node leaves out a cell with fewer than min_people people, and
-            within a cell that it releases it leaves out an aggregate over a column that fewer than min_people people have
-            a value in. What is left is merged exactly. Nothing else is left out: no rounding, no complement, no dominance.
-            A cell that no node releases is not in the answer. An aggregate that no node releases is null.
-cells_left_out lists each such cell as its node and its keys; values_left_out the same and the column.
-A bin is written as its label, half-open: "[50, 60)". Rows are sorted by their keys, labels as text, missing keys last.
+A node answers with an older value when few people tell two values apart (docs/disclosure.md, section 4), and when exactly, depends
+on its secret key. So questions with values that are close are asked of different data spaces: `space` is its number.
 """
 
 import csv
@@ -26,6 +27,9 @@ import tomllib
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from pathlib import Path
+
+import disclosure
+from question import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(__file__).with_suffix(".json")
@@ -41,21 +45,22 @@ def typed(kind, text):
 
 
 def load():
-    """Rows of each collection with the virtual column `node`, and the collections and their min_people."""
+    """Rows of each collection with the virtual column `node`, the nodes' tables of it, the collections, and the permissions."""
     spec = tomllib.loads((ROOT / "demo/oncology.toml").read_text(encoding="utf-8"))
     folder = ROOT / "demo"
     collections = {c["id"]: c for c in (tomllib.loads((folder / p).read_text(encoding="utf-8")) for p in spec["collections"])}
     policies = [tomllib.loads((folder / p).read_text(encoding="utf-8")) for p in spec["policies"]]
-    min_people = {p["collection"]: p["permission"][0]["disclosure"]["min_people"] for p in policies}
-    rows = {name: [] for name in collections}
+    permissions = {p["collection"]: p["permission"][0] for p in policies}
+    rows, tables = {name: [] for name in collections}, {name: {} for name in collections}
     for node in spec["node"]:
         for dataset in node["datasets"]:
-            columns = collections[dataset["collection"]]["columns"]
-            with open(folder / dataset["path"], newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    values = {name: typed(columns[name]["type"], text) for name, text in row.items()}
-                    rows[dataset["collection"]].append({"node": node["id"], **values})
-    return rows, collections, min_people
+            name = dataset["collection"]
+            text = (folder / dataset["path"]).read_text(encoding="utf-8")
+            tables[name][node["id"]] = read_table(text, collections[name])
+            columns = collections[name]["columns"]
+            for row in csv.DictReader(text.splitlines()):
+                rows[name].append({"node": node["id"], **{c: typed(columns[c]["type"], field) for c, field in row.items()}})
+    return rows, tables, collections, permissions
 
 
 def label(edges, value):
@@ -125,34 +130,95 @@ def answer(query, kept_by_key, kept_by_aggregate):
     return result
 
 
-def released(query, rows, columns, min_people):
-    """What is left after each node left out its small cells, with what was left out."""
-    by_node = {}
-    for row in rows:
-        by_node.setdefault(row["node"], []).append(row)
-    kept, withheld_cells, withheld_values = {}, [], []
-    for node, own in by_node.items():
-        for key, members in sorted(cells(query, own, columns).items(), key=lambda item: order(item[0])):
-            place = [node] + [part for name, part in zip(query["keys"], key) if name != "node"]
-            if len(members) < min_people:
-                withheld_cells.append(place)
-                continue
-            slots = kept.setdefault(key, [[] for _ in query["aggregates"]])
-            for position, (name, column) in enumerate(query["aggregates"]):
-                if column is not None and sum(row[column] is not None for row in members) < min_people:
-                    withheld_values.append([*place, query["columns"][len(key) + position]])
+# --- what nodes release, merged ------------------------------------------------------------------------------------
+
+def parts(aggregate):
+    """What a node is asked for, so that the aggregate can be merged."""
+    name, column = aggregate
+    if name in ("avg", "stddev"):
+        return [("count", column), ("sum", column)] + ([("var_pop", column)] if name == "stddev" else [])
+    return [aggregate]
+
+
+def node_question(query):
+    """The SQL that a node is asked, and the position of each part among its aggregates."""
+    asked = list(dict.fromkeys(part for aggregate in query["aggregates"] for part in parts(aggregate)))
+    selected = [f"{key} AS g{at}" for at, key in enumerate(query["keys"])]
+    selected += [f"{name}({column or '*'}) AS a{at}" for at, (name, column) in enumerate(asked)]
+    sql = f"SELECT {', '.join(selected)} FROM {query['collection'].replace('-', '_')}"
+    sql += f" WHERE {query['where']}" if query["where"] else ""
+    sql += f" GROUP BY {', '.join(query['keys'])}" if query["keys"] else ""
+    return sql, asked
+
+
+def merged(name, of_nodes):
+    """One value from its parts at each node that released all of them."""
+    if not of_nodes:
+        return None
+    if name in ("count", "sum"):
+        return sum(part for (part,) in of_nodes)
+    rows, total = sum(n for n, *_ in of_nodes), sum(s for _, s, *_ in of_nodes)
+    if name == "avg":
+        return number(Fraction(total, rows))
+    # Chan, Golub and LeVeque: squares within nodes and between them.
+    mean = Fraction(total, rows)
+    within = sum(n * Fraction(variance) for n, _, variance in of_nodes)
+    between = sum(n * (Fraction(s, n) - mean) ** 2 for n, s, _ in of_nodes)
+    return math.sqrt((within + between) / (rows - 1))
+
+
+def released(query, examined, columns, min_people):
+    """What is left of what each node releases, with what it left out."""
+    _, asked = node_question(query)
+    kinds = [columns[key]["type"] if key in columns else None for key in query["keys"]]
+    answers, values_left_out, merging = {}, {}, {}
+    for node, statistical in examined.items():
+        answers[node] = {}
+        for *line, withheld in statistical.answer()["rows"]:
+            key = tuple(part == "true" if kind == "boolean" and part else part for part, kind in zip(line, kinds))
+            answers[node][key] = dict(zip(asked, line[len(key):]))
+            reasons = dict(part.split(": ") for part in withheld.split("; ")) if withheld else {}
+            for position, aggregate in enumerate(query["aggregates"]):
+                missing = [reasons[f"a{at}"] for at, part in enumerate(asked) if part in parts(aggregate) and f"a{at}" in reasons]
+                if missing:
+                    of_node = values_left_out.setdefault(node, {})
+                    of_node[missing[0]] = of_node.get(missing[0], 0) + 1
                     continue
-                slots[position].append(members)
+                slot = merging.setdefault((key, position), [])
+                slot.append([answers[node][key][part] for part in parts(aggregate)])
+    keys = {key for cells in answers.values() for key in cells} or ({()} if not query["keys"] else set())
+    rows = [
+        [*key, *(merged(name, merging.get((key, at), [])) for at, (name, _) in enumerate(query["aggregates"]))]
+        for key in sorted(keys, key=order)
+    ]
+    at = query["keys"].index("node") if "node" in query["keys"] else None
+    known = {key if at is None else key[:at] + key[at + 1:] for key in keys}
+    cells_left_out = {node: max(len(known), 1) - len(cells) for node, cells in answers.items() if len(cells) < max(len(known), 1)}
+    return {"min_people": min_people, "rows": rows, "cells_left_out": cells_left_out, "values_left_out": values_left_out}
 
-    def inputs(key, position):
-        parts = kept[key][position]
-        return [row for part in parts for row in part] if parts else None
 
-    answer_rows = answer(query, kept, inputs)
-    everything = {"min_people": min_people, "rows": answer_rows, "cells_left_out": withheld_cells}
-    if withheld_values:
-        everything["values_left_out"] = withheld_values
-    return everything
+def contributions(examined):
+    """Of each value that a node releases: the node, the statistic, and what each person contributes."""
+    for node, statistical in examined.items():
+        for aggregate, reasons in statistical.values.items():
+            for cell, reason in reasons.items():
+                if reason is None:
+                    people = {}
+                    for row in disclosure.inputs(aggregate, cell.rows, statistical.spec):
+                        people.setdefault(row[statistical.terms.person], []).append(tuple(row[c] for c in aggregate.columns))
+                    yield (node, aggregate.function, aggregate.columns), people
+
+
+def are_close(some, others, min_people):
+    """Whether a node could take a value for another. Sketches differ in as many slots of 64 as people, or in fewer where people fall
+    together: from two and a half times the minimum on that is rarer than one in a million."""
+    for statistic, people in some:
+        for other, other_people in others:
+            if statistic == other and abs(len(people) - len(other_people)) < 2.5 * min_people:
+                apart = {p for p in people.keys() | other_people.keys() if people.get(p) != other_people.get(p)}
+                if 0 < len(apart) < 2.5 * min_people:
+                    return True
+    return False
 
 
 # --- the second way: SQLite ----------------------------------------------------------------------------------------
@@ -225,7 +291,7 @@ def query(id, collection, keys, aggregates, where=None, keep=lambda row: True, n
     sql += f" WHERE {where}" if where else ""
     sql += f" GROUP BY {', '.join(keys)} ORDER BY {', '.join(key_names)}" if keys else ""
     return {
-        "id": id, "collection": collection, "keys": keys, "aggregates": aggregates, "keep": keep,
+        "id": id, "collection": collection, "keys": keys, "aggregates": aggregates, "where": where, "keep": keep,
         "columns": [*key_names, *value_names], "sql": sql,
     }
 
@@ -276,21 +342,32 @@ def questions():
 
 
 def main():
-    rows, collections, min_people = load()
+    rows, tables, collections, permissions = load()
     connection = database(rows, collections)
-    entries = []
+    entries, spaces = [], []
     for q in questions():
-        own, columns = rows[q["collection"]], collections[q["collection"]]["columns"]
-        found = cells(q, own, columns)
+        name = q["collection"]
+        columns, permission = collections[name]["columns"], permissions[name]
+        min_people = permission["disclosure"]["min_people"]
+        found = cells(q, rows[name], columns)
         pooled = answer(q, found, lambda key, position, found=found: found[key])
         compare(q, pooled, connection, columns)
+        sql, _ = node_question(q)
+        examined = {
+            node: disclosure.examine(sql, table, collections[name], permission, node) for node, table in tables[name].items()
+        }
+        values = list(contributions(examined))
+        space = next((at for at, asked in enumerate(spaces) if not are_close(values, asked, min_people)), len(spaces))
+        if space == len(spaces):
+            spaces.append([])
+        spaces[space] += values
         entries.append({
-            "id": q["id"], "collection": q["collection"], "sql": q["sql"], "keys": len(q["keys"]), "columns": q["columns"],
-            "pooled": pooled, "released": released(q, own, columns, min_people[q["collection"]]),
+            "id": q["id"], "collection": name, "sql": q["sql"], "space": space, "keys": len(q["keys"]), "columns": q["columns"],
+            "pooled": pooled, "released": released(q, examined, columns, min_people),
         })
     document = {
         "about": "What queries over demo/data must answer. Made by tests/oracles/demo.py, which says what the words mean.",
-        "tool": "Python standard library: csv, fractions, decimal (exact); pooled answers compared with sqlite3 (1e-12)",
+        "tool": "pooled: Python's fractions and decimal (exact), compared with sqlite3 (1e-12); released: tests/oracles/disclosure.py",
         "formulas": {
             "avg": "sum / count over values that are there, exact fraction, nearest double",
             "stddev": "square root of sum of squared differences from the mean / (count - 1), 50 digits, nearest double",
@@ -311,7 +388,7 @@ def entry_text(entry):
     def lines(rows):
         return "[" + ",\n     ".join(json.dumps(row) for row in rows) + "]"
     released = entry["released"]
-    parts = [f'   "{k}": {json.dumps(entry[k])}' for k in ("id", "collection", "sql", "keys", "columns")]
+    parts = [f'   "{k}": {json.dumps(entry[k])}' for k in ("id", "collection", "sql", "space", "keys", "columns")]
     parts.append('   "pooled": ' + lines(entry["pooled"]))
     inner = [f'"{k}": {lines(v) if isinstance(v, list) else json.dumps(v)}' for k, v in released.items()]
     parts.append('   "released": {' + ",\n    ".join(inner) + "}")

@@ -170,12 +170,19 @@ pub(crate) fn summary(answer: &Answer) -> String {
             .map(|c| format!("{} ({})", c.node, c.suppressed_cells))
             .collect();
         text.push_str(&format!(
-            "; {cells} not released, because too few people or nobody is in them, at: {}",
+            "; {cells} not released (too few people, nobody, or needed to protect another cell) at: {}",
             nodes.join(", ")
         ));
     }
+    let withholding = answer.coverage.iter().filter(|node| !node.withheld.is_empty());
+    let withholding: Vec<String> = withholding.map(withheld_values).collect();
+    if !withholding.is_empty() {
+        text.push_str(&format!("\nvalues not released at {}", withholding.join(", ")));
+    }
     if !answer.intervals.is_empty() {
-        text.push_str("\nvalues with [low … high] lack cells that were not released; over the nodes that answered the value lies in that range");
+        text.push_str(
+            "\nvalues with [low … high] lack what was not released; over the nodes that answered the value lies in that range, and ? is not known",
+        );
     }
     if answer.rows_open {
         text.push_str(
@@ -208,6 +215,16 @@ pub(crate) fn summary(answer: &Answer) -> String {
         text.push_str(&format!("\nyour duty: {duty}"));
     }
     text
+}
+
+/// `gbsg: 2 (one or a few people dominate)`; of several reasons each with its number.
+fn withheld_values(node: &Coverage) -> String {
+    let values: u64 = node.withheld.values().sum();
+    let reasons = node.withheld.iter().map(|(reason, times)| match node.withheld.len() {
+        1 => reason.words().to_owned(),
+        _ => format!("{times}: {}", reason.words()),
+    });
+    format!("{}: {values} ({})", node.node, reasons.collect::<Vec<_>>().join("; "))
 }
 
 /// Why nodes did not answer, and which: the same reason is told once.

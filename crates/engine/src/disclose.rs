@@ -10,6 +10,7 @@ mod tests;
 use std::fmt;
 
 use policy::{Collection, Disclosure, Dominance, Grant, MinPeople, Tier, Zeros};
+use serde::{Serialize, Serializer};
 
 pub(crate) use self::lines::NULL_CODE;
 use self::lines::{Line, Lines};
@@ -97,18 +98,61 @@ pub enum Reason {
     Secondary,
 }
 
+impl Reason {
+    const ALL: [Self; 8] = [
+        Self::FewPeople,
+        Self::Complement,
+        Self::Dominance,
+        Self::PPercent,
+        Self::Freedom,
+        Self::Constant,
+        Self::Bins,
+        Self::Secondary,
+    ];
+
+    /// The reason as the column `withheld` names it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::FewPeople => "few-people",
+            Self::Complement => "complement",
+            Self::Dominance => "dominance",
+            Self::PPercent => "p-percent",
+            Self::Freedom => "freedom",
+            Self::Constant => "constant",
+            Self::Bins => "bins",
+            Self::Secondary => "secondary",
+        }
+    }
+
+    /// The reason with that code.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
+    /// The reason for people, in a few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::FewPeople => "too few people contribute",
+            Self::Complement => "too few people are left out",
+            Self::Dominance => "one or a few people dominate",
+            Self::PPercent => "one person's part could be estimated",
+            Self::Freedom => "too few people for a spread",
+            Self::Constant => "values do not differ enough",
+            Self::Bins => "too few people in a range, or all in one",
+            Self::Secondary => "it would give away another",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::FewPeople => "few-people",
-            Reason::Complement => "complement",
-            Reason::Dominance => "dominance",
-            Reason::PPercent => "p-percent",
-            Reason::Freedom => "freedom",
-            Reason::Constant => "constant",
-            Reason::Bins => "bins",
-            Reason::Secondary => "secondary",
-        })
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
     }
 }
 

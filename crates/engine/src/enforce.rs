@@ -463,3 +463,6 @@ fn bin_labels(edges: &[f64]) -> Vec<String> {
         .map(|pair| format!("[{}, {})", pair[0], pair[1]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

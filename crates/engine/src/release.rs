@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray, UInt32Array,
+    new_empty_array,
 };
 use datafusion::arrow::compute::{CastOptions, cast_with_options, take};
 use datafusion::arrow::datatypes::{
@@ -314,6 +315,8 @@ fn columns(
     let rows = released.len();
     let key = |at: usize| match table.keys.get(at) {
         Some(key) => take(key, &released, None),
+        // No row came through the barrier. That must look like rows that are withheld.
+        None if rows == 0 => Ok(new_empty_array(&DataType::Int64)),
         None => Err(ArrowError::SchemaError(format!("the plan has no key {at}"))),
     };
     let output = |output: &CellOutput| match output {

@@ -1,10 +1,11 @@
 //! What a question comes back with: the pooled result, who contributed, and what suppression leaves open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use engine::Reason;
 use serde::Serialize;
 use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId};
 use trust::Envelope;
@@ -60,9 +61,12 @@ pub struct Coverage {
     pub node: MemberId,
     /// What became of the question there.
     pub status: Status,
-    /// Cells and values of the answer that the node did not release: too few people were in them, or nobody. Which of
-    /// the two is not told.
+    /// Cells of the answer that the node did not release: too few people are in them, or nobody, or they would give away
+    /// another cell. Which of the three is not told.
     pub suppressed_cells: u64,
+    /// Values that it did not release in cells that it did: why, and how many.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub withheld: BTreeMap<Reason, u64>,
     /// Under which policy it answered.
     pub policy: Option<AppliedPolicy>,
     /// The data permit under which it answered.
@@ -156,7 +160,7 @@ impl Answer {
             .collect()
     }
 
-    /// Cells and values that nodes did not release, all together.
+    /// Cells that nodes did not release, all together.
     pub fn suppressed_cells(&self) -> u64 {
         self.coverage.iter().map(|node| node.suppressed_cells).sum()
     }

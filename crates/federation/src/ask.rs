@@ -192,7 +192,12 @@ impl Asker {
         let receipts = receipts::keep(&self.profile.data, released.flat_map(BTreeMap::values)).await;
         let tables = pool(&split, &asked)?;
         for node in &mut coverage {
-            node.suppressed_cells = tables.iter().filter_map(|table| table.suppressed.get(&node.node)).sum();
+            for withheld in tables.iter().filter_map(|table| table.withheld.get(&node.node)) {
+                node.suppressed_cells += withheld.cells;
+                for (reason, values) in &withheld.values {
+                    *node.withheld.entry(*reason).or_default() += values;
+                }
+            }
         }
         let finished = finish::finish(split, &tables).await?;
         let finish::Finished {
@@ -380,6 +385,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
         node: asked.peer.member.clone(),
         status: Status::Answered,
         suppressed_cells: 0,
+        withheld: BTreeMap::new(),
         policy: None,
         permit: None,
         duties: Vec::new(),

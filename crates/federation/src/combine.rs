@@ -4,7 +4,7 @@
 //! What a node withheld is not guessed: it is noted, and `interval.rs` says what it leaves open.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray, new_null_array};
@@ -12,8 +12,8 @@ use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, ScalarValue};
-use engine::Query;
 use engine::query::{Aggregate, Function, GroupKey, NODE_COLUMN, ReleaseQuery, Spread};
+use engine::{Query, Reason};
 use terms::{MemberId, Problem, Report};
 
 use crate::interval;
@@ -25,9 +25,17 @@ use crate::split::{Leaf, Pooled, is_by_node, parts, unfinished};
 pub(crate) struct PooledTable {
     pub(crate) batch: RecordBatch,
     pub(crate) open: Vec<OpenValue>,
-    /// By node, how many cells of the table it did not release, and values in those that it did. Nobody can tell
-    /// whether they were too small or empty.
-    pub(crate) suppressed: BTreeMap<MemberId, u64>,
+    /// By node under a threshold, what it did not release.
+    pub(crate) withheld: BTreeMap<MemberId, Withheld>,
+}
+
+/// What a node did not release of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    /// Cells. Nobody can tell whether few people are in them, or nobody, or whether they protect another.
+    pub(crate) cells: u64,
+    /// Values in cells that it released, by the reason that it gives.
+    pub(crate) values: BTreeMap<Reason, u64>,
 }
 
 /// A value of a pooled table that suppression leaves open.
@@ -74,7 +82,7 @@ fn pool_rows(leaf: &Leaf, asked: &[bool], answers: &[(MemberId, &NodeAnswer)]) -
     Ok(PooledTable {
         batch,
         open: Vec::new(),
-        suppressed: BTreeMap::new(),
+        withheld: BTreeMap::new(),
     })
 }
 
@@ -90,14 +98,14 @@ struct Cell {
 struct State {
     /// What each node released.
     values: Vec<(usize, ScalarValue)>,
-    /// Nodes that released the cell but withheld this value.
-    masked: Vec<usize>,
+    /// Nodes that released the cell but not this value, and why.
+    masked: Vec<(usize, Option<Reason>)>,
 }
 
 impl State {
-    fn add(&mut self, value: &ScalarValue, node: usize) {
+    fn add(&mut self, value: &ScalarValue, node: usize, reason: Option<Reason>) {
         if value.is_null() {
-            self.masked.push(node);
+            self.masked.push((node, reason));
         } else {
             self.values.push((node, value.clone()));
         }
@@ -160,8 +168,12 @@ fn pool_cells(
         cells.insert(Vec::new(), empty());
     }
     for (at, (_, answer)) in answers.iter().enumerate() {
+        let mut reasons = answer.withheld.iter();
         for batch in &answer.batches {
             for row in 0..batch.num_rows() {
+                let reasons = reasons
+                    .next()
+                    .ok_or_else(|| Problem::Internal.report("a row without reasons"))?;
                 let values = batch
                     .columns()
                     .iter()
@@ -172,10 +184,9 @@ fn pool_cells(
                 let states = values.split_off(groups);
                 let cell = cells.entry(values).or_insert_with(empty);
                 cell.present[at] = true;
-                cell.states
-                    .iter_mut()
-                    .zip(&states)
-                    .for_each(|(state, value)| state.add(value, at));
+                for (aggregate, (state, value)) in cell.states.iter_mut().zip(&states).enumerate() {
+                    state.add(value, at, reasons.get(&aggregate).copied());
+                }
             }
         }
     }
@@ -186,7 +197,7 @@ fn pool_cells(
         .groups
         .iter()
         .position(|group| *group == GroupKey::Column(NODE_COLUMN.to_owned()));
-    let (mut open, mut blanked) = (Vec::new(), vec![0_u64; answers.len()]);
+    let (mut open, mut values) = (Vec::new(), vec![BTreeMap::new(); answers.len()]);
     let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(cells.len()); groups + aggregates.len()];
     for (row, (key, cell)) in cells.iter().enumerate() {
         for (column, value) in key.iter().enumerate() {
@@ -194,7 +205,11 @@ fn pool_cells(
         }
         for (at, aggregate) in aggregates.iter().enumerate() {
             let pooled = Value::of(aggregate, query, cell)?;
-            pooled.masked.iter().for_each(|node| blanked[*node] += 1);
+            for (node, reason) in &pooled.masked {
+                if let Some(reason) = reason {
+                    *values[*node].entry(*reason).or_default() += 1;
+                }
+            }
             let missing = missing(&pooled, cell, answers, node_group.map(|at| &key[at]));
             if let Some((low, high)) = interval::bounds(aggregate, pooled.released, &missing, &leaf.collection) {
                 open.push(OpenValue {
@@ -208,13 +223,9 @@ fn pool_cells(
             columns[groups + at].push(pooled.scalar);
         }
     }
-    let suppressed = suppressed(&cells, answers, &blanked, node_group);
+    let withheld = withheld(&cells, answers, values, node_group);
     let batch = table(&leaf.schema, columns, cells.len()).map_err(|error| unfinished(&error))?;
-    Ok(PooledTable {
-        batch,
-        open,
-        suppressed,
-    })
+    Ok(PooledTable { batch, open, withheld })
 }
 
 /// The pooled value of one aggregate in one cell.
@@ -222,8 +233,8 @@ struct Value {
     scalar: ScalarValue,
     /// The count or sum that was released, for intervals.
     released: f64,
-    /// The nodes that withheld a part of it although they released the cell.
-    masked: BTreeSet<usize>,
+    /// The nodes that released the cell but not all parts of it, and why not the first of those.
+    masked: BTreeMap<usize, Option<Reason>>,
 }
 
 impl Value {
@@ -236,7 +247,7 @@ impl Value {
         });
         let states = states.collect::<Result<Vec<&State>, Report>>()?;
         let (scalar, released) = match (&aggregate.function, states.as_slice()) {
-            (Function::Sum(_), [_, total]) => sum(total)?,
+            (Function::Sum(_), [total]) => sum(total)?,
             (Function::Mean(_), [count, total]) => mean(count, total),
             (Function::Spread(spread, _), [count, total, variance]) => {
                 (pooled_spread(*spread, count, total, variance), 0.0)
@@ -249,7 +260,9 @@ impl Value {
             },
             _ => return Err(Problem::Internal.report("an aggregate has other parts than were asked for")),
         };
-        let masked = states.iter().flat_map(|state| state.masked.iter().copied()).collect();
+        // The first part's reason goes in last.
+        let masked = states.iter().rev().flat_map(|state| state.masked.iter().copied());
+        let masked = masked.collect();
         Ok(Self {
             scalar,
             released,
@@ -293,6 +306,9 @@ fn mean(counts: &State, sums: &State) -> (ScalarValue, f64) {
 fn pooled_spread(spread: Spread, counts: &State, sums: &State, variances: &State) -> ScalarValue {
     let of_node = |(node, _): &(usize, ScalarValue)| Some((counts.of(*node)?, sums.of(*node)?, variances.of(*node)?));
     let nodes: Vec<(f64, f64, f64)> = variances.values.iter().filter_map(of_node).collect();
+    if nodes.is_empty() {
+        return ScalarValue::Float64(None);
+    }
     let rows: f64 = nodes.iter().map(|(count, ..)| count).sum();
     let mean = nodes.iter().map(|(_, sum, _)| sum).sum::<f64>() / rows;
     let squares = nodes.iter().map(|(count, sum, variance)| {
@@ -311,28 +327,24 @@ fn pooled_spread(spread: Spread, counts: &State, sums: &State, variances: &State
 
 /// What each node under a threshold did not release of the cells and values that others did. A cell that a node left
 /// out may be empty there: if the node said which, it would say of groups below the threshold whether they exist.
-fn suppressed(
+fn withheld(
     cells: &[(Vec<ScalarValue>, Cell)],
     answers: &[(MemberId, &NodeAnswer)],
-    blanked: &[u64],
+    values: Vec<BTreeMap<Reason, u64>>,
     node_group: Option<usize>,
-) -> BTreeMap<MemberId, u64> {
+) -> BTreeMap<MemberId, Withheld> {
     let without_node = |key: &[ScalarValue]| -> Vec<ScalarValue> {
         let kept = key.iter().enumerate().filter(|(at, _)| Some(*at) != node_group);
         kept.map(|(_, value)| value.clone()).collect()
     };
     let known: HashSet<Vec<ScalarValue>> = cells.iter().map(|(key, _)| without_node(key)).collect();
-    let thresholded = answers
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, answer))| answer.receipt.min_people.is_some());
-    thresholded
-        .map(|(at, (node, _))| {
-            let released = cells.iter().filter(|(_, cell)| cell.present[at]).count();
-            let withheld = (known.len().max(1).saturating_sub(released)) as u64;
-            (node.clone(), withheld + blanked[at])
-        })
-        .collect()
+    let of_node = |(at, ((node, answer), values)): (usize, (&(MemberId, &NodeAnswer), _))| {
+        answer.receipt.min_people?;
+        let released = cells.iter().filter(|(_, cell)| cell.present[at]).count();
+        let cells = (known.len().max(1).saturating_sub(released)) as u64;
+        Some((node.clone(), Withheld { cells, values }))
+    };
+    answers.iter().zip(values).enumerate().filter_map(of_node).collect()
 }
 
 /// Which nodes may have had more people in this cell than they released.
@@ -345,7 +357,7 @@ fn missing(
     let nodes = answers.iter().enumerate().filter(|(at, (node, answer))| {
         let of_this_node = only_node.is_none_or(|name| name.try_as_str().flatten() == Some(node.as_str()));
         let withholds = answer.receipt.min_people.is_some();
-        of_this_node && withholds && (!cell.present[*at] || value.masked.contains(at))
+        of_this_node && withholds && (!cell.present[*at] || value.masked.contains_key(at))
     });
     nodes.map(|(_, (node, _))| node.clone()).collect()
 }

@@ -43,7 +43,7 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
     let schema = Arc::clone(split.rest.schema().inner());
     let has_groups = |leaf: &Leaf| matches!(leaf.pooled, Pooled::Cells { groups, .. } if groups > 0);
     let mut leaves = split.leaves.iter().zip(tables);
-    let can_lack_cells = leaves.any(|(leaf, table)| has_groups(leaf) && !table.suppressed.is_empty());
+    let can_lack_cells = leaves.any(|(leaf, table)| has_groups(leaf) && !table.withheld.is_empty());
     let lacks_cells = can_lack_cells && combines_rows(&split.rest)?;
     if let [table] = tables
         && !table.open.is_empty()
@@ -335,7 +335,7 @@ fn combines_rows(rest: &LogicalPlan) -> Result<bool, DataFusionError> {
 /// Marks every number and every yes or no of the answer as open, without bounds.
 fn unknown(schema: &SchemaRef, batches: &[RecordBatch], tables: &[PooledTable]) -> Vec<Interval> {
     // Every node under a threshold: it may have left out cells of which nobody knows that they are there.
-    let nodes: BTreeSet<&MemberId> = tables.iter().flat_map(|table| table.suppressed.keys()).collect();
+    let nodes: BTreeSet<&MemberId> = tables.iter().flat_map(|table| table.withheld.keys()).collect();
     let nodes: Vec<MemberId> = nodes.into_iter().cloned().collect();
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let is_open = |data_type: &DataType| data_type.is_numeric() || *data_type == DataType::Boolean;

@@ -2,10 +2,10 @@
 //!
 //! Nothing of an answer is used unless its columns are those asked for and the node's receipt matches it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -13,8 +13,9 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use datafusion::common::ScalarValue;
-use engine::Query;
+use engine::enforce::WITHHELD_COLUMN;
 use engine::query::{NODE_COLUMN, OutputSource};
+use engine::{Query, Reason};
 use futures::{StreamExt, TryStreamExt};
 use policy::Collection;
 use prost::Message;
@@ -48,6 +49,8 @@ pub(crate) struct Errand {
 #[derive(Debug)]
 pub(crate) struct NodeAnswer {
     pub(crate) batches: Vec<RecordBatch>,
+    /// For each row, which aggregates of the query were withheld in it, by their number, and why.
+    pub(crate) withheld: Vec<BTreeMap<usize, Reason>>,
     pub(crate) receipt: Verified<Receipt>,
     pub(crate) envelope: Envelope,
 }
@@ -158,8 +161,11 @@ impl Part<'_> {
         if !matches {
             return Err(odd(peer, "its receipt is for something else").into());
         }
+        let withheld = withheld(&batches, query, receipt.min_people.is_some())
+            .ok_or_else(|| odd(peer, "it does not say rightly what is withheld"))?;
         Ok(NodeAnswer {
             batches,
+            withheld,
             receipt,
             envelope,
         })
@@ -212,6 +218,48 @@ fn is_sound(batches: &[RecordBatch], query: &Query, peer: &Peer) -> bool {
     let is_release = matches!(query, Query::Release(_));
     let each_once = |batch: &RecordBatch| (0..batch.num_rows()).all(|row| says_once(batch, row));
     speaks_for_itself && (!is_release || batches.iter().all(each_once))
+}
+
+/// What each row says of the values that are withheld in it. None unless exactly those that are missing are named.
+fn withheld(batches: &[RecordBatch], query: &Query, is_guarded: bool) -> Option<Vec<BTreeMap<usize, Reason>>> {
+    let rows = batches
+        .iter()
+        .flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+    let Query::Release(query) = query else {
+        return Some(rows.map(|_| BTreeMap::new()).collect());
+    };
+    let of_row = |(batch, row): (&RecordBatch, usize)| {
+        let mut named = named(batch, row)?;
+        let mut reasons = BTreeMap::new();
+        for (column, output) in batch.columns().iter().zip(&query.outputs) {
+            let OutputSource::Aggregate(at) = output.source else {
+                continue;
+            };
+            match (column.is_null(row), named.remove(output.name.as_str())) {
+                (true, Some(reason)) => drop(reasons.insert(at, reason)),
+                // Without a minimum of people a number that is missing is data.
+                (true, None) if !is_guarded => {}
+                (false, None) => {}
+                (true, None) | (false, Some(_)) => return None,
+            }
+        }
+        named.is_empty().then_some(reasons)
+    };
+    rows.map(of_row).collect()
+}
+
+/// Columns and reasons of a row's last column: `a1: dominance; a2: few-people`.
+fn named(batch: &RecordBatch, row: usize) -> Option<BTreeMap<&str, Reason>> {
+    let Some(column) = batch.column_by_name(WITHHELD_COLUMN) else {
+        return Some(BTreeMap::new());
+    };
+    let text = match column.is_null(row) {
+        true => return Some(BTreeMap::new()),
+        false => column.as_string_opt::<i32>()?.value(row),
+    };
+    let parts = text.split("; ").map(|part| part.split_once(": "));
+    let parts = parts.map(|part| part.and_then(|(name, code)| Some((name, Reason::of_code(code)?))));
+    parts.collect()
 }
 
 fn odd(peer: &Peer, what: &str) -> Report {

@@ -331,7 +331,8 @@ pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggr
     match &aggregate.function {
         _ if of_one_node && !is_total(&aggregate.function) => Ok(vec![aggregate.clone()]),
         Function::CountRows | Function::Count(_) => Ok(vec![aggregate.clone()]),
-        Function::Sum(column) | Function::Mean(column) => Ok(count_and_sum(column)),
+        Function::Sum(_) => Ok(vec![aggregate.clone()]),
+        Function::Mean(column) => Ok(count_and_sum(column)),
         Function::Spread(_, column) => {
             let mut parts = count_and_sum(column);
             parts.push(part(Function::Spread(Spread::VarPop, column.clone())));

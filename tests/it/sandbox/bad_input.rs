@@ -48,6 +48,8 @@ fn a_file_with_a_mistake_names_file_line_and_remedy() {
         "dominance = { top = 11, share = 0.85 }\nmin_people = 3",
     );
     refused((SPEC, COLLECTION, &policy, DATA), "E_POLICY_INVALID", "dominance");
+    let policy = POLICY.replace("\"statistical\"", "\"differential\"");
+    refused((SPEC, COLLECTION, &policy, DATA), "E_POLICY_INVALID", "differential");
     let policy = POLICY.replace("min_people = 3", "min_people = 1");
     refused((SPEC, COLLECTION, &policy, DATA), "E_", "min_people");
 }
@@ -98,22 +100,47 @@ fn a_folder_that_is_not_empty_is_left_alone() {
     );
 }
 
+/// Five people in surgery, four in medicine, one in the eye clinic.
+const WARDS: &str = "patient_id,ward,days\np1,surgery,3\np2,surgery,4\np3,surgery,5\np4,surgery,6\np5,surgery,7\n\
+                     p6,medicine,2\np7,medicine,2\np8,medicine,2\np9,medicine,2\np10,eye,9\n";
+
 #[test]
 fn a_small_csv_answers_and_suppresses() {
-    let (sandbox, run) = space(SPEC, COLLECTION, POLICY, DATA);
+    let (sandbox, run) = space(SPEC, COLLECTION, POLICY, WARDS);
     run.returns(0);
     let answer =
         sandbox.ask("SELECT ward, count(*) AS stays, avg(days) AS days FROM stays GROUP BY ward ORDER BY ward");
-    assert_eq!(answer["rows"], serde_json::json!([["surgery", 3, 4.0]]));
-    // Nobody is told that there is a second ward: one person is in it.
+    // One person is in the eye clinic; with medicine in the answer, the total would give away what they contribute.
+    assert_eq!(answer["rows"], serde_json::json!([["surgery", 5, 5.0]]));
+    // Nobody is told that there are other wards.
     assert_eq!(answer["coverage"][0]["suppressed_cells"], 0);
+    assert_eq!(answer["coverage"][0].get("withheld"), None);
     let all = sandbox.ask("SELECT count(*) AS stays FROM stays");
-    assert_eq!(all["rows"], serde_json::json!([[4]]));
-    let none = sandbox.ask("SELECT count(*) AS stays, sum(days) AS days FROM stays WHERE ward = 'medicine'");
+    assert_eq!(all["rows"], serde_json::json!([[10]]));
+    let none = sandbox.ask("SELECT count(*) AS stays, sum(days) AS days FROM stays WHERE ward = 'eye'");
     assert_eq!(none["rows"], serde_json::json!([[0, null]]));
-    // At most two people, and nothing says how many stays each can have.
+    // Nothing says how many people are in a cell that is withheld, or how many stays each has.
     assert_eq!(none["intervals"][0]["low"], 0.0);
     assert_eq!(none["intervals"][0]["high"], serde_json::Value::Null);
+}
+
+#[test]
+fn why_a_value_is_withheld_reaches_whoever_asked() {
+    let policy = POLICY.replace("min_people = 3", "dominance = { top = 1, share = 0.5 }\nmin_people = 3");
+    let data = WARDS.replace("p5,surgery,7", "p5,surgery,300");
+    let (sandbox, run) = space(SPEC, COLLECTION, &policy, &data);
+    run.returns(0);
+    let sql = "SELECT count(*) AS stays, avg(days) AS mean, sum(days) AS days, stddev(days) AS spread FROM stays";
+    let answer = sandbox.ask(sql);
+    assert_eq!(answer["rows"], serde_json::json!([[10, null, null, null]]));
+    let coverage = &answer["coverage"][0];
+    assert_eq!(coverage["suppressed_cells"], 0);
+    assert_eq!(coverage["withheld"], serde_json::json!({ "dominance": 3 }));
+    let open: Vec<_> = answer["intervals"].as_array().unwrap().iter().collect();
+    assert_eq!(open.len(), 3, "the number of stays is whole: {open:?}");
+    let table = sandbox.query(sql, &["--purpose", "ehds-53-1-e"]).returns(0);
+    let footer = "values not released at clinic-a: 3 (one or a few people dominate)";
+    assert!(table.out().contains(footer), "{}", table.out());
 }
 
 #[test]
