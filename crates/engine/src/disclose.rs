@@ -199,7 +199,7 @@ pub(crate) fn judge(
     let is_withheld = cells(table, &lines, keys, excludes, rules);
     let reasons = functions
         .iter()
-        .map(|(function, input)| values(table, &lines, keys, &is_withheld, function, *input, rules))
+        .map(|aggregate| values(table, &lines, keys, &is_withheld, *aggregate, rules))
         .collect();
     Verdicts { is_withheld, reasons }
 }
@@ -274,8 +274,7 @@ fn values(
     lines: &Lines,
     keys: &[KeyFacts],
     cell_is_withheld: &[bool],
-    function: &Function,
-    input: usize,
+    (function, input): (&Function, usize),
     rules: &Rules,
 ) -> Vec<Option<Reason>> {
     let inputs: Vec<&Input> = table.cells.iter().map(|cell| &cell.inputs[input]).collect();
@@ -357,6 +356,11 @@ fn shared<'a>(function: &Function, input: &'a Input) -> Vec<&'a Shares> {
     }
 }
 
+/// False also of what is no number: what cannot be compared is withheld.
+fn surely_at_most(value: f64, most: f64) -> bool {
+    value <= most
+}
+
 /// (n,k) dominance.
 fn dominates(shares: &Shares, rules: &Rules) -> bool {
     let Some(Dominance { top, share }) = rules.dominance else {
@@ -364,7 +368,7 @@ fn dominates(shares: &Shares, rules: &Rules) -> bool {
     };
     let top = usize::try_from(top).unwrap_or(usize::MAX).min(shares.largest.len());
     let largest: f64 = shares.largest[..top].iter().sum();
-    shares.magnitude > 0.0 && !(largest <= share * shares.magnitude)
+    shares.magnitude > 0.0 && !surely_at_most(largest, share * shares.magnitude)
 }
 
 /// p %: what is left without the two largest is how closely the second largest can estimate the largest.
@@ -372,7 +376,7 @@ fn estimates(shares: &Shares, rules: &Rules) -> bool {
     let Some(percent) = rules.p_percent else { return false };
     let [first, second, ..] = shares.largest;
     let rest = shares.magnitude - first - second;
-    first > 0.0 && !(rest >= f64::from(percent) / 100.0 * first)
+    first > 0.0 && !surely_at_most(f64::from(percent) / 100.0 * first, rest)
 }
 
 /// The rules of second moments and of quantiles.
@@ -383,7 +387,7 @@ fn of_shape(function: &Function, input: &Input, rules: &Rules) -> Option<Reason>
         }
         Function::Spread(..) => constant_or_few(input, 1),
         Function::Pair(pair, ..) => constant_or_few(input, 2).or_else(|| {
-            let is_line = *pair == Pair::Corr && !(correlation(input).abs() <= CORRELATION_MAX);
+            let is_line = *pair == Pair::Corr && !surely_at_most(correlation(input).abs(), CORRELATION_MAX);
             is_line.then_some(Reason::Constant)
         }),
         Function::Quantile(share, _) => gives_bins_away(*share, input, rules).then_some(Reason::Bins),
@@ -394,7 +398,7 @@ fn constant_or_few(input: &Input, parameters: u64) -> Option<Reason> {
     if input.people < FREEDOM_MIN + parameters {
         return Some(Reason::Freedom);
     }
-    let is_constant = input.columns.iter().any(|column| !(column.squares > 0.0));
+    let is_constant = !input.columns.iter().all(|column| column.squares > 0.0);
     is_constant.then_some(Reason::Constant)
 }
 
