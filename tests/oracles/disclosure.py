@@ -239,9 +239,19 @@ class Statistical:
             withheld[cell] = "secondary value"
         return withheld
 
+    def earlier_filters(self, aggregate):
+        """The FILTERs of aggregates that stand before it."""
+        before = []
+        for _, what in self.question.outputs:
+            if what == aggregate:
+                return before
+            if not isinstance(what, Key) and what.filter is not None:
+                before.append(what.filter)
+        return before
+
     def first_rule(self, aggregate, cell):
         """The first rule of section 2 that withholds a value."""
-        value = Value(aggregate, cell.rows, self.terms)
+        value = Value(aggregate, cell.rows, self.terms, self.earlier_filters(aggregate))
         for rule, _, applies, holds in VALUE_RULES:
             if applies(value):
                 self.tried.add(rule)
@@ -352,8 +362,9 @@ def inputs(aggregate, rows, spec):
 class Value:
     """What the rules ask about an aggregate in one cell."""
 
-    def __init__(self, aggregate, rows, terms):
+    def __init__(self, aggregate, rows, terms, earlier=()):
         self.aggregate, self.rows, self.terms, self.k = aggregate, rows, terms, terms.k
+        self.earlier = earlier
         self.input = inputs(aggregate, rows, terms.spec)
 
     def people(self, rows):
@@ -374,6 +385,12 @@ class Value:
         """D of the complement of a FILTER."""
         aggregate, spec = self.aggregate, self.terms.spec
         return [row for row in self.rows if known(aggregate, row) and not truth(aggregate.filter, row, spec)]
+
+    def between(self):
+        """For each earlier FILTER, D of the complement between the two: any row for which exactly one of them is true."""
+        spec = self.terms.spec
+        for other in self.earlier:
+            yield [row for row in self.rows if truth(other, row, spec) != truth(self.aggregate.filter, row, spec)]
 
     def unknown(self):
         """D of the complement of count(x)."""
@@ -455,12 +472,13 @@ def is_quantile(value):
 VALUE_RULES = [
     ("few contributors", "few-people", lambda v: True, lambda v: v.contributors < v.k),
     ("complement of a filter", "complement", lambda v: v.aggregate.filter is not None, lambda v: v.few(v.filtered_out())),
+    ("between filters", "complement", lambda v: v.aggregate.filter is not None and v.earlier, lambda v: any(map(v.few, v.between()))),
     ("complement of a count", "complement", counts_answers, lambda v: v.few(v.unknown())),
     ("few amounts", "few-people", has_amounts, lambda v: any(sum(a != 0 for a in one) < v.k for one in v.contributions())),
     ("dominance", "dominance", lambda v: v.terms.dominance and has_shares(v), dominated),
     ("p percent", "p-percent", lambda v: v.terms.p_percent is not None and has_shares(v), within_p_percent),
     ("freedom", "freedom", lambda v: v.function in SPREAD | PAIR, lacks_freedom),
-    ("constant", "constant", lambda v: v.function in SPREAD | PAIR, lambda v: 0 in v.deviations()),
+    ("constant", "constant", has_amounts, lambda v: 0 in v.deviations()),
     ("on a line", "constant", lambda v: v.function == "corr", on_a_line),
     ("few in a bin", "bins", is_quantile, lambda v: any(len(people) < v.k for people in v.bins().values())),
     ("one bin", "bins", is_quantile, lambda v: len(v.bins()) == 1),

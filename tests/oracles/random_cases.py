@@ -350,7 +350,7 @@ class Asker:
 
     def aggregate(self):
         one = self.function()
-        if self.chance.random() < 0.2:
+        if self.chance.random() < 0.3:
             conditions = [self.condition(column) for column in self.chance.sample(FILTERED, self.chance.choice([1, 1, 1, 2]))]
             one += f" FILTER (WHERE {' AND '.join(conditions)})"
         return one

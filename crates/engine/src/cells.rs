@@ -42,6 +42,8 @@ pub(crate) struct Input {
     pub(crate) people: u64,
     /// Distinct people with a known value in the cell outside of the FILTER.
     pub(crate) rest: u64,
+    /// For each FILTER that stands before its own, distinct people with a row for which exactly one of the two is true.
+    pub(crate) between: Vec<u64>,
     /// Distinct people without a known value.
     pub(crate) unknown: u64,
     /// How rows are shared among people.
@@ -367,6 +369,7 @@ impl Input {
     fn merge(&mut self, other: &Input) {
         self.people += other.people;
         self.rest += other.rest;
+        add_each(&mut self.between, &other.between);
         self.unknown += other.unknown;
         self.counts.merge(&other.counts);
         for ((rows, people), (more_rows, more_people)) in self.bins.iter_mut().zip(&other.bins) {
@@ -398,6 +401,7 @@ impl Input {
             rows: 0,
             people: 0,
             rest: 0,
+            between: vec![0; layout.between.len()],
             unknown: 0,
             counts: Shares::default(),
             columns: vec![Moments::default(); layout.columns.len()],
@@ -416,6 +420,9 @@ impl Input {
     fn add(&mut self, line: usize, lines: &InputLines<'_>, person: Option<PersonHash>) {
         let has = |rows: &Option<&Int64Array>| u64::from(rows.is_some_and(|rows| rows.value(line) > 0));
         self.rest += has(&lines.rest);
+        for (people, between) in self.between.iter_mut().zip(&lines.between) {
+            *people += u64::from(between.value(line) > 0);
+        }
         self.unknown += has(&lines.unknown);
         let rows = lines.rows.value(line);
         if rows == 0 {
@@ -505,6 +512,7 @@ struct Lines<'a> {
 struct InputLines<'a> {
     rows: &'a Int64Array,
     rest: Option<&'a Int64Array>,
+    between: Vec<&'a Int64Array>,
     unknown: Option<&'a Int64Array>,
     columns: Vec<ColumnLines<'a>>,
     product: Option<&'a Float64Array>,
@@ -571,6 +579,7 @@ impl<'a> InputLines<'a> {
         Ok(Self {
             rows: integers(batch, layout.rows)?,
             rest: some(layout.rest)?,
+            between: all_integers(batch, &layout.between)?,
             unknown: some(layout.unknown)?,
             columns: layout.columns.iter().map(column).collect::<Result<_, ArrowError>>()?,
             product: layout.product.map(|at| numbers(batch, at)).transpose()?,

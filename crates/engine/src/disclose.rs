@@ -24,6 +24,9 @@ const FREEDOM_MIN: u64 = 10;
 /// From here on a correlation is a straight line through everybody's values.
 const CORRELATION_MAX: f64 = 1.0 - 1e-9;
 
+/// Sums of squared deviations up to this share of the sum of squares are rounding.
+const CONSTANT_SHARE: f64 = 1e-24;
+
 /// What the policy says, as the checks need it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -312,7 +315,8 @@ fn primary(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> 
     if too_few(input.people) {
         return Some(Reason::FewPeople);
     }
-    if some_but_too_few(input.rest) || some_but_too_few(guarded_unknown(function, input)) {
+    let between = input.between.iter().any(|people| some_but_too_few(*people));
+    if some_but_too_few(input.rest) || between || some_but_too_few(guarded_unknown(function, input)) {
         return Some(Reason::Complement);
     }
     let columns = contributing(function, input);
@@ -382,9 +386,8 @@ fn estimates(shares: &Shares, rules: &Rules) -> bool {
 /// The rules of second moments and of quantiles.
 fn of_shape(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> {
     match function {
-        Function::CountRows | Function::Count(_) | Function::CountPeople(_) | Function::Sum(_) | Function::Mean(_) => {
-            None
-        }
+        Function::CountRows | Function::Count(_) | Function::CountPeople(_) => None,
+        Function::Sum(_) | Function::Mean(_) => is_constant(input).then_some(Reason::Constant),
         Function::Spread(..) => constant_or_few(input, 1),
         Function::Pair(pair, ..) => constant_or_few(input, 2).or_else(|| {
             let is_line = *pair == Pair::Corr && !surely_at_most(correlation(input).abs(), CORRELATION_MAX);
@@ -398,8 +401,14 @@ fn constant_or_few(input: &Input, parameters: u64) -> Option<Reason> {
     if input.people < FREEDOM_MIN + parameters {
         return Some(Reason::Freedom);
     }
-    let is_constant = !input.columns.iter().all(|column| column.squares > 0.0);
-    is_constant.then_some(Reason::Constant)
+    is_constant(input).then_some(Reason::Constant)
+}
+
+/// Whether all rows have the same value of some column: then whoever is in the cell has it.
+fn is_constant(input: &Input) -> bool {
+    let rows = input.rows as f64;
+    let varies = |column: &Moments| column.squares > CONSTANT_SHARE * rows * column.mean * column.mean;
+    !input.columns.iter().all(varies)
 }
 
 /// Pearson's r.

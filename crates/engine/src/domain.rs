@@ -21,6 +21,9 @@ const CONDITIONS_MAX: usize = 100;
 /// Most columns that one query may have conditions on. Everybody who fails just one of them is counted too.
 const FILTERED_COLUMNS_MAX: usize = 16;
 
+/// Most distinct FILTERs of a query: people are counted between each two of them.
+const FILTERS_MAX: usize = 8;
+
 /// Most bins of a column of which quantiles are interpolated: people are counted in each of them, in each cell.
 const QUANTILE_BINS_MAX: usize = 200;
 
@@ -29,6 +32,7 @@ pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report
     let conditions = match query {
         Query::Release(query) => {
             require_names(query)?;
+            require_few_filters(query)?;
             query
                 .groups
                 .iter()
@@ -72,6 +76,22 @@ fn require_names(query: &ReleaseQuery) -> Result<(), Report> {
     let message =
         format!("a node does not run a query with a column called {WITHHELD_COLUMN}: it says what is withheld");
     Err(Problem::SqlNotAllowed.report(message).remedy("call it something else"))
+}
+
+fn require_few_filters(query: &ReleaseQuery) -> Result<(), Report> {
+    let mut filters: Vec<&[Condition]> = Vec::new();
+    for aggregate in &query.aggregates {
+        if !aggregate.filter.is_empty() && !filters.contains(&aggregate.filter.as_slice()) {
+            filters.push(&aggregate.filter);
+        }
+    }
+    if filters.len() <= FILTERS_MAX {
+        return Ok(());
+    }
+    let message = format!("the query has more than {FILTERS_MAX} different FILTERs");
+    Err(Problem::SqlLimit
+        .report(message)
+        .remedy("ask in parts, or group by the column that the filters are about"))
 }
 
 /// A column that a query may use at all; `None` for the virtual column `node`.

@@ -42,6 +42,8 @@ pub(crate) struct InputLayout {
     pub(crate) rows: usize,
     /// Rows in which the columns are known and the FILTER is not true.
     pub(crate) rest: Option<usize>,
+    /// For each FILTER that stands before its own, rows for which exactly one of the two is true.
+    pub(crate) between: Vec<usize>,
     /// Rows in which the column is not known, where that is protected.
     pub(crate) unknown: Option<usize>,
     /// Of each column: sum, and population variance where it is needed.
@@ -84,7 +86,9 @@ impl Input {
                 function,
                 Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..)
             ),
-            variances: matches!(function, Function::Spread(..) | Function::Pair(..)),
+            // Of people it matters for every sum whether all have the same value.
+            variances: collection.personal && matches!(function, Function::Sum(_) | Function::Mean(_))
+                || matches!(function, Function::Spread(..) | Function::Pair(..)),
             product: matches!(function, Function::Pair(..)),
             bins: matches!(function, Function::Quantile(..)),
             guards_unknown: matches!(function, Function::Count(name) if name != NODE_COLUMN && !is_measure(name)),
@@ -122,6 +126,18 @@ pub(super) fn inputs(query: &ReleaseQuery, collection: &Collection) -> (Vec<Inpu
     });
     let of_aggregate = of_aggregate.collect();
     (inputs, of_aggregate)
+}
+
+/// The distinct FILTERs of a query, in its order.
+pub(super) fn filters(inputs: &[Input]) -> Vec<&[Condition]> {
+    let mut filters: Vec<&[Condition]> = Vec::new();
+    for input in inputs {
+        let filter = input.filter.as_slice();
+        if !filter.is_empty() && !filters.contains(&filter) {
+            filters.push(filter);
+        }
+    }
+    filters
 }
 
 /// The conditions of a query by the column that they are about; those on `node` apart, because they are the same for all rows.
@@ -171,6 +187,10 @@ struct Planning<'a> {
 
 fn key_name(at: usize) -> String {
     format!("__k{at}")
+}
+
+fn filter_name(at: usize) -> String {
+    format!("__filter{at}")
 }
 
 fn value_name(input: usize, column: usize) -> String {
@@ -247,6 +267,9 @@ impl Planning<'_> {
                 list.push(Expr::Not(Box::new(ident(name))).alias(format!("__fails{at}")));
             }
         }
+        for (at, filter) in filters(inputs).into_iter().enumerate() {
+            list.push(all_true([pass.clone(), all_of(filter, self.node)])?.alias(filter_name(at)));
+        }
         for (at, input) in inputs.iter().enumerate() {
             list.extend(self.input_columns(at, input, &pass)?);
         }
@@ -312,10 +335,11 @@ impl Planning<'_> {
         let failing = (0..groups)
             .map(|at| Ok(made.add(count_if(ident(format!("__fails{at}")))?)))
             .collect::<Result<_, BuildError>>()?;
+        let between = between(&filters(inputs), &mut made)?;
         let inputs = inputs
             .iter()
             .enumerate()
-            .map(|(at, input)| self.input_aggregates(at, input, &mut made))
+            .map(|(at, input)| self.input_aggregates(at, input, &between, &mut made))
             .collect::<Result<_, BuildError>>()?;
         let plan = masked.aggregate(by, made.list)?.build()?;
         let layout = Layout {
@@ -328,9 +352,17 @@ impl Planning<'_> {
         Ok((plan, layout))
     }
 
-    fn input_aggregates(&self, at: usize, input: &Input, made: &mut Made) -> Result<InputLayout, BuildError> {
+    fn input_aggregates(
+        &self,
+        at: usize,
+        input: &Input,
+        between: &[Between<'_>],
+        made: &mut Made,
+    ) -> Result<InputLayout, BuildError> {
+        let earlier = between.iter().filter(|pair| pair.later == input.filter);
         let mut layout = InputLayout {
             rows: made.add(count_if(ident(format!("__in{at}")))?),
+            between: earlier.map(|pair| pair.column).collect(),
             ..InputLayout::default()
         };
         if !input.filter.is_empty() {
@@ -394,6 +426,24 @@ impl Made {
         self.list.push(aggregate.alias(format!("__a{at}")));
         at
     }
+}
+
+/// Rows for which exactly one of two FILTERs is true.
+struct Between<'a> {
+    later: &'a [Condition],
+    column: usize,
+}
+
+fn between<'a>(filters: &[&'a [Condition]], made: &mut Made) -> Result<Vec<Between<'a>>, BuildError> {
+    let mut pairs = Vec::new();
+    for (at, later) in filters.iter().enumerate() {
+        for earlier in 0..at {
+            let differs = ident(filter_name(earlier)).not_eq(ident(filter_name(at)));
+            let column = made.add(count_if(differs)?);
+            pairs.push(Between { later, column });
+        }
+    }
+    Ok(pairs)
 }
 
 fn fails_one_at_most(groups: &[String]) -> Result<Expr, BuildError> {
