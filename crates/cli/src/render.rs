@@ -200,8 +200,11 @@ pub(crate) fn summary(answer: &Answer) -> String {
             let least = policy.min_people.map_or_else(String::new, |k| {
                 format!("; groups of fewer than {k} people at a node are left out")
             });
+            let rounded = policy.round_to.map_or_else(String::new, |step| {
+                format!("; counts are rounded to multiples of {step}, other numbers to three digits")
+            });
             format!(
-                "{} version {}, permission {}{least}",
+                "{} version {}, permission {}{least}{rounded}",
                 policy.id, policy.version, policy.rule
             )
         })
@@ -210,6 +213,17 @@ pub(crate) fn summary(answer: &Answer) -> String {
     policies.dedup();
     if !policies.is_empty() {
         text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
+    }
+    let kept: u64 = answer
+        .coverage
+        .iter()
+        .filter_map(|node| node.policy.as_ref())
+        .map(|policy| policy.kept_values)
+        .sum();
+    if kept > 0 {
+        text.push_str(&format!(
+            "\n{kept} values of nodes are as they were released before: too few people have come, gone or changed since to show it"
+        ));
     }
     for duty in answer.duties() {
         text.push_str(&format!("\nyour duty: {duty}"));

@@ -134,6 +134,17 @@ pub struct AppliedPolicy {
     pub rule: RuleId,
     /// The smallest number of people that a released cell may describe, if any.
     pub min_people: Option<u32>,
+    /// To multiples of what counts were rounded, and other numbers to three digits, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_to: Option<u32>,
+    /// Values that are those of an earlier answer about nearly the same people.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kept_values: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Answer {

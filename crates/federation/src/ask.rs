@@ -405,6 +405,8 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     version: receipt.policy_version,
                     rule: receipt.rule.clone(),
                     min_people: receipt.min_people,
+                    round_to: receipt.round_to,
+                    kept_values: receipt.kept_values,
                 });
                 coverage.permit.clone_from(&receipt.permit);
                 coverage.duties.extend(receipt.duties.iter().map(|duty| plain(duty)));

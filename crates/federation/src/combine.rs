@@ -16,7 +16,7 @@ use engine::query::{Aggregate, Function, GroupKey, NODE_COLUMN, ReleaseQuery, Sp
 use engine::{Query, Reason};
 use terms::{MemberId, Problem, Report};
 
-use crate::interval;
+use crate::interval::{self, Unknown};
 use crate::node::NodeAnswer;
 use crate::split::{Leaf, Pooled, is_by_node, parts, unfinished};
 
@@ -210,14 +210,15 @@ fn pool_cells(
                     *values[*node].entry(*reason).or_default() += 1;
                 }
             }
-            let missing = missing(&pooled, cell, answers, node_group.map(|at| &key[at]));
-            if let Some((low, high)) = interval::bounds(aggregate, pooled.released, &missing, &leaf.collection) {
+            let mut unknown = rounding(cell, answers);
+            unknown.missing = missing(&pooled, cell, answers, node_group.map(|at| &key[at]));
+            if let Some((low, high)) = interval::bounds(aggregate, pooled.released, &unknown, &leaf.collection) {
                 open.push(OpenValue {
                     row,
                     column: groups + at,
                     low,
                     high,
-                    nodes: missing,
+                    nodes: unknown.nodes(),
                 });
             }
             columns[groups + at].push(pooled.scalar);
@@ -345,6 +346,18 @@ fn withheld(
         Some((node.clone(), Withheld { cells, values }))
     };
     answers.iter().zip(values).enumerate().filter_map(of_node).collect()
+}
+
+/// What rounding leaves open: each node that rounds has moved its count by half a step at most.
+fn rounding(cell: &Cell, answers: &[(MemberId, &NodeAnswer)]) -> Unknown {
+    let mut unknown = Unknown::default();
+    for (at, (node, answer)) in answers.iter().enumerate() {
+        if let Some(step) = answer.receipt.round_to.filter(|_| cell.present[at]) {
+            unknown.rounding.push(node.clone());
+            unknown.count_slack += f64::from(step) / 2.0;
+        }
+    }
+    unknown
 }
 
 /// Which nodes may have had more people in this cell than they released.
