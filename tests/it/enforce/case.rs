@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bench::tests_folder;
+use super::sequence::Sequence;
 
 /// Differences of sums and means beyond this share of the value are wrong, not rounding.
 const TOLERANCE: f64 = 1e-9;
@@ -118,6 +119,8 @@ struct AttackFile {
     product: Vec<Product>,
     #[serde(default)]
     long: Vec<Long>,
+    #[serde(default)]
+    sequence: Vec<Sequence>,
 }
 
 #[derive(Deserialize)]
@@ -254,6 +257,16 @@ pub(crate) fn long_statements() -> Vec<(String, String, Vec<String>)> {
         made.collect::<Vec<_>>()
     };
     long.flat_map(each).collect()
+}
+
+/// The sequences of questions, with the name of their file.
+pub(crate) fn sequences() -> Vec<(String, Sequence)> {
+    let named = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let sequences = read::<AttackFile>(&path).sequence.into_iter();
+        sequences.map(move |sequence| (name.clone(), sequence))
+    };
+    toml_files("attacks").into_iter().flat_map(named).collect()
 }
 
 fn toml_files(folder: &str) -> Vec<PathBuf> {
