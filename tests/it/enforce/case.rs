@@ -269,6 +269,20 @@ pub(crate) fn sequences() -> Vec<(String, Sequence)> {
     toml_files("attacks").into_iter().flat_map(named).collect()
 }
 
+/// The names of all entries, each with the name of its file.
+pub(crate) fn attack_names() -> Vec<(String, String)> {
+    let of_file = |path: PathBuf| {
+        let file: AttackFile = read(&path);
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let attacks = file.attack.into_iter().map(|attack| attack.name);
+        let products = file.product.into_iter().map(|product| product.name);
+        let sequences = file.sequence.into_iter().map(|sequence| sequence.name);
+        let names: Vec<String> = attacks.chain(products).chain(sequences).collect();
+        names.into_iter().map(move |entry| (name.clone(), entry))
+    };
+    toml_files("attacks").into_iter().flat_map(of_file).collect()
+}
+
 fn toml_files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(tests_folder().join(folder)).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
