@@ -1,11 +1,14 @@
 //! Enforcement cases (`tests/enforce/*.toml`) and attacks (`tests/attacks/*.toml`): data files, walked here. A new case
-//! needs no compile. How a case is asked is in `enforce/bench.rs`, what an answer's bytes may hold in `enforce/bytes.rs`.
+//! needs no compile. How a case is asked is in `enforce/bench.rs`, what an answer's bytes may hold in `enforce/bytes.rs`,
+//! several questions one after the other in `enforce/sequence.rs`.
 
 mod bench;
 mod bytes;
 mod case;
+mod page;
 mod random;
 mod rows;
+mod sequence;
 
 use std::fmt::Write as _;
 

@@ -21,6 +21,13 @@ pub(crate) struct Bench {
     _folder: TempDir,
 }
 
+/// What a node remembers from one question to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) people: People,
+    pub(crate) kept: KeptValues,
+}
+
 /// What somebody who asks gets to see.
 pub(crate) enum Outcome {
     Answered(Released),
@@ -37,7 +44,8 @@ impl Bench {
         &BENCH
     }
 
-    fn new() -> Bench {
+    /// A node of its own, with the fixtures.
+    pub(crate) fn new() -> Bench {
         let here = tests_folder().join("enforce");
         let mut files = BTreeMap::new();
         for path in [
@@ -69,6 +77,12 @@ impl Bench {
         }
     }
 
+    /// Exchanges the data of a collection; `at` is later than what was added before.
+    pub(crate) fn exchange(&self, collection: &str, file: &Path, at: UtcTime) {
+        let collection = &self.rules.collections[&collection.parse().unwrap()];
+        self.datasets.add(file, collection, at).unwrap();
+    }
+
     /// Asks as somebody whose institution and person act in the role.
     pub(crate) async fn ask(&self, role: &str, sql: &str) -> Outcome {
         self.ask_under(role, None, sql).await
@@ -76,13 +90,18 @@ impl Bench {
 
     /// The same under a permit.
     pub(crate) async fn ask_under(&self, role: &str, permit: Option<&str>, sql: &str) -> Outcome {
-        match self.answer(role, permit, sql).await {
+        self.ask_with(&Memory::default(), role, permit, sql).await
+    }
+
+    /// The same of a node that remembers what it released before.
+    pub(crate) async fn ask_with(&self, memory: &Memory, role: &str, permit: Option<&str>, sql: &str) -> Outcome {
+        match self.answer(memory, role, permit, sql).await {
             Ok(released) => Outcome::Answered(released),
             Err(report) => Outcome::Refused(report),
         }
     }
 
-    async fn answer(&self, role: &str, permit: Option<&str>, sql: &str) -> Result<Released, Report> {
+    async fn answer(&self, memory: &Memory, role: &str, permit: Option<&str>, sql: &str) -> Result<Released, Report> {
         let query = engine::read::read(sql, &self.rules.collections).await?;
         let request = AccessRequest {
             caller: Caller {
@@ -100,16 +119,15 @@ impl Bench {
         };
         let grant = policy::decide(&self.rules, &request).into_grant()?;
         let dataset = self.datasets.find(query.collection()).unwrap();
-        let people = People::everybody();
         let holding = Holding {
             dataset: &dataset,
-            people: &people,
+            people: &memory.people,
             node: NODE,
             secret: self.datasets.secret(),
         };
         let plan = engine::enforce(&query, grant, holding)?;
         let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;
-        engine::release(executed, NODE, &KeptValues::default()).map_err(|failure| failure.report())
+        engine::release(executed, NODE, &memory.kept).map_err(|failure| failure.report())
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bench::tests_folder;
+use super::sequence::Sequence;
 
 /// Differences of sums and means beyond this share of the value are wrong, not rounding.
 const TOLERANCE: f64 = 1e-9;
@@ -118,6 +119,8 @@ struct AttackFile {
     product: Vec<Product>,
     #[serde(default)]
     long: Vec<Long>,
+    #[serde(default)]
+    sequence: Vec<Sequence>,
 }
 
 #[derive(Deserialize)]
@@ -254,6 +257,30 @@ pub(crate) fn long_statements() -> Vec<(String, String, Vec<String>)> {
         made.collect::<Vec<_>>()
     };
     long.flat_map(each).collect()
+}
+
+/// The sequences of questions, with the name of their file.
+pub(crate) fn sequences() -> Vec<(String, Sequence)> {
+    let named = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let sequences = read::<AttackFile>(&path).sequence.into_iter();
+        sequences.map(move |sequence| (name.clone(), sequence))
+    };
+    toml_files("attacks").into_iter().flat_map(named).collect()
+}
+
+/// The names of all entries, each with the name of its file.
+pub(crate) fn attack_names() -> Vec<(String, String)> {
+    let of_file = |path: PathBuf| {
+        let file: AttackFile = read(&path);
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let attacks = file.attack.into_iter().map(|attack| attack.name);
+        let products = file.product.into_iter().map(|product| product.name);
+        let sequences = file.sequence.into_iter().map(|sequence| sequence.name);
+        let names: Vec<String> = attacks.chain(products).chain(sequences).collect();
+        names.into_iter().map(move |entry| (name.clone(), entry))
+    };
+    toml_files("attacks").into_iter().flat_map(of_file).collect()
 }
 
 fn toml_files(folder: &str) -> Vec<PathBuf> {
