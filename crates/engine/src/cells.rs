@@ -150,17 +150,11 @@ impl Shares {
     }
 }
 
-/// Who contributed what, by what is computed from it.
+/// Who contributed what.
 #[derive(Clone, Debug)]
 pub(crate) struct Sketches {
-    /// Rows.
-    pub(crate) rows: Sketch,
-    /// That they are in it.
-    pub(crate) people: Sketch,
     /// Rows and sums.
-    pub(crate) sums: Option<Sketch>,
-    /// Rows, sums, squares and products.
-    pub(crate) moments: Option<Sketch>,
+    pub(crate) sums: Sketch,
     /// Rows in each bin.
     pub(crate) bins: Option<Sketch>,
 }
@@ -396,7 +390,6 @@ impl Input {
     }
 
     fn new(layout: &InputLayout, slots: usize) -> Self {
-        let sketch = |is_needed: bool| is_needed.then(|| Sketch::new(slots));
         Self {
             rows: 0,
             people: 0,
@@ -408,11 +401,8 @@ impl Input {
             product: 0.0,
             bins: vec![(0, 0); layout.bins.len()],
             sketches: Sketches {
-                rows: Sketch::new(slots),
-                people: Sketch::new(slots),
-                sums: sketch(!layout.columns.is_empty()),
-                moments: sketch(layout.columns.iter().any(|(_, variance)| variance.is_some())),
-                bins: sketch(!layout.bins.is_empty()),
+                sums: Sketch::new(slots),
+                bins: (!layout.bins.is_empty()).then(|| Sketch::new(slots)),
             },
         }
     }
@@ -467,34 +457,17 @@ impl Input {
 
 impl Sketches {
     fn merge(&mut self, other: &Sketches) {
-        self.rows.merge(&other.rows);
-        self.people.merge(&other.people);
-        let of = |mine: &mut Option<Sketch>, other: &Option<Sketch>| {
-            if let (Some(mine), Some(other)) = (mine, other) {
-                mine.merge(other);
-            }
-        };
-        of(&mut self.sums, &other.sums);
-        of(&mut self.moments, &other.moments);
-        of(&mut self.bins, &other.bins);
+        self.sums.merge(&other.sums);
+        if let (Some(mine), Some(other)) = (&mut self.bins, &other.bins) {
+            mine.merge(other);
+        }
     }
 
     fn add(&mut self, person: PersonHash, line: usize, lines: &InputLines<'_>) {
-        let there = Contribution::default();
-        let rows = there.with_rows(lines.rows.value(line));
-        self.people.add(person, there);
-        self.rows.add(person, rows);
-        if let Some(sketch) = &mut self.sums {
-            let sums = lines.columns.iter();
-            let sums = sums.fold(rows, |all, column| all.with_number(column.total(line).as_f64()));
-            sketch.add(person, sums);
-            if let Some(sketch) = &mut self.moments {
-                let squares = lines.columns.iter();
-                let moments = squares.fold(sums, |all, column| all.with_number(column.variance(line)));
-                let product = lines.product.as_ref().map_or(0.0, |product| product.value(line));
-                sketch.add(person, moments.with_number(product));
-            }
-        }
+        let rows = Contribution::default().with_rows(lines.rows.value(line));
+        let sums = lines.columns.iter();
+        let sums = sums.fold(rows, |all, column| all.with_number(column.total(line).as_f64()));
+        self.sums.add(person, sums);
         if let Some(sketch) = &mut self.bins {
             let bins = lines.bins.iter();
             sketch.add(person, bins.fold(rows, |all, bin| all.with_rows(bin.value(line))));

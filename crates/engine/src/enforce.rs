@@ -94,8 +94,15 @@ pub(crate) struct CellAggregate {
     /// The declared edges of a quantile's column.
     pub(crate) edges: Vec<f64>,
     pub(crate) kind: Option<ColumnKind>,
-    /// The collection and the function: what values of one statistic have in common.
+    /// The collection and the columns, and whether it is about bins: what values that follow from each other have in common.
     pub(crate) statistic: String,
+}
+
+impl CellAggregate {
+    /// Whether it is made of counts in bins.
+    pub(crate) fn is_of_bins(&self) -> bool {
+        matches!(self.function, Function::Quantile(..))
+    }
 }
 
 /// Where one column of the answer comes from.
@@ -433,8 +440,16 @@ fn cell_aggregate(function: &Function, input: usize, collection: &Collection) ->
         input,
         edges,
         kind: column.map(|column| column.kind),
-        statistic: format!("{} {function}", collection.id),
+        statistic: statistic(function, collection),
     }
+}
+
+fn statistic(function: &Function, collection: &Collection) -> String {
+    let what = match function {
+        Function::Quantile(..) => "bins of ",
+        _ => "",
+    };
+    format!("{} {what}{}", collection.id, function.columns().join(" and "))
 }
 
 /// Keys are numbered without `node`, which the plan does not have.

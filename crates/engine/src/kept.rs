@@ -9,48 +9,145 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use terms::limit;
 
-use crate::numbers::Number;
+use crate::cells::{Input, Total};
 use crate::sketch::Sketch;
 
-/// A value as it is kept.
+/// What is kept of the values of one input of one cell: all that its counts, sums, means and spreads are made of, so that none of
+/// them is ever newer than another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptValue {
-    /// The collection and the statistic: `patients sum(cost)`.
+    /// The collection and the columns, and whether it is about bins: `patients cost`.
     pub statistic: String,
-    /// People who contribute.
-    pub people: u64,
-    /// Rows behind it.
-    pub rows: i64,
-    /// The value before rounding.
-    pub number: Number,
-    pub(crate) sketch: Sketch,
+    /// The smallest number of people under which it was released.
+    pub people_min: u64,
+    state: State,
+    sketch: Sketch,
+}
+
+/// The numbers of an input.
+#[derive(Clone, Debug, PartialEq)]
+struct State {
+    rows: i64,
+    people: u64,
+    product: f64,
+    /// Sum, mean and sum of squared deviations of each column.
+    columns: Vec<(Total, f64, f64)>,
+    /// Rows of each declared bin.
+    bins: Vec<i64>,
 }
 
 impl KeptValue {
-    /// The sketch, and the number as text: an integer, or the bits of a float in 16 hex digits after `f`.
-    pub fn parts(&self) -> (&[u8], String) {
-        let number = match self.number {
-            Number::Integer(number) => number.to_string(),
-            Number::Float(number) => format!("f{:016x}", number.to_bits()),
+    pub(crate) fn of(statistic: String, people_min: u64, input: &Input, sketch: &Sketch) -> Self {
+        let columns = input.columns.iter();
+        let state = State {
+            rows: input.rows,
+            people: input.people,
+            product: input.product,
+            columns: columns.map(|one| (one.total, one.mean, one.squares)).collect(),
+            bins: input.bins.iter().map(|(rows, _)| *rows).collect(),
         };
-        (self.sketch.as_bytes(), number)
+        Self {
+            statistic,
+            people_min,
+            state,
+            sketch: sketch.clone(),
+        }
+    }
+
+    /// People who contribute.
+    pub fn people(&self) -> u64 {
+        self.state.people
+    }
+
+    /// The same input as it was when this was kept; none if it is of another shape.
+    pub(crate) fn instead_of(&self, input: &Input) -> Option<Input> {
+        let State {
+            rows,
+            people,
+            product,
+            columns,
+            bins,
+        } = &self.state;
+        if columns.len() != input.columns.len() || bins.len() != input.bins.len() {
+            return None;
+        }
+        let mut older = input.clone();
+        (older.rows, older.people, older.product) = (*rows, *people, *product);
+        for (moments, (total, mean, squares)) in older.columns.iter_mut().zip(columns) {
+            (moments.total, moments.mean, moments.squares) = (*total, *mean, *squares);
+        }
+        for ((rows, _), kept) in older.bins.iter_mut().zip(bins) {
+            *rows = *kept;
+        }
+        Some(older)
+    }
+
+    /// The sketch, and the numbers as text: floats as `f` and the 16 hex digits of their bits.
+    pub fn parts(&self) -> (&[u8], String) {
+        let State {
+            rows,
+            people,
+            product,
+            columns,
+            bins,
+        } = &self.state;
+        let mut words = vec![
+            rows.to_string(),
+            people.to_string(),
+            float(*product),
+            columns.len().to_string(),
+        ];
+        for (total, mean, squares) in columns {
+            words.push(match total {
+                Total::Integer(sum) => sum.to_string(),
+                Total::Number { .. } => float(total.as_f64()),
+            });
+            words.extend([float(*mean), float(*squares)]);
+        }
+        words.extend(bins.iter().map(ToString::to_string));
+        (self.sketch.as_bytes(), words.join(" "))
     }
 
     /// Reads back what [`KeptValue::parts`] gave; none if it is damaged.
-    pub fn from_parts(statistic: String, people: u64, rows: i64, sketch: &[u8], number: &str) -> Option<Self> {
-        let number = match number.strip_prefix('f') {
-            Some(bits) => Number::Float(f64::from_bits(u64::from_str_radix(bits, 16).ok()?)),
-            None => Number::Integer(number.parse().ok()?),
-        };
-        let sketch = Sketch::from_bytes(sketch)?;
+    pub fn from_parts(statistic: String, people_min: u64, sketch: &[u8], numbers: &str) -> Option<Self> {
+        let mut words = numbers.split(' ');
+        let (rows, people) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let product = read_float(words.next()?)?;
+        let width: usize = words.next()?.parse().ok()?;
+        let mut columns = Vec::new();
+        for _ in 0..width {
+            let total = match words.next()? {
+                word if word.starts_with('f') => Total::Number {
+                    sum: read_float(word)?,
+                    lost: 0.0,
+                },
+                word => Total::Integer(word.parse().ok()?),
+            };
+            columns.push((total, read_float(words.next()?)?, read_float(words.next()?)?));
+        }
+        let bins = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
         Some(Self {
             statistic,
-            people,
-            rows,
-            number,
-            sketch,
+            people_min,
+            state: State {
+                rows,
+                people,
+                product,
+                columns,
+                bins,
+            },
+            sketch: Sketch::from_bytes(sketch)?,
         })
     }
+}
+
+fn float(number: f64) -> String {
+    format!("f{:016x}", number.to_bits())
+}
+
+fn read_float(word: &str) -> Option<f64> {
+    let bits = u64::from_str_radix(word.strip_prefix('f')?, 16).ok()?;
+    Some(f64::from_bits(bits))
 }
 
 /// The values that a node keeps, the oldest first.
@@ -63,9 +160,17 @@ pub(crate) struct Full;
 
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
-    /// By statistic and number of people; with the order in which they came.
-    values: HashMap<String, BTreeMap<u64, Vec<(u64, KeptValue)>>>,
+    by_statistic: HashMap<String, OfStatistic>,
     count: u64,
+}
+
+/// The values of one statistic.
+#[derive(Debug, Default)]
+struct OfStatistic {
+    /// By the number of people; with the order in which they came.
+    by_people: BTreeMap<u64, Vec<(u64, KeptValue)>>,
+    /// The largest threshold of any of them.
+    people_min: u64,
 }
 
 impl KeptValues {
@@ -83,14 +188,16 @@ impl KeptValues {
 }
 
 impl Shelf {
-    /// The oldest value of the same statistic that fewer than `people_min` people tell apart from this one.
-    pub(crate) fn nearest(&self, value: &KeptValue, people_min: u64) -> Option<&KeptValue> {
-        let close = people_min.saturating_sub(1);
-        let of_size = value.people.saturating_sub(close)..=value.people.saturating_add(close);
-        let of_statistic = self.values.get(&value.statistic)?;
-        let candidates = of_statistic.range(of_size).flat_map(|(_, values)| values);
+    /// The oldest value of the same statistic that too few people tell apart from this one: fewer than either was or is to be
+    /// released under.
+    pub(crate) fn nearest(&self, value: &KeptValue) -> Option<&KeptValue> {
+        let of_statistic = self.by_statistic.get(&value.statistic)?;
+        let close = value.people_min.max(of_statistic.people_min).saturating_sub(1);
+        let people = value.people();
+        let of_size = people.saturating_sub(close)..=people.saturating_add(close);
+        let candidates = of_statistic.by_people.range(of_size).flat_map(|(_, values)| values);
         candidates
-            .filter(|(_, kept)| kept.sketch.distance(&value.sketch) < people_min)
+            .filter(|(_, kept)| kept.sketch.distance(&value.sketch) < value.people_min.max(kept.people_min))
             .min_by_key(|(order, _)| *order)
             .map(|(_, kept)| kept)
     }
@@ -105,8 +212,10 @@ impl Shelf {
     }
 
     fn put(&mut self, value: KeptValue) {
-        let of_statistic = self.values.entry(value.statistic.clone()).or_default();
-        of_statistic.entry(value.people).or_default().push((self.count, value));
+        let of_statistic = self.by_statistic.entry(value.statistic.clone()).or_default();
+        of_statistic.people_min = of_statistic.people_min.max(value.people_min);
+        let of_size = of_statistic.by_people.entry(value.people()).or_default();
+        of_size.push((self.count, value));
         self.count += 1;
     }
 }

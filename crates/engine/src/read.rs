@@ -600,7 +600,12 @@ fn function(name: &str, args: &[Expr], scope: &Scope<'_>) -> Result<Function, Re
     let column = |expr: &Expr| scope.column(expr, "an aggregate of an expression; its argument must be a column");
     let one = |made: fn(String) -> Function, expr| Ok(made(column(expr)?));
     let spread = |spread, expr| Ok(Function::Spread(spread, column(expr)?));
-    let pair = |pair, x, y| Ok(Function::Pair(pair, column(x)?, column(y)?));
+    // In one order: either way it is the same number.
+    let pair = |pair, x, y| {
+        let (x, y) = (column(x)?, column(y)?);
+        let (x, y) = if x <= y { (x, y) } else { (y, x) };
+        Ok(Function::Pair(pair, x, y))
+    };
     match (name, args) {
         ("count", [Expr::Literal(value, _)]) if !value.is_null() => Ok(Function::CountRows),
         ("count", [x]) => one(Function::Count, x),

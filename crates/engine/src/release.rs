@@ -3,6 +3,7 @@
 //! Arrow ships what SQL hides: masked values stay behind the null bit, string views and dictionaries carry
 //! filtered-out text. Every array is therefore built anew, in [`normalised`], from the values that leave.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -18,13 +19,12 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use policy::MinPeople;
 use trust::Digest;
 
-use crate::cells::Table;
-use crate::disclose::{self, Reason, Verdicts};
+use crate::cells::{Input, Table};
+use crate::disclose::{self, Verdicts};
 use crate::enforce::{CellAggregate, CellOutput, CellShape, Checks};
 use crate::execute::{Computed, ExecuteError, Executed};
-use crate::kept::{Full, KeptValue, KeptValues};
+use crate::kept::{Full, KeptValue, KeptValues, Shelf};
 use crate::numbers::{self, Number};
-use crate::sketch::Sketch;
 
 /// Rows per batch of an answer.
 const BATCH_ROWS: usize = 8_192;
@@ -198,19 +198,22 @@ fn release_cells(
         .map(|aggregate| (&aggregate.function, aggregate.input))
         .collect();
     let verdicts = disclose::judge(table, &checks.keys, &checks.excludes, &functions, &checks.rules);
-    let mut values = checked_values(table, shape, &verdicts);
-    let (kept_values, new_values) = compare_with_kept(&mut values, checks, kept)?;
-    let numbers: Vec<Vec<Option<Number>>> = shape
-        .aggregates
-        .iter()
-        .zip(&values)
-        .map(|(aggregate, values)| {
-            values
-                .iter()
-                .map(|value| leaving(aggregate, value.as_ref()?, checks))
-                .collect()
-        })
-        .collect();
+    let inputs = Inputs::of(table, shape, &verdicts, checks, kept)?;
+    let cells = || 0..table.cells.len();
+    // The value and whether it is an older one, where it may leave.
+    let leaving = |(at, aggregate): (usize, &CellAggregate)| {
+        let value = |cell: usize| match verdicts.reasons[at][cell] {
+            None if !verdicts.is_withheld[cell] => inputs.leaving(aggregate, cell, checks),
+            _ => None,
+        };
+        cells().map(value).collect::<Vec<Option<Number>>>()
+    };
+    let numbers: Vec<Vec<Option<Number>>> = shape.aggregates.iter().enumerate().map(leaving).collect();
+    let kept_values = shape.aggregates.iter().zip(&numbers).map(|(aggregate, numbers)| {
+        let older = cells().filter(|cell| numbers[*cell].is_some() && inputs.is_older(aggregate, *cell));
+        older.count() as u64
+    });
+    let kept_values = kept_values.sum();
     let mut columns = columns(table, shape, &verdicts, &numbers, node).map_err(engine)?;
     columns.push(withheld_column(shape, &schema, &verdicts));
     let rows = verdicts.released().count();
@@ -221,7 +224,7 @@ fn release_cells(
         min_people: checks.rules.min_people(),
         round_to: checks.round_to,
         kept_values,
-        new_values,
+        new_values: inputs.new,
     })
 }
 
@@ -232,75 +235,79 @@ fn open_values(aggregate: &CellAggregate, table: &Table) -> Vec<Option<Number>> 
     table.cells.iter().map(input).collect()
 }
 
-/// The values that the rules let leave, by aggregate and cell, with who is behind them.
-fn checked_values(table: &Table, shape: &CellShape, verdicts: &Verdicts) -> Vec<Vec<Option<KeptValue>>> {
-    let of_aggregate = |(aggregate, reasons): (&CellAggregate, &Vec<Option<Reason>>)| {
-        let cells = table.cells.iter().zip(&verdicts.is_withheld).zip(reasons);
-        cells
-            .map(|((cell, is_withheld), reason)| {
-                if *is_withheld || reason.is_some() {
-                    return None;
-                }
-                let input = &cell.inputs[aggregate.input];
-                Some(KeptValue {
-                    statistic: aggregate.statistic.clone(),
-                    people: input.people,
-                    rows: input.rows,
-                    number: numbers::number(&aggregate.function, input, &aggregate.edges)?,
-                    sketch: sketch_of(aggregate, input)?.clone(),
-                })
-            })
-            .collect()
-    };
-    shape
-        .aggregates
-        .iter()
-        .zip(&verdicts.reasons)
-        .map(of_aggregate)
-        .collect()
+/// The inputs of which released values are made, by input and cell: as they are, or as they were when nearly the same people
+/// were in them. Which of them are new goes on the shelf.
+struct Inputs {
+    /// By whether they are about bins, then as said.
+    inputs: HashMap<(bool, usize, usize), Input>,
+    replaced: HashSet<(bool, usize, usize)>,
+    new: Vec<KeptValue>,
 }
 
-fn sketch_of<'a>(aggregate: &CellAggregate, input: &'a crate::cells::Input) -> Option<&'a Sketch> {
-    use crate::query::Function;
-    match aggregate.function {
-        Function::CountRows | Function::Count(_) => Some(&input.sketches.rows),
-        Function::CountPeople(_) => Some(&input.sketches.people),
-        Function::Sum(_) | Function::Mean(_) => input.sketches.sums.as_ref(),
-        Function::Spread(..) | Function::Pair(..) => input.sketches.moments.as_ref(),
-        Function::Quantile(..) => input.sketches.bins.as_ref(),
-    }
-}
-
-/// Replaces values by older ones of nearly the same people, and puts the others on the shelf. How many were replaced, and
-/// which are new.
-fn compare_with_kept(
-    values: &mut [Vec<Option<KeptValue>>],
-    checks: &Checks,
-    kept: &KeptValues,
-) -> Result<(u64, Vec<KeptValue>), ExecuteError> {
-    let mut shelf = kept.shelf();
-    let (mut replaced, mut new) = (0, Vec::new());
-    for value in values.iter_mut().flatten().flatten() {
-        match shelf.nearest(value, checks.rules.people_min) {
-            Some(older) => {
-                (value.rows, value.number) = (older.rows, older.number);
-                replaced += 1;
+impl Inputs {
+    fn of(
+        table: &Table,
+        shape: &CellShape,
+        verdicts: &Verdicts,
+        checks: &Checks,
+        kept: &KeptValues,
+    ) -> Result<Self, ExecuteError> {
+        let mut all = Self {
+            inputs: HashMap::new(),
+            replaced: HashSet::new(),
+            new: Vec::new(),
+        };
+        let mut shelf = kept.shelf();
+        for (at, aggregate) in shape.aggregates.iter().enumerate() {
+            for cell in verdicts.released().filter(|cell| verdicts.reasons[at][*cell].is_none()) {
+                all.take(
+                    aggregate,
+                    &table.cells[cell].inputs[aggregate.input],
+                    cell,
+                    checks,
+                    &shelf,
+                );
             }
-            None => new.push(value.clone()),
         }
+        shelf.add(&all.new).map_err(|Full| ExecuteError::Limit {
+            what: "room for kept values".to_owned(),
+        })?;
+        Ok(all)
     }
-    shelf.add(&new).map_err(|Full| ExecuteError::Limit {
-        what: "room for kept values".to_owned(),
-    })?;
-    Ok((replaced, new))
-}
 
-/// Rounding comes last.
-fn leaving(aggregate: &CellAggregate, value: &KeptValue, checks: &Checks) -> Option<Number> {
-    Some(match checks.round_to {
-        Some(to) => numbers::rounded(&aggregate.function, value.number, value.rows, to, aggregate.kind),
-        None => value.number,
-    })
+    fn take(&mut self, aggregate: &CellAggregate, input: &Input, cell: usize, checks: &Checks, shelf: &Shelf) {
+        let at = (aggregate.is_of_bins(), aggregate.input, cell);
+        let sketch = match &input.sketches.bins {
+            Some(sketch) if aggregate.is_of_bins() => sketch,
+            _ => &input.sketches.sums,
+        };
+        if self.inputs.contains_key(&at) {
+            return;
+        }
+        let value = KeptValue::of(aggregate.statistic.clone(), checks.rules.people_min, input, sketch);
+        let older = shelf.nearest(&value).and_then(|older| older.instead_of(input));
+        if older.is_some() {
+            self.replaced.insert(at);
+        } else {
+            self.new.push(value);
+        }
+        self.inputs.insert(at, older.unwrap_or_else(|| input.clone()));
+    }
+
+    /// The value that leaves, rounded last of all.
+    fn leaving(&self, aggregate: &CellAggregate, cell: usize, checks: &Checks) -> Option<Number> {
+        let input = self.inputs.get(&(aggregate.is_of_bins(), aggregate.input, cell))?;
+        let number = numbers::number(&aggregate.function, input, &aggregate.edges)?;
+        Some(match checks.round_to {
+            Some(to) => numbers::rounded(&aggregate.function, number, input.rows, to, aggregate.kind),
+            None => number,
+        })
+    }
+
+    /// Whether the value is an older one.
+    fn is_older(&self, aggregate: &CellAggregate, cell: usize) -> bool {
+        self.replaced.contains(&(aggregate.is_of_bins(), aggregate.input, cell))
+    }
 }
 
 /// The columns of the answer, without the last one.

@@ -73,6 +73,12 @@ impl Input {
     fn of(aggregate: &Aggregate, collection: &Collection) -> Self {
         let function = &aggregate.function;
         let is_measure = |name: &str| collection.column(name).is_some_and(|column| column.roles.measure);
+        let is_number = |name: &str| {
+            let kind = collection.column(name).map(|column| column.kind);
+            is_measure(name) && matches!(kind, Some(ColumnKind::Integer | ColumnKind::Number))
+        };
+        // What is counted is kept together with its sum, so that neither is newer than the other.
+        let is_counted_number = matches!(function, Function::Count(name) if collection.personal && is_number(name));
         let named = |name: &&str| *name != NODE_COLUMN;
         Self {
             columns: function
@@ -82,12 +88,14 @@ impl Input {
                 .map(str::to_owned)
                 .collect(),
             filter: aggregate.filter.clone(),
-            sums: matches!(
-                function,
-                Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..)
-            ),
+            sums: is_counted_number
+                || matches!(
+                    function,
+                    Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..)
+                ),
             // Of people it matters for every sum whether all have the same value.
-            variances: collection.personal && matches!(function, Function::Sum(_) | Function::Mean(_))
+            variances: is_counted_number
+                || collection.personal && matches!(function, Function::Sum(_) | Function::Mean(_))
                 || matches!(function, Function::Spread(..) | Function::Pair(..)),
             product: matches!(function, Function::Pair(..)),
             bins: matches!(function, Function::Quantile(..)),

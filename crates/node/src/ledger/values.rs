@@ -1,8 +1,9 @@
 //! The values that this node released, to whomever, beside the log: so that the same people give the same answer, also after a
 //! restart.
 //!
-//! A value is written in the transaction of the audit entry of its release. There is no person in it, and nothing that has
-//! not left the node. This is no part of the log: that verifies whatever becomes of this table. Next: [`engine::kept`].
+//! A value is written in the transaction of the audit entry of its release. There is no person in it. Counts, sums and
+//! spreads of the same rows are kept together, also where only one of them left the node: they stay here. This is no part of
+//! the log: that verifies whatever becomes of this table. Next: [`engine::kept`].
 
 use engine::{KeptValue, KeptValues};
 use rusqlite::{Connection, Transaction};
@@ -12,20 +13,19 @@ use crate::ledger::writer::{End, Job};
 
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS released_value (
-        id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, statistic TEXT NOT NULL, people INTEGER NOT NULL,
-        rows INTEGER NOT NULL, sketch BLOB NOT NULL, number TEXT NOT NULL) STRICT;";
+        id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, statistic TEXT NOT NULL, people_min INTEGER NOT NULL,
+        sketch BLOB NOT NULL, numbers TEXT NOT NULL) STRICT;";
 
 /// The values that were released before, the oldest first.
 pub(super) fn recall(connection: &Connection) -> Result<KeptValues, StoreError> {
     let mut select =
-        connection.prepare("SELECT statistic, people, rows, sketch, number FROM released_value ORDER BY id")?;
+        connection.prepare("SELECT statistic, people_min, sketch, numbers FROM released_value ORDER BY id")?;
     let mut rows = select.query(())?;
     let mut values = Vec::new();
     while let Some(row) = rows.next()? {
-        let people: i64 = row.get(1)?;
-        let sketch: Vec<u8> = row.get(3)?;
-        let number: String = row.get(4)?;
-        let value = KeptValue::from_parts(row.get(0)?, people.cast_unsigned(), row.get(2)?, &sketch, &number);
+        let people_min: i64 = row.get(1)?;
+        let (sketch, numbers): (Vec<u8>, String) = (row.get(2)?, row.get(3)?);
+        let value = KeptValue::from_parts(row.get(0)?, people_min.cast_unsigned(), &sketch, &numbers);
         values.push(value.ok_or(StoreError::Values)?);
     }
     Ok(KeptValues::recall(values))
@@ -35,18 +35,17 @@ pub(super) fn recall(connection: &Connection) -> Result<KeptValues, StoreError> 
 pub(super) fn keep(transaction: &Transaction<'_>, job: &Job) -> Result<(), StoreError> {
     let End::Release(release) = &job.end else { return Ok(()) };
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO released_value (idx, statistic, people, rows, sketch, number) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO released_value (idx, statistic, people_min, sketch, numbers) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     for value in &release.values {
-        let (sketch, number) = value.parts();
-        let people = value.people.cast_signed();
+        let (sketch, numbers) = value.parts();
+        let people_min = value.people_min.cast_signed();
         insert.execute((
             job.entry.index.cast_signed(),
             &value.statistic,
-            people,
-            value.rows,
+            people_min,
             sketch,
-            number,
+            numbers,
         ))?;
     }
     Ok(())
