@@ -1,11 +1,15 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
 mod bad_input;
+mod broken_data;
+mod canaries;
 mod demo;
 mod governance;
 mod kill;
 mod lost_connection;
+mod methods;
 mod people;
+mod raw;
 mod receipts;
 mod regions;
 mod stops;
@@ -85,6 +89,13 @@ impl Sandbox {
 
     /// Puts up a sandbox from files that are written for it.
     pub(crate) fn of(files: &[(&str, &str)]) -> (Self, Run) {
+        let sandbox = Self::laid_out(files);
+        let run = sandbox.up_again(&sandbox.place.path().join("spec.toml"));
+        (sandbox, run)
+    }
+
+    /// The same, not yet put up.
+    pub(crate) fn laid_out(files: &[(&str, &str)]) -> Self {
         let sandbox = Self {
             place: tempfile::tempdir().unwrap(),
         };
@@ -93,8 +104,7 @@ impl Sandbox {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let run = sandbox.up_again(&sandbox.place.path().join("spec.toml"));
-        (sandbox, run)
+        sandbox
     }
 
     pub(crate) fn up_again(&self, spec: &Path) -> Run {

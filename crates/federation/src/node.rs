@@ -20,6 +20,7 @@ use futures::{StreamExt, TryStreamExt};
 use policy::Collection;
 use prost::Message;
 use terms::{MemberId, PermitId, Problem, Purpose, Report, RequestId, SpaceId, UtcTime, limit};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Request;
 use trust::{Digest, Envelope, Proof, PublicKey, Receipt, SigningKey, Verified};
 use wire::Connection;
@@ -116,13 +117,14 @@ impl Part<'_> {
             }
             Ok(message)
         });
-        let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(stream)
-            .try_collect()
-            .await
-            .map_err(|error| match error {
-                FlightError::Tonic(status) => ended(&status),
-                _ => odd(peer, "it is too large or cannot be decoded").into(),
-            })?;
+        // In a task of its own: what a hostile node sends can make the decoder panic, and ends no more than this.
+        let decoded = tokio::spawn(FlightRecordBatchStream::new_from_flight_data(stream).try_collect());
+        let decoded = AbortOnDropHandle::new(decoded).await;
+        let decoded = decoded.map_err(|_| odd(peer, "it cannot be decoded"))?;
+        let batches: Vec<RecordBatch> = decoded.map_err(|error| match error {
+            FlightError::Tonic(status) => ended(&status),
+            _ => odd(peer, "it is too large or cannot be decoded").into(),
+        })?;
         self.check(batches, &envelope, digest)
     }
 

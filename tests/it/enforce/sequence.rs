@@ -258,7 +258,7 @@ impl Course {
     fn holds(&self, sequence: &Sequence) -> Result<(), String> {
         match &sequence.expect {
             Some(Expectation::Same) => self.same()?,
-            Some(Expectation::New) => self.new()?,
+            Some(Expectation::New) => self.newer()?,
             Some(Expectation::RefusedOrWithheld) => self.refused_or_withheld()?,
             None => {}
         }
@@ -295,7 +295,7 @@ impl Course {
         Ok(())
     }
 
-    fn new(&self) -> Result<(), String> {
+    fn newer(&self) -> Result<(), String> {
         let (first, last) = self.ends()?;
         match first.rows == last.rows {
             true => Err(format!("still {:?}", last.rows)),
@@ -311,11 +311,13 @@ impl Course {
     }
 
     /// Every two answers to different questions.
-    fn pairs(&self) -> impl Iterator<Item = (&Answer, &Answer)> {
+    fn pairs(&self) -> Vec<(&Answer, &Answer)> {
         let answers: Vec<&Answer> = self.answers.iter().flatten().collect();
-        let after = answers.clone();
-        let pairs = answers.into_iter().enumerate();
-        pairs.flat_map(move |(at, one)| after[at + 1..].to_vec().into_iter().map(move |other| (one, other)))
+        let after = |at: usize| answers[at + 1..].iter().copied();
+        let pairs = answers.iter().enumerate();
+        pairs
+            .flat_map(|(at, one)| after(at).map(|other| (*one, other)))
+            .collect()
     }
 
     fn protects(&self, secret: &Secret) -> Result<(), String> {
