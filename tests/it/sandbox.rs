@@ -9,6 +9,7 @@ mod kill;
 mod lost_connection;
 mod methods;
 mod people;
+mod permit_rows;
 mod raw;
 mod receipts;
 mod regions;

@@ -1,7 +1,7 @@
 //! What leaves: arrays that hold nothing but what was released.
 //!
 //! Arrow ships what SQL hides: masked values stay behind the null bit, string views and dictionaries carry
-//! filtered-out text. Every array is therefore built anew, in [`normalised`], from the values that leave.
+//! filtered-out text. Every array is therefore built anew, in `normalised`, from the values that leave.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

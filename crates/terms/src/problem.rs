@@ -155,7 +155,7 @@ problems! {
     PermitUnknown = "E_PERMIT_UNKNOWN", DataUser, Refused, "The permit that the request names is not known in the data space.", "Check the permit's id.";
     PermitInvalid = "E_PERMIT_INVALID", DataUser, Refused, "The permit that the request names does not cover it, has expired or was withdrawn.", "Ask within the permit, or ask its issuer to change it.";
     Reserved = "E_RESERVED", DataUser, Refused, "The purpose is reserved to public bodies and those acting for them (EHDS Art. 53(2)).", "Name the purpose that it really is; or ask the board to put on the roster for which public body you act.";
-    Quota = "E_QUOTA", DataUser, Refused, "The permission's quota of queries is used up.", "Wait, and ask for several statistics in one query.";
+    Quota = "E_QUOTA", DataUser, Refused, "The quota of queries of the permission or of the data permit is used up.", "Wait, and ask for several statistics in one query.";
     LockedOut = "E_LOCKED_OUT", DataUser, Refused, "So many queries of the person were refused that nothing more of theirs is read for a while.", "Wait until the time that the message names; datenraum query --dry-run tells what is allowed without asking a node.";
     Stopped = "E_STOPPED", DataUser, Refused, "A board member has stopped the policy, permit, member or person.", "Ask the board of the data space; only the board together lifts a stop.";
     Revoked = "E_REVOKED", DataUser, Refused, "Access was revoked while the answer was on its way.", "Discard what arrived; ask the board of the data space.";
@@ -163,7 +163,7 @@ problems! {
     // What a query may be.
     SqlSyntax = "E_SQL_SYNTAX", DataUser, Usage, "The SQL text cannot be parsed.", "Mend the SQL. In the name of a collection, hyphens become underscores: breast_cancer.";
     SqlLimit = "E_SQL_LIMIT", DataUser, Refused, "The SQL text is longer or deeper than is accepted.", "Ask in smaller parts.";
-    SqlNotAllowed = "E_SQL_NOT_ALLOWED", DataUser, Refused, "The query uses something that a node does not run.", "Use count, sum, avg, WHERE and GROUP BY over one collection.";
+    SqlNotAllowed = "E_SQL_NOT_ALLOWED", DataUser, Refused, "The query uses something that a node does not run.", "Use count, sum, avg, variances, quantiles, FILTER, WHERE and GROUP BY over one collection.";
     SqlCollection = "E_SQL_COLLECTION", DataUser, Usage, "The query names something that is not a collection that you may query.", "Use one of those that the message lists.";
     SqlColumn = "E_SQL_COLUMN", DataUser, Usage, "The query names a column that the collection does not have.", "Use one of those that the message lists.";
     SqlRole = "E_SQL_ROLE", DataUser, Refused, "The query uses a column for what it has no role for.", "Use the column as the message says.";
