@@ -155,10 +155,11 @@ impl Datasets {
         fs::create_dir_all(&folder).map_err(|error| unreadable(&folder, &error))?;
         let name = format!("{}.parquet", now.as_microsecond());
         let target = folder.join(&name);
-        let draft = folder.join("unsorted.draft");
+        order::remove_leftovers(&folder);
+        let draft = folder.join(order::DRAFT);
         let made = import::import(file, collection, &self.secret.sketch_key(), &draft)
             .and_then(|rows| order::sort(&draft, collection, &target).map(|()| rows));
-        // What was written on the way is of no use; a leftover is overwritten by the next snapshot.
+        // What was written on the way is of no use; a leftover is removed before the next snapshot.
         let _ = fs::remove_file(&draft);
         let rows = made.inspect_err(|_| {
             let _ = fs::remove_file(&target);

@@ -26,15 +26,34 @@ use super::ORDER;
 /// Rows in one group of a snapshot: what a part of a query skips or reads as a whole.
 const GROUP_ROWS: usize = 128 * 1024;
 
+/// The file that is checked and not sorted yet.
+pub(super) const DRAFT: &str = "unsorted.draft";
+
+/// How the folder ends in which parts are sorted.
+const SORTING: &str = "sorting";
+
+/// What a snapshot that was broken off has left: parts of the data.
+pub(super) fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        // Left behind at worst; the next snapshot tries again.
+        if path.extension().is_some_and(|ending| ending == SORTING) {
+            let _ = fs::remove_dir_all(path);
+        } else if path.file_name().is_some_and(|name| name == DRAFT) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 /// Writes the snapshot in `draft` to `target`, sorted if it is about people.
 pub(super) fn sort(draft: &Path, collection: &Collection, target: &Path) -> Result<(), Report> {
     if !collection.personal {
         return fs::rename(draft, target).map_err(|error| super::unreadable(target, &error));
     }
-    let spill = target.with_extension("sorting");
+    let spill = target.with_extension(SORTING);
     fs::create_dir_all(&spill).map_err(|error| super::unreadable(&spill, &error))?;
     let sorted = in_a_runtime(|| sorted(draft, collection, target, &spill));
-    // Parts of the data; a leftover is removed with the next snapshot.
+    // Parts of the data; a leftover is removed before the next snapshot.
     let _ = fs::remove_dir_all(&spill);
     sorted
 }
