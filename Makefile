@@ -58,4 +58,5 @@ bench: setup ## what speed and memory claims are measured with; see docs/benchma
 	@scripts/step.sh "building for release (20 to 30 minutes the first time on two cores)" \
 		$(CARGO) build $(ALL) --release --bin datenraum
 	@benches/sandbox.sh target/release/datenraum
+	@$(CARGO) bench $(ALL) --bench gate
 	@$(CARGO) bench --locked -p policy --bench decide --target-dir target/bench
