@@ -222,7 +222,7 @@ pub(crate) fn summary(answer: &Answer) -> String {
         .sum();
     if kept > 0 {
         text.push_str(&format!(
-            "\n{kept} values of nodes are as they were released before: too few people have come, gone or changed since to show it"
+            "\n{kept} values of nodes are those that were released before for the same people, or nearly the same"
         ));
     }
     for duty in answer.duties() {
