@@ -170,7 +170,19 @@ async fn overhead() {
         "\nempty result, p50: gate {gate:.0?}, bare {plain:.0?}, overhead {:.0?}",
         gate.saturating_sub(plain)
     );
+    let stages = STAGES.lock().unwrap();
+    let of = |at: usize| median(stages.iter().rev().take(SMALL_RUNS).map(|stages| stages[at]).collect());
+    println!(
+        "of it: read {:.0?}, decide and enforce {:.0?}, execute {:.0?}, release {:.0?}",
+        of(0),
+        of(1),
+        of(2),
+        of(3)
+    );
 }
+
+/// How long each stage of a question took.
+static STAGES: std::sync::Mutex<Vec<[Duration; 4]>> = std::sync::Mutex::new(Vec::new());
 
 async fn timed<T>(work: impl Future<Output = T>) -> Duration {
     let began = Instant::now();
@@ -242,7 +254,9 @@ impl Clinic {
 
     /// Everything that a node does between the text and what leaves, but for the ledger.
     async fn ask(&self, sql: &str) -> u64 {
+        let began = Instant::now();
         let query = engine::read::read(sql, &self.rules.collections).await.unwrap();
+        let read = began.elapsed();
         let request = AccessRequest {
             caller: Caller {
                 member: NODE.parse().unwrap(),
@@ -267,8 +281,18 @@ impl Clinic {
             secret: self.datasets.secret(),
         };
         let plan = engine::enforce(&query, grant, holding).unwrap();
+        let enforced = began.elapsed();
         let executed = engine::execute(plan).await.unwrap();
-        engine::release(executed, NODE, &KeptValues::default()).unwrap().rows()
+        let executed_at = began.elapsed();
+        let rows = engine::release(executed, NODE, &KeptValues::default()).unwrap().rows();
+        let stages = [
+            read,
+            enforced - read,
+            executed_at - enforced,
+            began.elapsed() - executed_at,
+        ];
+        STAGES.lock().unwrap().push(stages);
+        rows
     }
 }
 
