@@ -148,7 +148,7 @@ async fn compare(rows: u64, name: &str, clinic: &Clinic, bare: &SessionContext, 
     let (gate, plain, counted) = (median(gate), median(plain), median(counted));
     let ratio = |to: Duration| gate.as_secs_f64() / to.as_secs_f64();
     println!(
-        "| {rows} | {name} | {gate:.0?} | {plain:.0?} | {:.2} | {counted:.0?} | {:.2} |",
+        "| {rows} | {name} | {gate:.1?} | {plain:.1?} | {:.2} | {counted:.1?} | {:.2} |",
         ratio(plain),
         ratio(counted)
     );
@@ -167,13 +167,13 @@ async fn overhead() {
     }
     let (gate, plain) = (median(gate), median(plain));
     println!(
-        "\nempty result, p50: gate {gate:.0?}, bare {plain:.0?}, overhead {:.0?}",
+        "\nempty result, p50: gate {gate:.1?}, bare {plain:.1?}, overhead {:.1?}",
         gate.saturating_sub(plain)
     );
     let stages = STAGES.lock().unwrap();
     let of = |at: usize| median(stages.iter().rev().take(SMALL_RUNS).map(|stages| stages[at]).collect());
     println!(
-        "of it: read {:.0?}, decide and enforce {:.0?}, execute {:.0?}, release {:.0?}",
+        "of it: read {:.1?}, decide and enforce {:.1?}, execute {:.1?}, release {:.1?}",
         of(0),
         of(1),
         of(2),
