@@ -391,7 +391,10 @@ fn cells(
         layout = Some(of_part);
     }
     let aggregates = query.aggregates.iter().zip(of_aggregate);
-    let aggregates = aggregates.map(|(aggregate, input)| cell_aggregate(&aggregate.function, input, collection));
+    let aggregates = aggregates.map(|(aggregate, input)| {
+        let of_input = &inputs[input].columns;
+        cell_aggregate(&aggregate.function, input, of_input, collection)
+    });
     let shape = CellShape {
         layout,
         keeps_empty: checks.is_none() && query.groups.is_empty(),
@@ -429,7 +432,7 @@ fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection) -> Check
     }
 }
 
-fn cell_aggregate(function: &Function, input: usize, collection: &Collection) -> CellAggregate {
+fn cell_aggregate(function: &Function, input: usize, of_input: &[String], collection: &Collection) -> CellAggregate {
     let column = function.columns().first().and_then(|name| collection.column(name));
     let edges = match (function, column.and_then(|column| column.domain.as_ref())) {
         (Function::Quantile(..), Some(Domain::Bins(edges))) => edges.clone(),
@@ -440,16 +443,17 @@ fn cell_aggregate(function: &Function, input: usize, collection: &Collection) ->
         input,
         edges,
         kind: column.map(|column| column.kind),
-        statistic: statistic(function, collection),
+        statistic: statistic(function, of_input, collection),
     }
 }
 
-fn statistic(function: &Function, collection: &Collection) -> String {
+/// `count(node)` is `count(*)`: what counts is the input.
+fn statistic(function: &Function, of_input: &[String], collection: &Collection) -> String {
     let what = match function {
         Function::Quantile(..) => "bins of ",
         _ => "",
     };
-    format!("{} {what}{}", collection.id, function.columns().join(" and "))
+    format!("{} {what}{}", collection.id, of_input.join(" and "))
 }
 
 /// Keys are numbered without `node`, which the plan does not have.
