@@ -459,3 +459,6 @@ fn order(a: &Value, b: &Value) -> Option<std::cmp::Ordering> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
