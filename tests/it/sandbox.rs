@@ -1,6 +1,7 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
 mod bad_input;
+mod bombs;
 mod broken_data;
 mod canaries;
 mod demo;

@@ -18,6 +18,7 @@ use crate::cells::{Cells, CellsError, Table};
 use crate::enforce::{CellShape, EnforcedPlan, ShapeKind};
 use crate::scan;
 use crate::sketch;
+use crate::workers;
 
 /// What an enforced plan computed, before the checks on what may leave.
 #[derive(Debug)]
@@ -124,12 +125,10 @@ async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> 
         .as_ref()
         .map(|checks| sketch::slots(checks.rules.people_min));
     // Aborts what still runs when it is dropped.
-    let mut running = JoinSet::new();
+    let (mut running, workers) = (JoinSet::new(), workers::handle());
     for part in parts {
-        running.spawn(cells_of(
-            part,
-            Cells::new(Arc::clone(&layout), slots, shape.keeps_empty),
-        ));
+        let cells = Cells::new(Arc::clone(&layout), slots, shape.keeps_empty);
+        running.spawn_on(cells_of(part, cells), &workers);
     }
     let mut all = Cells::new(layout, slots, shape.keeps_empty);
     while let Some(part) = running.join_next().await {
@@ -141,6 +140,8 @@ async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> 
 async fn cells_of(mut part: SendableRecordBatchStream, mut cells: Cells) -> Result<Cells, ExecuteError> {
     while let Some(batch) = part.next().await {
         cells.add(&batch?)?;
+        // Whoever is not waited for any more ends here.
+        tokio::task::yield_now().await;
     }
     Ok(cells)
 }

@@ -7,7 +7,7 @@
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
 //! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
 //! rows show), [`mod@execute`] with
-//! `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
+//! `workers` (the threads that it has), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
 //! released before) with `sketch`, [`mod@release`] (what leaves), [`dataset`] (how data gets in).
 
 mod cells;
@@ -27,6 +27,7 @@ mod secret;
 mod session;
 mod sketch;
 mod transform;
+mod workers;
 
 pub use dataset::{Dataset, Datasets};
 pub use disclose::Reason;

@@ -1,7 +1,7 @@
 //! A node that is killed without warning while people ask: what they were answered is recorded, and nothing is regained.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -99,10 +99,14 @@ impl Random {
 }
 
 /// The sandbox's node, in a process of its own that can be killed.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
-    fn start(config: &PathBuf) -> Self {
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(super) fn start(config: &Path) -> Self {
         let node = Command::new(env!("CARGO_BIN_EXE_datenraum"))
             .args(["node", "run", "--config"])
             .arg(config)
