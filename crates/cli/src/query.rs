@@ -18,7 +18,12 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
         return Err(report.remedy("name a file with --output FILE"));
     }
     let question = question(&args)?;
-    let asker = Asker::open(Profile::load(&profile(&args)?)?, Arc::new(SystemClock)).await?;
+    let profile = profile(
+        args.profile.as_deref(),
+        args.sandbox.as_deref(),
+        args.as_person.as_deref(),
+    )?;
+    let asker = Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await?;
     if args.dry_run {
         show_plan(&asker.plan(&question).await?, json)?;
         return Ok(ExitCode::Ok);
@@ -60,11 +65,15 @@ fn question(args: &QueryArgs) -> Result<Question, Report> {
     })
 }
 
-/// The file that says who asks.
-fn profile(args: &QueryArgs) -> Result<PathBuf, Report> {
-    match (&args.profile, &args.sandbox) {
-        (Some(profile), _) => Ok(profile.clone()),
-        (None, Some(sandbox)) => person_of(sandbox, args.as_person.as_deref()),
+/// The file that says who asks: that of a person of a sandbox, or one that is named.
+pub(crate) fn profile(
+    profile: Option<&Path>,
+    sandbox: Option<&Path>,
+    as_person: Option<&str>,
+) -> Result<PathBuf, Report> {
+    match (profile, sandbox) {
+        (Some(profile), _) => Ok(profile.to_owned()),
+        (None, Some(sandbox)) => person_of(sandbox, as_person),
         (None, None) => Err(Problem::Usage
             .report("nobody is named who asks the question")
             .remedy("name a sandbox with --sandbox DIR, or yourself with --profile person.toml")),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use policy::{Caller, Rules};
+use policy::{Caller, Queryable, Rules};
 use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
@@ -122,6 +122,16 @@ impl Asker {
         &self.rules
     }
 
+    /// The nodes that are known to offer something.
+    pub(crate) fn offers(&self) -> &[Offer] {
+        &self.peers
+    }
+
+    /// What the asker may query at the moment.
+    pub(crate) fn queryable(&self) -> Vec<Queryable> {
+        policy::queryable(&self.rules, &self.caller, self.clock.now())
+    }
+
     /// Who asks.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -218,8 +228,8 @@ impl Asker {
     }
 
     async fn split(&self, question: &Question) -> Result<Split, Report> {
-        let queryable = policy::queryable(&self.rules, &self.caller, self.clock.now());
-        let visible: Collections = queryable
+        let visible: Collections = self
+            .queryable()
             .into_iter()
             .map(|q| (q.collection.id.clone(), q.collection))
             .collect();

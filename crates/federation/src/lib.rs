@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
 //! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query), `receipts` (what is kept),
-//! [`answer`] (what is returned), [`profile`] (who asks).
+//! [`answer`] (what is returned), [`profile`] (who asks), `listing` (what a
+//! person finds in the catalogue).
 
 pub mod answer;
 pub mod ask;
@@ -13,6 +14,7 @@ mod catalog;
 mod combine;
 mod finish;
 mod interval;
+mod listing;
 mod node;
 pub mod profile;
 mod receipts;
@@ -20,4 +22,5 @@ mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::{Asker, Plan, Question};
+pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};
 pub use profile::Profile;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -14,7 +15,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use datafusion::common::ScalarValue;
 use engine::enforce::WITHHELD_COLUMN;
-use engine::query::{NODE_COLUMN, OutputSource};
+use engine::query::{Function, NODE_COLUMN, Output, OutputSource};
 use engine::{Query, Reason};
 use futures::{StreamExt, TryStreamExt};
 use policy::Collection;
@@ -134,8 +135,8 @@ impl Part<'_> {
             peer,
             errand,
             query,
+            request: name,
             collection,
-            ..
         } = self;
         let schema = engine::enforce::answer_schema(query, collection)?;
         if batches.iter().any(|batch| batch.schema() != schema) {
@@ -157,11 +158,15 @@ impl Part<'_> {
         let matches = receipt.node == peer.member
             && receipt.space == errand.space
             && receipt.query == digest
+            && receipt.request.as_ref() == Some(name)
             && receipt.permit == errand.permit
             && receipt.rows == rows
             && receipt.result == engine::release::digest_of(&schema, &batches);
         if !matches {
             return Err(odd(peer, "its receipt is for something else").into());
+        }
+        if !counts_are_sound(&batches, query, &receipt) {
+            return Err(odd(peer, "it counts fewer than its receipt says that a cell has").into());
         }
         let withheld = withheld(&batches, query, receipt.min_people.is_some())
             .ok_or_else(|| odd(peer, "it does not say rightly what is withheld"))?;
@@ -220,6 +225,30 @@ fn is_sound(batches: &[RecordBatch], query: &Query, peer: &Peer) -> bool {
     let is_release = matches!(query, Query::Release(_));
     let each_once = |batch: &RecordBatch| (0..batch.num_rows()).all(|row| says_once(batch, row));
     speaks_for_itself && (!is_release || batches.iter().all(each_once))
+}
+
+/// A count is a number of people or rows, and of no fewer people than the receipt says that a cell has; rounded, or from an
+/// earlier answer under a smaller minimum, it may be less.
+fn counts_are_sound(batches: &[RecordBatch], query: &Query, receipt: &Receipt) -> bool {
+    let Query::Release(query) = query else { return true };
+    let is_of_now = receipt.round_to.is_none() && receipt.kept_values == 0;
+    let least = receipt.min_people.filter(|_| is_of_now).map_or(0, i64::from);
+    let is_count = |output: &Output| match output.source {
+        OutputSource::Aggregate(at) => matches!(
+            query.aggregates[at].function,
+            Function::CountRows | Function::Count(_) | Function::CountPeople(_)
+        ),
+        OutputSource::Group(_) => false,
+    };
+    let is_sound = |batch: &RecordBatch| {
+        let counts = batch.columns().iter().zip(&query.outputs);
+        let counts = counts.filter(|(_, output)| is_count(output));
+        counts.into_iter().all(|(column, _)| {
+            let counts = column.as_primitive_opt::<Int64Type>();
+            counts.is_some_and(|counts| counts.iter().flatten().all(|count| count >= least))
+        })
+    };
+    batches.iter().all(is_sound)
 }
 
 /// What each row says of the values that are withheld in it. None unless exactly those that are missing are named.

@@ -202,6 +202,7 @@ impl Desk {
         let permitted = permitted.clone();
         Receipt {
             query_id: opening.query_id.clone(),
+            request: opening.named.as_ref().map(|named| named.key.request.clone()),
             space: self.space.clone(),
             node: self.member.clone(),
             query: opening.query,

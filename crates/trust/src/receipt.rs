@@ -4,7 +4,7 @@
 //! digests and counts, never a value. Next: [`crate::merkle`], where `audit_index` points.
 
 use serde::{Deserialize, Serialize};
-use terms::{MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId, SpaceId, UtcTime};
+use terms::{MemberId, PermitId, PolicyId, Problem, QueryId, Report, RequestId, RuleId, SpaceId, UtcTime};
 
 use crate::digest::Digest;
 use crate::dsse::{Envelope, EnvelopeError};
@@ -20,6 +20,9 @@ pub const RECEIPT_TYPE: &str = "application/vnd.datenraum.receipt.v1+json";
 pub struct Receipt {
     /// The query at this node.
     pub query_id: QueryId,
+    /// What the asker called the request, where they did: so an answer to another request, of whomever, is not taken for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// The node that released.
     pub node: MemberId,
     /// The data space.
@@ -91,6 +94,7 @@ mod tests {
     fn receipt() -> Receipt {
         Receipt {
             query_id: "q-1".parse().unwrap(),
+            request: None,
             node: "gbsg".parse().unwrap(),
             space: "oncology".parse().unwrap(),
             query: Digest::of(b"query"),

@@ -172,6 +172,7 @@ pub(crate) fn leaving(rows: u64) -> Release {
     let permitted = permitted();
     let receipt = Receipt {
         query_id: "q-1".parse().unwrap(),
+        request: None,
         node: "gbsg".parse().unwrap(),
         space: "oncology".parse().unwrap(),
         query: Digest::of(b"query"),
