@@ -416,7 +416,10 @@ struct Sends {
 }
 
 async fn serve_bare(from: &str, snapshot: &str) {
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    // The same batches: of plain texts, in the order of the file.
+    let config = SessionConfig::new().with_target_partitions(1);
+    let config = config.set_bool("datafusion.execution.parquet.schema_force_view_types", false);
+    let context = SessionContext::new_with_config(config);
     let options = ParquetReadOptions::default();
     context.register_parquet("admissions", snapshot, options).await.unwrap();
     let stream = read(&context).await;
@@ -456,7 +459,7 @@ impl FlightSqlService for Sends {
             Some(batches) => futures::stream::iter(batches.clone()).map(Ok).boxed(),
             None => read(&self.context)
                 .await
-                .map_err(FlightError::from_external_error)
+                .map_err(|error| FlightError::from_external_error(Box::new(error)))
                 .boxed(),
         };
         let data: Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>> = FlightDataEncoderBuilder::new()

@@ -273,7 +273,11 @@ impl Delivery {
             report,
             query_id: Some(self.access.opening.query_id.clone()),
         };
-        let entry = self.gone().entry.take().ok_or_else(|| ended(unfinished()))?;
+        let entry = self.gone().take_entry();
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(why) => return Err(self.end(why).await),
+        };
         let (rows, bytes) = entry.handed_out();
         let receipt = self
             .desk
@@ -360,6 +364,14 @@ impl Gone {
             entry.hand_out(batch.num_rows() as u64, engine::release::bytes_of(batch));
         }
         None
+    }
+
+    /// Whoever has the entry records the end: one of those who find that there is none.
+    fn take_entry(&mut self) -> Result<Entry<Begun>, Report> {
+        match &self.stopped {
+            None => self.entry.take().ok_or_else(unfinished),
+            Some(why) => Err(why.clone()),
+        }
     }
 }
 

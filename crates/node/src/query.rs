@@ -183,15 +183,11 @@ impl Desk {
             entry.failed(&report).await.map_err(ended)?;
             return Err(ended(report));
         }
-        let opening_again = Opening {
-            named: None,
-            ..opening.clone()
-        };
         let access = Access {
-            opening: opening_again,
+            opening: Opening { named: None, ..opening },
             request,
             issuer_key: asker.issuer_key,
-            permitted: permitted.clone(),
+            permitted,
             obligations,
         };
         // 7 to 9 engine: enforce, execute, release

@@ -387,7 +387,7 @@ async fn a_node_that_is_killed_while_rows_leave_has_recorded_that_they_began_to_
     let node = sandbox.dir().join("nodes/clinic");
     let node = node.to_str().unwrap();
     // First to its end, as our own client reads it.
-    let whole = sandbox.query(ROWS, &["--purpose", "ehds-53-1-e", "--format", "csv"]);
+    let whole = sandbox.query(ROWS, &["--as", "ada", "--purpose", "ehds-53-1-e", "--format", "csv"]);
     assert_eq!(whole.returns(0).out().lines().count(), PAGES + 1);
     let receipts = sandbox.dir().join("people/ada/cache/receipts");
     let receipt = std::fs::read_dir(receipts).unwrap().next().unwrap().unwrap().path();
