@@ -394,7 +394,7 @@ fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> ArrayRef {
     if array.null_count() > 0 {
         return Arc::new(array.iter().collect::<PrimitiveArray<T>>());
     }
-    Arc::new(PrimitiveArray::<T>::from_iter_values(array.values().iter().copied()))
+    Arc::new(PrimitiveArray::<T>::new(array.values().to_vec().into(), None))
 }
 
 fn texts(array: &StringArray) -> Result<StringArray, ArrowError> {
