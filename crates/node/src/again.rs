@@ -69,6 +69,7 @@ impl Desk {
         let (terms, receipt) = match kept.told {
             Told::Answer { terms, receipt } => (terms, receipt),
             Told::Report(report) => return Err(NotAgain::Told(report)),
+            Told::Rows => return Err(not_kept(&query_id).into()),
             Told::Nothing => return Err(given_up(&query_id).into()),
         };
         // Quotas are spent already.
@@ -84,6 +85,7 @@ impl Desk {
             ..asker.opening(&query_id, sql)
         };
         let access = Access {
+            asked_as: asker.named.as_ref().map(|named| named.key.request.clone()),
             opening,
             request,
             issuer_key: asker.issuer_key,
@@ -103,7 +105,7 @@ impl Desk {
         let broken = || Problem::AuditBroken.report("the answer that is kept is not the one that its receipt is for");
         let receipt = Receipt::open(receipt, &self.key.public()).map_err(|_| broken())?;
         let (schema, batches) = unpack(stream).map_err(|_| broken())?;
-        if receipt.result != engine::release::digest_of(&schema, &batches) {
+        if receipt.result != engine::digest_of(&schema, &batches) {
             return Err(broken());
         }
         Ok((schema, batches))
@@ -152,7 +154,7 @@ fn changed(query_id: &QueryId) -> Report {
 
 fn not_kept(query_id: &QueryId) -> Report {
     Problem::RequestId.report(format!(
-        "the request was answered before, and recorded as query {query_id}; its answer is not kept, because it is too \
+        "the request was asked before, and recorded as query {query_id}; its answer is not kept, because it is too \
          large or others needed the room"
     ))
 }
