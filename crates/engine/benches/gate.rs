@@ -286,7 +286,7 @@ impl Clinic {
         let executed_at = began.elapsed();
         let rows = match engine::release(executed, NODE, &KeptValues::default()).await.unwrap() {
             Leaving::Whole(released) => released.rows(),
-            Leaving::Rows(_) => panic!("the questions are about cells"),
+            Leaving::Rows(_) => unreachable!("the questions are about cells"),
         };
         let stages = [
             read,

@@ -15,6 +15,9 @@ use datafusion::arrow::datatypes::{
 use datafusion::arrow::record_batch::RecordBatch;
 use trust::{Digest, Hasher};
 
+/// Which description of the digest this is. What was kept under another is not told again.
+pub const FORM: u32 = 2;
+
 const _: () = assert!(
     cfg!(target_endian = "little"),
     "buffers are hashed as they lie in memory"

@@ -407,3 +407,6 @@ fn texts(array: &StringArray) -> Result<StringArray, ArrowError> {
     let bytes = array.value_data()[first as usize..last as usize].to_vec();
     StringArray::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), None)
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,10 +113,11 @@ impl Desk {
 }
 
 /// What allows an answer and under which obligations it was made, in one digest: an answer is told again only under the
-/// same. Another version of this program may spell it otherwise; then the answer is not told again.
+/// same, and if digests are computed as they were then. Another version of this program may spell it otherwise; then the answer is
+/// not told again.
 pub(crate) fn terms_of(grant: &Grant) -> Digest {
     let (permitted, obligations) = (Permitted::from(grant), Obligations::of(grant));
-    Digest::of(format!("{permitted:?} {obligations:?}").as_bytes())
+    Digest::of(format!("{} {permitted:?} {obligations:?}", engine::digest::FORM).as_bytes())
 }
 
 /// An answer as it is kept; none if it is too large for that.

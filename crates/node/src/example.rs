@@ -364,7 +364,7 @@ impl World {
     /// Asks as somebody of the university for what is not long.
     pub(crate) async fn send(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answer, Ended> {
         match self.send_any(desk, sent).await? {
-            Answered::Whole(answer) => Ok(answer),
+            Answered::Whole(answer) => Ok(*answer),
             Answered::Rows(_) => panic!("the answer is long"),
         }
     }

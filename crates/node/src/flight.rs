@@ -82,12 +82,13 @@ impl FlightSqlService for Face {
             .await
             .map_err(|ended| to_status(&ended))?;
         match answer {
-            Answered::Whole(Answer {
-                schema,
-                batches,
-                receipt,
-                access,
-            }) => {
+            Answered::Whole(answer) => {
+                let Answer {
+                    schema,
+                    batches,
+                    receipt,
+                    access,
+                } = *answer;
                 let receipt = encode(&receipt).map_err(status)?;
                 let mut response = Response::new(messages(schema, deliver(&self.0, access, batches)));
                 wire::header::attach_receipt(response.metadata_mut(), &receipt);

@@ -77,7 +77,7 @@ pub(crate) struct Asker {
 #[derive(Debug)]
 pub(crate) enum Answered {
     /// All of it is there.
-    Whole(Answer),
+    Whole(Box<Answer>),
     /// Its rows leave while they are read.
     Rows(Box<RowAnswer>),
 }
@@ -133,7 +133,8 @@ impl Desk {
         };
         let turn = self.turns.wait(key.clone()).await;
         if let Some(kept) = self.ledger.kept(key, self.clock.now()).await? {
-            return self.answer_again(&asker, sql, kept).await.map(Answered::Whole);
+            let told = self.answer_again(&asker, sql, kept).await?;
+            return Ok(Answered::Whole(Box::new(told)));
         }
         let (desk, sql) = (Arc::clone(self), sql.to_owned());
         let work = async move { Box::pin(desk.answer_once(&asker, &sql, arrived)).await };
@@ -220,12 +221,12 @@ impl Desk {
         let (audit_index, receipt) = entry.released(release).await.map_err(ended)?;
         let (rows, blanked_values) = (released.rows(), released.blanked_values());
         info!(decision = "allow", rows, bytes, blanked_values, %audit_index, "released");
-        Ok(Answered::Whole(Answer {
+        Ok(Answered::Whole(Box::new(Answer {
             schema,
             batches,
             receipt,
             access,
-        }))
+        })))
     }
 
     /// Records that rows begin to leave.

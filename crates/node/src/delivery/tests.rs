@@ -27,7 +27,10 @@ async fn on_its_way(world: &World, desk: &Arc<Desk>, sql: &str, permit: Option<&
         ..Sent::of(sql)
     };
     match world.send_any(desk, sent).await.unwrap() {
-        Answered::Whole(Answer { batches, access, .. }) => Box::pin(deliver(desk, access, batches)),
+        Answered::Whole(answer) => {
+            let Answer { batches, access, .. } = *answer;
+            Box::pin(deliver(desk, access, batches))
+        }
         Answered::Rows(answer) => Box::pin(deliver_rows(desk, *answer)),
     }
 }
