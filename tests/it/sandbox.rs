@@ -5,6 +5,7 @@ mod broken_data;
 mod canaries;
 mod demo;
 mod governance;
+mod joins;
 mod kill;
 mod lost_connection;
 mod methods;

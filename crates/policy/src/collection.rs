@@ -52,7 +52,10 @@ impl Collection {
     /// nobody has a second row.
     pub fn join_key(&self) -> Option<&Column> {
         let name = match self.personal {
-            true => self.privacy_unit.as_ref().filter(|_| self.rows_per_person_max == Some(1)),
+            true => self
+                .privacy_unit
+                .as_ref()
+                .filter(|_| self.rows_per_person_max == Some(1)),
             false => self.key.as_ref(),
         };
         self.column(name?)

@@ -99,16 +99,18 @@ fn key(
     let Some(key) = written else { return Ok(None) };
     let invalid = |message: String| Err(source.invalid(key.span(), message));
     if personal {
-        return invalid("`key` is for `personal = false`; of people it is `privacy_unit` with `rows_per_person_max = 1`".to_owned());
+        return invalid(
+            "`key` is for `personal = false`; of people it is `privacy_unit` with `rows_per_person_max = 1`".to_owned(),
+        );
     }
     match columns.iter().find(|column| column.name == *key.get_ref()) {
         None => invalid("`key` names a column that is not there".to_owned()),
-        Some(Column { name, roles, .. }) if roles.identifier => {
-            invalid(format!("`key` names column {name}, an identifier, which no query may use: leave out its role, or give it another"))
-        }
-        Some(Column { name, kind, .. }) if !matches!(kind, ColumnKind::Text | ColumnKind::Integer) => {
-            invalid(format!("`key` names column {name} of type {kind}; a key is text or integer"))
-        }
+        Some(Column { name, roles, .. }) if roles.identifier => invalid(format!(
+            "`key` names column {name}, an identifier, which no query may use: leave out its role, or give it another"
+        )),
+        Some(Column { name, kind, .. }) if !matches!(kind, ColumnKind::Text | ColumnKind::Integer) => invalid(format!(
+            "`key` names column {name} of type {kind}; a key is text or integer"
+        )),
         Some(_) => Ok(Some(key.into_inner())),
     }
 }

@@ -48,7 +48,14 @@ fn fault(from: &Collection, column: &Column, id: &CollectionId, to: Option<&Arc<
         });
     }
     if column.roles.identifier && !is_person {
-        return Some("this is an identifier, which no query may use: leave out its role, or give it another".to_owned());
+        return Some(
+            "this is an identifier, which no query may use: leave out its role, or give it another".to_owned(),
+        );
     }
-    (column.kind != key.kind).then(|| format!("this is {}, and the key {} of {id} is {}", column.kind, key.name, key.kind))
+    (column.kind != key.kind).then(|| {
+        format!(
+            "this is {}, and the key {} of {id} is {}",
+            column.kind, key.name, key.kind
+        )
+    })
 }

@@ -66,7 +66,11 @@ impl Refusal {
     /// Two permissions of which neither protects more, so that nobody can say what would protect as much as both.
     pub(crate) fn of_unlike(grant: &Grant, other: &Grant, key: &str) -> Refusal {
         let of = |grant: &Grant| format!("{} of {} version {}", grant.rule(), grant.policy(), grant.version());
-        let message = format!("{} and {} say different things about {key}, and neither protects more", of(grant), of(other));
+        let message = format!(
+            "{} and {} say different things about {key}, and neither protects more",
+            of(grant),
+            of(other)
+        );
         let remedy = format!("ask about each collection alone, or ask the board to give both the same {key}");
         Refusal {
             rule: Some(other.rule().clone()),
