@@ -4,6 +4,9 @@
 //! the rows stream past it: so they keep the order of people that everything behind this relies on. A row finds at most one
 //! row, because the barrier ends the query if a key is there twice.
 
+#[cfg(test)]
+mod tests;
+
 use datafusion::common::{Column, JoinType};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident};
 use policy::Grant;
