@@ -8,6 +8,7 @@ mod catalog;
 mod demo;
 mod governance;
 mod hostile;
+mod joins;
 mod kill;
 mod lost_connection;
 mod methods;

@@ -242,6 +242,8 @@ fn told(entry: &AuditEntry, ends: &Ends<'_>) -> String {
             .unwrap_or_default();
         format!(", under {} version {}{rule}", policy.id, policy.version)
     });
+    let joined = entry.joined.iter().map(|joined| format!(", joined to {joined}"));
+    let policy = policy + &joined.collect::<String>();
     let permit = entry.permit.as_ref();
     let permit = permit.map_or_else(String::new, |permit| format!(", with permit {permit}"));
     let (index, at, sql) = (entry.index, entry.at, shortened(&entry.sql));

@@ -279,6 +279,7 @@ impl Clinic {
             people: &people,
             node: NODE,
             secret: self.datasets.secret(),
+            joined: &[],
         };
         let plan = engine::enforce(&query, grant, holding).unwrap();
         let enforced = began.elapsed();

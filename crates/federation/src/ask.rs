@@ -8,7 +8,7 @@ use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use policy::{Caller, Queryable, Rules};
-use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report, limit};
+use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
 use wire::status::{Ended, plain};
@@ -234,10 +234,13 @@ impl Asker {
             .map(|q| (q.collection.id.clone(), q.collection))
             .collect();
         let split = split::split(&question.sql, &self.rules.collections, &visible).await?;
-        let closed = split
-            .leaves
-            .iter()
-            .find(|leaf| !visible.contains_key(&leaf.collection.id));
+        let is_closed = |leaf: &&Leaf| {
+            let joined = leaf.asked.joins().iter().map(|join| &join.collection);
+            joined
+                .chain([&leaf.collection.id])
+                .any(|asked| !visible.contains_key(asked))
+        };
+        let closed = split.leaves.iter().find(is_closed);
         match closed.map(|leaf| self.decide(leaf, question)) {
             // No node would admit that it has the collection; the asker's own documents say why.
             Some(policy::Decision::Refuse(refusal)) => Err(refusal.into()),
@@ -251,18 +254,21 @@ impl Asker {
 
     /// What the documents that the asker holds say. Nodes decide for themselves.
     fn decide(&self, leaf: &Leaf, question: &Question) -> policy::Decision {
-        let request = policy::AccessRequest {
+        let request = |collection: &CollectionId, columns| policy::AccessRequest {
             caller: self.caller.clone(),
             purpose: question.purpose,
             permit: question.permit.clone(),
-            collection: leaf.collection.id.clone(),
+            collection: collection.clone(),
             release: leaf.asked.release(),
-            columns: leaf.asked.columns(),
+            columns,
             // Only nodes know how often.
             asked: policy::Asked::default(),
             at: self.clock.now(),
         };
-        policy::decide(&self.rules, &request)
+        let joined = leaf.asked.joins().iter();
+        let joined = joined.map(|join| request(&join.collection, leaf.asked.joined_columns(join)));
+        let asked = request(&leaf.collection.id, leaf.asked.columns());
+        policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
     fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
@@ -414,6 +420,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     id: receipt.policy.clone(),
                     version: receipt.policy_version,
                     rule: receipt.rule.clone(),
+                    joined: receipt.joined.clone(),
                     min_people: receipt.min_people,
                     round_to: receipt.round_to,
                     kept_values: receipt.kept_values,

@@ -38,7 +38,8 @@ impl Offer {
         self.collections.get(collection).copied()
     }
 
-    /// Whether the node is asked this part of a question.
+    /// Whether the node is asked this part of a question. Whoever has the collection asked and not what is joined is asked too: it
+    /// says that itself, so that it is not missing without a word.
     pub(crate) fn is_asked(&self, leaf: &Leaf) -> bool {
         self.collections.contains_key(&leaf.collection.id) && split::concerns(leaf, self.peer.member.as_str())
     }

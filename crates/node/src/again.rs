@@ -74,7 +74,7 @@ impl Desk {
         };
         // Quotas are spent already.
         let asked = |_: &_| Asked::default();
-        let (_, request, grant) = self.decide_only(&current, asker, sql, now, asked).await?;
+        let (_, requests, grant) = self.decide_only(&current, asker, sql, now, asked).await?;
         if terms != terms_of(&grant) {
             return Err(changed(&query_id).into());
         }
@@ -87,7 +87,7 @@ impl Desk {
         let access = Access {
             asked_as: asker.named.as_ref().map(|named| named.key.request.clone()),
             opening,
-            request,
+            requests,
             issuer_key: asker.issuer_key,
             permitted: Permitted::from(&grant),
             obligations: Obligations::of(&grant),

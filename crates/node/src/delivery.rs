@@ -23,7 +23,7 @@ use trust::{Digest, Envelope, PublicKey};
 use wire::status::Ended;
 
 use crate::ledger::{Begun, Entry, Opening, Permitted, Release};
-use crate::query::{Desk, RowAnswer, next_step, told_of, unfinished};
+use crate::query::{Desk, Requests, RowAnswer, next_step, told_of, unfinished};
 
 /// How often an access is decided again while nothing can be sent.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(crate) struct Access {
     /// What the asker calls the request, if they do: the receipt says it.
     pub(crate) asked_as: Option<RequestId>,
     /// What was decided.
-    pub(crate) request: AccessRequest,
+    pub(crate) requests: Requests,
     /// The key of the institution that vouched.
     pub(crate) issuer_key: PublicKey,
     /// What allowed it.
@@ -56,6 +56,8 @@ pub(crate) struct Obligations {
     transforms: BTreeMap<String, Transform>,
     row_filter: Option<RowFilter>,
     opt_out: OptOut,
+    /// Those of each collection that is joined.
+    joined: Vec<Obligations>,
 }
 
 impl Obligations {
@@ -70,6 +72,7 @@ impl Obligations {
             transforms: grant.transforms().clone(),
             row_filter: grant.row_filter().cloned(),
             opt_out: grant.opt_out().clone(),
+            joined: grant.joined().iter().map(Obligations::of).collect(),
         }
     }
 
@@ -83,7 +86,9 @@ impl Obligations {
         let mut transforms = now.transforms.iter();
         let transforms = transforms.all(|(column, shown)| self.transforms.get(column) == Some(shown));
         let opt_outs = matches!(now.opt_out, OptOut::Exempt { .. }) || now.opt_out == self.opt_out;
-        now.tier <= self.tier && checks && transforms && filters && opt_outs
+        let joined = self.joined.len() == now.joined.len()
+            && self.joined.iter().zip(&now.joined).all(|(then, now)| then.satisfy(now));
+        now.tier <= self.tier && checks && transforms && filters && opt_outs && joined
     }
 }
 
@@ -97,18 +102,21 @@ impl Desk {
     /// both are left out.
     fn still_allows(&self, access: &Access) -> Result<(), Report> {
         let current = self.governance.current()?;
-        self.require_admitted(&current, &access.request.caller)?;
-        let issuer = current.rules.members.get(&access.request.caller.member);
+        let caller = &access.requests.asked.caller;
+        self.require_admitted(&current, caller)?;
+        let issuer = current.rules.members.get(&caller.member);
         if issuer.is_none_or(|member| member.key != access.issuer_key) {
-            let message = format!("the roster no longer names the key of {}", access.request.caller.member);
+            let message = format!("the roster no longer names the key of {}", caller.member);
             return Err(Problem::TokenIssuer.report(message));
         }
-        let request = AccessRequest {
-            at: self.clock.now(),
+        let at = self.clock.now();
+        let now = |request: &AccessRequest| AccessRequest {
+            at,
             asked: Asked::default(),
-            ..access.request.clone()
+            ..request.clone()
         };
-        match policy::decide(&current.rules, &request) {
+        let joined: Vec<AccessRequest> = access.requests.joined.iter().map(now).collect();
+        match policy::decide_joined(&current.rules, &now(&access.requests.asked), &joined) {
             Decision::Allow(grant) if access.obligations.satisfy(&Obligations::of(&grant)) => Ok(()),
             Decision::Allow(_) => {
                 let message = "what is permitted now protects people better than this answer does";
@@ -344,7 +352,7 @@ impl Delivery {
         let access = &self.access;
         let entry = self.desk.ledger.open_entry(access.opening.clone())?;
         let entry = entry
-            .about(&access.request.collection)
+            .about(&access.requests.asked.collection)
             .decided(access.permitted.clone());
         entry.revoked(report, rows).await.map(drop)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use engine::read::Collections;
-use engine::{Dataset, Datasets, ExecuteError, Holding, Leaving, Query, Released, RowStream};
+use engine::{Dataset, Datasets, ExecuteError, Holding, Leaving, People, Query, Released, RowStream};
 use policy::{AccessRequest, Asked, Caller, Collection, Decision, Grant};
 use terms::{
     Clock, CollectionId, ExitCode, MemberId, PermitId, PolicyId, Problem, Purpose, QueryId, Report, RequestId, RuleId,
@@ -80,6 +80,15 @@ pub(crate) enum Answered {
     Whole(Box<Answer>),
     /// Its rows leave while they are read.
     Rows(Box<RowAnswer>),
+}
+
+/// What has to be decided of one query: all of it must be allowed.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    /// About the collection asked.
+    pub(crate) asked: AccessRequest,
+    /// About each collection that is joined.
+    pub(crate) joined: Vec<AccessRequest>,
 }
 
 /// An answer, the node's signature under it, and why it may leave.
@@ -166,9 +175,9 @@ impl Desk {
         };
         let entry = entry.about(query.collection());
         // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
-        let request = asker.request(&query, now);
+        let requests = asker.requests(&query, now, |joined| self.ledger.asked(asker.asking(joined), now));
         let decided = self.ledger.charge(asker.asking(query.collection()), now, |asked| {
-            match decide(&current, &request, asked) {
+            match decide(&current, &requests, asked) {
                 Ok(grant) => (Ok(grant), Charge::One),
                 Err(refused) => (Err(refused), Charge::Free),
             }
@@ -187,7 +196,7 @@ impl Desk {
         let access = Access {
             asked_as: opening.named.as_ref().map(|named| named.key.request.clone()),
             opening: Opening { named: None, ..opening },
-            request,
+            requests,
             issuer_key: asker.issuer_key,
             permitted,
             obligations,
@@ -284,6 +293,7 @@ impl Desk {
             policy_version: permitted.version,
             policy_digest: permitted.policy_digest,
             rule: permitted.rule,
+            joined: permitted.joined,
             permit: permitted.permit,
             duties: permitted.duties,
             min_people: None,
@@ -307,7 +317,7 @@ impl Desk {
             Err(report) => Err(report.into()),
         };
         match decided {
-            Ok((query, _, grant)) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+            Ok((query, _, grant)) => Ok(engine::enforce::granted_schema(&query, &grant)?),
             Err(refused) => Err(self.refuse(&asker, sql, refused).await),
         }
     }
@@ -319,12 +329,12 @@ impl Desk {
         asker: &Asker,
         sql: &str,
         now: UtcTime,
-        asked: impl FnOnce(&CollectionId) -> Asked,
-    ) -> Result<(Query, AccessRequest, Grant), Refused> {
+        asked: impl Fn(&CollectionId) -> Asked,
+    ) -> Result<(Query, Requests, Grant), Refused> {
         let query = self.read(sql, &asker.visible(current, now)).await?;
-        let (request, asked) = (asker.request(&query, now), asked(query.collection()));
-        let grant = decide(current, &request, asked)?;
-        Ok((query, request, grant))
+        let requests = asker.requests(&query, now, &asked);
+        let grant = decide(current, &requests, asked(query.collection()))?;
+        Ok((query, requests, grant))
     }
 
     /// Records a refusal beside the answering of a request.
@@ -417,16 +427,28 @@ impl Desk {
     }
 
     async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Leaving, Unanswered> {
-        let collection = Arc::clone(grant.collection());
-        let dataset = self.dataset(&collection)?;
+        let dataset = self.dataset(grant.collection())?;
+        let joined = grant.joined().iter().map(|joined| self.dataset(joined.collection()));
+        let joined: Vec<Arc<Dataset>> = joined.collect::<Result<_, Report>>()?;
         let registers = Arc::clone(&self.registers);
-        let read = tokio::task::spawn_blocking(move || (registers.people(&grant, now), grant)).await;
+        let read = tokio::task::spawn_blocking(move || (people_of(&registers, &grant, now), grant)).await;
         let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
-        let holding = Holding {
-            dataset: &dataset,
-            people: &people?,
+        let (people, people_joined) = people?;
+        let held = |dataset, people| Holding {
+            dataset,
+            people,
+            joined: &[],
             node: self.member.as_str(),
             secret: self.datasets.secret(),
+        };
+        let joined: Vec<Holding<'_>> = joined
+            .iter()
+            .zip(&people_joined)
+            .map(|(data, people)| held(data, people))
+            .collect();
+        let holding = Holding {
+            joined: &joined,
+            ..held(&dataset, &people)
         };
         let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
         let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;
@@ -516,18 +538,34 @@ impl Asker {
         }
     }
 
-    fn request(&self, query: &Query, at: UtcTime) -> AccessRequest {
-        AccessRequest {
+    /// The facts of a query. `asked` says how often was asked about a collection that is joined: that is not charged, and whoever may
+    /// not ask about it any more may not join it either.
+    fn requests(&self, query: &Query, at: UtcTime, asked: impl Fn(&CollectionId) -> Asked) -> Requests {
+        let request = |collection: &CollectionId, columns, asked| AccessRequest {
             caller: self.caller.clone(),
             purpose: self.purpose,
             permit: self.permit.clone(),
-            collection: query.collection().clone(),
+            collection: collection.clone(),
             release: query.release(),
-            columns: query.columns(),
-            asked: Asked::default(),
+            columns,
+            asked,
             at,
+        };
+        let joined = query.joins().iter().map(|join| {
+            let asked = asked(&join.collection);
+            request(&join.collection, query.joined_columns(join), asked)
+        });
+        Requests {
+            asked: request(query.collection(), query.columns(), Asked::default()),
+            joined: joined.collect(),
         }
     }
+}
+
+/// Whose rows exist, of the collection asked and of each that is joined.
+fn people_of(registers: &Registers, grant: &Grant, now: UtcTime) -> Result<(People, Vec<People>), Report> {
+    let joined = grant.joined().iter().map(|joined| registers.people(joined, now));
+    Ok((registers.people(grant, now)?, joined.collect::<Result<_, Report>>()?))
 }
 
 impl From<Report> for Refused {
@@ -547,12 +585,12 @@ impl From<policy::Refusal> for Refused {
     }
 }
 
-fn decide(current: &Current, request: &AccessRequest, asked: Asked) -> Result<Grant, Refused> {
+fn decide(current: &Current, requests: &Requests, asked: Asked) -> Result<Grant, Refused> {
     let request = AccessRequest {
         asked,
-        ..request.clone()
+        ..requests.asked.clone()
     };
-    match policy::decide(&current.rules, &request) {
+    match policy::decide_joined(&current.rules, &request, &requests.joined) {
         Decision::Allow(grant) => Ok(grant),
         Decision::Refuse(refusal) => Err(refusal.into()),
     }

@@ -97,6 +97,7 @@ impl Told {
             policy_digest: Digest::of(b"policy"),
             permit: None,
             rule: "statistics".parse().unwrap(),
+            joined: Vec::new(),
             min_people: Some(3),
             duties: Vec::new(),
             rows: 0,

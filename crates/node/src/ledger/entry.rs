@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use terms::{Clock, CollectionId, ExitCode, PermitId, PolicyId, QueryId, Report, RuleId, UtcTime};
 use tokio::sync::{mpsc, oneshot};
-use trust::{Digest, Envelope, Receipt};
+use trust::{Digest, Envelope, JoinedPolicy, Receipt};
 
 use crate::ledger::lockout::Refusals;
 use crate::ledger::outcome::Named;
@@ -46,6 +46,8 @@ pub struct Permitted {
     pub policy_digest: Digest,
     /// and the permission in it.
     pub rule: RuleId,
+    /// The same of each collection that is joined.
+    pub joined: Vec<JoinedPolicy>,
     /// The data permit that covers the query, if it names one.
     pub permit: Option<PermitId>,
     /// What the asker is told to do or leave with the answer.
@@ -59,9 +61,20 @@ impl From<&policy::Grant> for Permitted {
             version: grant.version(),
             policy_digest: grant.policy_digest(),
             rule: grant.rule().clone(),
+            joined: grant.joined().iter().map(joined_policy).collect(),
             permit: grant.permit().map(|permit| permit.id.clone()),
             duties: grant.duties().map(ToString::to_string).collect(),
         }
+    }
+}
+
+fn joined_policy(grant: &policy::Grant) -> JoinedPolicy {
+    JoinedPolicy {
+        collection: grant.collection().id.clone(),
+        policy: grant.policy().clone(),
+        version: grant.version(),
+        digest: grant.policy_digest(),
+        rule: grant.rule().clone(),
     }
 }
 
@@ -137,6 +150,7 @@ impl Entry<Opened> {
             ends_begun: false,
             collection: None,
             policy: None,
+            joined: Vec::new(),
             duties: Vec::new(),
             problem: None,
             message: None,
@@ -198,6 +212,7 @@ impl Entry<Opened> {
                 digest: Some(permitted.policy_digest),
                 rule: Some(permitted.rule),
             });
+            open.entry.joined = permitted.joined;
             open.entry.permit = permitted.permit;
             open.entry.duties = permitted.duties;
         }

@@ -181,6 +181,7 @@ pub(crate) fn leaving(rows: u64) -> Release {
         policy_digest: permitted.policy_digest,
         permit: permitted.permit,
         rule: permitted.rule,
+        joined: permitted.joined,
         min_people: None,
         duties: permitted.duties,
         rows,
@@ -210,6 +211,7 @@ pub(crate) fn permitted() -> Permitted {
         version: 3,
         policy_digest: Digest::of(b"policy"),
         rule: "statistics".parse().unwrap(),
+        joined: Vec::new(),
         permit: None,
         duties: vec!["delete within 30 days".to_owned()],
     }

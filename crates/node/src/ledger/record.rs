@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use terms::{
     CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Purpose, QueryId, RoleName, RuleId, UtcTime,
 };
-use trust::{Digest, Receipt};
+use trust::{Digest, JoinedPolicy, Receipt};
 
 /// Longest leaf that is read back, in bytes: SQL of the accepted length with every byte escaped, a message, and a
 /// credential's worth of roles.
@@ -46,6 +46,9 @@ pub struct AuditEntry {
     pub collection: Option<CollectionId>,
     /// What decided; none if it did not come to a decision.
     pub policy: Option<AuditPolicy>,
+    /// What else allowed the query, of each collection that it joins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<JoinedPolicy>,
     /// What the asker was told to do or leave with the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duties: Vec<String>,
@@ -143,6 +146,7 @@ impl AuditEntry {
                 "rule",
                 policy.is_some_and(|policy| policy.rule.as_ref() == Some(&receipt.rule)),
             ),
+            ("joined policies", self.joined == receipt.joined),
             ("permit", self.permit == receipt.permit),
             ("duties", self.duties == receipt.duties),
             ("rows", self.rows == receipt.rows),

@@ -74,6 +74,7 @@ fn node_identity(key: &[u8], sign: &Sign<'_>) -> bool {
         policy_digest: Digest::of(b"policy"),
         permit: None,
         rule: "statistics".parse().unwrap(),
+        joined: Vec::new(),
         min_people: Some(10),
         duties: Vec::new(),
         rows: 12,
