@@ -7,7 +7,7 @@
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
 //! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
 //! rows show), [`mod@execute`] with
-//! `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
+//! `fold` (one person after the other), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
 //! released before) with `sketch`, [`mod@release`] (what leaves), [`dataset`] (how data gets in).
 
 mod cells;
@@ -16,6 +16,7 @@ mod disclose;
 mod domain;
 pub mod enforce;
 pub mod execute;
+mod fold;
 pub mod kept;
 mod numbers;
 mod people;
