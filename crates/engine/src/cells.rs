@@ -1,25 +1,21 @@
-//! From one line for each person in each cell to what the release checks and the numbers need to know of each cell.
+//! What the release checks and the numbers need to know of each cell.
 //!
 //! Everything here is a sum, a maximum or a merge of moments (Chan, Golub and LeVeque, 1979) over people, in integers where
-//! the data are integers, so that the order of lines does not matter. It must never keep a single person's line.
-//! Next: `disclose.rs`, which decides what may leave.
+//! the data are integers, so that it does not matter in which parts people were added up. It must never keep a single person's
+//! rows. `fold.rs` makes it. Next: `disclose.rs`, which decides what may leave.
 
 mod spread;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
-use datafusion::arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
+use datafusion::arrow::array::{Array, ArrayRef, UInt32Array};
+use datafusion::arrow::compute::take;
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
 
-use terms::limit;
-
 use crate::disclose::NULL_CODE;
-use crate::enforce::cells::{InputLayout, Layout};
-use crate::sketch::{Contribution, PersonHash, Sketch};
+use crate::fold::keys::Keys;
+use crate::sketch::Sketch;
 
 /// Most largest contributors that a policy can ask about.
 pub(crate) const TOP_MAX: usize = policy::DOMINANCE_TOP_MAX as usize;
@@ -87,12 +83,13 @@ impl Default for Total {
 impl Total {
     pub(crate) fn as_f64(self) -> f64 {
         match self {
-            Total::Integer(sum) => sum as f64,
+            // The same, and quicker where 64 bits do.
+            Total::Integer(sum) => i64::try_from(sum).map_or_else(|_| sum as f64, |sum| sum as f64),
             Total::Number { sum, lost } => sum + lost,
         }
     }
 
-    fn add(&mut self, other: Total) {
+    pub(crate) fn add(&mut self, other: Total) {
         *self = match (*self, other) {
             (Total::Integer(a), Total::Integer(b)) => Total::Integer(a.saturating_add(b)),
             (a, b) => {
@@ -134,7 +131,7 @@ impl Shares {
         other.largest.iter().for_each(|magnitude| self.rank(*magnitude));
     }
 
-    fn add(&mut self, contribution: f64) {
+    pub(crate) fn add(&mut self, contribution: f64) {
         let magnitude = contribution.abs();
         self.nonzero += u64::from(magnitude > 0.0);
         self.magnitude += magnitude;
@@ -150,6 +147,21 @@ impl Shares {
         self.largest[at..].rotate_right(1);
         self.largest[at] = magnitude;
     }
+}
+
+/// Most columns of one aggregate.
+pub(crate) const COLUMNS_MAX: usize = 2;
+
+/// Rows to merge with those before.
+#[derive(Debug, Default)]
+pub(crate) struct RowMoments {
+    pub(crate) rows: i64,
+    /// How far the mean of each column is from the mean before.
+    pub(crate) deltas: [f64; COLUMNS_MAX],
+    /// Sum of squared deviations from their own mean.
+    pub(crate) squares: [f64; COLUMNS_MAX],
+    /// Sum of products of both columns' deviations.
+    pub(crate) product: f64,
 }
 
 /// Who contributed what.
@@ -171,10 +183,12 @@ pub(crate) struct Table {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// Why lines could not become cells.
+/// Why rows could not become cells.
 #[derive(Debug)]
 pub(crate) enum CellsError {
     TooMany,
+    /// Rows do not come person by person: whoever comes twice would be counted twice.
+    Unordered,
     Arrow(ArrowError),
 }
 
@@ -184,126 +198,46 @@ impl From<ArrowError> for CellsError {
     }
 }
 
-/// Cells while lines come in.
+/// The cells of some people.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    layout: Arc<Layout>,
-    /// Slots of a sketch, for data about people.
-    slots: Option<usize>,
-    keeps_empty: bool,
-    converter: Option<RowConverter>,
-    by_key: HashMap<Box<[u8]>, usize>,
-    cells: Vec<Cell>,
+    pub(crate) keys: Keys,
+    /// By the number that the keys give it.
+    pub(crate) cells: Vec<Cell>,
 }
 
 impl Cells {
-    /// `slots` is the number of slots of a sketch, for data about people; `keeps_empty`, whether a cell without rows
-    /// is one.
-    pub(crate) fn new(layout: Arc<Layout>, slots: Option<usize>, keeps_empty: bool) -> Self {
-        Self {
-            layout,
-            slots,
-            keeps_empty,
-            converter: None,
-            by_key: HashMap::new(),
-            cells: Vec::new(),
-        }
-    }
-
-    /// Adds a batch of lines.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), CellsError> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let cells = self.cells_of(batch)?;
-        let people = self.people(batch)?;
-        let lines = Lines::of(&self.layout, batch)?;
-        for (line, cell) in cells.into_iter().enumerate() {
-            let person = people.as_ref().map(|people| people[line]);
-            self.cells[cell].add(line, &lines, person);
-        }
-        Ok(())
-    }
-
-    /// The cell of each line.
-    fn cells_of(&mut self, batch: &RecordBatch) -> Result<Vec<usize>, CellsError> {
-        let keys = &batch.columns()[..self.layout.keys];
-        if keys.is_empty() {
-            self.cell_of(&[])?;
-            return Ok(vec![0; batch.num_rows()]);
-        }
-        if self.converter.is_none() {
-            let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
-            self.converter = Some(RowConverter::new(fields)?);
-        }
-        let Some(converter) = &self.converter else {
-            return Ok(Vec::new());
-        };
-        let rows = converter.convert_columns(keys)?;
-        (0..batch.num_rows())
-            .map(|line| self.cell_of(rows.row(line).as_ref()))
-            .collect()
-    }
-
-    fn cell_of(&mut self, key: &[u8]) -> Result<usize, CellsError> {
-        if let Some(at) = self.by_key.get(key) {
-            return Ok(*at);
-        }
-        if self.cells.len() == limit::GROUPS_MAX {
-            return Err(CellsError::TooMany);
-        }
-        let slots = self.slots.unwrap_or(0);
-        self.by_key.insert(key.into(), self.cells.len());
-        self.cells.push(Cell::new(&self.layout, slots));
-        Ok(self.cells.len() - 1)
-    }
-
-    fn people(&self, batch: &RecordBatch) -> Result<Option<Vec<PersonHash>>, ArrowError> {
-        let Some(at) = self.layout.person else { return Ok(None) };
-        let orders = integers(batch, at)?.values().iter();
-        Ok(Some(orders.map(|order| PersonHash::from_order(*order)).collect()))
-    }
-
-    /// Takes in the cells of other lines. No person may have lines of one cell in both.
+    /// Takes in the cells of other people.
     pub(crate) fn merge(&mut self, other: Cells) -> Result<(), CellsError> {
-        let mut theirs: Vec<Option<Cell>> = other.cells.into_iter().map(Some).collect();
-        for (key, at) in other.by_key {
-            let Some(cell) = theirs[at].take() else { continue };
-            let mine = self.cell_of(&key)?;
-            self.cells[mine].merge(&cell);
+        let mine = self.keys.cells_of(&other.keys.columns()?, other.cells.len())?;
+        for (mine, theirs) in mine.into_iter().zip(other.cells) {
+            match self.cells.get_mut(mine as usize) {
+                Some(cell) => cell.merge(&theirs),
+                // New cells have the numbers that follow.
+                None => self.cells.push(theirs),
+            }
         }
-        // Rows of one converter read as those of another: its columns say all.
-        self.converter = self.converter.take().or(other.converter);
         Ok(())
     }
 
-    /// The cells that have rows, in the order of their keys.
-    pub(crate) fn finish(mut self) -> Result<Table, ArrowError> {
-        self.spread()?;
-        let Self {
-            converter,
-            by_key,
-            mut cells,
-            layout,
-            keeps_empty,
-            ..
-        } = self;
-        let is_cell = |at: usize| cells[at].rows > 0 || keeps_empty;
-        let mut order: Vec<(Box<[u8]>, usize)> = by_key.into_iter().filter(|(_, at)| is_cell(*at)).collect();
-        order.sort_unstable();
-        let keys = match &converter {
-            Some(converter) => {
-                let parser = converter.parser();
-                converter.convert_rows(order.iter().map(|(key, _)| parser.parse(key)))?
-            }
-            None => Vec::new(),
-        };
-        let codes = keys.iter().map(codes).collect::<Result<_, ArrowError>>()?;
-        let take = |(_, at): &(Box<[u8]>, usize)| std::mem::replace(&mut cells[*at], Cell::new(&layout, 0));
+    /// The cells that have rows, in the order of their keys. `keeps_empty`, whether a cell without rows is one.
+    pub(crate) fn table(self, keeps_empty: bool) -> Result<Table, ArrowError> {
+        let keys = self.keys.columns()?;
+        let mut order: Vec<usize> = (0..self.cells.len()).collect();
+        order.retain(|at| keeps_empty || self.cells[*at].rows > 0);
+        if !keys.is_empty() {
+            let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
+            let rows = RowConverter::new(fields)?.convert_columns(&keys)?;
+            order.sort_unstable_by(|a, b| rows.row(*a).cmp(&rows.row(*b)));
+        }
+        let positions = UInt32Array::from_iter_values(order.iter().map(|at| *at as u32));
+        let keys = keys.iter().map(|key| take(key, &positions, None));
+        let keys = keys.collect::<Result<Vec<_>, ArrowError>>()?;
+        let mut cells: Vec<Option<Cell>> = self.cells.into_iter().map(Some).collect();
         Ok(Table {
+            codes: keys.iter().map(codes).collect::<Result<_, ArrowError>>()?,
             keys,
-            codes,
-            cells: order.iter().map(take).collect(),
+            cells: order.into_iter().filter_map(|at| cells[at].take()).collect(),
         })
     }
 }
@@ -321,29 +255,6 @@ fn codes(key: &ArrayRef) -> Result<Vec<u32>, ArrowError> {
         *known.entry(row.as_ref().into()).or_insert(next)
     };
     Ok(rows.iter().enumerate().map(number).collect())
-}
-
-impl Cell {
-    fn new(layout: &Layout, slots: usize) -> Self {
-        Self {
-            rows: 0,
-            people: 0,
-            failing: vec![0; layout.failing.len()],
-            inputs: layout.inputs.iter().map(|input| Input::new(input, slots)).collect(),
-        }
-    }
-
-    fn add(&mut self, line: usize, lines: &Lines<'_>, person: Option<PersonHash>) {
-        let rows = lines.rows.value(line);
-        self.rows += rows;
-        self.people += u64::from(rows > 0);
-        for (people, failing) in self.failing.iter_mut().zip(&lines.failing) {
-            *people += u64::from(failing.value(line) > 0);
-        }
-        for (input, columns) in self.inputs.iter_mut().zip(&lines.inputs) {
-            input.add(line, columns, person);
-        }
-    }
 }
 
 impl Cell {
@@ -374,87 +285,35 @@ impl Input {
             *people += more_people;
         }
         self.sketches.merge(&other.sketches);
-        if other.rows == 0 {
-            return;
-        }
-        let (before, now) = (self.rows as f64, other.rows as f64);
-        let weight = before * now / (before + now);
-        let mut deltas = [0.0; 2];
-        for (at, (moments, more)) in self.columns.iter_mut().zip(&other.columns).enumerate() {
-            let delta = more.mean - moments.mean;
-            deltas[at.min(1)] = delta;
-            moments.squares += more.squares + delta * delta * weight;
-            moments.mean += delta * now / (before + now);
+        for (moments, more) in self.columns.iter_mut().zip(&other.columns) {
             moments.shares.merge(&more.shares);
             moments.total.add(more.total);
         }
-        self.product += other.product + deltas[0] * deltas[1] * weight;
-        self.rows += other.rows;
+        let mut rows = RowMoments {
+            rows: other.rows,
+            product: other.product,
+            ..RowMoments::default()
+        };
+        for (at, (moments, more)) in self.columns.iter().zip(&other.columns).enumerate().take(COLUMNS_MAX) {
+            rows.deltas[at] = more.mean - moments.mean;
+            rows.squares[at] = more.squares;
+        }
+        self.merge_rows(&rows);
     }
 
-    fn new(layout: &InputLayout, slots: usize) -> Self {
-        Self {
-            rows: 0,
-            people: 0,
-            rest: 0,
-            between: vec![0; layout.between.len()],
-            unknown: 0,
-            counts: Shares::default(),
-            columns: vec![Moments::default(); layout.columns.len()],
-            product: 0.0,
-            bins: vec![(0, 0); layout.bins.len()],
-            sketches: Sketches {
-                sums: Sketch::new(slots),
-                bins: (!layout.bins.is_empty()).then(|| Sketch::new(slots)),
-            },
-        }
-    }
-
-    fn add(&mut self, line: usize, lines: &InputLines<'_>, person: Option<PersonHash>) {
-        let has = |rows: &Option<&Int64Array>| u64::from(rows.is_some_and(|rows| rows.value(line) > 0));
-        self.rest += has(&lines.rest);
-        for (people, between) in self.between.iter_mut().zip(&lines.between) {
-            *people += u64::from(between.value(line) > 0);
-        }
-        self.unknown += has(&lines.unknown);
-        let rows = lines.rows.value(line);
-        if rows == 0 {
+    /// Merges the moments of more rows into those of the rows before.
+    pub(crate) fn merge_rows(&mut self, more: &RowMoments) {
+        if more.rows == 0 {
             return;
         }
-        if let Some(person) = person {
-            self.sketches.add(person, line, lines);
-        }
-        self.people += 1;
-        self.counts.add(rows as f64);
-        self.add_moments(line, lines, rows);
-        for ((all, people), bin) in self.bins.iter_mut().zip(&lines.bins) {
-            *all += bin.value(line);
-            *people += u64::from(bin.value(line) > 0);
-        }
-        self.rows += rows;
-    }
-
-    /// Merges one person's moments into those of the people before.
-    fn add_moments(&mut self, line: usize, lines: &InputLines<'_>, rows: i64) {
-        let (before, now) = (self.rows as f64, rows as f64);
+        let (before, now) = (self.rows as f64, more.rows as f64);
         let weight = before * now / (before + now);
-        let mut deltas = [0.0; 2];
-        for (at, (moments, column)) in self.columns.iter_mut().zip(&lines.columns).enumerate() {
-            let total = column.total(line);
-            let mean = total.as_f64() / now;
-            let delta = mean - moments.mean;
-            deltas[at.min(1)] = delta;
-            moments.squares += column.variance(line) * now + delta * delta * weight;
+        for ((moments, delta), squares) in self.columns.iter_mut().zip(more.deltas).zip(more.squares) {
+            moments.squares += squares + delta * delta * weight;
             moments.mean += delta * now / (before + now);
-            moments.shares.add(total.as_f64());
-            moments.total.add(total);
         }
-        if let (Some(product), [x, y]) = (&lines.product, lines.columns.as_slice()) {
-            // Of one person: the sum of products less what their means already explain.
-            let off = |column: &ColumnLines<'_>, centre: f64| column.total(line).as_f64() - centre * now;
-            let own = product.value(line) - off(x, lines.centres[0]) * off(y, lines.centres[1]) / now;
-            self.product += own + deltas[0] * deltas[1] * weight;
-        }
+        self.product += more.product + more.deltas[0] * more.deltas[1] * weight;
+        self.rows += more.rows;
     }
 }
 
@@ -465,132 +324,4 @@ impl Sketches {
             mine.merge(other);
         }
     }
-
-    fn add(&mut self, person: PersonHash, line: usize, lines: &InputLines<'_>) {
-        let rows = Contribution::default().with_rows(lines.rows.value(line));
-        let sums = lines.columns.iter();
-        let sums = sums.fold(rows, |all, column| all.with_number(column.total(line).as_f64()));
-        self.sums.add(person, sums);
-        if let Some(sketch) = &mut self.bins {
-            let bins = lines.bins.iter();
-            sketch.add(person, bins.fold(rows, |all, bin| all.with_rows(bin.value(line))));
-        }
-    }
-}
-
-/// The columns of one batch of lines.
-struct Lines<'a> {
-    rows: &'a Int64Array,
-    failing: Vec<&'a Int64Array>,
-    inputs: Vec<InputLines<'a>>,
-}
-
-struct InputLines<'a> {
-    rows: &'a Int64Array,
-    rest: Option<&'a Int64Array>,
-    between: Vec<&'a Int64Array>,
-    unknown: Option<&'a Int64Array>,
-    columns: Vec<ColumnLines<'a>>,
-    product: Option<&'a Float64Array>,
-    centres: [f64; 2],
-    bins: Vec<&'a Int64Array>,
-}
-
-/// Sum and variance of one column of each line.
-struct ColumnLines<'a> {
-    sum: Sum<'a>,
-    variance: Option<&'a Float64Array>,
-}
-
-enum Sum<'a> {
-    Narrow(&'a Int64Array),
-    Wide(&'a Decimal128Array),
-    Number(&'a Float64Array),
-}
-
-impl ColumnLines<'_> {
-    fn total(&self, line: usize) -> Total {
-        match self.sum {
-            Sum::Narrow(sums) => Total::Integer(sums.value(line).into()),
-            Sum::Wide(sums) => Total::Integer(sums.value(line)),
-            Sum::Number(sums) => Total::Number {
-                sum: sums.value(line),
-                lost: 0.0,
-            },
-        }
-    }
-
-    /// 0 where it is not known: of one row.
-    fn variance(&self, line: usize) -> f64 {
-        match self.variance {
-            Some(variances) if variances.is_valid(line) => variances.value(line),
-            _ => 0.0,
-        }
-    }
-}
-
-impl<'a> Lines<'a> {
-    fn of(layout: &Layout, batch: &'a RecordBatch) -> Result<Self, ArrowError> {
-        Ok(Self {
-            rows: integers(batch, layout.rows)?,
-            failing: all_integers(batch, &layout.failing)?,
-            inputs: layout
-                .inputs
-                .iter()
-                .map(|input| InputLines::of(input, batch))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl<'a> InputLines<'a> {
-    fn of(layout: &InputLayout, batch: &'a RecordBatch) -> Result<Self, ArrowError> {
-        let some = |at: Option<usize>| at.map(|at| integers(batch, at)).transpose();
-        let column = |(sum, variance): &(usize, Option<usize>)| {
-            Ok(ColumnLines {
-                sum: sums(batch, *sum)?,
-                variance: variance.map(|at| numbers(batch, at)).transpose()?,
-            })
-        };
-        Ok(Self {
-            rows: integers(batch, layout.rows)?,
-            rest: some(layout.rest)?,
-            between: all_integers(batch, &layout.between)?,
-            unknown: some(layout.unknown)?,
-            columns: layout.columns.iter().map(column).collect::<Result<_, ArrowError>>()?,
-            product: layout.product.map(|at| numbers(batch, at)).transpose()?,
-            centres: layout.centres,
-            bins: all_integers(batch, &layout.bins)?,
-        })
-    }
-}
-
-fn all_integers<'a>(batch: &'a RecordBatch, at: &[usize]) -> Result<Vec<&'a Int64Array>, ArrowError> {
-    at.iter().map(|at| integers(batch, *at)).collect()
-}
-
-fn integers(batch: &RecordBatch, at: usize) -> Result<&Int64Array, ArrowError> {
-    batch
-        .column(at)
-        .as_primitive_opt::<Int64Type>()
-        .ok_or_else(|| unexpected(at))
-}
-
-fn numbers(batch: &RecordBatch, at: usize) -> Result<&Float64Array, ArrowError> {
-    batch
-        .column(at)
-        .as_primitive_opt::<Float64Type>()
-        .ok_or_else(|| unexpected(at))
-}
-
-fn sums(batch: &RecordBatch, at: usize) -> Result<Sum<'_>, ArrowError> {
-    let column = batch.column(at);
-    let narrow = column.as_primitive_opt::<Int64Type>().map(Sum::Narrow);
-    let wide = || column.as_primitive_opt::<Decimal128Type>().map(Sum::Wide);
-    let number = || column.as_primitive_opt::<Float64Type>().map(Sum::Number);
-    narrow.or_else(wide).or_else(number).ok_or_else(|| unexpected(at))
-}
-
-fn unexpected(at: usize) -> ArrowError {
-    ArrowError::SchemaError(format!("column {at} of the plan has another type"))
 }

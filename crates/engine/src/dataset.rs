@@ -11,14 +11,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::logical_expr::{Expr, ident};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use policy::Collection;
+use policy::{Collection, Release};
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report, UtcTime};
 use trust::Digest;
@@ -44,7 +44,10 @@ const SNAPSHOT_FORM: u32 = 2;
 pub struct Dataset {
     about: About,
     schema: SchemaRef,
+    /// Texts as they are stored, for rows.
     table: Arc<ListingTable>,
+    /// Texts as views of what is stored, which are read more quickly: for aggregates, of which no array leaves.
+    views: Arc<ListingTable>,
 }
 
 /// What is kept beside the data.
@@ -80,14 +83,17 @@ impl Dataset {
         self.about.checked_against == fingerprint(collection)
     }
 
-    pub(crate) fn table(&self) -> EngineResult<Arc<dyn TableProvider>> {
-        Ok(Arc::clone(&self.table) as Arc<dyn TableProvider>)
+    pub(crate) fn table(&self, release: Release) -> Arc<dyn TableProvider> {
+        match release {
+            Release::Rows => Arc::clone(&self.table) as Arc<dyn TableProvider>,
+            Release::Aggregates => Arc::clone(&self.views) as Arc<dyn TableProvider>,
+        }
     }
 
     /// A row filter over the stored columns.
     pub(crate) fn row_filter(&self, sql: &str) -> EngineResult<Expr> {
         let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
-        session::for_running()?.create_logical_expr(sql, &schema)
+        session::row_filter(sql, &schema)
     }
 }
 
@@ -206,12 +212,21 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
         .map_err(|_| damaged(folder))?
         .schema()
         .clone();
-    let table = listing(&path, &schema).map_err(|_| damaged(folder))?;
+    let table = |schema: &SchemaRef| listing(&path, schema).map_err(|_| damaged(folder));
     Ok(Dataset {
         about,
+        table: Arc::new(table(&schema)?),
+        views: Arc::new(table(&as_views(&schema))?),
         schema,
-        table: Arc::new(table),
     })
+}
+
+fn as_views(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+        _ => field.as_ref().clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn listing(path: &Path, schema: &SchemaRef) -> Result<ListingTable, DataFusionError> {

@@ -1,13 +1,14 @@
 //! Our own plan for a query under a grant. Nothing of the asker's plan is kept: what runs is built here, from
 //! typed parts, over the policy scan.
 //!
-//! Next: `enforce/cells.rs`, the plan of a release query; `cells.rs`, `disclose.rs` and `release.rs` act on what it gives.
+//! Next: `enforce/cells.rs`, the plan of a release query; `fold.rs`, `disclose.rs` and `release.rs` act on what it gives.
 
 pub(crate) mod cells;
 pub(crate) mod expr;
 mod join;
 
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -16,11 +17,11 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
-use policy::{Collection, ColumnKind, Domain, Grant, Release, RowFilter, Tier};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident};
+use policy::{Collection, Column, ColumnKind, Domain, Grant, Release, RowFilter, Tier};
 use terms::{CollectionId, Problem, Report};
 
-use self::cells::{Layout, Lines};
+use self::cells::{About, Layout};
 use self::expr::{all_of, column_expr};
 use crate::dataset::{Dataset, ORDER};
 use crate::disclose::{KeyFacts, Rules};
@@ -64,10 +65,10 @@ pub(crate) enum ShapeKind {
     Cells(Box<CellShape>),
 }
 
-/// What becomes of the lines of a release query's plan.
+/// What becomes of the rows of a release query's plan.
 #[derive(Debug)]
 pub(crate) struct CellShape {
-    /// None once the lines are being read.
+    /// None once the rows are being read.
     pub(crate) layout: Option<Layout>,
     /// None in the open tier.
     pub(crate) checks: Option<Checks>,
@@ -294,23 +295,26 @@ impl Part {
     const WHOLE: Part = Part { at: 0, of: 1 };
 
     /// As many parts as there are processors and rows for.
-    fn all(dataset: &Dataset, lines: Lines) -> impl Iterator<Item = Part> {
+    fn all(dataset: &Dataset, about: About) -> impl Iterator<Item = Part> {
         let processors = available_parallelism().map_or(1, NonZeroUsize::get).min(PARTS_MAX);
         let filled = usize::try_from(dataset.rows() / PART_ROWS_MIN).unwrap_or(usize::MAX);
-        let of = match lines {
-            Lines::People => processors.min(filled).max(1),
-            Lines::Cells => 1,
+        let of = match about {
+            About::People => processors.min(filled).max(1),
+            About::Things => 1,
         };
         (0..of).map(move |at| Part { at, of })
     }
 
     /// Hashes are spread evenly over all numbers. None for the whole.
-    fn condition(self) -> Vec<Expr> {
-        let width = (u64::MAX / self.of as u64).wrapping_add(1);
-        let edge = |at: usize| (width.wrapping_mul(at as u64) ^ (1 << 63)).cast_signed();
-        let from = (self.at > 0).then(|| ident(ORDER).gt_eq(lit(edge(self.at))));
-        let below = (self.at + 1 < self.of).then(|| ident(ORDER).lt(lit(edge(self.at + 1))));
-        from.into_iter().chain(below).collect()
+    fn orders(self) -> Option<RangeInclusive<i64>> {
+        if self.of == 1 {
+            return None;
+        }
+        let width = u64::MAX / self.of as u64;
+        let first = |at: usize| i64::MIN.wrapping_add_unsigned(width * at as u64);
+        let is_last = self.at + 1 == self.of;
+        let last = if is_last { i64::MAX } else { first(self.at + 1) - 1 };
+        Some(first(self.at)..=last)
     }
 }
 
@@ -326,19 +330,21 @@ fn scan(grant: &Grant, holding: Holding<'_>, part: Part, key: Option<&str>) -> R
     let mut shown = visible()
         .map(|column| transform::shown(column, grant, holding.secret))
         .collect::<Result<Vec<Expr>, BuildError>>()?;
-    let mut fields: Vec<Field> = visible().map(session::field).collect();
+    let stored = holding.dataset.table(grant.release());
+    let field = |column: &Column| Ok(stored.schema().field_with_name(&column.name)?.clone());
+    let mut fields = visible().map(field).collect::<Result<Vec<Field>, DataFusionError>>()?;
     if collection.personal {
         shown.push(ident(ORDER));
         fields.push(Field::new(ORDER, DataType::Int64, false));
     }
-    let mut conditions = hidden(grant, collection, holding)?;
-    conditions.extend(part.condition());
+    let conditions = hidden(grant, collection, holding)?;
     let scan = PolicyScan {
-        stored: holding.dataset.table()?,
+        stored,
         shown,
         visible: Arc::new(Schema::new(fields)),
         row_filter: conjunction(conditions),
         key: key.map(str::to_owned),
+        part: part.orders(),
     };
     Ok(LogicalPlanBuilder::scan(
         collection.sql_name(),
@@ -404,21 +410,21 @@ fn cells(
 ) -> Result<EnforcedPlan, BuildError> {
     let query = &join::with_matches(query);
     let (inputs, of_aggregate) = cells::inputs(query, collection);
-    let (lines, checks) = match grant.tier() {
-        Tier::Open => (Lines::Cells, None),
+    let (about, checks) = match grant.tier() {
+        Tier::Open => (About::Things, None),
         Tier::Statistical { .. } => {
             if collection.privacy_unit.is_none() {
                 return Err(Problem::PolicyInvalid
                     .report("the collection has no privacy unit")
                     .into());
             }
-            (Lines::People, Some(checks(query, grant, collection)))
+            (About::People, Some(checks(query, grant, collection)))
         }
     };
     let (mut plans, mut layout) = (Vec::new(), None);
-    for part in Part::all(holding.dataset, lines) {
+    for part in Part::all(holding.dataset, about) {
         let scan = join::scan(query, grant, holding, part)?;
-        let (plan, of_part) = cells::plan(scan, query, &inputs, collection, lines, holding.node)?;
+        let (plan, of_part) = cells::plan(scan, query, &inputs, collection, about, holding.node)?;
         plans.push(plan);
         layout = Some(of_part);
     }

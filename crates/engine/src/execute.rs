@@ -8,6 +8,9 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
 use terms::{Problem, Report, limit};
@@ -15,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::cells::{Cells, CellsError, Table};
 use crate::enforce::{CellShape, EnforcedPlan, ShapeKind};
+use crate::fold::Fold;
 use crate::scan;
 use crate::sketch;
 use crate::stream::Unread;
@@ -51,6 +55,9 @@ pub enum ExecuteError {
     /// The plan would have read data past the barrier.
     #[error("a plan without the policy barrier")]
     Unguarded,
+    /// The rows did not come person by person.
+    #[error("the snapshot is not in its order")]
+    Unordered,
     /// A part of the work ended without a word.
     #[error("a part of the query stopped")]
     Stopped,
@@ -70,7 +77,7 @@ impl ExecuteError {
             ExecuteError::Engine(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Problem::Resources.report("the query needs more memory than one query may have")
             }
-            ExecuteError::Unguarded | ExecuteError::Stopped | ExecuteError::Engine(_) => {
+            ExecuteError::Unguarded | ExecuteError::Unordered | ExecuteError::Stopped | ExecuteError::Engine(_) => {
                 Problem::Execution.report("the node could not finish the query")
             }
         }
@@ -83,7 +90,7 @@ impl ExecuteError {
 /// [`ExecuteError`]; none of its texts may leave the node except through [`ExecuteError::report`].
 pub async fn execute(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     let seconds = limit::QUERY_SECONDS_MAX;
-    let run = tokio::time::timeout(Duration::from_secs(seconds), run(enforced));
+    let run = tokio::time::timeout(Duration::from_secs(seconds), Box::pin(run(enforced)));
     run.await.map_err(|_| ExecuteError::Limit {
         what: format!("{seconds} s"),
     })?
@@ -91,18 +98,16 @@ pub async fn execute(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
 
 async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     let EnforcedPlan { plans, state, shape } = enforced;
-    let context = Arc::new(TaskContext::from(&state));
-    let mut parts = Vec::with_capacity(plans.len());
-    for plan in plans {
-        let physical = state.create_physical_plan(&plan).await?;
-        if !scan::is_guarded(&physical) {
-            return Err(ExecuteError::Unguarded);
-        }
-        parts.push(execute_stream(physical, Arc::clone(&context))?);
-    }
+    let state = Arc::new(state);
     let result = match shape.kind {
-        ShapeKind::Rows => Computed::Rows(Unread(parts)),
-        ShapeKind::Cells(mut shape) => Computed::Cells(cells(parts, &mut shape).await?, shape),
+        ShapeKind::Rows => {
+            let mut parts = Vec::with_capacity(plans.len());
+            for plan in &plans {
+                parts.push(start(plan, &state).await?);
+            }
+            Computed::Rows(Unread(parts))
+        }
+        ShapeKind::Cells(mut shape) => Computed::Cells(cells(plans, &state, &mut shape).await?, shape),
     };
     Ok(Executed {
         result,
@@ -110,8 +115,21 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
     })
 }
 
-/// Takes in line after line, all parts at the same time; only cells stay. All of a person's lines are in one part.
-async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> Result<Table, ExecuteError> {
+/// Nothing is read that does not come through the barrier.
+async fn start(plan: &LogicalPlan, state: &SessionState) -> Result<SendableRecordBatchStream, ExecuteError> {
+    let physical = state.create_physical_plan(plan).await?;
+    if !scan::is_guarded(&physical) {
+        return Err(ExecuteError::Unguarded);
+    }
+    Ok(execute_stream(physical, Arc::new(TaskContext::from(state)))?)
+}
+
+/// Takes in row after row, all parts at the same time; only cells stay. All of a person's rows are in one part.
+async fn cells(
+    parts: Vec<LogicalPlan>,
+    state: &Arc<SessionState>,
+    shape: &mut CellShape,
+) -> Result<Table, ExecuteError> {
     let layout = Arc::new(shape.layout.take().ok_or(ExecuteError::Unguarded)?);
     let slots = shape
         .checks
@@ -120,23 +138,27 @@ async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> 
     // Aborts what still runs when it is dropped.
     let (mut running, workers) = (JoinSet::new(), workers::handle());
     for part in parts {
-        let cells = Cells::new(Arc::clone(&layout), slots, shape.keeps_empty);
-        running.spawn_on(cells_of(part, cells), &workers);
+        let fold = Fold::new(Arc::clone(&layout), slots);
+        running.spawn_on(cells_of(part, Arc::clone(state), fold), &workers);
     }
-    let mut all = Cells::new(layout, slots, shape.keeps_empty);
+    let mut all = Fold::new(Arc::clone(&layout), slots).finish();
     while let Some(part) = running.join_next().await {
         all.merge(part.map_err(|_| ExecuteError::Stopped)??)?;
     }
-    Ok(all.finish().map_err(DataFusionError::from)?)
+    all.spread(&layout.spread).map_err(DataFusionError::from)?;
+    Ok(all.table(shape.keeps_empty).map_err(DataFusionError::from)?)
 }
 
-async fn cells_of(mut part: SendableRecordBatchStream, mut cells: Cells) -> Result<Cells, ExecuteError> {
-    while let Some(batch) = part.next().await {
-        cells.add(&batch?)?;
+async fn cells_of(part: LogicalPlan, state: Arc<SessionState>, mut fold: Fold) -> Result<Cells, ExecuteError> {
+    let mut batches = start(&part, &state).await?;
+    let memory = MemoryConsumer::new("cells").register(&state.runtime_env().memory_pool);
+    while let Some(batch) = batches.next().await {
+        fold.add(&batch?)?;
+        memory.try_resize(fold.bytes())?;
         // Whoever is not waited for any more ends here.
         tokio::task::yield_now().await;
     }
-    Ok(cells)
+    Ok(fold.finish())
 }
 
 impl From<CellsError> for ExecuteError {
@@ -145,6 +167,7 @@ impl From<CellsError> for ExecuteError {
             CellsError::TooMany => ExecuteError::Limit {
                 what: format!("{} groups", limit::GROUPS_MAX),
             },
+            CellsError::Unordered => ExecuteError::Unordered,
             CellsError::Arrow(error) => ExecuteError::Engine(error.into()),
         }
     }

@@ -1,12 +1,13 @@
 //! DataFusion sessions that can do little: one for reading SQL, one for running a plan that we built.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{DFSchema, Result, exec_err, internal_err};
+use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -100,21 +101,34 @@ pub fn people_function() -> Arc<AggregateUDF> {
     }))
 }
 
-/// A session that executes one plan within the limits. Nothing is spilled to disk.
+/// A session that executes one plan within the limits. It knows no function by name, and nothing is spilled to disk.
 pub(crate) fn for_running() -> Result<SessionState> {
+    // Where in a snapshot what is: read once, whoever asks.
+    static SNAPSHOTS: LazyLock<Result<Arc<CacheManager>>> =
+        LazyLock::new(|| CacheManager::try_new(&CacheManagerConfig::default()));
+    let snapshots = SNAPSHOTS.as_ref().map_err(|error| error.to_string());
+    let snapshots = snapshots.or_else(|error| internal_err!("{error}"))?;
+    let cache = CacheManagerConfig::default().with_file_metadata_cache(Some(snapshots.get_file_metadata_cache()));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_limit(limit::QUERY_MEMORY_BYTES_MAX, 1.0)
+        .with_cache_manager(cache)
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
     // One partition: rows come as they are stored. What runs at the same time are the parts of a query.
     let config = SessionConfig::new()
         .with_target_partitions(1)
+        .with_collect_statistics(false)
         .with_information_schema(false);
     Ok(SessionStateBuilder::new()
-        .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
         .build())
+}
+
+/// A row filter of a policy, over stored columns. It may use all functions of the engine.
+pub(crate) fn row_filter(sql: &str, schema: &DFSchema) -> Result<Expr> {
+    static STATE: LazyLock<SessionState> = LazyLock::new(|| SessionStateBuilder::new().with_default_features().build());
+    STATE.create_logical_expr(sql, schema)
 }
 
 /// The columns of a collection that SQL can name: no identifiers, but for the person, whom only a list of rows may show and

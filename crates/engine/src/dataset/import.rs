@@ -246,7 +246,6 @@ fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, 
             .report("two columns of the file have the same name")
             .remedy("rename one of them")
     })?;
-    let state = session::for_running().map_err(|error| Problem::Internal.report(error.to_string()))?;
     let mut needed = BTreeSet::new();
     for (name, sql) in sql_filters(collection) {
         let unusable = || {
@@ -255,7 +254,7 @@ fn filter_columns(collection: &Collection, file: &Schema) -> Result<Vec<Field>, 
                 .report(message)
                 .remedy("add the columns that the filter reads, as it expects them")
         };
-        let expr = state.create_logical_expr(sql, &df_schema).map_err(|_| unusable())?;
+        let expr = session::row_filter(sql, &df_schema).map_err(|_| unusable())?;
         if expr.get_type(&df_schema).map_err(|_| unusable())? != DataType::Boolean {
             return Err(unusable());
         }

@@ -18,6 +18,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use policy::Collection;
 use terms::{Problem, Report, limit};
 
@@ -84,8 +85,10 @@ async fn sorted(draft: &Path, collection: &Collection, target: &Path, spill: &Pa
     let frame = frame.and_then(|frame| frame.sort(vec![ident(ORDER).sort(true, false)]));
     let frame = frame.map_err(|error| failed(&error))?;
     let mut batches = frame.execute_stream().await.map_err(|error| failed(&error))?;
+    // A dictionary of people would be longer than what it stands for, and slower to read.
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_column_dictionary_enabled(ColumnPath::from(ORDER), false)
         .build();
     let file = File::create(target).map_err(|error| super::unreadable(target, &error))?;
     let schema = Arc::new(stored_types(&batches.schema()));

@@ -1,61 +1,73 @@
-//! The plan behind a release query: rows become one line for each person in each cell. `cells.rs` takes it from there.
+//! The plan behind a release query: of each row its keys, its person, and what conditions and inputs say of it. `fold.rs` takes it
+//! from there.
 //!
-//! Conditions on a column are one *condition group*. Rows that fail just one group are read too: the people in them are the
+//! Conditions on a column are one *condition group*. Rows that fail just one group matter too: the people in them are the
 //! complement of a cell against the cell without that condition (`docs/disclosure.md`, section 1).
 
 use std::collections::BTreeMap;
 
-use datafusion::arrow::datatypes::DataType;
-use datafusion::functions_aggregate::expr_fn::{count, sum, var_pop};
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use policy::{Collection, ColumnKind};
 
-use super::expr::{all_of, bin_expr, column_expr, edges, key_expr};
-use super::{BuildError, column_kind, join};
+use super::expr::{all_of, bin_expr, edges, key_expr};
+use super::{BuildError, join};
 use crate::dataset::ORDER;
-use crate::query::{Aggregate, Condition, Function, JoinKind, NODE_COLUMN, ReleaseQuery};
-
-/// Beyond this magnitude sums of 64-bit integers are made in 128 bits: a thousand million rows of less do not overflow.
-const NARROW_SUM_MAX: f64 = 2_147_483_648.0;
-
-const PASS: &str = "__pass";
+use crate::query::{Aggregate, Condition, Function, GroupKey, JoinKind, NODE_COLUMN, ReleaseQuery};
 
 /// Which column of the plan is what. Positions are those in the plan's schema.
 #[derive(Debug)]
 pub(crate) struct Layout {
     /// The keys of the query but `node`, in its order: they come first.
     pub(crate) keys: usize,
-    /// The person, as snapshots know them; none for data without people, where each line is a whole cell.
+    /// The person, as snapshots know them; none for data without people.
     pub(crate) person: Option<usize>,
-    /// Rows that pass all condition groups.
-    pub(crate) rows: usize,
-    /// For each condition group, rows that fail it alone.
-    pub(crate) failing: Vec<usize>,
+    /// Whether a row passes each condition group.
+    pub(crate) groups: Vec<usize>,
     /// The condition groups that are about all cells which agree but for some keys, with these keys: of joins.
     pub(crate) spread: Vec<(usize, Vec<usize>)>,
+    /// Whether each distinct FILTER of the query is true, in its order.
+    pub(crate) filters: Vec<usize>,
     pub(crate) inputs: Vec<InputLayout>,
 }
 
 /// Which columns of the plan are about one input.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct InputLayout {
-    /// Rows of the input.
-    pub(crate) rows: usize,
-    /// Rows in which the columns are known and the FILTER is not true.
-    pub(crate) rest: Option<usize>,
-    /// For each FILTER that stands before its own, rows for which exactly one of the two is true.
-    pub(crate) between: Vec<usize>,
-    /// Rows in which the column is not known, where that is protected.
-    pub(crate) unknown: Option<usize>,
-    /// Of each column: sum, and population variance where it is needed.
-    pub(crate) columns: Vec<(usize, Option<usize>)>,
-    /// Sum of products of the two columns, each less its centre.
-    pub(crate) product: Option<usize>,
-    /// The centres that were subtracted.
-    pub(crate) centres: [f64; 2],
-    /// Rows in each declared bin.
-    pub(crate) bins: Vec<usize>,
+    /// The columns that must be known.
+    pub(crate) columns: Vec<usize>,
+    /// Whether they are added up.
+    sums: bool,
+    /// The number of its FILTER.
+    pub(crate) filter: Option<usize>,
+    pub(crate) bins: Option<BinsLayout>,
+    /// Whether it is a yes or no about each person that the column is known.
+    pub(crate) guards_unknown: bool,
+}
+
+impl InputLayout {
+    /// Of columns that are added up, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn of_sums(columns: Vec<usize>) -> Self {
+        Self {
+            columns,
+            sums: true,
+            filter: None,
+            bins: None,
+            guards_unknown: false,
+        }
+    }
+
+    /// The columns that are added up.
+    pub(crate) fn summed(&self) -> &[usize] {
+        if self.sums { &self.columns } else { &[] }
+    }
+}
+
+/// The column with the index of a declared bin, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BinsLayout {
+    pub(crate) column: usize,
+    pub(crate) count: usize,
 }
 
 /// The rows of a cell over which an aggregate is computed, and what has to be known of them.
@@ -64,8 +76,6 @@ pub(crate) struct Input {
     pub(crate) columns: Vec<String>,
     pub(crate) filter: Vec<Condition>,
     sums: bool,
-    variances: bool,
-    product: bool,
     bins: bool,
     /// Whether it is a yes or no about each person that the column is known.
     guards_unknown: bool,
@@ -96,15 +106,31 @@ impl Input {
                     function,
                     Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..)
                 ),
-            // Of people it matters for every sum whether all have the same value.
-            variances: is_counted_number
-                || collection.personal && matches!(function, Function::Sum(_) | Function::Mean(_))
-                || matches!(function, Function::Spread(..) | Function::Pair(..)),
-            product: matches!(function, Function::Pair(..)),
             bins: matches!(function, Function::Quantile(..)),
             guards_unknown: matches!(function, Function::Count(name) if name != NODE_COLUMN && !is_measure(name))
                 || function.columns().iter().any(can_find_nothing),
         }
+    }
+
+    /// Adds what it needs to the columns of the plan.
+    fn layout(&self, all: &[Input], columns: &mut Columns, collection: &Collection) -> Result<InputLayout, BuildError> {
+        let bins = match self.columns.as_slice() {
+            [name] if self.bins => {
+                let edges = edges(name, collection)?;
+                Some(BinsLayout {
+                    column: columns.position(bin_expr(&ident(name), edges)?),
+                    count: edges.len().saturating_sub(1),
+                })
+            }
+            _ => None,
+        };
+        Ok(InputLayout {
+            columns: self.columns.iter().map(|name| columns.position(ident(name))).collect(),
+            sums: self.sums,
+            filter: filters(all).iter().position(|filter| *filter == self.filter.as_slice()),
+            bins,
+            guards_unknown: self.guards_unknown,
+        })
     }
 
     fn is_same_rows(&self, other: &Input) -> bool {
@@ -113,8 +139,6 @@ impl Input {
 
     fn needs_also(&mut self, other: &Input) {
         self.sums |= other.sums;
-        self.variances |= other.variances;
-        self.product |= other.product;
         self.bins |= other.bins;
         self.guards_unknown |= other.guards_unknown;
     }
@@ -164,321 +188,90 @@ pub(super) fn condition_groups(conditions: &[Condition]) -> (Vec<&Condition>, BT
     (on_node, groups)
 }
 
-/// Whose lines a plan makes.
+/// What a collection's rows are about.
 #[derive(Clone, Copy)]
-pub(super) enum Lines {
-    /// One for each person in each cell.
+pub(super) enum About {
     People,
-    /// One for each cell.
-    Cells,
+    /// Nobody: all conditions just hold or not.
+    Things,
 }
 
-/// Builds the plan over the rows that exist.
+/// Builds the plan over the rows that exist: of each row what the fold needs to know of it, and no more.
 pub(super) fn plan(
     scan: LogicalPlanBuilder,
     query: &ReleaseQuery,
     inputs: &[Input],
     collection: &Collection,
-    lines: Lines,
+    about: About,
     node: &str,
 ) -> Result<(LogicalPlan, Layout), BuildError> {
-    let planning = Planning {
-        collection,
-        node,
-        lines,
+    let (everywhere, groups) = match about {
+        About::People => condition_groups(&query.conditions),
+        About::Things => (query.conditions.iter().collect(), BTreeMap::new()),
     };
-    let (masked, failing) = planning.masked(scan, query, inputs)?;
-    planning.aggregated(masked, query, inputs, failing)
-}
-
-struct Planning<'a> {
-    collection: &'a Collection,
-    node: &'a str,
-    lines: Lines,
-}
-
-fn key_name(at: usize) -> String {
-    format!("__k{at}")
-}
-
-fn filter_name(at: usize) -> String {
-    format!("__filter{at}")
-}
-
-fn value_name(input: usize, column: usize) -> String {
-    format!("__v{input}_{column}")
-}
-
-/// True, or false where the condition is false or unknown. `IS TRUE` would say the same, and the engine takes its result for
-/// one that can be NULL in one of its plans and not in the other.
-fn truth(condition: Expr) -> Result<Expr, BuildError> {
-    Ok(when(condition, lit(true)).otherwise(lit(false))?)
-}
-
-fn all_true(conditions: impl IntoIterator<Item = Option<Expr>>) -> Result<Expr, BuildError> {
-    match conjunction(conditions.into_iter().flatten()) {
-        Some(condition) => truth(condition),
-        None => Ok(lit(true)),
-    }
-}
-
-/// How many rows fulfil it.
-fn count_if(condition: Expr) -> Result<Expr, BuildError> {
-    Ok(count(when(condition, lit(1_i64)).end()?))
-}
-
-/// The value where the condition holds, else NULL.
-fn only_if(condition: &Option<Expr>, value: Expr) -> Result<Expr, BuildError> {
-    Ok(match condition {
-        Some(condition) => when(condition.clone(), value).end()?,
-        None => value,
-    })
-}
-
-impl Planning<'_> {
-    /// Keys, person, which groups a row passes, and for each input what it says of the row.
-    fn masked(
-        &self,
-        scan: LogicalPlanBuilder,
-        query: &ReleaseQuery,
-        inputs: &[Input],
-    ) -> Result<(LogicalPlanBuilder, usize), BuildError> {
-        let (mut everywhere, mut groups) = condition_groups(&query.conditions);
-        if matches!(self.lines, Lines::Cells) {
-            everywhere = query.conditions.iter().collect();
-            groups.clear();
-        }
-        let mut scan = match all_of(everywhere, self.node) {
-            Some(condition) => scan.filter(condition)?,
-            None => scan,
-        };
-        let group_names: Vec<String> = (0..groups.len()).map(|at| format!("__group{at}")).collect();
-        if !groups.is_empty() {
-            let passes = groups.iter().zip(&group_names);
-            let passes = passes.map(|((column, conditions), name)| {
-                let conditions = all_of(conditions.iter().copied(), self.node);
-                Ok(all_true([join::passes(query, column, conditions)])?.alias(name))
-            });
-            let passes = passes.collect::<Result<Vec<Expr>, BuildError>>()?;
-            let all: Vec<Expr> = scan.schema().columns().into_iter().map(Expr::Column).collect();
-            scan = scan.project(all.into_iter().chain(passes))?;
-            scan = scan.filter(fails_one_at_most(&group_names)?)?;
-        }
-        let mut list = Vec::new();
-        for (at, key) in self.keys(query) {
-            list.push(key_expr(key, self.collection, self.node)?.alias(key_name(at)));
-        }
-        if matches!(self.lines, Lines::People) {
-            list.push(ident(ORDER));
-        }
-        let pass = conjunction(group_names.iter().map(ident));
-        if let Some(pass) = &pass {
-            list.push(pass.clone().alias(PASS));
-            for (at, name) in group_names.iter().enumerate() {
-                // Whoever fails it fails nothing else: that is what the filter lets through.
-                list.push(Expr::Not(Box::new(ident(name))).alias(format!("__fails{at}")));
-            }
-        }
-        for (at, filter) in filters(inputs).into_iter().enumerate() {
-            list.push(all_true([pass.clone(), all_of(filter, self.node)])?.alias(filter_name(at)));
-        }
-        for (at, input) in inputs.iter().enumerate() {
-            list.extend(self.input_columns(at, input, &pass)?);
-        }
-        if list.is_empty() {
-            list.push(lit(true).alias("__row"));
-        }
-        Ok((scan.project(list)?, group_names.len()))
-    }
-
-    /// `node` is the same for all rows, and no key of the plan.
-    fn keys<'q>(&self, query: &'q ReleaseQuery) -> impl Iterator<Item = (usize, &'q crate::query::GroupKey)> {
-        let keys = query.groups.iter().filter(|key| key.column() != NODE_COLUMN);
-        keys.enumerate()
-    }
-
-    /// Whether a row is in the input, in its rest, or unknown; and the values of its columns where it is in.
-    fn input_columns(&self, at: usize, input: &Input, pass: &Option<Expr>) -> Result<Vec<Expr>, BuildError> {
-        let known = conjunction(input.columns.iter().map(|name| ident(name).is_not_null()));
-        let filter = all_of(&input.filter, self.node).map(truth).transpose()?;
-        let within = conjunction([pass.clone(), filter.clone(), known.clone()].into_iter().flatten());
-        let mut list = vec![all_true([within.clone()])?.alias(format!("__in{at}"))];
-        if let Some(filter) = filter.clone() {
-            let outside = [pass.clone(), known.clone(), Some(Expr::Not(Box::new(filter)))];
-            list.push(all_true(outside)?.alias(format!("__rest{at}")));
-        }
-        if let (true, Some(known)) = (input.guards_unknown, known) {
-            let unknown = [pass.clone(), filter, Some(Expr::Not(Box::new(known)))];
-            list.push(all_true(unknown)?.alias(format!("__unknown{at}")));
-        }
-        if input.sums || input.bins {
-            for (column, name) in input.columns.iter().enumerate() {
-                let value = only_if(&within, column_expr(name, self.node))?;
-                list.push(value.alias(value_name(at, column)));
-            }
-        }
-        if let (true, [name]) = (input.bins, input.columns.as_slice()) {
-            let bin = bin_expr(&ident(name), edges(name, self.collection)?)?;
-            list.push(only_if(&within, bin)?.alias(format!("__bin{at}")));
-        }
-        Ok(list)
-    }
-
-    fn aggregated(
-        &self,
-        masked: LogicalPlanBuilder,
-        query: &ReleaseQuery,
-        inputs: &[Input],
-        groups: usize,
-    ) -> Result<(LogicalPlan, Layout), BuildError> {
-        let keys = self.keys(query).count();
-        let mut by: Vec<Expr> = (0..keys).map(|at| ident(key_name(at))).collect();
-        let person = matches!(self.lines, Lines::People).then_some(keys);
-        by.extend(person.map(|_| ident(ORDER)));
-        let mut made = Made {
-            first: by.len(),
-            list: Vec::new(),
-        };
-        let rows = made.add(if groups == 0 {
-            count(lit(1_i64))
-        } else {
-            count_if(ident(PASS))?
-        });
-        let failing = (0..groups)
-            .map(|at| Ok(made.add(count_if(ident(format!("__fails{at}")))?)))
-            .collect::<Result<_, BuildError>>()?;
-        let between = between(&filters(inputs), &mut made)?;
-        let inputs = inputs
+    let scan = match all_of(everywhere, node) {
+        Some(condition) => scan.filter(condition)?,
+        None => scan,
+    };
+    // `node` is the same for all rows, and no key of the plan.
+    let keys = query.groups.iter().filter(|key| key.column() != NODE_COLUMN);
+    let keys = keys.map(|key| key_expr(key, collection, node));
+    let mut columns = Columns(keys.collect::<Result<_, _>>()?);
+    let condition = |columns: &mut Columns, all: &[&Condition]| {
+        columns.position(all_of(all.iter().copied(), node).unwrap_or_else(|| lit(true)))
+    };
+    let passes: Vec<Expr> = groups
+        .iter()
+        .map(|(column, group)| {
+            let conditions = all_of(group.iter().copied(), node);
+            join::passes(query, column, conditions).unwrap_or_else(|| lit(true))
+        })
+        .collect();
+    let layout = Layout {
+        keys: columns.0.len(),
+        person: matches!(about, About::People).then(|| columns.position(ident(ORDER))),
+        groups: passes.into_iter().map(|passes| columns.position(passes)).collect(),
+        spread: spread(query, &groups),
+        filters: filters(inputs)
+            .into_iter()
+            .map(|filter| condition(&mut columns, &filter.iter().collect::<Vec<_>>()))
+            .collect(),
+        inputs: inputs
             .iter()
-            .enumerate()
-            .map(|(at, input)| self.input_aggregates(at, input, &between, &mut made))
-            .collect::<Result<_, BuildError>>()?;
-        let plan = masked.aggregate(by, made.list)?.build()?;
-        let layout = Layout {
-            keys,
-            person,
-            rows,
-            failing,
-            spread: self.spread(query, groups),
-            inputs,
-        };
-        Ok((plan, layout))
-    }
+            .map(|input| input.layout(inputs, &mut columns, collection))
+            .collect::<Result<_, _>>()?,
+    };
+    Ok((scan.project(columns.named())?.build()?, layout))
+}
 
-    /// The condition groups, if the plan has any, that say that a row has a match.
-    fn spread(&self, query: &ReleaseQuery, groups: usize) -> Vec<(usize, Vec<usize>)> {
-        let keys: Vec<&str> = self.keys(query).map(|(_, key)| key.column()).collect();
-        let (_, by_column) = condition_groups(&query.conditions);
-        let of_group = by_column
-            .keys()
-            .take(groups)
-            .map(|column| join::keys_of_match(query, column, &keys));
-        of_group.enumerate().filter(|(_, keys)| !keys.is_empty()).collect()
-    }
+/// The condition groups that say that a row has a match.
+fn spread(query: &ReleaseQuery, groups: &BTreeMap<String, Vec<&Condition>>) -> Vec<(usize, Vec<usize>)> {
+    let keys = query.groups.iter().map(GroupKey::column);
+    let keys: Vec<&str> = keys.filter(|column| *column != NODE_COLUMN).collect();
+    let of_group = groups.keys().map(|column| join::keys_of_match(query, column, &keys));
+    of_group.enumerate().filter(|(_, keys)| !keys.is_empty()).collect()
+}
 
-    fn input_aggregates(
-        &self,
-        at: usize,
-        input: &Input,
-        between: &[Between<'_>],
-        made: &mut Made,
-    ) -> Result<InputLayout, BuildError> {
-        let earlier = between.iter().filter(|pair| pair.later == input.filter);
-        let mut layout = InputLayout {
-            rows: made.add(count_if(ident(format!("__in{at}")))?),
-            between: earlier.map(|pair| pair.column).collect(),
-            ..InputLayout::default()
-        };
-        if !input.filter.is_empty() {
-            layout.rest = Some(made.add(count_if(ident(format!("__rest{at}")))?));
-        }
-        if input.guards_unknown {
-            layout.unknown = Some(made.add(count_if(ident(format!("__unknown{at}")))?));
-        }
-        if input.sums {
-            for (column, name) in input.columns.iter().enumerate() {
-                let value = ident(value_name(at, column));
-                let total = made.add(sum(self.summed(name, value.clone())?));
-                let variance = input
-                    .variances
-                    .then(|| made.add(var_pop(cast(value, DataType::Float64))));
-                layout.columns.push((total, variance));
-            }
-        }
-        if let (true, [x, y]) = (input.product, input.columns.as_slice()) {
-            layout.centres = [self.centre(x), self.centre(y)];
-            let off_centre =
-                |column: usize| cast(ident(value_name(at, column)), DataType::Float64) - lit(layout.centres[column]);
-            layout.product = Some(made.add(sum(off_centre(0) * off_centre(1))));
-        }
-        if let (true, [name]) = (input.bins, input.columns.as_slice()) {
-            for (bin, _) in (0_i64..).zip(edges(name, self.collection)?.iter().skip(1)) {
-                layout
-                    .bins
-                    .push(made.add(count_if(ident(format!("__bin{at}")).eq(lit(bin)))?));
-            }
-        }
-        Ok(layout)
-    }
+/// The columns of the plan, each once.
+struct Columns(Vec<Expr>);
 
-    /// Sums of 64-bit integers wrap around silently; decimals of 38 digits hold any of them.
-    fn summed(&self, name: &str, value: Expr) -> Result<Expr, BuildError> {
-        let bounds = self.collection.column(name).and_then(|column| column.bounds);
-        let is_narrow = bounds.is_some_and(|bounds| bounds.iter().all(|bound| bound.abs() <= NARROW_SUM_MAX));
-        Ok(match column_kind(name, self.collection)? {
-            ColumnKind::Integer if !is_narrow => cast(value, DataType::Decimal128(19, 0)),
-            _ => value,
+impl Columns {
+    fn position(&mut self, column: Expr) -> usize {
+        let known = self.0.iter().position(|known| *known == column);
+        known.unwrap_or_else(|| {
+            self.0.push(column);
+            self.0.len() - 1
         })
     }
 
-    /// What products of deviations are taken from: close enough to the mean that little is lost, and known without the data.
-    fn centre(&self, name: &str) -> f64 {
-        let bounds = self.collection.column(name).and_then(|column| column.bounds);
-        bounds.map_or(0.0, |[low, high]| low + (high - low) / 2.0)
-    }
-}
-
-/// Aggregates of the plan, each with its position in the plan's schema.
-struct Made {
-    first: usize,
-    list: Vec<Expr>,
-}
-
-impl Made {
-    fn add(&mut self, aggregate: Expr) -> usize {
-        let at = self.first + self.list.len();
-        self.list.push(aggregate.alias(format!("__a{at}")));
-        at
-    }
-}
-
-/// Rows for which exactly one of two FILTERs is true.
-struct Between<'a> {
-    later: &'a [Condition],
-    column: usize,
-}
-
-fn between<'a>(filters: &[&'a [Condition]], made: &mut Made) -> Result<Vec<Between<'a>>, BuildError> {
-    let mut pairs = Vec::new();
-    for (at, later) in filters.iter().enumerate() {
-        for earlier in 0..at {
-            let differs = ident(filter_name(earlier)).not_eq(ident(filter_name(at)));
-            let column = made.add(count_if(differs)?);
-            pairs.push(Between { later, column });
+    /// Rows are counted also if nothing else is known of them.
+    fn named(mut self) -> impl Iterator<Item = Expr> {
+        if self.0.is_empty() {
+            self.position(lit(true));
         }
+        let columns = self.0.into_iter().enumerate();
+        columns.map(|(at, column)| column.alias(format!("__{at}")))
     }
-    Ok(pairs)
-}
-
-fn fails_one_at_most(groups: &[String]) -> Result<Expr, BuildError> {
-    if let [_] = groups {
-        return Ok(lit(true));
-    }
-    let mut failed = lit(0_i64);
-    for name in groups {
-        failed = failed + when(ident(name), lit(0_i64)).otherwise(lit(1_i64))?;
-    }
-    Ok(failed.lt_eq(lit(1_i64)))
 }
 
 /// The columns of a query that are keys of the plan, each with how often a key is about it.

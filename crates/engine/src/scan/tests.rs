@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{BooleanArray, Int64Array, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::array::{BooleanArray, Int64Array, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::stats::Precision;
 use datafusion::datasource::MemTable;
+use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::logical_expr::{LogicalPlan, cast, ident, lit};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{collect, displayable};
 
@@ -38,6 +39,7 @@ fn policy_scan() -> LogicalPlanBuilder {
         visible: Arc::new(visible),
         row_filter: Some(ident("consent")),
         key: None,
+        part: None,
     };
     LogicalPlanBuilder::scan("patients", provider_as_source(Arc::new(scan)), None).unwrap()
 }
@@ -117,6 +119,7 @@ async fn nothing_is_answered_from_statistics() {
         "{shown}"
     );
     let barrier = Barrier {
+        part: None,
         below: physical(view_without_a_barrier().build().unwrap()).await,
         key: None,
     };
@@ -151,6 +154,7 @@ async fn read_keys(keys: Vec<Option<&str>>) -> Result<usize> {
         visible: schema,
         row_filter: None,
         key: Some("key".to_owned()),
+        part: None,
     };
     let plan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::new(scan)), None)?.build()?;
     let physical = physical(plan).await;
@@ -169,4 +173,37 @@ async fn a_key_that_comes_up_twice_ends_the_query() {
     assert!(read_keys(vec![Some("a"), Some("a")]).await.is_err());
     assert!(read_keys(vec![Some("a"), None]).await.is_err());
     assert_eq!(read_keys(vec![Some("a"), Some("b"), Some("c")]).await.unwrap(), 3);
+}
+
+/// Rows of five people, of whom the second and the third are a part; in this order or with the first two exchanged.
+async fn part_of_five(in_order: bool) -> Result<Vec<i64>> {
+    let orders = if in_order {
+        [1, 2, 2, 3, 4, 5]
+    } else {
+        [2, 1, 2, 3, 4, 5]
+    };
+    let schema = Arc::new(Schema::new(vec![Field::new(ORDER, DataType::Int64, false)]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(orders.to_vec()))])?;
+    let scan = PolicyScan {
+        stored: Arc::new(MemTable::try_new(Arc::clone(&schema), vec![vec![batch]])?),
+        shown: vec![ident(ORDER)],
+        visible: schema,
+        row_filter: None,
+        part: Some(2..=3),
+        key: None,
+    };
+    let plan = LogicalPlanBuilder::scan("patients", provider_as_source(Arc::new(scan)), None)?;
+    let state = session::for_running()?;
+    let physical = state.create_physical_plan(&plan.build()?).await?;
+    let batches = collect(physical, Arc::new(TaskContext::from(&state))).await?;
+    let orders = batches
+        .iter()
+        .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
+    Ok(orders.collect())
+}
+
+#[tokio::test]
+async fn a_part_has_the_rows_of_its_people_and_needs_their_order() {
+    assert!(part_of_five(false).await.is_err());
+    assert_eq!(part_of_five(true).await.unwrap(), [2, 2, 3]);
 }
