@@ -3,11 +3,10 @@
 //! Whoever has the gateway's token asks as its person. It must never answer without the token, listen where another machine can
 //! reach it, or show what some nodes answered as if all had.
 //!
-//! A question is asked once, when its flight info is asked for: then the columns, who took part and every refusal are known
-//! before the client reads a row, and clients that show a schema show what is said in it. The answer is kept under a random
-//! ticket, for one fetch on the same connection, within the limits in `terms::limit`.
+//! A question is asked when its answer is fetched, once: only a client that fetches can cancel while nodes are asked. Until then it is
+//! kept under a random ticket for this one connection, and what is known of its columns comes from planning.
 //!
-//! Reading order: `door` (the token), `connection` (one client and what is kept for it), `options` (what a client sets), `face`
+//! Reading order: `door` (the token), `connection` (one client), `options` (what a client sets), `face`
 //! (Flight SQL, unpacked and packed), [`Gateway::ask`] (one question), `told` (who took part, and whether that is enough), `own`
 //! (questions about the last answer), `tables` (what there is to ask), `actions` (messages that the Flight library lacks).
 
@@ -173,4 +172,11 @@ impl Gateway {
 struct Asked {
     sql: String,
     parameters: Parameters,
+}
+
+impl Asked {
+    fn without_values(sql: String) -> Self {
+        let parameters = Parameters::default();
+        Self { sql, parameters }
+    }
 }

@@ -51,10 +51,8 @@ impl Parameters {
     pub(crate) fn bind(&self, plan: LogicalPlan) -> Result<LogicalPlan, Report> {
         let wanted = of(&plan)?.fields().len();
         if wanted != self.0.len() {
-            let message = format!(
-                "the question has {wanted} parameters, and {} values are given",
-                self.0.len()
-            );
+            let given = self.0.len();
+            let message = format!("parameters in the question: {wanted}; values given: {given}");
             return Err(Problem::Parameters.report(message));
         }
         if wanted == 0 {

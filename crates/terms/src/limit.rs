@@ -102,13 +102,13 @@ pub const GATEWAY_QUESTIONS_MAX: usize = 8;
 /// Prepared statements of one connection to a gateway: several times what programs hold open.
 pub const GATEWAY_PREPARED_MAX: usize = 64;
 
-/// Answers that a gateway keeps for one connection until they are fetched.
-pub const GATEWAY_ANSWERS_MAX: usize = 8;
+/// Questions that wait on one connection to a gateway until their answers are fetched.
+pub const GATEWAY_TICKETS_MAX: usize = 64;
 
-/// How long a gateway keeps an answer that nobody fetches, in seconds.
-pub const GATEWAY_ANSWER_SECONDS_MAX: u64 = 300;
+/// How long such a question waits, in seconds.
+pub const GATEWAY_TICKET_SECONDS_MAX: u64 = 300;
 
-/// Memory of all answers that a gateway keeps or delivers, in bytes.
+/// Memory of all answers that a gateway delivers, in bytes.
 pub const GATEWAY_ANSWERS_BYTES_MAX: usize = 2 << 30;
 
 /// Longest text about an answer in its schema, in bytes, so that the schema fits a message of the smallest client; what is longer is

@@ -1,4 +1,4 @@
-//! One client: a connection, with what it set, prepared and has not fetched. All of it ends with the connection.
+//! One client: a connection, with what it set, prepared and asked. All of it ends with the connection.
 //!
 //! What is kept is found by a random name and on this connection only. Each of these has a limit.
 
@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
@@ -16,12 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected;
 
 use super::Asked;
 use super::options::Options;
-use super::told::{ResultSet, Told};
+use super::told::Told;
 
 /// What a gateway knows of one connection.
 #[derive(Debug, Default)]
@@ -31,34 +30,42 @@ pub(super) struct Session(Mutex<State>);
 struct State {
     options: Options,
     prepared: BTreeMap<String, Asked>,
-    kept: BTreeMap<String, Kept>,
-    fetched: BTreeMap<String, CancellationToken>,
+    waiting: BTreeMap<String, Waiting>,
+    running: BTreeMap<String, CancellationToken>,
     last: Arc<Told>,
 }
 
-/// An answer that waits to be fetched.
+/// A question whose answer has not been fetched: nobody was asked yet.
 #[derive(Debug)]
-struct Kept {
-    answer: ResultSet,
-    _expiry: AbortOnDropHandle<()>,
+struct Waiting {
+    asked: Asked,
+    options: Options,
+    since: Instant,
 }
 
-/// An answer on its way to the client.
+impl Waiting {
+    fn is_expired(&self) -> bool {
+        self.since.elapsed() >= Duration::from_secs(limit::GATEWAY_TICKET_SECONDS_MAX)
+    }
+}
+
+/// A question whose answer is being fetched.
 #[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) answer: ResultSet,
-    /// Cancelled when the client no longer wants it.
+pub(super) struct Running {
+    pub(super) asked: Asked,
+    pub(super) options: Options,
+    /// Cancelled when the client no longer wants the answer.
     pub(super) unwanted: CancellationToken,
-    _done: Done,
+    pub(super) done: Done,
 }
 
-/// Forgets an answer once it is delivered or given up.
+/// Forgets a question once its answer is delivered or given up.
 #[derive(Debug)]
-struct Done(Arc<Session>, String);
+pub(super) struct Done(Arc<Session>, String);
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.0.state().fetched.remove(&self.1);
+        self.0.state().running.remove(&self.1);
     }
 }
 
@@ -124,67 +131,56 @@ impl Session {
         }
     }
 
-    /// Refuses a question whose answer would not be kept.
-    pub(super) fn has_room(&self) -> Result<(), Report> {
-        let most = limit::GATEWAY_ANSWERS_MAX;
-        match self.state().kept.len() < most {
-            true => Ok(()),
-            false => Err(too_many(
-                format!("{most} answers wait on this connection"),
-                "fetch or cancel some",
-            )),
+    /// Keeps a question until its answer is fetched, and names it.
+    pub(super) fn keep(&self, asked: Asked, options: Options) -> Result<String, Report> {
+        let mut state = self.state();
+        state.waiting.retain(|_, waiting| !waiting.is_expired());
+        if state.waiting.len() >= limit::GATEWAY_TICKETS_MAX {
+            let most = limit::GATEWAY_TICKETS_MAX;
+            let message = format!("{most} questions wait on this connection");
+            return Err(too_many(message, "fetch or cancel their answers"));
         }
-    }
-
-    /// Keeps an answer for one fetch, and names it.
-    pub(super) fn keep(self: &Arc<Self>, answer: ResultSet) -> Result<String, Report> {
-        // Questions may have been asked at the same time.
-        self.has_room()?;
-        let ticket = name()?;
-        let (session, named) = (Arc::downgrade(self), ticket.clone());
-        let expiry = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(limit::GATEWAY_ANSWER_SECONDS_MAX)).await;
-            let unfetched = session
-                .upgrade()
-                .and_then(|session| session.state().kept.remove(&named));
-            drop(unfetched);
-        });
-        let _expiry = AbortOnDropHandle::new(expiry);
-        self.state().kept.insert(ticket.clone(), Kept { answer, _expiry });
+        let (ticket, since) = (name()?, Instant::now());
+        let waiting = Waiting { asked, options, since };
+        state.waiting.insert(ticket.clone(), waiting);
         Ok(ticket)
     }
 
-    /// Takes an answer to deliver it, once.
-    pub(super) fn fetch(self: &Arc<Self>, ticket: &[u8]) -> Result<Fetched, Report> {
-        let unknown =
-            || Problem::Ticket.report("the ticket is not one of this connection, or it was used or has expired");
+    /// Takes a question to ask it, once.
+    pub(super) fn fetch(self: &Arc<Self>, ticket: &[u8]) -> Result<Running, Report> {
+        let unknown = || {
+            let message = "the ticket is not one of this connection, or it was used or has expired";
+            Problem::Ticket.report(message)
+        };
         let ticket = std::str::from_utf8(ticket).map_err(|_| unknown())?;
         let mut state = self.state();
-        let Kept { answer, .. } = state.kept.remove(ticket).ok_or_else(unknown)?;
+        let waiting = state.waiting.remove(ticket).filter(|waiting| !waiting.is_expired());
+        let Waiting { asked, options, .. } = waiting.ok_or_else(unknown)?;
         let unwanted = CancellationToken::new();
-        state.fetched.insert(ticket.to_owned(), unwanted.clone());
-        let _done = Done(Arc::clone(self), ticket.to_owned());
-        Ok(Fetched {
-            answer,
+        state.running.insert(ticket.to_owned(), unwanted.clone());
+        let done = Done(Arc::clone(self), ticket.to_owned());
+        Ok(Running {
+            asked,
+            options,
             unwanted,
-            _done,
+            done,
         })
     }
 
-    /// Drops an answer that waits or is on its way. Whether there was one.
+    /// Drops a question that waits or runs, or its answer. Whether there was one.
     pub(super) fn cancel(&self, ticket: &[u8]) -> bool {
         let Ok(ticket) = std::str::from_utf8(ticket) else {
             return false;
         };
         let mut state = self.state();
-        let unwanted = state.fetched.get(ticket);
-        unwanted.inspect(|unwanted| unwanted.cancel()).is_some() | state.kept.remove(ticket).is_some()
+        let unwanted = state.running.get(ticket);
+        unwanted.inspect(|unwanted| unwanted.cancel()).is_some() | state.waiting.remove(ticket).is_some()
     }
 
     /// Forgets everything, as a new connection.
     pub(super) fn end(&self) {
         let ended = std::mem::take(&mut *self.state());
-        ended.fetched.values().for_each(CancellationToken::cancel);
+        ended.running.values().for_each(CancellationToken::cancel);
     }
 }
 

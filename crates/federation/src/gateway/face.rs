@@ -1,4 +1,4 @@
-//! Flight SQL: unpack, ask, pack. A ticket names a kept answer of its connection and nothing else.
+//! Flight SQL: unpack, ask, pack. A ticket names a question of its connection and nothing else.
 //!
 //! What is not implemented here is refused by the trait's defaults: updates, transactions, ingestion, Substrait.
 
@@ -24,8 +24,7 @@ use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightData, FlightDescriptor,
     FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, SchemaAsIpc, Ticket,
 };
-use futures::future::Either;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use prost::Message;
 use prost::bytes::Bytes;
 use terms::{Problem, Report, limit};
@@ -38,7 +37,7 @@ use super::actions::{
     CloseSessionResult, Closed, GetSessionOptionsResult, OptionError, OptionErrorValue, SetSessionOptionsRequest,
     SetSessionOptionsResult,
 };
-use super::connection::{Fetched, Session};
+use super::connection::{Running, Session};
 use super::door::{AUTHORIZATION, Token};
 use super::options::{NAMES, Options, Wrong};
 use super::told::{self, ResultSet, unencoded};
@@ -73,18 +72,53 @@ impl Face {
         Ok(of_call.or(&session.options()).or(&self.gateway.defaults))
     }
 
-    /// Asks, keeps the answer, and says where it is fetched.
-    async fn answer(&self, asked: Asked, request: Request<FlightDescriptor>) -> Result<FlightInfo, Report> {
+    /// Keeps a question, and says where its answer is fetched. `schema` is what is known of it before.
+    fn keep(
+        &self,
+        asked: Asked,
+        schema: Option<&Schema>,
+        request: Request<FlightDescriptor>,
+    ) -> Result<FlightInfo, Report> {
         let session = session(&request)?;
-        session.has_room()?;
         let options = self.options(session, request.metadata())?;
-        let answer = self.gateway.ask(session, &options, asked).await?;
-        let answer = answer.within(&self.gateway.room)?;
-        let (schema, rows) = (Arc::clone(&answer.schema), answer.rows());
-        let statement_handle = session.keep(answer)?.into();
+        let statement_handle = session.keep(asked, options)?.into();
         let ticket = TicketStatementQuery { statement_handle }.as_any();
-        let info = info(&schema, ticket, request.into_inner())?;
-        Ok(info.with_total_records(i64::try_from(rows).unwrap_or(-1)))
+        info(schema, ticket, request.into_inner())
+    }
+
+    /// Asks the question of a ticket, and sends the answer until it ends or is not wanted any more. Who drops what is sent drops
+    /// the question, and the memory of the answer.
+    fn deliver(&self, session: Arc<Session>, running: Running) -> Response<Sent<FlightData>> {
+        let gateway = Arc::clone(&self.gateway);
+        let Running {
+            asked,
+            options,
+            unwanted,
+            done,
+        } = running;
+        let answer = async move {
+            let answer = gateway.ask(&session, &options, asked).await;
+            let answer = answer.and_then(|answer| answer.within(&gateway.room));
+            answer
+                .map(encoded_answer)
+                .map_err(|report| FlightError::from(status(report)))
+        };
+        let was_unwanted = unwanted.clone();
+        let ended = stream::once(async move { was_unwanted.is_cancelled() }).filter_map(|is_cancelled| async move {
+            is_cancelled.then(|| Err(FlightError::from(Status::cancelled("the question was cancelled"))))
+        });
+        let data = answer.try_flatten_stream().take_until(unwanted.cancelled_owned());
+        sent(data.chain(ended).map(move |item| {
+            let _running = &done;
+            item
+        }))
+    }
+
+    async fn describe(&self, session: &Session, sql: &str) -> Result<Description, Report> {
+        match own::plan(sql, &session.last()).await? {
+            Some(own) => own.describe(),
+            None => self.asker().await?.describe(sql).await,
+        }
     }
 
     async fn prepare(
@@ -93,16 +127,8 @@ impl Face {
         request: &Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Report> {
         let session = session(request)?;
-        let described = match own::plan(&sql, &session.last()).await? {
-            Some(own) => own.describe()?,
-            None => self.asker().await?.describe(&sql).await?,
-        };
-        let Description { schema, parameters } = described;
-        let parameters_now = Parameters::default();
-        let handle = session.prepare(Asked {
-            sql,
-            parameters: parameters_now,
-        })?;
+        let Description { schema, parameters } = self.describe(session, &sql).await?;
+        let handle = session.prepare(Asked::without_values(sql))?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.into(),
             dataset_schema: encoded(&told::portable(&schema))?,
@@ -134,10 +160,12 @@ fn encoded(schema: &Schema) -> Result<Bytes, Report> {
     Ok(message.map_err(|error| unencoded(&error))?.0)
 }
 
-fn info(schema: &Schema, ticket: Any, descriptor: FlightDescriptor) -> Result<FlightInfo, Report> {
-    let info = FlightInfo::new()
-        .try_with_schema(schema)
-        .map_err(|error| unencoded(&error))?;
+fn info(schema: Option<&Schema>, ticket: Any, descriptor: FlightDescriptor) -> Result<FlightInfo, Report> {
+    let info = FlightInfo::new();
+    let info = match schema {
+        Some(schema) => info.try_with_schema(schema).map_err(|error| unencoded(&error))?,
+        None => info,
+    };
     let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket.encode_to_vec()));
     let info = info.with_descriptor(descriptor).with_endpoint(endpoint);
     Ok(info.with_total_records(-1).with_total_bytes(-1))
@@ -149,7 +177,7 @@ fn list_info(
     command: &impl ProstMessageExt,
     request: Request<FlightDescriptor>,
 ) -> Info {
-    let info = batch.and_then(|batch| info(&batch.schema(), command.as_any(), request.into_inner()));
+    let info = batch.and_then(|batch| info(Some(&batch.schema()), command.as_any(), request.into_inner()));
     info.map(Response::new).map_err(status)
 }
 
@@ -167,32 +195,14 @@ fn sent(data: impl Stream<Item = Result<FlightData, FlightError>> + Send + 'stat
     Response::new(data.boxed())
 }
 
-/// Sends an answer until it ends or is not wanted any more. Its memory is free when this is dropped.
-fn deliver(fetched: Fetched) -> Response<Sent<FlightData>> {
-    let ResultSet { schema, batches, .. } = &fetched.answer;
-    let batches = stream::iter(batches.clone().into_iter().map(Ok));
-    let data = FlightDataEncoderBuilder::new()
-        .with_schema(Arc::clone(schema))
-        .build(batches);
-    let unwanted = fetched.unwanted.clone();
-    let cancelled = async move { unwanted.cancelled().await };
-    let ended = stream::once(async { Err(FlightError::from(Status::cancelled("the answer was cancelled"))) });
-    let until = stream::unfold(
-        (data, Some(cancelled.boxed()), ended.boxed()),
-        |(mut data, cancelled, mut ended)| async {
-            let stop = cancelled?;
-            match futures::future::select(stop, data.next()).await {
-                Either::Left(_) => Some((ended.next().await?, (data, None, ended))),
-                Either::Right((item, stop)) => Some((item?, (data, Some(stop), ended))),
-            }
-        },
-    );
-    // Owned by the stream, and dropped with it.
-    let until = until.map(move |item| {
-        let _held = &fetched;
+/// The rows as they are sent, with the memory that they take.
+fn encoded_answer(answer: ResultSet) -> impl Stream<Item = Result<FlightData, FlightError>> {
+    let ResultSet { schema, batches, room } = answer;
+    let data = FlightDataEncoderBuilder::new().with_schema(schema);
+    data.build(stream::iter(batches.into_iter().map(Ok))).map(move |item| {
+        let _room = &room;
         item
-    });
-    sent(until)
+    })
 }
 
 /// The one set of values that a client binds.
@@ -251,16 +261,21 @@ impl FlightSqlService for Face {
         if query.transaction_id.is_some() {
             return Err(status(Problem::SqlNotAllowed.report("there are no transactions")));
         }
-        let asked = Asked {
-            sql: query.query,
-            parameters: Parameters::default(),
+        let described = async {
+            let Description { schema, .. } = self.describe(session(&request)?, &query.query).await?;
+            self.keep(
+                Asked::without_values(query.query),
+                Some(&told::portable(&schema)),
+                request,
+            )
         };
-        self.answer(asked, request).await.map(Response::new).map_err(status)
+        described.await.map(Response::new).map_err(status)
     }
 
     async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> DoGet {
-        let fetched = session(&request).and_then(|session| session.fetch(&ticket.statement_handle));
-        fetched.map(deliver).map_err(status)
+        let session = session(&request).map_err(status)?;
+        let running = session.fetch(&ticket.statement_handle).map_err(status)?;
+        Ok(self.deliver(Arc::clone(session), running))
     }
 
     async fn do_action_create_prepared_statement(
@@ -300,14 +315,16 @@ impl FlightSqlService for Face {
         })
     }
 
+    /// Without columns: the client has the planned ones since it prepared the statement, and takes those of the answer, in which it is
+    /// said who took part.
     async fn get_flight_info_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Info {
         let asked = session(&request).and_then(|session| session.prepared(&query.prepared_statement_handle));
-        let asked = asked.map_err(status)?;
-        self.answer(asked, request).await.map(Response::new).map_err(status)
+        let info = asked.and_then(|asked| self.keep(asked, None, request));
+        info.map(Response::new).map_err(status)
     }
 
     async fn get_flight_info_catalogs(&self, query: CommandGetCatalogs, request: Request<FlightDescriptor>) -> Info {
@@ -443,7 +460,10 @@ impl FlightSqlService for Face {
 
     async fn list_custom_actions(&self) -> Option<Vec<Result<ActionType, Status>>> {
         let actions = [
-            (CANCEL_FLIGHT_INFO, "Drops an answer that is kept or on its way."),
+            (
+                CANCEL_FLIGHT_INFO,
+                "Drops a question that waits or runs, or its answer on its way.",
+            ),
             (
                 SET_SESSION_OPTIONS,
                 "Sets purpose, permit or minimum_nodes for this connection.",
@@ -451,7 +471,7 @@ impl FlightSqlService for Face {
             (GET_SESSION_OPTIONS, "Tells what is set."),
             (
                 CLOSE_SESSION,
-                "Forgets all that is set, prepared and kept for this connection.",
+                "Forgets all that was set, prepared and asked on this connection.",
             ),
         ];
         let action = |(name, description): (&str, &str)| ActionType {
@@ -468,7 +488,7 @@ fn unreadable() -> Report {
     Problem::SqlNotAllowed.report("the call cannot be read")
 }
 
-/// Drops the answer that a flight info names. Whether there was one.
+/// Drops the question that a flight info names. Whether there was one.
 fn cancel(request: &Request<Action>, info: &FlightInfo) -> Result<bool, Report> {
     let session = session(request)?;
     let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());

@@ -179,7 +179,7 @@ pub(super) fn enough(answer: &Answer, options: &Options) -> Result<(), Report> {
         Some(node) if answered == 0 => {
             let problem = node.problem.unwrap_or(Problem::Unreachable);
             let report = problem.report(format!("none of {asked} nodes answered: {absent}"));
-            Err(report.remedy(node.remedy.clone().unwrap_or_default()))
+            Err(report.remedy("what each node said: SELECT * FROM datenraum.coverage"))
         }
         _ => {
             let least = options
@@ -206,7 +206,7 @@ fn absent(answer: &Answer) -> String {
 pub(super) struct ResultSet {
     pub(super) schema: SchemaRef,
     pub(super) batches: Vec<RecordBatch>,
-    room: Option<OwnedSemaphorePermit>,
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 impl ResultSet {
@@ -229,20 +229,14 @@ impl ResultSet {
         })
     }
 
-    /// How many rows there are.
-    pub(super) fn rows(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
-
     /// Takes its memory from what the gateway has, until it is delivered or given up.
     pub(super) fn within(mut self, room: &Arc<Semaphore>) -> Result<Self, Report> {
         let bytes = self.batches.iter().map(RecordBatch::get_array_memory_size).sum();
         let wanted = u32::try_from(kibibytes(bytes)).unwrap_or(u32::MAX);
         let taken = Arc::clone(room).try_acquire_many_owned(wanted);
         self.room = Some(taken.map_err(|_| {
-            let report =
-                Problem::Resources.report("the answers that wait to be fetched take all memory of the gateway");
-            report.remedy("fetch or close them, or ask for fewer rows")
+            let report = Problem::Resources.report("the answers that are on their way take all memory of the gateway");
+            report.remedy("read or close them, or ask for fewer rows")
         })?);
         Ok(self)
     }
