@@ -203,7 +203,7 @@ def python(uri, token, want):
 
 def java(uri, token, want, place):
     if not shutil.which("java") or not shutil.which("mvn"):
-        return "SKIPPED: the JDBC client needs a JDK (17 or newer) and mvn"
+        return "SKIPPED: the JDBC client needs a JDK and Maven (apt-get install openjdk-17-jdk-headless maven)"
     jar = Path.home() / f".m2/repository/org/apache/arrow/flight-sql-jdbc-driver/{JDBC}/flight-sql-jdbc-driver-{JDBC}.jar"
     if not jar.exists():
         artifact = f"-Dartifact=org.apache.arrow:flight-sql-jdbc-driver:{JDBC}"

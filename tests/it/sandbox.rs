@@ -4,6 +4,7 @@ mod bad_input;
 mod broken_data;
 mod canaries;
 mod demo;
+mod gateway;
 mod governance;
 mod kill;
 mod lost_connection;
