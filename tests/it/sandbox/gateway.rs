@@ -16,7 +16,7 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket};
 use federation::gateway::{Listener, Options, Token};
-use federation::{Asker, Gateway, Profile};
+use federation::{Answer, Asker, Gateway, Profile, Question};
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use terms::{Problem, Report, SystemClock, limit};
@@ -371,6 +371,26 @@ async fn a_partial_answer_is_refused_and_questions_that_nobody_waits_for_are_dro
         tokio::time::sleep(Duration::from_millis(500)).await;
         client.ask(PEOPLE, &[("datenraum-minimum-nodes", "1")]).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_anew_asks_with_the_credential_of_now_or_not_at_all() {
+    let sandbox = Sandbox::up(&project().join("tests/clients/gateway.toml"));
+    let folder = sandbox.dir().join("people/ada");
+    let profile = Profile::load(&folder.join("person.toml")).unwrap();
+    let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await.unwrap();
+    let question = Question {
+        sql: PEOPLE.to_owned(),
+        purpose: Some("ehds-53-1-e".parse().unwrap()),
+        permit: None,
+    };
+    let answers = |answer: Result<Answer, Report>| answer.unwrap().answered();
+    assert_eq!(answers(Box::pin(asker.ask(&question)).await), 2);
+    let renewed = Box::pin(asker.renewed()).await.unwrap();
+    assert_eq!(answers(Box::pin(renewed.ask(&question)).await), 2);
+    std::fs::write(folder.join("credential.jwt"), "none").unwrap();
+    let refused = Box::pin(renewed.renewed()).await.unwrap_err();
+    assert_eq!(refused.problem, Problem::TokenMalformed);
 }
 
 #[test]
