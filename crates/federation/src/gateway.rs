@@ -117,9 +117,11 @@ impl Gateway {
             .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
         let service = InterceptedService::new(service, door::Door(token));
+        let patience = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
+        let incoming = connection::incoming(listener.tcp, patience);
         let serving = wire::serve::server()
             .add_service(service)
-            .serve_with_incoming_shutdown(connection::incoming(listener.tcp), stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -89,13 +89,13 @@ impl From<String> for SessionOptionValue {
 /// The result of closing a session.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(super) struct CloseSessionResult {
-    #[prost(enumeration = "Closed", tag = "1")]
+    #[prost(enumeration = "CloseStatus", tag = "1")]
     pub(super) status: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum Closed {
+pub(super) enum CloseStatus {
     Unspecified = 0,
     Closed = 1,
     Closing = 2,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use terms::{Problem, Report, limit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
@@ -24,7 +26,10 @@ use super::told::Told;
 
 /// What a gateway knows of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Session(Mutex<State>);
+pub(super) struct Session {
+    state: Mutex<State>,
+    is_known: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -71,7 +76,12 @@ impl Drop for Done {
 
 impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a call on the connection had the token.
+    pub(super) fn know(&self) {
+        self.is_known.store(true, Ordering::Relaxed);
     }
 
     /// What the client set.
@@ -193,10 +203,11 @@ fn too_many(message: String, remedy: &str) -> Report {
     Problem::Resources.report(message).remedy(remedy)
 }
 
-/// Accepts connections, no more than the limit at a time; further ones wait.
-pub(super) fn incoming(listener: TcpListener) -> BoxStream<'static, io::Result<Guest>> {
+/// Accepts connections, no more than the limit at a time; further ones wait. One on which no call with the token comes within
+/// `patience` is closed, so that nobody else can hold them all.
+pub(super) fn incoming(listener: TcpListener, patience: Duration) -> BoxStream<'static, io::Result<Guest>> {
     let slots = Arc::new(Semaphore::new(limit::GATEWAY_CONNECTIONS_MAX));
-    stream::unfold((listener, slots), |(listener, slots)| {
+    stream::unfold((listener, slots), move |(listener, slots)| {
         async move {
             let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
             let tcp = loop {
@@ -210,6 +221,7 @@ pub(super) fn incoming(listener: TcpListener) -> BoxStream<'static, io::Result<G
             let guest = Guest {
                 tcp,
                 session: Arc::default(),
+                until: Box::pin(tokio::time::sleep(patience)),
                 _slot: slot,
             };
             Some((Ok(guest), (listener, slots)))
@@ -224,6 +236,8 @@ pub(super) fn incoming(listener: TcpListener) -> BoxStream<'static, io::Result<G
 pub(super) struct Guest {
     tcp: TcpStream,
     session: Arc<Session>,
+    /// When it is closed, if the client is not known by then.
+    until: Pin<Box<Sleep>>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -243,7 +257,13 @@ impl Connected for Guest {
 
 impl AsyncRead for Guest {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let Guest {
+            tcp, session, until, ..
+        } = &mut *self;
+        if !session.is_known.load(Ordering::Relaxed) && until.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(tcp).poll_read(cx, buf)
     }
 }
 

@@ -15,6 +15,8 @@ use tonic::service::Interceptor;
 use tonic::{Request, Status};
 use wire::status::{Ended, to_status};
 
+use super::connection::Session;
+
 /// The header that names the caller; used in no other way.
 pub(super) const AUTHORIZATION: &str = "authorization";
 
@@ -118,7 +120,12 @@ impl Interceptor for Door {
             .and_then(|header| header.to_str().ok())
             .is_some_and(|header| self.0.is_in(header));
         match is_known {
-            true => Ok(request),
+            true => {
+                if let Some(session) = request.extensions().get::<Arc<Session>>() {
+                    session.know();
+                }
+                Ok(request)
+            }
             false => {
                 let report = Problem::GatewayToken.report("the call does not have the gateway's token");
                 Err(to_status(&Ended::from(report)))

@@ -34,7 +34,7 @@ use tonic::{Request, Response, Status, Streaming};
 use wire::status::{Ended, to_status};
 
 use super::actions::{
-    CloseSessionResult, Closed, GetSessionOptionsResult, OptionError, OptionErrorValue, SetSessionOptionsRequest,
+    CloseSessionResult, CloseStatus, GetSessionOptionsResult, OptionError, OptionErrorValue, SetSessionOptionsRequest,
     SetSessionOptionsResult,
 };
 use super::connection::{Running, Session};
@@ -537,6 +537,6 @@ fn get_session_options(request: &Request<Action>) -> Result<Vec<u8>, Report> {
 
 fn close_session(request: &Request<Action>) -> Result<Vec<u8>, Report> {
     session(request)?.end();
-    let status = Closed::Closed as i32;
+    let status = CloseStatus::Closed as i32;
     Ok(CloseSessionResult { status }.encode_to_vec())
 }

@@ -41,7 +41,7 @@ pub(super) async fn plan(sql: &str, last: &Arc<Told>) -> Result<Option<Own>, Rep
     read::on_deep_stack(move || {
         let mut parsed = read::parse(&sql, &Collections::new())?;
         let (tables, _) = resolve_table_references(&parsed, true).map_err(|error| unfinished(&error))?;
-        if !tables.iter().all(|table| is_own(table)) {
+        if !tables.iter().all(is_own) {
             return Ok(None);
         }
         parameters::number(&mut parsed)?;

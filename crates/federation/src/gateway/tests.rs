@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::Int64Array;
 use arrow::record_batch::RecordBatch;
+use futures::StreamExt as _;
 use terms::{Problem, limit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Interceptor;
+use tonic::transport::server::Connected as _;
 use tonic::{Code, Request};
 
-use super::connection::Session;
+use super::connection::{Session, incoming};
 use super::door::{AUTHORIZATION, Door};
 use super::options::Wrong;
 use super::told::{ResultSet, Told, enough};
@@ -355,4 +360,23 @@ fn what_was_asked_on_a_connection_ends_with_it() {
     assert!(running.unwanted.is_cancelled());
     assert!(session.fetch(two.as_bytes()).is_err());
     assert_eq!(session.options(), Options::default());
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_show_the_token_in_time_is_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut incoming = incoming(listener, Duration::from_millis(50));
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let mut stranger = incoming.next().await.unwrap().unwrap();
+    // Whatever it says.
+    client.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let refused = stranger.read_exact(&mut [0; 100]).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::TimedOut);
+
+    let _client = TcpStream::connect(address).await.unwrap();
+    let mut known = incoming.next().await.unwrap().unwrap();
+    known.connect_info().know();
+    let silent = tokio::time::timeout(Duration::from_millis(200), known.read_u8()).await;
+    assert!(silent.is_err(), "{silent:?}");
 }
