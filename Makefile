@@ -59,4 +59,5 @@ bench: setup ## what speed and memory claims are measured with; see docs/benchma
 		$(CARGO) build $(ALL) --release --bin datenraum
 	@benches/sandbox.sh target/release/datenraum
 	@$(CARGO) bench $(ALL) --bench gate
+	@$(CARGO) bench $(ALL) --bench rows
 	@$(CARGO) bench --locked -p policy --bench decide --target-dir target/bench

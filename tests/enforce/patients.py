@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the data of the enforcement cases, and what each case must answer, without any part of Datenraum.
 
-    python3 tests/enforce/patients.py            writes patients.csv, beds.csv and expected.json
+    python3 tests/enforce/patients.py            writes patients.csv, beds.csv, districts.csv, register.csv and expected.json
     python3 tests/enforce/patients.py --check    fails if a file on disk is not what would be written
 
 Needs tests/clients/requirements.txt. A case in *.toml that is not refused is answered, by tests/oracles/disclosure.py, in the role
@@ -162,6 +162,39 @@ def beds():
     return rows
 
 
+def districts():
+    """What others refer to: one row of each, and none of some."""
+    regions = {"North": "coast", "South": "hills", "East": "coast", "West": "plain", "But four": "hills", "But five": "hills",
+               "All women": "plain", "Ten": "coast", "Eleven": "coast", "Twelve": "plain", "Same": None, "Sole": "plain", "Four": "plain",
+               "Five": "hills", "Quint": None, "Often": "coast", "Nobody": "hills"}
+    return [{"district": name, "region": region, "rural": [True, False, None][at % 3], "beds": 40 * at + 10, "mayor": f"Mayor of {name}"}
+            for at, (name, region) in enumerate(regions.items())]
+
+
+def register(stays):
+    """One row of a person, and none of some: of four of Twelve, of five of Eleven, of all of Ten; of nine in ten elsewhere."""
+    chance = random.Random(20260102)
+    people = {}
+    for row in sorted(stays, key=lambda row: row["patient_id"]):
+        people.setdefault(row["district"], {})[row["patient_id"]] = True
+    missing = {"Twelve": 4, "Eleven": 5, "Ten": 0, "All women": 4, "But five": 5, "Same": 0}
+    rows = []
+    for district, persons in people.items():
+        for at, person in enumerate(persons):
+            if at < missing.get(district, 0) or district not in missing and chance.random() < 0.1:
+                continue
+            rows.append({
+                "pid": person, "smoker": chance.choices([True, False, None], [30, 60, 10])[0],
+                "school": chance.choices(["none", "middle", "high", None], [20, 40, 35, 5])[0],
+                "risk": chance.choices([None, chance.randrange(0, 80)], [10, 90])[0],
+                # Those who did not agree are not in the register for who asks under `agreed`.
+                "agreed": district in missing or chance.random() < 0.95,
+            })
+    rows += [{"pid": f"PID-ELSEWHERE-{at}", "smoker": True, "school": "high", "risk": 12, "agreed": True} for at in range(20)]
+    chance.shuffle(rows)
+    return rows
+
+
 def cell(value):
     if value is None:
         return ""
@@ -193,10 +226,17 @@ class Space:
         self.tables = {name: read_table(text, self.collections[name]) for name, text in tables.items()}
 
     def answer(self, case):
-        name = next(table for table in tables_in(case["sql"]) if table in self.tables)
+        names = [table for table in tables_in(case["sql"]) if table in self.tables]
+        referred = {column.get("references") for name in names for column in self.collections[name]["columns"].values()}
+        (asked,) = {name for name in names if name not in referred}
         asker = case.get("as", "university")
+        others = {name: self.held(name, asker) for name in names if name != asked}
+        table, collection, permission = self.held(asked, asker)
+        return disclosure.answer(case["sql"], table, collection, permission, NODE, others)
+
+    def held(self, name, asker):
         (permission,) = [one for one in self.permissions[name] if asker in one["assignee"]["roles"]]
-        return disclosure.answer(case["sql"], self.tables[name], self.collections[name], permission, NODE)
+        return self.tables[name], self.collections[name], permission
 
 
 def answers(space):
@@ -213,10 +253,11 @@ def answers(space):
 
 
 def main():
-    files = {"patients.csv": as_csv(hospital(), COLUMNS)}
-    rows = beds()
-    files["beds.csv"] = as_csv(rows, list(rows[0]))
-    files["expected.json"] = answers(Space({"patients": files["patients.csv"], "beds": files["beds.csv"]}))
+    stays = hospital()
+    files = {"patients.csv": as_csv(stays, COLUMNS)}
+    for name, rows in {"beds": beds(), "districts": districts(), "register": register(stays)}.items():
+        files[f"{name}.csv"] = as_csv(rows, list(rows[0]))
+    files["expected.json"] = answers(Space({name.removesuffix(".csv"): text for name, text in files.items()}))
     for name, text in files.items():
         path = HERE / name
         if "--check" not in sys.argv:

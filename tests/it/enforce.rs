@@ -5,6 +5,7 @@
 mod bench;
 mod bytes;
 mod case;
+mod joins;
 mod page;
 mod random;
 mod rows;

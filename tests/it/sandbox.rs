@@ -1,11 +1,15 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
 mod bad_input;
+mod bombs;
 mod broken_data;
 mod canaries;
+mod catalog;
 mod demo;
 mod gateway;
 mod governance;
+mod hostile;
+mod joins;
 mod kill;
 mod lost_connection;
 mod methods;

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
+import pandas
 import sqlglot
 
 from question import Aggregate, Key, bin_of, case_result, columns_in, columns_of, read, truth
@@ -20,18 +21,40 @@ PAIR = {"covar_pop", "covar_samp", "corr"}
 OF_AMOUNTS = {"sum", "avg"} | SPREAD | PAIR
 
 
-def answer(sql, table, collection, permission, node):
-    """The answer of a node to `sql` over a table from `question.read_table`: the names of its columns, and its rows."""
-    return examine(sql, table, collection, permission, node).answer()
+def answer(sql, table, collection, permission, node, others=None):
+    """The answer of a node to `sql` over a table from `question.read_table`: the names of its columns, and its rows. `others` has for
+    each collection that may be joined its table, itself and the permission on it."""
+    return examine(sql, table, collection, permission, node, others).answer()
 
 
-def examine(sql, table, collection, permission, node):
+def examine(sql, table, collection, permission, node, others=None):
     """The same with the reasons: `Open` or `Statistical`."""
-    question = read(sql, collection, permission)
+    others = others or {}
+    question = read(sql, collection, permission, {name: other for name, (_, other, _) in others.items()})
     rows = visible(table, collection, permission, node)
-    if permission["disclosure"]["tier"] == "open":
-        return Open(question, rows, columns_of(collection))
-    return Statistical(question, rows, Terms.of(collection, permission))
+    spec, tables = columns_of(collection), [permission["disclosure"]]
+    for join in question.joins:
+        table, other, permission = others[join.collection]
+        rows = beside(rows, join, visible(table, other, permission, node))
+        spec |= {f"{join.collection}.{name}": column for name, column in other["columns"].items()}
+        tables.append(permission["disclosure"])
+    if all(one["tier"] == "open" for one in tables):
+        return Open(question, rows, spec)
+    return Statistical(question, rows, Terms.of(collection, spec, tables))
+
+
+def beside(rows, join, others):
+    """Each row with what it finds in the joined collection; `collection?` says whether it found something."""
+    others = pandas.DataFrame(others, dtype=object).drop(columns="node").add_prefix(f"{join.collection}.")
+    others[f"{join.collection}?"] = True
+    found = pandas.DataFrame(rows, dtype=object).merge(
+        others, how="left", left_on=join.column, right_on=f"{join.collection}.{join.key}", validate="many_to_one")
+    found = found.astype(object).where(found.notna(), None)
+    return found.to_dict("records")
+
+
+def found_one(row, join):
+    return row[f"{join.collection}?"] is True
 
 
 def visible(table, collection, permission, node):
@@ -57,8 +80,8 @@ class Terms:
     spec: dict
 
     @staticmethod
-    def of(collection, permission):
-        rules = permission["disclosure"]
+    def of(collection, spec, tables):
+        rules = strictest(tables)
         dominance = rules.get("dominance")
         return Terms(
             k=rules["min_people"],
@@ -68,8 +91,20 @@ class Terms:
             protected=rules.get("zeros", "open") == "protected",
             person=collection["privacy_unit"],
             one_row=collection.get("rows_per_person_max") == 1,
-            spec=columns_of(collection),
+            spec=spec,
         )
+
+
+def strictest(tables):
+    """What protects as much as all of the disclosure tables of what is joined. The tier open adds nothing."""
+    closed = [table for table in tables if table["tier"] != "open"]
+    rules = {key: max(table[key] for table in closed if key in table) for key in ("min_people", "p_percent")
+             if any(key in table for table in closed)}
+    for key in ("dominance", "round_to"):
+        values = [table[key] for table in closed if key in table]
+        assert all(value == values[0] for value in values), f"refused: {key}"
+        rules |= {key: value for value in values[:1]}
+    return rules | {"zeros": max((table.get("zeros", "open") for table in closed), default="open")}
 
 
 # --- open tier -----------------------------------------------------------------------------------------------------
@@ -85,6 +120,7 @@ class Open:
     def answer(self):
         question, spec = self.question, self.spec
         rows = [row for row in self.rows if all(truth(c, row, spec) for c in question.conditions)]
+        rows = [row for row in rows if all(join.left or found_one(row, join) for join in question.joins)]
         names = [name for name, _ in question.outputs]
         if question.lists_rows:
             columns = [Key("column", column) for _, column in question.outputs]
@@ -126,6 +162,8 @@ class Statistical:
         self.node = rows[0]["node"] if rows else None
         self.constants = [c for c in question.conditions if columns_in(c) <= {"node"}]
         self.groups = condition_groups(question.conditions)
+        self.inner = [join for join in question.joins if not join.left]
+        self.left = {f"{join.collection}." for join in question.joins if join.left}
         self.cells = [Cell(key, inside, self.people(inside)) for key, inside in group(self.passing(), self.keys, self.spec)]
         self.tried = set()
         self.withhold_cells()
@@ -140,9 +178,17 @@ class Statistical:
     def passing(self, without=None):
         """The rows that pass all groups; or all but the group of that column, which they do not pass."""
         rows = [row for row in self.rows if self.passes(row, self.constants)]
+        rows = [row for row in rows if all(found_one(row, join) for join in self.inner)]
         for column, conditions in self.groups.items():
             rows = [row for row in rows if self.passes(row, conditions) == (column != without)]
         return rows
+
+    def finding_nothing(self, join):
+        """The rows without a match that pass all groups that are not about the columns of that collection."""
+        rows = [row for row in self.rows if self.passes(row, self.constants) and not found_one(row, join)]
+        rows = [row for row in rows if all(found_one(row, other) for other in self.inner if other != join)]
+        about_others = [conditions for column, conditions in self.groups.items() if not column.startswith(f"{join.collection}.")]
+        return [row for row in rows if all(self.passes(row, conditions) for conditions in about_others)]
 
     def withhold_cells(self):
         """Rules 1 to 3, each for itself, and then the secondary one."""
@@ -150,6 +196,8 @@ class Statistical:
             self.found(cell, "few people", cell.people < self.terms.k)
         for column in self.groups:
             self.complement(column)
+        for join in self.inner:
+            self.match_complement(join)
         for at in range(len(self.keys)):
             self.only_cell(at)
         withheld = {cell for cell in self.cells if cell.withheld}
@@ -176,6 +224,16 @@ class Statistical:
             self.found(cell, "complement", 0 < people < k)
             if self.terms.protected:
                 self.found(cell, "empty complement", people == 0 and cuts)
+
+    def match_complement(self, join):
+        """Rule 2 of a match: the cells that agree in the keys of other collections, together, and the same without the join differ by
+        few people; or by none, if zeros are protected."""
+        at = [at for at, key in enumerate(self.keys) if not key.column.startswith(f"{join.collection}.")]
+        keys = [self.keys[one] for one in at]
+        others = dict(group(self.finding_nothing(join), keys, self.spec))
+        for cell in self.cells:
+            people = self.people(others.get(tuple(cell.key[one] for one in at), []))
+            self.found(cell, "no match", 0 < people < self.terms.k or self.terms.protected and people == 0)
 
     def cuts(self, column):
         """Whether the conditions on a column are not true for some value that it can have."""
@@ -252,6 +310,7 @@ class Statistical:
     def first_rule(self, aggregate, cell):
         """The first rule of section 2 that withholds a value."""
         value = Value(aggregate, cell.rows, self.terms, self.earlier_filters(aggregate))
+        value.may_find_nothing = any(column.startswith(joined) for column in aggregate.columns for joined in self.left)
         for rule, _, applies, holds in VALUE_RULES:
             if applies(value):
                 self.tried.add(rule)
@@ -365,6 +424,7 @@ class Value:
     def __init__(self, aggregate, rows, terms, earlier=()):
         self.aggregate, self.rows, self.terms, self.k = aggregate, rows, terms, terms.k
         self.earlier = earlier
+        self.may_find_nothing = False
         self.input = inputs(aggregate, rows, terms.spec)
 
     def people(self, rows):
@@ -390,7 +450,7 @@ class Value:
         """For each earlier FILTER, D of the complement between the two: any row for which exactly one of them is true."""
         spec = self.terms.spec
         for other in self.earlier:
-            yield [row for row in self.rows if truth(other, row, spec) != truth(self.aggregate.filter, row, spec)]
+            yield [row for row in self.rows if bool(truth(other, row, spec)) != bool(truth(self.aggregate.filter, row, spec))]
 
     def unknown(self):
         """D of the complement of count(x)."""
@@ -430,7 +490,9 @@ def has_shares(value):
 
 
 def counts_answers(value):
-    """count(x) of a column that is not measured is a yes or no about each person."""
+    """count(x) of a column that is not measured is a yes or no about each person; what a LEFT JOIN finds says that it found."""
+    if value.may_find_nothing:
+        return True
     if value.function != "count":
         return False
     role = value.terms.spec[value.aggregate.columns[0]].get("role", [])
@@ -485,6 +547,7 @@ VALUE_RULES = [
     ("far out", "bins", is_quantile, too_far_out),
 ]
 CELL_RULES = ["few people", "complement", "empty complement", "class", "secondary"]
+JOIN_RULES = ["no match"]
 REASONS = {rule: reason for rule, reason, _, _ in VALUE_RULES} | {"secondary value": "secondary"}
 
 

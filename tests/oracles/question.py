@@ -68,14 +68,26 @@ class Aggregate:
         return self.function in COUNTS
 
 
+@dataclass(frozen=True)
+class Join:
+    """A collection whose rows are put beside those of the collection asked: where `column` is its `key`."""
+
+    collection: str
+    left: bool
+    column: str
+    key: str
+
+
 @dataclass
 class Question:
-    """A query over the columns of the collection: names of inner queries are resolved, their conditions are among the others."""
+    """A query over the columns of the collection: names of inner queries are resolved, their conditions are among the others. A column
+    of what is joined is called collection.column."""
 
     outputs: list[tuple[str, Key | Aggregate | str]]
     conditions: list[exp.Expression]
     keys: list[Key] = field(default_factory=list)
     grouped: bool = False
+    joins: list[Join] = field(default_factory=list)
 
     @property
     def aggregates(self):
@@ -239,16 +251,16 @@ def name_of(identifier):
     return identifier.name if identifier.args.get("quoted") else identifier.name.lower()
 
 
-def read(sql, collection, permission):
-    """The question that a query asks."""
+def read(sql, collection, permission, others=None):
+    """The question that a query asks. `others` are the collections that may be joined, by name."""
     select = sqlglot.parse_one(sql.rstrip().rstrip(";"), dialect="postgres")
     own = {name: name for name in [*collection["columns"], "node"]}
     inner = {name_of(cte.args["alias"].this): cte.this for cte in select.ctes}
-    names, conditions = source(select, own, inner)
+    names, conditions, joins = source(select, own, inner, others or {})
     conditions += where(select, names)
     outputs = [pair for expr in select.expressions for pair in output(expr, names, permission)]
     keys, grouped = group_by(select, names, outputs)
-    return Question(outputs, conditions, keys, grouped)
+    return Question(outputs, conditions, keys, grouped, joins)
 
 
 def tables_in(sql):
@@ -256,23 +268,64 @@ def tables_in(sql):
     return [name_of(table.this) for table in sqlglot.parse_one(sql, dialect="postgres").find_all(exp.Table)]
 
 
-def source(select, own, inner):
-    """What each name of FROM means in the collection, and the conditions of inner queries."""
-    table = select.args["from_"].this
+def source(select, own, inner, others):
+    """What each name of FROM means in the collection, the conditions of inner queries, and what is joined."""
+    written = {one.this: one for one in select.args.get("joins") or []}
+    sides = [select.args["from_"].this, *written]
+    (asked,) = [side for side in sides if not is_collection(side, others)]
+    names, conditions, joins = of_one(asked, own, inner, others)
+    names = {**names, **{f"{asked.alias_or_name}.{name}": column for name, column in names.items() if "." not in name}}
+    for side in sides:
+        if side is not asked:
+            # Written first it is joined to by the one that follows.
+            join, beside = joined(side, written.get(side) or written[asked], names, others)
+            joins = [*joins, join]
+            names = {**beside, **names}
+    return names, conditions, joins
+
+
+def is_collection(side, others):
+    return isinstance(side, exp.Table) and name_of(side.this) in others
+
+
+def joined(side, written, names, others):
+    """A join, and what the names of the joined collection mean."""
+    name, alias = name_of(side.this), side.alias_or_name
+    collection = others[name]
+    key = collection.get("key") or collection["privacy_unit"]
+    if written.args.get("using"):
+        column = names[name_of(written.args["using"][0])]
+    else:
+        sides = [written.args["on"].this, written.args["on"].expression]
+        (own,) = [one for one in sides if one.table != alias]
+        column = names[full_name(own)]
+    join = Join(name, written.side == "LEFT", column, key)
+    means = {one: f"{name}.{one}" for one in collection["columns"]}
+    if not join.left:
+        means[key] = column
+    return join, {**means, **{f"{alias}.{one}": meaning for one, meaning in means.items()}}
+
+
+def full_name(column):
+    return f"{column.table}.{name_of(column.this)}" if column.table else name_of(column.this)
+
+
+def of_one(table, own, inner, others):
+    """The same of one side."""
     if isinstance(table, exp.Subquery):
         select = table.this
     elif name_of(table.this) in inner:
         select = inner[name_of(table.this)]
     else:
-        return own, []
-    names, conditions = source(select, own, inner)
+        return own, [], []
+    names, conditions, joins = source(select, own, inner, others)
     shown = {}
     for expr in select.expressions:
         if isinstance(expr, exp.Star):
             shown.update(names)
         else:
             shown[name_of(expr.args["alias"] if isinstance(expr, exp.Alias) else expr.this)] = resolve(expr.unalias(), names).name
-    return shown, conditions + where(select, names)
+    return shown, conditions + where(select, names), joins
 
 
 def where(select, names):
@@ -283,7 +336,7 @@ def where(select, names):
 def resolve(expr, names):
     """The expression over columns of the collection."""
     def replaced(node):
-        return exp.column(names[name_of(node.this)], quoted=True) if isinstance(node, exp.Column) else node
+        return exp.column(names[full_name(node)], quoted=True) if isinstance(node, exp.Column) else node
     return expr.copy().transform(replaced)
 
 
@@ -294,7 +347,7 @@ def output(expr, names, permission):
     inner = expr.unalias()
     name = name_of(expr.args["alias"]) if isinstance(expr, exp.Alias) else inner.sql(dialect="postgres").lower()
     if isinstance(inner, exp.Column):
-        return [(name if isinstance(expr, exp.Alias) else name_of(inner.this), names[name_of(inner.this)])]
+        return [(name if isinstance(expr, exp.Alias) else name_of(inner.this), names[full_name(inner)])]
     return [(name, aggregate(resolve(inner, names)) or key(resolve(inner, names)))]
 
 
@@ -314,7 +367,7 @@ def group_key(expr, names, outputs):
     """A key by its expression, by the number of an output or by its name."""
     if isinstance(expr, exp.Literal) and expr.is_int:
         what = outputs[int(expr.this) - 1][1]
-    elif isinstance(expr, exp.Column) and name_of(expr.this) not in names:
+    elif isinstance(expr, exp.Column) and full_name(expr) not in names:
         what = dict(outputs)[name_of(expr.this)]
     else:
         what = key(resolve(expr, names))

@@ -5,7 +5,8 @@
     python3 tests/oracles/random_cases.py --check    fails if a file on disk is not what would be written
 
 Needs tests/clients/requirements.txt. For each table NN there are NN.csv, NN.collection.toml and NN.policy.toml; cases.json lists
-{table, sql, columns, rows} for the node `riverside`, answered by disclosure.py. All queries are ones that a node accepts. From
+{table, sql, columns, rows} for the node `riverside`, answered by disclosure.py. joins.json has queries that join it with NN.places.csv,
+which is not about people, and NN.persons.csv, one row a person. All queries are ones that a node accepts. From
 many candidates those are taken in which rarely met rules withhold something, so that every rule does so in many cases.
 """
 
@@ -26,6 +27,7 @@ from question import read_table
 TARGET = Path(__file__).parent / "random"
 NODE = "riverside"
 TABLES, QUERIES, CANDIDATES = 25, 20, 100
+JOINING_QUERIES, JOINING_CANDIDATES = 10, 60
 # In so many cases each rule must withhold something, and in as many be tried and withhold nothing.
 TIMES_MIN = 10
 # Not rules of their own: secondary suppression for nothing but empty cells, and that values are rounded.
@@ -39,6 +41,8 @@ GROUPED = ["region", "sex", "grade", "age", "weight", "emergency", "admitted_on"
 FILTERED = GROUPED + ["days"]
 MEASURES = ["age", "weight", "days", "cost", "points", "paid"]
 QUANTILES = ["age", "weight", "days", "cost"]
+KINDS, SCHOOLS = ["city", "town", "village"], ["none", "middle", "high"]
+BEDS, RISKS = [0, 100, 300, 1000], [0, 20, 50, 100]
 
 
 # --- policies and collections --------------------------------------------------------------------------------------
@@ -79,8 +83,8 @@ def policy(at, terms):
 
 def collection(at, terms):
     columns = {
-        "patient_id": {"type": "text", "role": "identifier"},
-        "region": {"type": "text", "role": ["group", "filter"], "values": [*terms.regions, "Nobody"]},
+        "patient_id": {"type": "text", "role": "identifier", "references": "persons"},
+        "region": {"type": "text", "references": "places", "role": ["group", "filter"], "values": [*terms.regions, "Nobody"]},
         "sex": {"type": "text", "role": ["group", "filter"], "values": ["female", "male", "diverse"]},
         "grade": {"type": "integer", "role": ["group", "filter"], "values": [1, 2, 3, 4]},
         "age": {"type": "integer", "unit": "a", "role": ["group", "filter", "measure"], "bins": AGES, "bounds": [18, 119]},
@@ -99,6 +103,83 @@ def collection(at, terms):
         lines += ["", f"[columns.{name}]"]
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in column.items()]
     return "\n".join([*lines, "", "[filters.consent_research]", 'sql = "consent"']) + "\n"
+
+
+PLACES = '''id       = "places"
+title    = "Places; no row is about a person"
+personal = false
+key      = "place"
+
+[columns.place]
+type = "text"
+
+[columns.kind]
+type = "text"
+role = ["group", "filter"]
+values = ["city", "town", "village"]
+
+[columns.beds]
+type = "integer"
+role = ["group", "filter", "measure"]
+bins = [0, 100, 300, 1000]
+bounds = [0, 999]
+'''
+
+PERSONS = '''id                  = "persons"
+title               = "A register of people, one row each"
+personal            = true
+privacy_unit        = "pid"
+rows_per_person_max = 1
+
+[columns.pid]
+type = "text"
+role = "identifier"
+
+[columns.school]
+type = "text"
+role = ["group", "filter"]
+values = ["none", "middle", "high"]
+
+[columns.risk]
+type = "integer"
+role = ["group", "filter", "measure"]
+bins = [0, 20, 50, 100]
+bounds = [0, 99]
+
+[filters.agreed]
+sql = "agreed"
+'''
+
+
+def other_policy(name, columns, disclosure):
+    return "\n".join([
+        f'id          = "{name}"', "version     = 1", f'title       = "What is asked of {name}"', f'collection  = "{name}"',
+        "valid_from  = 2026-01-01", "valid_until = 2027-12-31", "", "[[permission]]", 'id       = "research"',
+        'assignee = { roles = ["university"] }', 'purposes = ["ehds-53-1-e"]', 'permit   = "none"', 'release  = "aggregates"',
+        f"columns  = {json.dumps(columns)}", *disclosure]) + "\n"
+
+
+def joined_to(at, terms, people, chance):
+    """Places of which one is missing, and people of whom few or many are: with their policies."""
+    places = [{"place": region, "kind": chance.choice([*KINDS, None]), "beds": chance.choice([10, 90, 150, 400, 900, None])}
+              for region in [*terms.regions[1 if at % 3 else 0:], "Nobody"]]
+    share = chance.choice([0.03, 0.1, 0.3])
+    persons = [{"pid": pid, "school": chance.choices([*SCHOOLS, None], [30, 40, 28, 2])[0],
+                "risk": chance.choice([None, *range(0, 100, 7)]), "agreed": chance.random() > share / 2}
+               for pid in people if chance.random() > share]
+    persons += [{"pid": f"X-{number}", "school": "high", "risk": 5, "agreed": True} for number in range(3)]
+    chance.shuffle(persons)
+    rules = ['rows     = "agreed"', "", "[permission.disclosure]", 'tier       = "statistical"', f"min_people = {max(2, terms.k + chance.choice([-1, 0, 1]))}"]
+    rules += [f"p_percent  = {chance.choice([5, 15, 25])}"] if chance.random() < 0.4 else []
+    rules += [f"round_to   = {terms.round_to or chance.choice([5, 10])}"] if chance.random() < 0.2 else []
+    if terms.dominance and chance.random() < 0.5:
+        rules.append(f"dominance  = {{ top = {terms.dominance[0]}, share = {terms.dominance[1]} }}")
+    rules += ['zeros      = "protected"'] if chance.random() < 0.2 else []
+    return {
+        "places.csv": as_csv(places), "persons.csv": as_csv(persons),
+        "places.policy.toml": other_policy("places", ["place", "kind", "beds"], ["", "[permission.disclosure]", 'tier = "open"']),
+        "persons.policy.toml": other_policy("persons", ["school", "risk"], rules),
+    }
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
@@ -194,14 +275,15 @@ class Asker:
 
     def __init__(self, spec, chance):
         self.spec, self.chance = spec, chance
+        self.grouped, self.filtered, self.measures, self.quantiles = GROUPED, FILTERED, MEASURES, QUANTILES
 
     def query(self):
         chance = self.chance
-        keys = [self.key(column) for column in self.some(GROUPED, [20, 42, 28, 10])]
+        keys = [self.key(column) for column in self.some(self.grouped, [20, 42, 28, 10])]
         if keys and chance.random() < 0.12:
             keys += self.second_key(keys[0][0])
-        conditions = [self.condition(column) for column in self.some(FILTERED, [40, 35, 18, 7])]
-        conditions += [self.condition(chance.choice(FILTERED))] if conditions and chance.random() < 0.1 else []
+        conditions = [self.condition(column) for column in self.some(self.filtered, [40, 35, 18, 7])]
+        conditions += [self.condition(chance.choice(self.filtered))] if conditions and chance.random() < 0.1 else []
         aggregates = [self.aggregate() for _ in range(chance.choices([1, 2, 3, 4, 5], [20, 30, 25, 15, 10])[0])]
         if chance.random() < 0.08:
             conditions.append(chance.choice(["node = 'riverside'", "node IN ('elsewhere', 'riverside')"]))
@@ -279,7 +361,7 @@ class Asker:
     def case(self, column):
         chance = self.chance
         other = chance.choice([" ELSE 'other'", " ELSE 'other'", " ELSE 'other'", ""])
-        if column in ("age", "weight"):
+        if "bins" in self.spec[column]:
             edges = sorted(chance.sample(self.spec[column]["bins"][1:-1], 2))
             return f"CASE WHEN {column} < {edges[0]} THEN 'low' WHEN {column} < {edges[1]} THEN 'middle'{other} END"
         if column == "emergency":
@@ -351,18 +433,18 @@ class Asker:
     def aggregate(self):
         one = self.function()
         if self.chance.random() < 0.3:
-            conditions = [self.condition(column) for column in self.chance.sample(FILTERED, self.chance.choice([1, 1, 1, 2]))]
+            conditions = [self.condition(column) for column in self.chance.sample(self.filtered, self.chance.choice([1, 1, 1, 2]))]
             one += f" FILTER (WHERE {' AND '.join(conditions)})"
         return one
 
     def function(self):
         chance = self.chance
-        column = chance.choice(MEASURES)
+        column = chance.choice(self.measures)
         family = chance.choices(["rows", "count", "people", "sum", "spread", "pair", "quantile"], [18, 12, 10, 26, 14, 12, 12])[0]
         if family == "rows":
             return chance.choice(["count(*)", "count(*)", "count(1)"])
         if family == "count":
-            return f"count({chance.choice([*GROUPED, *MEASURES])})"
+            return f"count({chance.choice([*self.grouped, *self.measures])})"
         if family == "people":
             return "count(DISTINCT patient_id)"
         if family == "sum":
@@ -371,10 +453,45 @@ class Asker:
             names = ["var_pop", "var_samp", "var", "stddev_pop", "stddev_samp", "stddev"]
             return f"{chance.choice(names)}({column})"
         if family == "pair":
-            pair = chance.choice([("points", "paid"), tuple(chance.sample(MEASURES, 2))])
+            pair = chance.choice([("points", "paid"), tuple(chance.sample(self.measures, 2))])
             return f"{chance.choice(['covar_pop', 'covar_samp', 'covar', 'corr', 'corr'])}({pair[0]}, {pair[1]})"
-        column = chance.choice(QUANTILES)
+        column = chance.choice(self.quantiles)
         return chance.choice([f"median({column})", f"approx_percentile_cont({column}, {chance.choice([0.1, 0.25, 0.4, 0.75, 0.9])})"])
+
+
+class JoiningAsker(Asker):
+    """Queries that join places, persons or both."""
+
+    ON = {"places": "patients.region = places.place", "persons": "patients.patient_id = persons.pid"}
+
+    def query(self):
+        chance = self.chance
+        joined = chance.choice([["places"], ["persons"], ["persons"], ["places", "persons"]])
+        more = [name for other in joined for name in ({"places": ["kind", "beds"], "persons": ["school", "risk"]}[other])]
+        measures = [name for name in more if name in ("beds", "risk")]
+        # What is joined comes oftener than the rest, or there would be no need to join.
+        self.grouped, self.filtered = [*GROUPED, *more, *more], [*FILTERED, *more, *more]
+        self.measures, self.quantiles = [*MEASURES, *measures, *measures], [*QUANTILES, *measures]
+        self.source = self.joins(joined)
+        return super().query().replace("node = 'riverside'", "patients.node = 'riverside'").replace("node IN (", "patients.node IN (")
+
+    def joins(self, joined):
+        chance = self.chance
+        kinds = [chance.choice(["JOIN", "INNER JOIN", "LEFT JOIN", "LEFT OUTER JOIN"]) for _ in joined]
+        if "LEFT" not in kinds[0] and chance.random() < 0.3:
+            first = f"{joined[0]} {kinds[0]} patients ON {self.ON[joined[0]]}"
+        else:
+            first = f"patients {kinds[0]} {joined[0]} ON {self.ON[joined[0]]}"
+        return " ".join([first, *(f"{kind} {other} ON {self.ON[other]}" for kind, other in zip(kinds[1:], joined[1:]))])
+
+    def some(self, columns, weights):
+        return list(dict.fromkeys(super().some(columns, weights)))
+
+    def written(self, keys, conditions, aggregates, source):
+        return super().written(keys, conditions, aggregates, self.source)
+
+    def nested(self, keys, conditions, aggregates):
+        return self.written(keys, conditions, aggregates, self.source)
 
 
 # --- choice --------------------------------------------------------------------------------------------------------
@@ -410,36 +527,58 @@ class Tally:
         self.fired.update(fired)
         self.held.update(held)
 
-    def report(self):
-        for rule in [*disclosure.CELL_RULES, EMPTY, *disclosure.REASONS, ROUNDED]:
+    def report(self, rules):
+        for rule in rules:
             print(f"{rule:24} holds in {self.fired[rule]:3} cases, and in {self.held[rule]:3} not")
             assert min(self.fired[rule], self.held[rule]) >= TIMES_MIN, rule
 
 
 def make():
     """All files by name."""
-    files, cases, tally = {}, [], Tally()
+    files, cases, tally = {"places.collection.toml": PLACES, "persons.collection.toml": PERSONS}, [], Tally()
+    joining, joining_tally = [], Tally()
     for at in range(TABLES):
         chance = random.Random(f"disclosure {at}")
         terms = Terms(at, chance)
         written = {"csv": as_csv(Table(at, terms, chance).rows()), "collection.toml": collection(at, terms), "policy.toml": policy(at, terms)}
         files.update({f"{at:02}.{ending}": text for ending, text in written.items()})
-        cases += chosen(f"{at:02}", written, chance, tally)
-    tally.report()
-    files["cases.json"] = "[\n" + ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases) + "\n]\n"
+        cases += chosen(f"{at:02}", written, Asker, QUERIES, CANDIDATES, chance, tally)
+        chance = random.Random(f"joins {at}")
+        people = sorted({row["patient_id"] for row in csv.DictReader(io.StringIO(written["csv"]))})
+        others = joined_to(at, terms, people, chance)
+        files.update({f"{at:02}.{name}": text for name, text in others.items()})
+        joining += chosen(f"{at:02}", written | others, JoiningAsker, JOINING_QUERIES, JOINING_CANDIDATES, chance, joining_tally)
+    tally.report([*disclosure.CELL_RULES, EMPTY, *disclosure.REASONS, ROUNDED])
+    joining_tally.report(["few people", "complement", "class", "secondary", *disclosure.JOIN_RULES, "complement of a count", "secondary value"])
+    for name, all_of in {"cases.json": cases, "joins.json": joining}.items():
+        files[name] = "[\n" + ",\n".join(json.dumps(case, ensure_ascii=False) for case in all_of) + "\n]\n"
     return files
 
 
-def chosen(name, written, chance, tally):
+def others_of(written):
+    """What may be joined, by name: table, collection and permission."""
+    found = {}
+    for name, text in {"places": PLACES, "persons": PERSONS}.items():
+        if f"{name}.csv" in written:
+            described = tomllib.loads(text)
+            permission = tomllib.loads(written[f"{name}.policy.toml"])["permission"][0]
+            found[name] = (read_table(written[f"{name}.csv"], described), described, permission)
+    return found
+
+
+def chosen(name, written, asker, count, candidates, chance, tally):
     """The queries over one table that are kept, with their answers."""
     described = tomllib.loads(written["collection.toml"])
     permission = tomllib.loads(written["policy.toml"])["permission"][0]
-    table = read_table(written["csv"], described)
-    asker = Asker(described["columns"], chance)
-    queries = list(dict.fromkeys(asker.query() for _ in range(CANDIDATES)))
-    found = {sql: disclosure.examine(sql, table, described, permission, NODE) for sql in queries}
+    table, others = read_table(written["csv"], described), others_of(written)
+    spec = dict(described["columns"])
+    for _, other, _ in others.values():
+        spec |= other["columns"]
+    asker = asker(spec, chance)
+    queries = list(dict.fromkeys(asker.query() for _ in range(candidates)))
+    found = {sql: disclosure.examine(sql, table, described, permission, NODE, others) for sql in queries}
     cases = []
-    for _ in range(QUERIES):
+    for _ in range(count):
         sql = max(found, key=lambda one: tally.worth(found[one]))
         tally.add(found[sql])
         cases.append({"table": name, "sql": sql, **found.pop(sql).answer()})

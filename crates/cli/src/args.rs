@@ -40,6 +40,12 @@ pub(crate) enum Command {
     )]
     Sandbox(SandboxCommand),
     Query(QueryArgs),
+    /// See what there is to ask, of whom, and what for
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum catalog datasets --sandbox /tmp/oncology"
+    )]
+    Catalog(CatalogCommand),
     /// Run a node, and look after its datasets
     #[command(
         subcommand,
@@ -121,6 +127,75 @@ pub(crate) struct QueryArgs {
     /// Write the answer to a file, in the form that --format says
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Who looks or asks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AskerArgs {
+    /// Who asks, where a sandbox has several people
+    #[arg(long = "as", value_name = "PERSON")]
+    pub(crate) as_person: Option<String>,
+    /// The sandbox to ask
+    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX")]
+    pub(crate) sandbox: Option<PathBuf>,
+    /// The file that says who you are (person.toml), outside a sandbox
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    Spaces(SpacesArgs),
+    Datasets(DatasetsArgs),
+    Show(ShowArgs),
+    Who(CatalogWhoArgs),
+}
+
+/// The data space that you belong to
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum catalog spaces --sandbox /tmp/oncology")]
+pub(crate) struct SpacesArgs {
+    #[command(flatten)]
+    pub(crate) asker: AskerArgs,
+}
+
+/// What is offered, by which nodes, and what you may ask it for
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  datenraum catalog datasets --sandbox /tmp/oncology
+  datenraum catalog datasets hormone --sandbox /tmp/oncology")]
+pub(crate) struct DatasetsArgs {
+    /// Only what speaks of this: in a title, or in the name, the values or the code of a column
+    #[arg(value_name = "WORD")]
+    pub(crate) word: Option<String>,
+    #[command(flatten)]
+    pub(crate) asker: AskerArgs,
+}
+
+/// One collection: its columns, what they mean, their values and units
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum catalog show breast-cancer --sandbox /tmp/oncology")]
+pub(crate) struct ShowArgs {
+    /// The collection, by its id or its name in SQL
+    #[arg(value_name = "COLLECTION")]
+    pub(crate) collection: String,
+    #[command(flatten)]
+    pub(crate) asker: AskerArgs,
+}
+
+/// Who may query a collection, for which purposes, and what leaves
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  datenraum catalog who breast-cancer --sandbox /tmp/oncology --lang de")]
+pub(crate) struct CatalogWhoArgs {
+    /// The collection, by its id or its name in SQL
+    #[arg(value_name = "COLLECTION")]
+    pub(crate) collection: String,
+    /// de or en; otherwise what LANG says
+    #[arg(long, value_name = "LANG")]
+    pub(crate) lang: Option<policy::Lang>,
+    #[command(flatten)]
+    pub(crate) asker: AskerArgs,
 }
 
 /// How an answer is written.

@@ -3,13 +3,14 @@
 //! The key and the log's name come from the node's folder, which its operator trusts, or from the command line, where
 //! a stranger puts what the signed roster says. Nothing here writes to a ledger.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read as _};
 use std::path::{Path, PathBuf};
 
 use node::audit::{AuditSummary, Compared};
 use node::ledger::{AuditEntry, Outcome};
-use terms::{ExitCode, Problem, Report};
+use terms::{ExitCode, Problem, QueryId, Report};
 use trust::{Envelope, PublicKey, Receipt, SigningKey, Verified};
 
 use crate::args::{AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
@@ -60,8 +61,9 @@ pub(crate) fn show(args: AuditShowArgs, json: bool) -> Result<ExitCode, Report> 
         }
         return Ok(ExitCode::Ok);
     }
+    let ends = ends(&entries);
     for entry in &entries {
-        show::text(told(entry))?;
+        show::text(told(entry, &ends))?;
     }
     Ok(ExitCode::Ok)
 }
@@ -183,6 +185,12 @@ fn sentence(summary: &AuditSummary, origin: &str, compared: &Compared) -> String
             receipt.query_id, receipt.audit_index
         ));
     }
+    for index in &summary.unended {
+        kept.push_str(&format!(
+            "\nentry {index} says that rows begin to leave, and none says how that ended (they still leave, or the node stopped \
+             meanwhile): as many as there were may have left"
+        ));
+    }
     let entries = crate::sandbox::found::counted(
         usize::try_from(summary.entries).unwrap_or(usize::MAX),
         "entry",
@@ -194,8 +202,16 @@ fn sentence(summary: &AuditSummary, origin: &str, compared: &Compared) -> String
     )
 }
 
+/// Which entry says how an answer ended that an earlier one says to have begun.
+type Ends<'a> = BTreeMap<&'a QueryId, u64>;
+
+fn ends(entries: &[AuditEntry]) -> Ends<'_> {
+    let ends = entries.iter().filter(|entry| entry.ends_begun);
+    ends.map(|entry| (&entry.query_id, entry.index)).collect()
+}
+
 /// One entry in three lines: when and how it ended, who asked under what, and the question as it came.
-fn told(entry: &AuditEntry) -> String {
+fn told(entry: &AuditEntry, ends: &Ends<'_>) -> String {
     let who = entry.caller.as_ref();
     let who = who.map_or_else(
         || "nobody known".to_owned(),
@@ -203,6 +219,13 @@ fn told(entry: &AuditEntry) -> String {
     );
     let outcome = match (entry.outcome, entry.problem) {
         (Outcome::Released, _) => released(entry),
+        (Outcome::Begun, _) => begun(ends.get(&entry.query_id)),
+        (Outcome::Failed, problem) if entry.ends_begun => {
+            format!("failed after {} rows had gone{}", entry.rows, code(problem))
+        }
+        (Outcome::Abandoned, _) if entry.ends_begun => {
+            format!("abandoned by who asked after {} rows had gone", entry.rows)
+        }
         (Outcome::Refused, problem) => format!("refused{}", code(problem)),
         (Outcome::Failed, problem) => format!("failed{}", code(problem)),
         (Outcome::Revoked, problem) => format!("revoked after {} rows had gone{}", entry.rows, code(problem)),
@@ -219,10 +242,19 @@ fn told(entry: &AuditEntry) -> String {
             .unwrap_or_default();
         format!(", under {} version {}{rule}", policy.id, policy.version)
     });
+    let joined = entry.joined.iter().map(|joined| format!(", joined to {joined}"));
+    let policy = policy + &joined.collect::<String>();
     let permit = entry.permit.as_ref();
     let permit = permit.map_or_else(String::new, |permit| format!(", with permit {permit}"));
     let (index, at, sql) = (entry.index, entry.at, shortened(&entry.sql));
     format!("#{index}  {at:.0}  {outcome}\n    {who}, for {purpose}{permit}{policy}\n    {sql}")
+}
+
+fn begun(end: Option<&u64>) -> String {
+    match end {
+        Some(end) => format!("rows begin to leave; #{end} says how many did"),
+        None => "rows begin to leave, and no entry says how that ended: as many as there were may have left".to_owned(),
+    }
 }
 
 /// What left; older entries do not say how many bytes it had.
@@ -261,6 +293,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Report {
 
 #[cfg(test)]
 mod tests {
+    use trust::Digest;
+
     use super::*;
 
     #[test]
@@ -288,6 +322,41 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(report.problem, Problem::FileMissing);
+    }
+
+    fn entry(outcome: &str, ends_begun: bool, rows: u64) -> AuditEntry {
+        let entry = serde_json::json!({
+            "index": 7, "at": "2026-11-21T12:00:00Z", "query_id": "q-1", "caller": null, "purpose": null, "permit": null,
+            "sql": "SELECT 1", "query": Digest::of(b"SELECT 1"), "outcome": outcome, "ends_begun": ends_begun, "policy": null,
+            "problem": null, "message": null, "rows": rows, "blanked_values": 0, "result": null, "took_ms": 0,
+        });
+        serde_json::from_value(entry).unwrap()
+    }
+
+    #[test]
+    fn a_beginning_without_an_end_says_that_everything_may_have_left() {
+        let (begun, abandoned) = (entry("begun", false, 0), entry("abandoned", true, 9));
+        let said = told(&begun, &ends(std::slice::from_ref(&begun)));
+        assert!(said.contains("as many as there were may have left"), "{said}");
+        let both = [begun, abandoned];
+        let said: Vec<String> = both.iter().map(|entry| told(entry, &ends(&both))).collect();
+        assert!(
+            said[0].contains("rows begin to leave; #7 says how many did"),
+            "{}",
+            said[0]
+        );
+        assert!(said[1].contains("after 9 rows had gone"), "{}", said[1]);
+        let summary = AuditSummary {
+            entries: 8,
+            root: Digest::of(b"root"),
+            first_at: None,
+            last_at: None,
+            unended: vec![7],
+            checkpoint: String::new(),
+        };
+        let said = sentence(&summary, "datenraum/oncology/gbsg", &Compared::default());
+        assert!(said.contains("entry 7 says that rows begin to leave"), "{said}");
+        assert!(said.contains("as many as there were may have left"), "{said}");
     }
 
     #[test]

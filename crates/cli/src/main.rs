@@ -5,11 +5,12 @@
 //!
 //! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
 //! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`] and
-//! [`render`], [`demo`], [`problems`].
+//! [`render`], [`catalog`], [`demo`], [`problems`].
 
 mod args;
 mod audit;
 mod board;
+mod catalog;
 mod dataset;
 mod demo;
 #[cfg(test)]
@@ -61,6 +62,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Status(args)) => sandbox::up::status(args, json).await,
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
+        Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args)).await,
         Command::Node(NodeCommand::Status(args)) => status::node(args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args)).await,

@@ -197,8 +197,10 @@ pub(crate) fn summary(answer: &Answer) -> String {
             let rounded = policy.round_to.map_or_else(String::new, |step| {
                 format!("; counts are rounded to multiples of {step}, other numbers to three digits")
             });
+            let joined = policy.joined.iter().map(|joined| format!(", joined to {joined}"));
+            let joined: String = joined.collect();
             format!(
-                "{} version {}, permission {}{least}{rounded}",
+                "{} version {}, permission {}{joined}{least}{rounded}",
                 policy.id, policy.version, policy.rule
             )
         })

@@ -4,6 +4,8 @@
 //! the data are integers, so that the order of lines does not matter. It must never keep a single person's line.
 //! Next: `disclose.rs`, which decides what may leave.
 
+mod spread;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ pub(crate) struct Cell {
     pub(crate) rows: i64,
     /// Distinct people who have such a row.
     pub(crate) people: u64,
-    /// For each condition group, distinct people with a row that fails it alone.
+    /// For each condition group, distinct people with a row that fails it alone; for some in [`Layout::spread`] in other cells.
     pub(crate) failing: Vec<u64>,
     pub(crate) inputs: Vec<Input>,
 }
@@ -276,7 +278,8 @@ impl Cells {
     }
 
     /// The cells that have rows, in the order of their keys.
-    pub(crate) fn finish(self) -> Result<Table, ArrowError> {
+    pub(crate) fn finish(mut self) -> Result<Table, ArrowError> {
+        self.spread()?;
         let Self {
             converter,
             by_key,

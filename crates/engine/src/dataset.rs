@@ -193,7 +193,8 @@ fn fingerprint(collection: &Collection) -> Digest {
         collection.rows_per_person_max,
         import::sql_filters(collection).collect::<Vec<_>>(),
     );
-    Digest::of(format!("{SNAPSHOT_FORM}{checked:?}{rest:?}").as_bytes())
+    let key = collection.key.as_deref().unwrap_or_default();
+    Digest::of(format!("{SNAPSHOT_FORM}{checked:?}{rest:?}{key}").as_bytes())
 }
 
 fn open_one(folder: &Path) -> Result<Dataset, Report> {

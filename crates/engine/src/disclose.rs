@@ -316,7 +316,7 @@ fn primary(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> 
         return Some(Reason::FewPeople);
     }
     let between = input.between.iter().any(|people| some_but_too_few(*people));
-    if some_but_too_few(input.rest) || between || some_but_too_few(guarded_unknown(function, input)) {
+    if some_but_too_few(input.rest) || between || some_but_too_few(input.unknown) {
         return Some(Reason::Complement);
     }
     let columns = contributing(function, input);
@@ -331,14 +331,6 @@ fn primary(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> 
         return Some(Reason::PPercent);
     }
     of_shape(function, input, rules)
-}
-
-/// People of whom a count says that the column is not known. Other functions than `count` may share the input.
-fn guarded_unknown(function: &Function, input: &Input) -> u64 {
-    match function {
-        Function::Count(_) => input.unknown,
-        _ => 0,
-    }
 }
 
 /// The columns of which the sum matters.

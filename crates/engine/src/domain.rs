@@ -27,6 +27,10 @@ const FILTERS_MAX: usize = 8;
 /// Most bins of a column of which quantiles are interpolated: people are counted in each of them, in each cell.
 const QUANTILE_BINS_MAX: usize = 200;
 
+/// Of a column of a joined collection: of people themselves each has a domain.
+const NOT_DECLARED: &str =
+    "people are told apart by declared values only; ask the board to declare values or bins of the column";
+
 /// Checks roles and domains of everything that `query` names.
 pub(crate) fn check(query: &Query, collection: &Collection) -> Result<(), Report> {
     let conditions = match query {
@@ -181,6 +185,7 @@ fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> 
     let remedy = match column.map(|column| (&column.domain, column.describe_domain())) {
         Some((Some(Domain::Bins(_)), bins)) => format!("GROUP BY bin({name}), which has {bins}"),
         Some((Some(Domain::Calendar(unit)), _)) => format!("GROUP BY date_trunc('{unit}', {name})"),
+        Some(_) if column.is_some_and(|column| lacks_values(column, collection)) => NOT_DECLARED.to_owned(),
         Some((_, domain)) => format!("GROUP BY {name}, which has {domain}"),
         None => "GROUP BY node".to_owned(),
     };
@@ -189,6 +194,10 @@ fn check_group(group: &GroupKey, collection: &Collection) -> Result<(), Report> 
             "{name} is grouped by its declared ranges or values, and not like that"
         ))
         .remedy(remedy))
+}
+
+fn lacks_values(column: &Column, collection: &Collection) -> bool {
+    collection.personal && column.domain.is_none() && column.kind != ColumnKind::Boolean
 }
 
 /// A group by CASE is a union of declared values, so its conditions follow them.
@@ -288,7 +297,10 @@ fn check_leaf(name: &str, collection: &Collection, fits: impl Fn(&Column) -> boo
     let report = Problem::SqlDomain.report(format!(
         "the condition on {name} does not follow its declared values or bins"
     ));
-    Err(report.remedy(format!("use {}", column.describe_domain())))
+    Err(report.remedy(match lacks_values(column, collection) {
+        true => NOT_DECLARED.to_owned(),
+        false => format!("use {}", column.describe_domain()),
+    }))
 }
 
 /// Whether the comparison is true for all or for none of each declared value or bin.
@@ -459,3 +471,6 @@ fn order(a: &Value, b: &Value) -> Option<std::cmp::Ordering> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 pub(crate) mod cells;
 pub(crate) mod expr;
+mod join;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use policy::{Collection, ColumnKind, Domain, Grant, Release, RowFilter, Tier};
-use terms::{Problem, Report};
+use terms::{CollectionId, Problem, Report};
 
 use self::cells::{Layout, Lines};
 use self::expr::{all_of, column_expr};
@@ -25,7 +26,7 @@ use crate::dataset::{Dataset, ORDER};
 use crate::disclose::{KeyFacts, Rules};
 use crate::domain;
 use crate::people::People;
-use crate::query::{Case, Function, GroupKey, NODE_COLUMN, OutputSource, Query, ReleaseQuery, RowQuery, Value};
+use crate::query::{self, Case, Function, GroupKey, NODE_COLUMN, OutputSource, Query, ReleaseQuery, RowQuery, Value};
 use crate::scan::PolicyScan;
 use crate::secret::NodeSecret;
 use crate::session;
@@ -125,6 +126,8 @@ pub struct Holding<'a> {
     pub dataset: &'a Dataset,
     /// Whose rows exist under the grant.
     pub people: &'a People,
+    /// What is joined, in the order of the query; whose rows exist there, the grants for them say.
+    pub joined: &'a [Holding<'a>],
     /// The institution: the value of the virtual column.
     pub node: &'a str,
     /// By which the node recognises people whom it has counted before, and gives them pseudonyms.
@@ -137,17 +140,9 @@ pub struct Holding<'a> {
 /// `SqlRole`, `SqlDomain`, `SqlLimit` or `SqlNotAllowed` if the query uses columns for what the collection does
 /// not declare; `Internal` if grant, query and dataset are not about the same, which cannot happen in `answer`.
 pub fn enforce(query: &Query, grant: Grant, holding: Holding<'_>) -> Result<EnforcedPlan, Report> {
-    let collection = Arc::clone(grant.collection());
-    let asked = query.columns();
-    let is_covered = *query.collection() == collection.id
-        && *holding.dataset.collection() == collection.id
-        && query.release() == grant.release()
-        && asked.iter().all(|column| grant.columns().contains(column));
-    if !is_covered {
-        return Err(Problem::Internal.report("the grant does not cover the query"));
-    }
+    require_covered(query, &grant, holding)?;
+    let collection = seen(query, &grant)?;
     domain::check(query, &collection)?;
-    transform::require_untouched(&asked, &grant)?;
     let built = match query {
         Query::Release(query) => cells(query, &grant, &collection, holding),
         Query::Rows(query) => rows(query, &grant, &collection, holding),
@@ -158,7 +153,46 @@ pub fn enforce(query: &Query, grant: Grant, holding: Holding<'_>) -> Result<Enfo
     })
 }
 
-/// The columns of a query's answer, without planning it. What is about people has [`WITHHELD_COLUMN`] at its end.
+/// The collection that a query sees under its grant.
+fn seen(query: &Query, grant: &Grant) -> Result<Arc<Collection>, Report> {
+    let joined = grant.joined().iter().map(Grant::collection);
+    let find = |id: &CollectionId| joined.clone().find(|joined| joined.id == *id).cloned();
+    query::seen(grant.collection(), query.joins(), find)
+        .ok_or_else(|| Problem::Internal.report("the grant does not cover the joins"))
+}
+
+/// The columns of the answer that `grant` allows, without planning it.
+///
+/// # Errors
+/// As [`answer_schema`], or `Internal` if grant and query are not about the same.
+pub fn granted_schema(query: &Query, grant: &Grant) -> Result<SchemaRef, Report> {
+    answer_schema(query, &*seen(query, grant)?)
+}
+
+/// Grant, query and data are about the same, and so are those of each collection that is joined.
+fn require_covered(query: &Query, grant: &Grant, holding: Holding<'_>) -> Result<(), Report> {
+    let (joins, grants, held) = (query.joins(), grant.joined(), holding.joined);
+    if joins.len() != grants.len() || joins.len() != held.len() {
+        return Err(Problem::Internal.report("the grant does not cover the joins"));
+    }
+    let asked = std::iter::once((query.collection(), query.columns(), grant, holding));
+    let joined = joins.iter().zip(grants).zip(held);
+    let joined = joined.map(|((join, grant), held)| (&join.collection, query.joined_columns(join), grant, *held));
+    for (id, columns, grant, holding) in asked.chain(joined) {
+        let is_covered = *id == grant.collection().id
+            && *id == *holding.dataset.collection()
+            && query.release() == grant.release()
+            && columns.iter().all(|column| grant.columns().contains(column));
+        if !is_covered {
+            return Err(Problem::Internal.report("the grant does not cover the query"));
+        }
+        transform::require_untouched(&columns, grant)?;
+    }
+    Ok(())
+}
+
+/// The columns of a query's answer, without planning it. What is about people has [`WITHHELD_COLUMN`] at its end. The
+/// collection is that which the query sees: [`query::seen`].
 ///
 /// # Errors
 /// `SqlColumn` if the collection has no such column.
@@ -280,13 +314,9 @@ impl Part {
     }
 }
 
-/// The rows that exist, above the barrier.
-fn scan(
-    grant: &Grant,
-    collection: &Collection,
-    holding: Holding<'_>,
-    part: Part,
-) -> Result<LogicalPlanBuilder, BuildError> {
+/// The rows of one collection that exist, above the barrier. If `key` names a column, no two rows have the same value of it.
+fn scan(grant: &Grant, holding: Holding<'_>, part: Part, key: Option<&str>) -> Result<LogicalPlanBuilder, BuildError> {
+    let collection = grant.collection();
     let visible = || {
         collection
             .columns
@@ -308,6 +338,7 @@ fn scan(
         shown,
         visible: Arc::new(Schema::new(fields)),
         row_filter: conjunction(conditions),
+        key: key.map(str::to_owned),
     };
     Ok(LogicalPlanBuilder::scan(
         collection.sql_name(),
@@ -345,7 +376,7 @@ fn rows(
         let message = "rows about people leave under a data permit only";
         return Err(Problem::Internal.report(message).into());
     }
-    let mut plan = scan(grant, collection, holding, Part::WHOLE)?;
+    let mut plan = scan(grant, holding, Part::WHOLE, None)?;
     if let Some(predicate) = all_of(&query.conditions, holding.node) {
         plan = plan.filter(predicate)?;
     }
@@ -371,6 +402,7 @@ fn cells(
     collection: &Collection,
     holding: Holding<'_>,
 ) -> Result<EnforcedPlan, BuildError> {
+    let query = &join::with_matches(query);
     let (inputs, of_aggregate) = cells::inputs(query, collection);
     let (lines, checks) = match grant.tier() {
         Tier::Open => (Lines::Cells, None),
@@ -385,7 +417,7 @@ fn cells(
     };
     let (mut plans, mut layout) = (Vec::new(), None);
     for part in Part::all(holding.dataset, lines) {
-        let scan = scan(grant, collection, holding, part)?;
+        let scan = join::scan(query, grant, holding, part)?;
         let (plan, of_part) = cells::plan(scan, query, &inputs, collection, lines, holding.node)?;
         plans.push(plan);
         layout = Some(of_part);
@@ -393,7 +425,12 @@ fn cells(
     let aggregates = query.aggregates.iter().zip(of_aggregate);
     let aggregates = aggregates.map(|(aggregate, input)| {
         let of_input = &inputs[input].columns;
-        cell_aggregate(&aggregate.function, input, of_input, collection)
+        cell_aggregate(
+            &aggregate.function,
+            input,
+            statistic(query, &aggregate.function, of_input),
+            collection,
+        )
     });
     let shape = CellShape {
         layout,
@@ -432,7 +469,7 @@ fn checks(query: &ReleaseQuery, grant: &Grant, collection: &Collection) -> Check
     }
 }
 
-fn cell_aggregate(function: &Function, input: usize, of_input: &[String], collection: &Collection) -> CellAggregate {
+fn cell_aggregate(function: &Function, input: usize, statistic: String, collection: &Collection) -> CellAggregate {
     let column = function.columns().first().and_then(|name| collection.column(name));
     let edges = match (function, column.and_then(|column| column.domain.as_ref())) {
         (Function::Quantile(..), Some(Domain::Bins(edges))) => edges.clone(),
@@ -443,17 +480,22 @@ fn cell_aggregate(function: &Function, input: usize, of_input: &[String], collec
         input,
         edges,
         kind: column.map(|column| column.kind),
-        statistic: statistic(function, of_input, collection),
+        statistic,
     }
 }
 
-/// `count(node)` is `count(*)`: what counts is the input.
-fn statistic(function: &Function, of_input: &[String], collection: &Collection) -> String {
+/// `count(node)` is `count(*)`: what counts is the input. A column of the collection asked is the same with joins and without;
+/// one that is joined is another along each column.
+fn statistic(query: &ReleaseQuery, function: &Function, of_input: &[String]) -> String {
     let what = match function {
         Function::Quantile(..) => "bins of ",
         _ => "",
     };
-    format!("{} {what}{}", collection.id, of_input.join(" and "))
+    let named = of_input.iter().map(|name| match query.join_of(name) {
+        Some(join) => format!("{name} along {}", join.column),
+        None => name.clone(),
+    });
+    format!("{} {what}{}", query.collection, named.collect::<Vec<_>>().join(" and "))
 }
 
 /// Keys are numbered without `node`, which the plan does not have.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
@@ -18,8 +17,10 @@ use crate::cells::{Cells, CellsError, Table};
 use crate::enforce::{CellShape, EnforcedPlan, ShapeKind};
 use crate::scan;
 use crate::sketch;
+use crate::stream::Unread;
+use crate::workers;
 
-/// What an enforced plan computed, before the checks on what may leave.
+/// What an enforced plan computed, before the checks on what may leave. Rows are not read yet.
 #[derive(Debug)]
 pub struct Executed {
     pub(crate) result: Computed,
@@ -28,7 +29,7 @@ pub struct Executed {
 
 #[derive(Debug)]
 pub(crate) enum Computed {
-    Rows(Vec<RecordBatch>),
+    Rows(Unread),
     Cells(Table, Box<CellShape>),
 }
 
@@ -40,6 +41,12 @@ pub enum ExecuteError {
     Limit {
         /// The limit, with its unit.
         what: String,
+    },
+    /// There are more rows than one answer may have. Whoever is told has as many.
+    #[error("the answer has more than {most} rows")]
+    Rows {
+        /// So many it may have.
+        most: usize,
     },
     /// The plan would have read data past the barrier.
     #[error("a plan without the policy barrier")]
@@ -57,6 +64,9 @@ impl ExecuteError {
     pub fn report(&self) -> Report {
         match self {
             ExecuteError::Limit { what } => Problem::Resources.report(format!("the query needs more than {what}")),
+            ExecuteError::Rows { .. } => Problem::Resources
+                .report(self.to_string())
+                .remedy("ask for a part of the rows at a time"),
             ExecuteError::Engine(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Problem::Resources.report("the query needs more memory than one query may have")
             }
@@ -91,29 +101,13 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
         parts.push(execute_stream(physical, Arc::clone(&context))?);
     }
     let result = match shape.kind {
-        ShapeKind::Rows => Computed::Rows(rows(parts).await?),
+        ShapeKind::Rows => Computed::Rows(Unread(parts)),
         ShapeKind::Cells(mut shape) => Computed::Cells(cells(parts, &mut shape).await?, shape),
     };
     Ok(Executed {
         result,
         schema: shape.schema,
     })
-}
-
-async fn rows(parts: Vec<SendableRecordBatchStream>) -> Result<Vec<RecordBatch>, ExecuteError> {
-    let (mut batches, mut rows) = (Vec::new(), 0);
-    let mut stream = futures::stream::iter(parts).flatten();
-    while let Some(batch) = stream.next().await {
-        let batch = batch?;
-        rows += batch.num_rows();
-        if rows > limit::ROWS_MAX {
-            return Err(ExecuteError::Limit {
-                what: format!("{} rows", limit::ROWS_MAX),
-            });
-        }
-        batches.push(batch);
-    }
-    Ok(batches)
 }
 
 /// Takes in line after line, all parts at the same time; only cells stay. All of a person's lines are in one part.
@@ -124,12 +118,10 @@ async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> 
         .as_ref()
         .map(|checks| sketch::slots(checks.rules.people_min));
     // Aborts what still runs when it is dropped.
-    let mut running = JoinSet::new();
+    let (mut running, workers) = (JoinSet::new(), workers::handle());
     for part in parts {
-        running.spawn(cells_of(
-            part,
-            Cells::new(Arc::clone(&layout), slots, shape.keeps_empty),
-        ));
+        let cells = Cells::new(Arc::clone(&layout), slots, shape.keeps_empty);
+        running.spawn_on(cells_of(part, cells), &workers);
     }
     let mut all = Cells::new(layout, slots, shape.keeps_empty);
     while let Some(part) = running.join_next().await {
@@ -141,6 +133,8 @@ async fn cells(parts: Vec<SendableRecordBatchStream>, shape: &mut CellShape) -> 
 async fn cells_of(mut part: SendableRecordBatchStream, mut cells: Cells) -> Result<Cells, ExecuteError> {
     while let Some(batch) = part.next().await {
         cells.add(&batch?)?;
+        // Whoever is not waited for any more ends here.
+        tokio::task::yield_now().await;
     }
     Ok(cells)
 }

@@ -219,3 +219,6 @@ impl Shelf {
         self.count += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,13 @@
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
 //! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
 //! rows show), [`mod@execute`] with
-//! `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
-//! released before) with `sketch`, [`mod@release`] (what leaves), [`dataset`] (how data gets in).
+//! `workers` (the threads that it has), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
+//! released before) with `sketch`, [`mod@release`] (what leaves), [`stream`] (long lists of rows), [`digest`] (what a receipt says of it),
+//! [`dataset`] (how data gets in).
 
 mod cells;
 pub mod dataset;
+pub mod digest;
 mod disclose;
 mod domain;
 pub mod enforce;
@@ -26,9 +28,12 @@ mod scan;
 mod secret;
 mod session;
 mod sketch;
+pub mod stream;
 mod transform;
+mod workers;
 
 pub use dataset::{Dataset, Datasets};
+pub use digest::digest_of;
 pub use disclose::Reason;
 pub use enforce::{EnforcedPlan, Holding, enforce};
 pub use execute::{ExecuteError, Executed, execute};
@@ -36,5 +41,6 @@ pub use kept::{KeptValue, KeptValues};
 pub use numbers::Number;
 pub use people::People;
 pub use query::Query;
-pub use release::{Released, release};
+pub use release::{Leaving, Released, release};
 pub use secret::NodeSecret;
+pub use stream::{Next, RowStream};

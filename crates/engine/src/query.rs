@@ -1,8 +1,10 @@
 //! The few shapes a query can have, as types. Everything else is refused while it is read (`read.rs`).
 //!
-//! A [`ReleaseQuery`] is `Projection? ∘ Aggregate ∘ (Filter | renaming Projection)* ∘ PolicyScan` over one collection, a
-//! [`RowQuery`] the same without the aggregate. Both print as canonical SQL, which is what nodes are asked and what a board
-//! reads in the audit.
+//! A [`ReleaseQuery`] is `Projection? ∘ Aggregate ∘ (Filter | renaming Projection | Join)* ∘ PolicyScan` over one collection, a
+//! [`RowQuery`] the same without the aggregate and without joins. Both print as canonical SQL, which is what nodes are asked
+//! and what a board reads in the audit.
+
+mod join;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +12,9 @@ use std::fmt;
 pub use policy::NODE_COLUMN;
 use policy::{Calendar, Release};
 use terms::CollectionId;
+
+pub(crate) use self::join::name_beside;
+pub use self::join::{Join, JoinAlong, JoinKind, seen};
 
 /// A query that a node can run.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +30,8 @@ pub enum Query {
 pub struct ReleaseQuery {
     /// The collection asked.
     pub collection: CollectionId,
+    /// What is put beside its rows.
+    pub joins: Vec<Join>,
     /// What every row must fulfil; joined by AND.
     pub conditions: Vec<Condition>,
     /// What a cell is.
@@ -279,8 +286,33 @@ impl Query {
         }
     }
 
-    /// Every column that the query touches, in whatever way.
+    /// The collections that are joined to it.
+    pub fn joins(&self) -> &[Join] {
+        match self {
+            Query::Release(query) => &query.joins,
+            Query::Rows(_) => &[],
+        }
+    }
+
+    /// Every column of the collection asked that the query touches, in whatever way.
     pub fn columns(&self) -> BTreeSet<String> {
+        let along = self.joins().iter().filter_map(Join::along);
+        let own = self
+            .named()
+            .into_iter()
+            .filter(|name| self.joins().iter().all(|join| join.column_of(name).is_none()));
+        own.chain(along.map(|(column, _)| column)).map(str::to_owned).collect()
+    }
+
+    /// Every column of a joined collection that the query touches, in whatever way.
+    pub fn joined_columns(&self, join: &Join) -> BTreeSet<String> {
+        let names = self.named();
+        let own = names.iter().filter_map(|name| join.column_of(name));
+        own.chain(join.along().map(|(_, key)| key)).map(str::to_owned).collect()
+    }
+
+    /// Every column that the query names, those of joined collections with a dot.
+    fn named(&self) -> BTreeSet<&str> {
         let (conditions, named): (_, Vec<&str>) = match self {
             Query::Release(query) => {
                 let groups = query.groups.iter().map(GroupKey::column);
@@ -290,7 +322,7 @@ impl Query {
             Query::Rows(query) => (&query.conditions, query.columns.iter().map(|c| c.0.as_str()).collect()),
         };
         let filtered = conditions.iter().flat_map(Condition::columns);
-        filtered.chain(named).map(str::to_owned).collect()
+        filtered.chain(named).collect()
     }
 }
 
@@ -305,6 +337,16 @@ impl fmt::Display for Query {
 
 impl fmt::Display for ReleaseQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.joins.is_empty() {
+            true => self.write(f),
+            // Two collections may have columns of one name.
+            false => self.qualified().write(f),
+        }
+    }
+}
+
+impl ReleaseQuery {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SELECT ")?;
         let output = |output: &Output| match output.source {
             OutputSource::Group(at) => format!("{} AS {}", self.groups[at], Quoted(&output.name)),
@@ -312,6 +354,7 @@ impl fmt::Display for ReleaseQuery {
         };
         join(f, ", ", self.outputs.iter().map(output))?;
         write!(f, " FROM {}", self.collection.sql_name())?;
+        self.joins.iter().try_for_each(|one| one.write(f, &self.collection))?;
         write_where(f, &self.conditions)?;
         if !self.groups.is_empty() {
             f.write_str(" GROUP BY ")?;
@@ -334,9 +377,9 @@ impl fmt::Display for RowQuery {
 impl fmt::Display for GroupKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            GroupKey::Column(column) => write!(f, "{}", Quoted(column)),
-            GroupKey::Bin(column) => write!(f, "bin({})", Quoted(column)),
-            GroupKey::Calendar(unit, column) => write!(f, "date_trunc('{unit}', {})", Quoted(column)),
+            GroupKey::Column(column) => write!(f, "{}", Named(column)),
+            GroupKey::Bin(column) => write!(f, "bin({})", Named(column)),
+            GroupKey::Calendar(unit, column) => write!(f, "date_trunc('{unit}', {})", Named(column)),
             GroupKey::Case(case) => case.fmt(f),
         }
     }
@@ -371,13 +414,13 @@ impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Function::CountRows => f.write_str("count(*)"),
-            Function::Count(column) => write!(f, "count({})", Quoted(column)),
+            Function::Count(column) => write!(f, "count({})", Named(column)),
             Function::CountPeople(person) => write!(f, "count(DISTINCT {})", Quoted(person)),
-            Function::Sum(column) => write!(f, "sum({})", Quoted(column)),
-            Function::Mean(column) => write!(f, "avg({})", Quoted(column)),
-            Function::Spread(spread, column) => write!(f, "{spread}({})", Quoted(column)),
-            Function::Pair(pair, x, y) => write!(f, "{pair}({}, {})", Quoted(x), Quoted(y)),
-            Function::Quantile(share, column) => write!(f, "approx_percentile_cont({}, {share:?})", Quoted(column)),
+            Function::Sum(column) => write!(f, "sum({})", Named(column)),
+            Function::Mean(column) => write!(f, "avg({})", Named(column)),
+            Function::Spread(spread, column) => write!(f, "{spread}({})", Named(column)),
+            Function::Pair(pair, x, y) => write!(f, "{pair}({}, {})", Named(x), Named(y)),
+            Function::Quantile(share, column) => write!(f, "approx_percentile_cont({}, {share:?})", Named(column)),
         }
     }
 }
@@ -433,18 +476,18 @@ impl fmt::Display for Value {
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Condition::Compare(column, comparison, value) => write!(f, "{} {comparison} {value}", Quoted(column)),
+            Condition::Compare(column, comparison, value) => write!(f, "{} {comparison} {value}", Named(column)),
             Condition::OneOf {
                 column,
                 values,
                 negated,
             } => {
-                write!(f, "{}{} IN (", Quoted(column), if *negated { " NOT" } else { "" })?;
+                write!(f, "{}{} IN (", Named(column), if *negated { " NOT" } else { "" })?;
                 join(f, ", ", values)?;
                 f.write_str(")")
             }
             Condition::IsNull { column, negated } => {
-                write!(f, "{} IS {}NULL", Quoted(column), if *negated { "NOT " } else { "" })
+                write!(f, "{} IS {}NULL", Named(column), if *negated { "NOT " } else { "" })
             }
             Condition::Not(inner) => write!(f, "NOT ({inner})"),
             Condition::And(parts) => bracketed(f, " AND ", parts),
@@ -466,6 +509,15 @@ fn timestamp_text(micros: i64) -> String {
         |_| format!("{micros} us"),
         |at| at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string(),
     )
+}
+
+/// A column, with its collection if it is `collection.column`.
+struct Named<'a>(&'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        join(f, ".", self.0.split('.').map(Quoted))
+    }
 }
 
 /// An identifier in double quotes, so that no name can be read as anything else.

@@ -5,13 +5,14 @@
 //! thought about it. Nodes and data users share this reading.
 
 mod condition;
+mod join;
 mod syntax;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
+use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError, TableReference};
 use datafusion::logical_expr::expr::{
     AggregateFunction, AggregateFunctionParams, Case as CaseExpr, ScalarFunction, Sort,
 };
@@ -24,7 +25,7 @@ use terms::{Problem, Report, limit};
 use tokio::sync::oneshot;
 
 use crate::query::{
-    Aggregate, Case, Condition, Function, GroupKey, NODE_COLUMN, Output, OutputSource, Pair, Query, ReleaseQuery,
+    Aggregate, Case, Condition, Function, GroupKey, Join, NODE_COLUMN, Output, OutputSource, Pair, Query, ReleaseQuery,
     RowQuery, Spread, Value,
 };
 use crate::session;
@@ -51,7 +52,7 @@ pub async fn read(sql: &str, collections: &Collections) -> Result<Query, Report>
         let planning = context.state();
         let plan = futures::executor::block_on(planning.statement_to_plan(parsed));
         let plan = plan.map_err(|error| planning_report(&error, &collections))?;
-        refuse_identifiers(&plan, &collections)?;
+        refuse_identifiers(&plan, &collections, Joining::People)?;
         statement(&plan, &collections)
     })
     .await
@@ -173,11 +174,20 @@ fn refuse(what: &str) -> Report {
     Problem::SqlNotAllowed.report(format!("a node does not run {what}"))
 }
 
-/// Whoever names a person anywhere but in a list of columns is told that, and not what else is wrong with the query.
+/// Whether a join may be along the people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// At a node, which then decides whether there is such a join.
+    People,
+    /// Of what nodes released, in which there are none.
+    Nobody,
+}
+
+/// Whoever names a person anywhere but in a list of columns or a join is told that, and not what else is wrong with the query.
 ///
 /// # Errors
 /// `SqlRole`.
-pub fn refuse_identifiers(plan: &LogicalPlan, collections: &Collections) -> Result<(), Report> {
+pub fn refuse_identifiers(plan: &LogicalPlan, collections: &Collections, joining: Joining) -> Result<(), Report> {
     let person = |name: &str| collections.values().find(|c| c.privacy_unit.as_deref() == Some(name));
     let is_other = |name: &str| {
         let mut known = collections.values().filter_map(|collection| collection.column(name));
@@ -186,8 +196,9 @@ pub fn refuse_identifiers(plan: &LogicalPlan, collections: &Collections) -> Resu
     let mut refused = None;
     let walked = plan.apply_with_subqueries(|node| {
         let lists = matches!(node, LogicalPlan::Projection(_));
+        let joins = matches!(node, LogicalPlan::Join(_));
         node.apply_expressions(|expr| {
-            if lists && matches!(unaliased(expr), Expr::Column(_)) {
+            if lists && matches!(unaliased(expr), Expr::Column(_)) || joins && join::is_equality(expr, joining) {
                 return Ok(TreeNodeRecursion::Continue);
             }
             expr.apply(|part| {
@@ -229,6 +240,10 @@ fn statement(plan: &LogicalPlan, collections: &Collections) -> Result<Query, Rep
         return Ok(Query::Release(query));
     }
     let source = source(below, collections)?;
+    if !source.joins.is_empty() {
+        return Err(refuse("a list of rows of a join")
+            .remedy("ask for counts, sums and the like; rows are listed of one collection"));
+    }
     let columns = match list {
         Some(list) => {
             let scope = source.scope(below);
@@ -286,6 +301,7 @@ pub fn aggregate_query(plan: &AggregatePlan, collections: &Collections) -> Resul
         .collect();
     Ok(ReleaseQuery {
         collection: source.collection.id.clone(),
+        joins: source.joins,
         conditions: source.conditions,
         groups,
         aggregates,
@@ -304,21 +320,20 @@ pub fn row_query(plan: &LogicalPlan, collections: &Collections) -> Result<RowQue
     }
 }
 
-/// What lies below an aggregate or a list of columns: rows of one collection.
-struct Source<'a> {
-    collection: &'a Collection,
+/// What lies below an aggregate or a list of columns: rows of one collection, with what is joined to them.
+struct Source {
+    /// With the columns of what is joined.
+    collection: Arc<Collection>,
+    joins: Vec<Join>,
     conditions: Vec<Condition>,
     /// For each field of the plan, the column of the collection that it is.
     names: Vec<String>,
 }
 
-impl<'a> Source<'a> {
-    fn scope<'s>(&'s self, plan: &'s LogicalPlan) -> Scope<'s>
-    where
-        'a: 's,
-    {
+impl Source {
+    fn scope<'s>(&'s self, plan: &'s LogicalPlan) -> Scope<'s> {
         Scope {
-            collection: self.collection,
+            collection: &self.collection,
             schema: plan.schema(),
             names: &self.names,
         }
@@ -354,6 +369,10 @@ impl Scope<'_> {
             .is_some_and(|column| column.roles.identifier);
         if is_identifier {
             return Err(identifies(&name, self.collection));
+        }
+        if name != NODE_COLUMN && self.collection.column(&name).is_none() {
+            // The key of a LEFT JOIN.
+            return Err(refuse(&format!("{name}, along which is joined")).remedy("use the column that it is joined to"));
         }
         Ok(name)
     }
@@ -394,8 +413,8 @@ impl Scope<'_> {
     }
 }
 
-/// `(Filter | SubqueryAlias | Projection that only chooses and renames)* ∘ TableScan`
-fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source<'a>, Report> {
+/// `(Filter | SubqueryAlias | Projection that only chooses and renames | Join with a TableScan)* ∘ TableScan`
+fn source(plan: &LogicalPlan, collections: &Collections) -> Result<Source, Report> {
     match plan {
         LogicalPlan::Filter(filter) => {
             let mut source = source(&filter.input, collections)?;
@@ -421,7 +440,8 @@ fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source
             let collection = collection.ok_or_else(|| unknown_collection(name, collections))?;
             let names = scan.projected_schema.fields().iter().map(|field| field.name().clone());
             Ok(Source {
-                collection,
+                collection: Arc::clone(collection),
+                joins: Vec::new(),
                 conditions: Vec::new(),
                 names: names.collect(),
             })
@@ -431,7 +451,7 @@ fn source<'a>(plan: &LogicalPlan, collections: &'a Collections) -> Result<Source
         LogicalPlan::Window(_) => Err(refuse("window functions")),
         LogicalPlan::Sort(_) => Err(refuse("ORDER BY").remedy("ask through datenraum query, which sorts afterwards")),
         LogicalPlan::Limit(_) => Err(refuse("LIMIT").remedy("ask through datenraum query, which limits afterwards")),
-        LogicalPlan::Join(_) => Err(refuse("joins")),
+        LogicalPlan::Join(plan) => join::source(plan, collections),
         LogicalPlan::Repartition(_) => Err(refuse("repartitioning")),
         LogicalPlan::Union(_) => Err(refuse("UNION")),
         LogicalPlan::EmptyRelation(_) => Err(refuse("a query without a collection")),
@@ -632,8 +652,13 @@ fn function(name: &str, args: &[Expr], scope: &Scope<'_>) -> Result<Function, Re
 /// `count(DISTINCT person)`, as it is planned.
 fn people(person: &Expr, scope: &Scope<'_>) -> Result<Function, Report> {
     let unit = scope.collection.privacy_unit.as_deref();
-    match text_literal(person) {
-        Some(name) if Some(name) == unit => Ok(Function::CountPeople(name.to_owned())),
+    let name = text_literal(person).map(|name| match name.rsplit_once('.') {
+        // In a join it matters whose person is counted.
+        Some((of, name)) => scope.any(&Column::new(Some(TableReference::bare(of)), name)),
+        None => Ok(name.to_owned()),
+    });
+    match name.transpose()? {
+        Some(name) if Some(name.as_str()) == unit => Ok(Function::CountPeople(name)),
         _ => Err(refuse("count(DISTINCT …) of anything but the person")),
     }
 }

@@ -1,4 +1,4 @@
-//! What leaves: arrays that hold nothing but what was released.
+//! What leaves: arrays that hold nothing but what was released. Long lists of rows leave while they are read: `stream.rs`.
 //!
 //! Arrow ships what SQL hides: masked values stay behind the null bit, string views and dictionaries carry
 //! filtered-out text. Every array is therefore built anew, in `normalised`, from the values that leave.
@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray, UInt32Array,
     new_empty_array,
 };
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{CastOptions, cast_with_options, take};
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Float64Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
@@ -20,11 +21,13 @@ use policy::MinPeople;
 use trust::Digest;
 
 use crate::cells::{Input, Table};
+use crate::digest::digest_of;
 use crate::disclose::{self, Verdicts};
 use crate::enforce::{CellAggregate, CellOutput, CellShape, Checks};
 use crate::execute::{Computed, ExecuteError, Executed};
 use crate::kept::{Full, KeptValue, KeptValues, Shelf};
 use crate::numbers::{self, Number};
+use crate::stream::RowStream;
 
 /// Rows per batch of an answer.
 const BATCH_ROWS: usize = 8_192;
@@ -42,7 +45,7 @@ pub struct Released {
 }
 
 impl Released {
-    fn plain(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+    pub(crate) fn plain(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
         Self {
             schema,
             batches,
@@ -67,6 +70,16 @@ impl Released {
     /// Number of rows.
     pub fn rows(&self) -> u64 {
         self.batches.iter().map(|batch| batch.num_rows() as u64).sum()
+    }
+
+    /// The digest that a receipt names.
+    pub fn digest(&self) -> Digest {
+        digest_of(&self.schema, &self.batches)
+    }
+
+    /// Bytes of its values.
+    pub fn bytes(&self) -> u64 {
+        self.batches.iter().map(bytes_of).sum()
     }
 
     /// Values withheld in released cells. How many whole cells were left out is told to nobody: it would say whether a group
@@ -96,85 +109,37 @@ impl Released {
     }
 }
 
-/// The digest that a receipt names: over columns, their types and every value in order, so that whoever holds the
-/// answer can compute it again, however it was cut into batches.
-pub fn digest(released: &Released) -> Digest {
-    digest_of(&released.schema, &released.batches)
+/// How an answer leaves.
+#[derive(Debug)]
+pub enum Leaving {
+    /// All of it is there: cells, or a few rows.
+    Whole(Released),
+    /// Rows that are read while they leave.
+    Rows(RowStream),
 }
 
-/// The same over batches that arrived.
-pub fn digest_of(schema: &SchemaRef, batches: &[RecordBatch]) -> Digest {
-    let mut hash = Digest::hasher();
-    for field in schema.fields() {
-        hash.update(format!("{}\0{}\0", field.name(), field.data_type()).as_bytes());
-    }
-    let mut row = Vec::new();
-    for batch in batches {
-        for index in 0..batch.num_rows() {
-            row.clear();
-            batch
-                .columns()
-                .iter()
-                .for_each(|column| value_bytes(column, index, &mut row));
-            hash.update(&row);
-        }
-    }
-    hash.finish()
+/// Bytes of the values, offsets and masks of arrays that leave: not what memory they have reserved.
+pub fn bytes_of(batch: &RecordBatch) -> u64 {
+    // An array that cannot say how long it is would not have been built.
+    let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+    batch.columns().iter().map(bytes).sum()
 }
 
-/// A tag, then the value: fixed-width little-endian numbers, length and UTF-8 of texts.
-fn value_bytes(column: &ArrayRef, index: usize, row: &mut Vec<u8>) {
-    if column.is_null(index) {
-        row.push(0);
-        return;
-    }
-    row.push(1);
-    match column.data_type() {
-        DataType::Utf8 => {
-            let text = column.as_string::<i32>().value(index);
-            row.extend((text.len() as u64).to_le_bytes());
-            row.extend(text.as_bytes());
-        }
-        DataType::Boolean => row.push(u8::from(column.as_boolean().value(index))),
-        DataType::Int64 => row.extend(column.as_primitive::<Int64Type>().value(index).to_le_bytes()),
-        DataType::Float64 => row.extend(column.as_primitive::<Float64Type>().value(index).to_le_bytes()),
-        DataType::Date32 => row.extend(column.as_primitive::<Date32Type>().value(index).to_le_bytes()),
-        DataType::Timestamp(TimeUnit::Microsecond, None) => {
-            row.extend(
-                column
-                    .as_primitive::<TimestampMicrosecondType>()
-                    .value(index)
-                    .to_le_bytes(),
-            );
-        }
-        // `normalised` makes no other type; what arrives with one does not match any receipt.
-        other => row.extend(other.to_string().as_bytes()),
-    }
-}
-
-/// Applies the disclosure rules and builds what leaves. `node` is the value of the virtual column; `kept`, what the node released
-/// before.
+/// Applies the disclosure rules and builds what leaves, or begins to. `node` is the value of the virtual column; `kept`, what the
+/// node released before.
 ///
 /// # Errors
 /// [`ExecuteError::Engine`], for instance if a sum does not fit 64 bits; [`ExecuteError::Limit`] if no more values can be kept.
-pub fn release(executed: Executed, node: &str, kept: &KeptValues) -> Result<Released, ExecuteError> {
+pub async fn release(executed: Executed, node: &str, kept: &KeptValues) -> Result<Leaving, ExecuteError> {
     let Executed { result, schema } = executed;
     match result {
-        Computed::Rows(batches) => release_rows(&batches, schema).map_err(engine),
-        Computed::Cells(table, shape) => release_cells(&table, &shape, schema, node, kept),
+        Computed::Rows(unread) => unread.begin(schema).await,
+        Computed::Cells(table, shape) => release_cells(&table, &shape, schema, node, kept).map(Leaving::Whole),
     }
 }
 
 fn engine(error: ArrowError) -> ExecuteError {
     ExecuteError::Engine(error.into())
-}
-
-fn release_rows(batches: &[RecordBatch], schema: SchemaRef) -> Result<Released, ArrowError> {
-    let batches = batches
-        .iter()
-        .map(|batch| normalised(&schema, batch.columns(), batch.num_rows()));
-    let batches = batches.collect::<Result<_, _>>()?;
-    Ok(Released::plain(schema, batches))
 }
 
 fn release_cells(
@@ -414,7 +379,7 @@ fn rebuild(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     };
     let typed = cast_with_options(array, to, &strict)?;
     Ok(match to {
-        DataType::Utf8 => Arc::new(typed.as_string::<i32>().iter().collect::<StringArray>()),
+        DataType::Utf8 => Arc::new(texts(typed.as_string())?),
         DataType::Boolean => Arc::new(typed.as_boolean().iter().collect::<BooleanArray>()),
         DataType::Int64 => primitive::<Int64Type>(&typed),
         DataType::Float64 => primitive::<Float64Type>(&typed),
@@ -425,5 +390,23 @@ fn rebuild(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
 }
 
 fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> ArrayRef {
-    Arc::new(array.as_primitive::<T>().iter().collect::<PrimitiveArray<T>>())
+    let array = array.as_primitive::<T>();
+    if array.null_count() > 0 {
+        return Arc::new(array.iter().collect::<PrimitiveArray<T>>());
+    }
+    Arc::new(PrimitiveArray::<T>::new(array.values().to_vec().into(), None))
 }
+
+fn texts(array: &StringArray) -> Result<StringArray, ArrowError> {
+    if array.null_count() > 0 {
+        return Ok(array.iter().collect());
+    }
+    // Without nulls every byte from the first offset to the last is one of a value.
+    let (first, last) = (array.offsets()[0], array.offsets()[array.len()]);
+    let offsets: Vec<i32> = array.offsets().iter().map(|offset| offset - first).collect();
+    let bytes = array.value_data()[first as usize..last as usize].to_vec();
+    StringArray::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), None)
+}
+
+#[cfg(test)]
+mod tests;

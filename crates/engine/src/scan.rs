@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod tests;
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) struct PolicyScan {
     pub(crate) shown: Vec<Expr>,
     /// Which rows it may use; over all stored columns.
     pub(crate) row_filter: Option<Expr>,
+    /// The visible column of which each value may come once, if something is joined to it.
+    pub(crate) key: Option<String>,
 }
 
 #[async_trait]
@@ -61,10 +64,19 @@ impl TableProvider for PolicyScan {
             plan = plan.filter(filter.clone())?;
         }
         let all: Vec<usize> = (0..self.visible.fields().len()).collect();
-        let wanted = projection.unwrap_or(&all).iter().map(|at| self.shown[*at].clone());
-        let plan = plan.project(wanted)?.build()?;
+        let wanted = projection.unwrap_or(&all);
+        let key = self.key.as_ref().map(|key| {
+            let at = self.visible.index_of(key)?;
+            let place = wanted.iter().position(|wanted| *wanted == at);
+            place.map_or_else(|| internal_err!("a join without its key"), Ok)
+        });
+        let shown = wanted.iter().map(|at| self.shown[*at].clone());
+        let plan = plan.project(shown)?.build()?;
         let physical = state.create_physical_plan(&plan).await?;
-        Ok(Arc::new(Barrier { below: physical }))
+        Ok(Arc::new(Barrier {
+            below: physical,
+            key: key.transpose()?,
+        }))
     }
 }
 
@@ -85,6 +97,8 @@ pub(crate) fn is_guarded(plan: &Arc<dyn ExecutionPlan>) -> bool {
 #[derive(Debug)]
 struct Barrier {
     below: Arc<dyn ExecutionPlan>,
+    /// The column of which no value comes up twice.
+    key: Option<usize>,
 }
 
 impl DisplayAs for Barrier {
@@ -115,12 +129,16 @@ impl ExecutionPlan for Barrier {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
-            Ok([below]) => Ok(Arc::new(Barrier { below })),
+            Ok([below]) => Ok(Arc::new(Barrier { below, key: self.key })),
             Err(_) => internal_err!("the policy barrier has one child"),
         }
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.below.execute(partition, context)
+        let rows = self.below.execute(partition, Arc::clone(&context))?;
+        match self.key {
+            Some(key) => unique::guarded(rows, key, &context),
+            None => Ok(rows),
+        }
     }
 }

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use engine::Reason;
 use serde::Serialize;
 use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId};
-use trust::Envelope;
+use trust::{Envelope, JoinedPolicy};
 
 /// The answer to one question.
 #[derive(Clone, Debug)]
@@ -132,6 +132,9 @@ pub struct AppliedPolicy {
     pub version: u64,
     /// The permission in it.
     pub rule: RuleId,
+    /// The same of each collection that was joined.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<JoinedPolicy>,
     /// The smallest number of people that a released cell may describe, if any.
     pub min_people: Option<u32>,
     /// To multiples of what counts were rounded, and other numbers to three digits, if they were.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use policy::{Caller, Rules};
-use terms::{Clock, MemberId, PermitId, Problem, Purpose, Report, limit};
+use policy::{Caller, Queryable, Rules};
+use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
 use wire::status::{Ended, plain};
@@ -145,6 +145,16 @@ impl Asker {
         &self.rules
     }
 
+    /// The nodes that are known to offer something.
+    pub(crate) fn offers(&self) -> &[Offer] {
+        &self.peers
+    }
+
+    /// What the asker may query at the moment.
+    pub(crate) fn queryable(&self) -> Vec<Queryable> {
+        policy::queryable(&self.rules, &self.caller, self.clock.now())
+    }
+
     /// Who asks.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -256,11 +266,6 @@ impl Asker {
         split::describe(sql, &self.rules.collections, &self.visible()).await
     }
 
-    /// What the person may query, as the documents that the asker holds say.
-    pub fn queryable(&self) -> Vec<policy::Queryable> {
-        policy::queryable(&self.rules, &self.caller, self.clock.now())
-    }
-
     fn visible(&self) -> Collections {
         let queryable = self.queryable().into_iter();
         queryable.map(|q| (q.collection.id.clone(), q.collection)).collect()
@@ -269,10 +274,13 @@ impl Asker {
     async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
         let visible = self.visible();
         let split = split::split(&question.sql, parameters, &self.rules.collections, &visible).await?;
-        let closed = split
-            .leaves
-            .iter()
-            .find(|leaf| !visible.contains_key(&leaf.collection.id));
+        let is_closed = |leaf: &&Leaf| {
+            let joined = leaf.asked.joins().iter().map(|join| &join.collection);
+            joined
+                .chain([&leaf.collection.id])
+                .any(|asked| !visible.contains_key(asked))
+        };
+        let closed = split.leaves.iter().find(is_closed);
         match closed.map(|leaf| self.decide(leaf, question)) {
             // No node would admit that it has the collection; the asker's own documents say why.
             Some(policy::Decision::Refuse(refusal)) => Err(refusal.into()),
@@ -286,18 +294,21 @@ impl Asker {
 
     /// What the documents that the asker holds say. Nodes decide for themselves.
     fn decide(&self, leaf: &Leaf, question: &Question) -> policy::Decision {
-        let request = policy::AccessRequest {
+        let request = |collection: &CollectionId, columns| policy::AccessRequest {
             caller: self.caller.clone(),
             purpose: question.purpose,
             permit: question.permit.clone(),
-            collection: leaf.collection.id.clone(),
+            collection: collection.clone(),
             release: leaf.asked.release(),
-            columns: leaf.asked.columns(),
+            columns,
             // Only nodes know how often.
             asked: policy::Asked::default(),
             at: self.clock.now(),
         };
-        policy::decide(&self.rules, &request)
+        let joined = leaf.asked.joins().iter();
+        let joined = joined.map(|join| request(&join.collection, leaf.asked.joined_columns(join)));
+        let asked = request(&leaf.collection.id, leaf.asked.columns());
+        policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
     fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
@@ -449,6 +460,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     id: receipt.policy.clone(),
                     version: receipt.policy_version,
                     rule: receipt.rule.clone(),
+                    joined: receipt.joined.clone(),
                     min_people: receipt.min_people,
                     round_to: receipt.round_to,
                     kept_values: receipt.kept_values,

@@ -28,13 +28,20 @@ const CATALOG_FILE: &str = "catalog.json";
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
     pub(crate) peer: Peer,
-    collections: Vec<CollectionId>,
+    /// When each collection was last renewed there.
+    collections: BTreeMap<CollectionId, UtcTime>,
 }
 
 impl Offer {
-    /// Whether the node is asked this part of a question.
+    /// When the node last renewed its data of a collection; none if it has none.
+    pub(crate) fn updated(&self, collection: &CollectionId) -> Option<UtcTime> {
+        self.collections.get(collection).copied()
+    }
+
+    /// Whether the node is asked this part of a question. Whoever has the collection asked and not what is joined is asked too: it
+    /// says that itself, so that it is not missing without a word.
     pub(crate) fn is_asked(&self, leaf: &Leaf) -> bool {
-        self.collections.contains(&leaf.collection.id) && split::concerns(leaf, self.peer.member.as_str())
+        self.collections.contains_key(&leaf.collection.id) && split::concerns(leaf, self.peer.member.as_str())
     }
 }
 
@@ -146,7 +153,7 @@ fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
         let collections = description
             .datasets
             .iter()
-            .map(|dataset| dataset.collection.clone())
+            .map(|dataset| (dataset.collection.clone(), dataset.updated))
             .collect();
         Some(Offer { peer, collections })
     };

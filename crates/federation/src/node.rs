@@ -3,22 +3,24 @@
 //! Nothing of an answer is used unless its columns are those asked for and the node's receipt matches it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
-use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
+use arrow_flight::{FlightData, Ticket};
 use datafusion::common::ScalarValue;
 use engine::enforce::WITHHELD_COLUMN;
-use engine::query::{NODE_COLUMN, OutputSource};
+use engine::query::{Function, NODE_COLUMN, Output, OutputSource};
 use engine::{Query, Reason};
 use futures::{StreamExt, TryStreamExt};
 use policy::Collection;
 use prost::Message;
+use prost::bytes::Bytes;
 use terms::{MemberId, PermitId, Problem, Purpose, Report, RequestId, SpaceId, UtcTime, limit};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Request;
@@ -106,15 +108,17 @@ impl Part<'_> {
         let mut client = FlightServiceClient::new(connection.grpc.clone())
             .max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
         let response = client.do_get(request).await.map_err(|status| ended(&status))?;
-        let envelope = wire::header::receipt(response.metadata());
-        let envelope = envelope.ok_or_else(|| odd(peer, "it came without a receipt"))?;
+        let receipts = Receipts::of(wire::header::receipt(response.metadata()), query);
+        let receipts = receipts.ok_or_else(|| odd(peer, "it came without a receipt"))?;
         let mut received = 0;
+        let seen = receipts.clone();
         let stream = response.into_inner().map(move |message| {
             let message = message.map_err(|status| FlightError::Tonic(Box::new(status)))?;
             received += message.data_header.len() + message.data_body.len() + message.app_metadata.len();
             if received > limit::ANSWER_BYTES_MAX {
                 return Err(FlightError::protocol("too large"));
             }
+            seen.see(&message)?;
             Ok(message)
         });
         // In a task of its own: what a hostile node sends can make the decoder panic, and ends no more than this.
@@ -125,6 +129,7 @@ impl Part<'_> {
             FlightError::Tonic(status) => ended(&status),
             _ => odd(peer, "it is too large or cannot be decoded").into(),
         })?;
+        let envelope = receipts.one(&batches).map_err(|what| odd(peer, what))?;
         self.check(batches, &envelope, digest)
     }
 
@@ -134,8 +139,8 @@ impl Part<'_> {
             peer,
             errand,
             query,
+            request: name,
             collection,
-            ..
         } = self;
         let schema = engine::enforce::answer_schema(query, collection)?;
         if batches.iter().any(|batch| batch.schema() != schema) {
@@ -157,11 +162,15 @@ impl Part<'_> {
         let matches = receipt.node == peer.member
             && receipt.space == errand.space
             && receipt.query == digest
+            && receipt.request.as_ref() == Some(name)
             && receipt.permit == errand.permit
             && receipt.rows == rows
-            && receipt.result == engine::release::digest_of(&schema, &batches);
+            && receipt.result == engine::digest_of(&schema, &batches);
         if !matches {
             return Err(odd(peer, "its receipt is for something else").into());
+        }
+        if !counts_are_sound(&batches, query, &receipt) {
+            return Err(odd(peer, "it counts fewer than its receipt says that a cell has").into());
         }
         let withheld = withheld(&batches, query, receipt.min_people.is_some())
             .ok_or_else(|| odd(peer, "it does not say rightly what is withheld"))?;
@@ -171,6 +180,47 @@ impl Part<'_> {
             receipt,
             envelope,
         })
+    }
+}
+
+/// The receipt of an answer: in its header, or, of rows that leave while they are read, in its last message. In one of the two and once.
+#[derive(Clone, Debug)]
+struct Receipts {
+    header: Option<Bytes>,
+    /// What the last message brought.
+    last: Arc<Mutex<Option<Bytes>>>,
+}
+
+impl Receipts {
+    /// None if the answer cannot have one. Cells are signed before the first of them leaves.
+    fn of(header: Option<Vec<u8>>, query: &Query) -> Option<Self> {
+        let comes_last = matches!(query, Query::Rows(_));
+        (header.is_some() || comes_last).then(|| Self {
+            header: header.map(Bytes::from),
+            last: Arc::default(),
+        })
+    }
+
+    /// Looks at the next message. After one with a receipt there is none.
+    fn see(&self, message: &FlightData) -> Result<(), FlightError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some() {
+            return Err(FlightError::protocol("it goes on after its receipt"));
+        }
+        *last = (!message.app_metadata.is_empty()).then(|| message.app_metadata.clone());
+        Ok(())
+    }
+
+    /// The one receipt, when all messages were seen.
+    fn one(self, batches: &[RecordBatch]) -> Result<Bytes, &'static str> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (self.header, last) {
+            (Some(receipt), None) => Ok(receipt),
+            (None, Some(receipt)) if batches.last().is_some_and(|batch| batch.num_rows() == 0) => Ok(receipt),
+            (None, Some(_)) => Err("its receipt comes with rows"),
+            (Some(_), Some(_)) => Err("it has two receipts"),
+            (None, None) => Err("it ended before its receipt came, and is not whole"),
+        }
     }
 }
 
@@ -222,6 +272,30 @@ fn is_sound(batches: &[RecordBatch], query: &Query, peer: &Peer) -> bool {
     speaks_for_itself && (!is_release || batches.iter().all(each_once))
 }
 
+/// A count is a number of people or rows, and of no fewer people than the receipt says that a cell has; rounded, or from an
+/// earlier answer under a smaller minimum, it may be less.
+fn counts_are_sound(batches: &[RecordBatch], query: &Query, receipt: &Receipt) -> bool {
+    let Query::Release(query) = query else { return true };
+    let is_of_now = receipt.round_to.is_none() && receipt.kept_values == 0;
+    let least = receipt.min_people.filter(|_| is_of_now).map_or(0, i64::from);
+    let is_count = |output: &Output| match output.source {
+        OutputSource::Aggregate(at) => matches!(
+            query.aggregates[at].function,
+            Function::CountRows | Function::Count(_) | Function::CountPeople(_)
+        ),
+        OutputSource::Group(_) => false,
+    };
+    let is_sound = |batch: &RecordBatch| {
+        let counts = batch.columns().iter().zip(&query.outputs);
+        let counts = counts.filter(|(_, output)| is_count(output));
+        counts.into_iter().all(|(column, _)| {
+            let counts = column.as_primitive_opt::<Int64Type>();
+            counts.is_some_and(|counts| counts.iter().flatten().all(|count| count >= least))
+        })
+    };
+    batches.iter().all(is_sound)
+}
+
 /// What each row says of the values that are withheld in it. None unless exactly those that are missing are named.
 fn withheld(batches: &[RecordBatch], query: &Query, is_guarded: bool) -> Option<Vec<BTreeMap<usize, Reason>>> {
     let rows = batches
@@ -267,3 +341,6 @@ fn named(batch: &RecordBatch, row: usize) -> Option<BTreeMap<&str, Reason>> {
 fn odd(peer: &Peer, what: &str) -> Report {
     Problem::Answer.report(format!("the answer of {} was left out: {what}", peer.member))
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,12 @@ use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use engine::query::{Aggregate, Function, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Spread};
-use engine::read::{self, Collections};
+use engine::query::{
+    self, Aggregate, Function, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Spread,
+};
+use engine::read::{self, Collections, Joining};
 use policy::Collection;
-use terms::{Problem, Report};
+use terms::{CollectionId, Problem, Report};
 
 use crate::parameters::{self, Parameters};
 
@@ -40,7 +42,7 @@ pub(crate) struct Split {
 pub(crate) struct Leaf {
     /// What a node is asked.
     pub(crate) asked: Query,
-    /// The collection asked.
+    /// The collection asked, as the query sees it: with what is joined.
     pub(crate) collection: Arc<Collection>,
     /// How the answers are pooled.
     pub(crate) pooled: Pooled,
@@ -76,7 +78,7 @@ pub(crate) async fn describe(
     let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
     read::on_deep_stack(move || {
         let plan = planned(&sql, &collections, &visible)?;
-        read::refuse_identifiers(&plan, &collections)?;
+        read::refuse_identifiers(&plan, &collections, Joining::People)?;
         Ok(Description {
             schema: Arc::clone(plan.schema().inner()),
             parameters: parameters::of(&plan)?,
@@ -112,7 +114,7 @@ pub(crate) async fn split(
         (sql.to_owned(), parameters.clone(), collections.clone(), visible.clone());
     read::on_deep_stack(move || {
         let plan = parameters.bind(planned(&sql, &collections, &visible)?)?;
-        read::refuse_identifiers(&plan, &collections)?;
+        read::refuse_identifiers(&plan, &collections, Joining::People)?;
         Splitter {
             collections,
             columns: columns_named(&plan),
@@ -177,6 +179,8 @@ impl Splitter {
             return Err(report);
         }
         let rest = rest.map_err(|error| unfinished(&error))?.data;
+        // What is joined here was released: in it there are pseudonyms, which are others in each collection.
+        read::refuse_identifiers(&rest, &self.collections, Joining::Nobody)?;
         if self.leaves.is_empty() {
             let remedy = format!("name one of: {}", names(&self.collections));
             return Err(Problem::SqlCollection
@@ -192,10 +196,13 @@ impl Splitter {
     /// Cuts a leaf out if the largest part that a node can run starts here.
     fn cut(&mut self, node: &LogicalPlan) -> Result<Option<LogicalPlan>, Report> {
         if let LogicalPlan::Aggregate(aggregate) = node
-            && let Some(collection) = self.scanned(&aggregate.input)
+            && let Some(collection) = self.scanned(&aggregate.input).or_else(|| self.joined(&aggregate.input))
         {
             match read::aggregate_query(aggregate, &self.collections) {
-                Ok(query) => return self.stand_in(release_leaf(query, &collection, node)?, node).map(Some),
+                Ok(query) => {
+                    let leaf = release_leaf(query, &self.collections, node)?;
+                    return self.stand_in(leaf, node).map(Some);
+                }
                 // Rows of open collections can be aggregated here in any way.
                 Err(report) if collection.personal => return Err(report),
                 Err(_) => return Ok(None),
@@ -234,6 +241,23 @@ impl Splitter {
             | LogicalPlan::Window(_) => plan.inputs().first().and_then(|input| self.scanned(input)),
             _ => None,
         }
+    }
+
+    /// A collection about people among those that are joined at the bottom, if nothing but simple nodes lies above them. Rows of
+    /// people are joined where they are; those of open collections are joined here, with those of all nodes.
+    fn joined(&self, plan: &LogicalPlan) -> Option<Arc<Collection>> {
+        let mut scanned = Vec::new();
+        let mut waiting = vec![plan];
+        while let Some(plan) = waiting.pop() {
+            match plan {
+                LogicalPlan::Join(_)
+                | LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_) => waiting.extend(plan.inputs()),
+                other => scanned.push(self.scanned(other)?),
+            }
+        }
+        scanned.into_iter().find(|collection| collection.personal)
     }
 
     fn row_leaf(&self, query: RowQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Leaf {
@@ -320,7 +344,11 @@ pub(crate) fn unqualified(name: &str) -> Expr {
 }
 
 /// Nodes are asked for what can be pooled: counts, sums and variances, never averages.
-fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Result<Leaf, Report> {
+fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPlan) -> Result<Leaf, Report> {
+    let find = |id: &CollectionId| collections.get(id).cloned();
+    let asked = find(&query.collection);
+    let collection = asked.and_then(|asked| query::seen(&asked, &query.joins, find));
+    let collection = collection.ok_or_else(|| Problem::Internal.report("a collection that was read is gone"))?;
     let groups = query.groups.len();
     let aggregates = query.aggregates.clone();
     let of_one_node = is_by_node(&query);
@@ -353,7 +381,7 @@ fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &Logica
     let schema = Arc::clone(node.schema().inner());
     Ok(Leaf {
         asked,
-        collection: Arc::clone(collection),
+        collection,
         pooled: Pooled::Cells { groups, aggregates },
         schema,
     })

@@ -69,11 +69,12 @@ impl Desk {
         let (terms, receipt) = match kept.told {
             Told::Answer { terms, receipt } => (terms, receipt),
             Told::Report(report) => return Err(NotAgain::Told(report)),
+            Told::Rows => return Err(not_kept(&query_id).into()),
             Told::Nothing => return Err(given_up(&query_id).into()),
         };
         // Quotas are spent already.
         let asked = |_: &_| Asked::default();
-        let (_, request, grant) = self.decide_only(&current, asker, sql, now, asked).await?;
+        let (_, requests, grant) = self.decide_only(&current, asker, sql, now, asked).await?;
         if terms != terms_of(&grant) {
             return Err(changed(&query_id).into());
         }
@@ -84,8 +85,9 @@ impl Desk {
             ..asker.opening(&query_id, sql)
         };
         let access = Access {
+            asked_as: asker.named.as_ref().map(|named| named.key.request.clone()),
             opening,
-            request,
+            requests,
             issuer_key: asker.issuer_key,
             permitted: Permitted::from(&grant),
             obligations: Obligations::of(&grant),
@@ -103,7 +105,7 @@ impl Desk {
         let broken = || Problem::AuditBroken.report("the answer that is kept is not the one that its receipt is for");
         let receipt = Receipt::open(receipt, &self.key.public()).map_err(|_| broken())?;
         let (schema, batches) = unpack(stream).map_err(|_| broken())?;
-        if receipt.result != engine::release::digest_of(&schema, &batches) {
+        if receipt.result != engine::digest_of(&schema, &batches) {
             return Err(broken());
         }
         Ok((schema, batches))
@@ -111,10 +113,11 @@ impl Desk {
 }
 
 /// What allows an answer and under which obligations it was made, in one digest: an answer is told again only under the
-/// same. Another version of this program may spell it otherwise; then the answer is not told again.
+/// same, and if digests are computed as they were then. Another version of this program may spell it otherwise; then the answer is
+/// not told again.
 pub(crate) fn terms_of(grant: &Grant) -> Digest {
     let (permitted, obligations) = (Permitted::from(grant), Obligations::of(grant));
-    Digest::of(format!("{permitted:?} {obligations:?}").as_bytes())
+    Digest::of(format!("{} {permitted:?} {obligations:?}", engine::digest::FORM).as_bytes())
 }
 
 /// An answer as it is kept; none if it is too large for that.
@@ -152,7 +155,7 @@ fn changed(query_id: &QueryId) -> Report {
 
 fn not_kept(query_id: &QueryId) -> Report {
     Problem::RequestId.report(format!(
-        "the request was answered before, and recorded as query {query_id}; its answer is not kept, because it is too \
+        "the request was asked before, and recorded as query {query_id}; its answer is not kept, because it is too \
          large or others needed the room"
     ))
 }

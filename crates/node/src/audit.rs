@@ -30,6 +30,10 @@ pub struct AuditSummary {
     pub first_at: Option<UtcTime>,
     /// When the last recorded query ended.
     pub last_at: Option<UtcTime>,
+    /// Entries that say that rows begin to leave, of which no later entry says how that ended: they still leave, or the node stopped
+    /// meanwhile. As many rows as there were may have left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unended: Vec<u64>,
     /// The signed note that says so. Keep it: a later audit can be compared with it.
     pub checkpoint: String,
 }
@@ -177,6 +181,7 @@ fn finish(chain: &Chain, checkpoint: String, signer: Signer<'_>) -> Result<Audit
         root,
         first_at,
         last_at,
+        unended: chain.unended(),
         checkpoint,
     })
 }

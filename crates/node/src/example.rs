@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use engine::Datasets;
 use terms::{Clock, Report, SpaceId, UtcTime, limit};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use trust::tuf::{metadata_path, target_path};
 use trust::{
     BoardRoles, Channel, Credential, Digest, DocumentSource, Draft, Envelope, Proof, Replay, RoleKeys, SigningKey,
@@ -19,7 +20,7 @@ use wire::status::Ended;
 use crate::config::Config;
 use crate::governance::Governance;
 use crate::ledger::Ledger;
-use crate::query::{Answer, Arrival, Desk};
+use crate::query::{Answer, Answered, Arrival, Desk, RowAnswer};
 use crate::registers::Registers;
 use crate::turns::Turns;
 
@@ -346,6 +347,8 @@ impl World {
             clock,
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
+            streaming: Arc::new(Semaphore::new(limit::ROW_STREAMS_AT_ONCE_MAX)),
+            stopping: CancellationToken::new(),
         })
     }
 
@@ -358,8 +361,24 @@ impl World {
         self.send(desk, sent).await
     }
 
-    /// Asks as somebody of the university.
+    /// Asks as somebody of the university for what is not long.
     pub(crate) async fn send(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answer, Ended> {
+        match self.send_any(desk, sent).await? {
+            Answered::Whole(answer) => Ok(*answer),
+            Answered::Rows(_) => panic!("the answer is long"),
+        }
+    }
+
+    /// Asks as somebody of the university for rows that leave while they are read.
+    pub(crate) async fn send_long(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<RowAnswer, Ended> {
+        match self.send_any(desk, sent).await? {
+            Answered::Rows(answer) => Ok(*answer),
+            Answered::Whole(_) => panic!("the answer is not long"),
+        }
+    }
+
+    /// Asks as somebody of the university.
+    pub(crate) async fn send_any(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answered, Ended> {
         let Sent {
             person,
             sql,
@@ -398,6 +417,12 @@ impl World {
         };
         Box::pin(desk.answer(arrival, sql)).await
     }
+}
+
+/// A question for all rows with so many columns that they leave while they are read: the first batch is too much to wait for more.
+pub(crate) fn long() -> String {
+    let columns: Vec<String> = (0..100).map(|number| format!("beds AS b{number}")).collect();
+    format!("SELECT {} FROM beds", columns.join(", "))
 }
 
 /// What somebody sends.

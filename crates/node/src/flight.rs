@@ -3,31 +3,35 @@
 //! What is not implemented here is refused by the trait's defaults.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::IpcWriteOptions;
+use arrow::record_batch::RecordBatch;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::FlightSqlService;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt, SqlInfo, TicketStatementQuery};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
-use futures::{Stream, StreamExt, TryStreamExt};
+use arrow_flight::utils::batches_to_flight_data;
+use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use terms::{Problem, Report};
 use tonic::{Request, Response, Status};
+use trust::Envelope;
 use wire::PeerInfo;
 use wire::status::{Ended, to_status};
 use wire::v1::QueryTicket;
 
-use crate::delivery::deliver;
-use crate::query::{Answer, Arrival, Desk, unfinished};
+use crate::delivery::{Part, deliver, deliver_rows};
+use crate::query::{Answer, Answered, Arrival, Desk, unfinished};
 
 /// The Flight SQL face of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Face(pub(crate) Arc<Desk>);
 
-type DoGetStream = Pin<Box<dyn Stream<Item = Result<arrow_flight::FlightData, Status>> + Send>>;
+type DoGetStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl FlightSqlService for Face {
@@ -77,30 +81,70 @@ impl FlightSqlService for Face {
             .answer(arrival, &named.sql)
             .await
             .map_err(|ended| to_status(&ended))?;
-        let Answer {
-            schema,
-            batches,
-            receipt,
-            access,
-        } = answer;
-        let receipt = serde_json::to_vec(&receipt);
-        let receipt = receipt.map_err(|_| status(Problem::Internal.report("the receipt cannot be encoded")))?;
-        let batches = deliver(&self.0, access, batches);
-        let data: DoGetStream = FlightDataEncoderBuilder::new()
-            .with_schema(schema)
-            .with_options(IpcWriteOptions::default())
-            .build(batches.map_err(|ended| FlightError::Tonic(Box::new(to_status(&ended)))))
-            .map_err(|error| match error {
-                FlightError::Tonic(ended) => *ended,
-                _ => status(unfinished()),
-            })
-            .boxed();
-        let mut response = Response::new(data);
-        wire::header::attach_receipt(response.metadata_mut(), &receipt);
-        Ok(response)
+        match answer {
+            Answered::Whole(answer) => {
+                let Answer {
+                    schema,
+                    batches,
+                    receipt,
+                    access,
+                } = *answer;
+                let receipt = encode(&receipt).map_err(status)?;
+                let mut response = Response::new(messages(schema, deliver(&self.0, access, batches)));
+                wire::header::attach_receipt(response.metadata_mut(), &receipt);
+                Ok(response)
+            }
+            Answered::Rows(answer) => {
+                let schema = SchemaRef::clone(answer.rows.schema());
+                Ok(Response::new(messages(schema, deliver_rows(&self.0, *answer))))
+            }
+        }
     }
 
     async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}
+}
+
+/// An answer as messages. A receipt at the end of it is the metadata of a last batch without rows, which other clients than ours
+/// read like any other.
+fn messages(schema: SchemaRef, parts: impl Stream<Item = Result<Part, Ended>> + Send + 'static) -> DoGetStream {
+    let signed: Arc<OnceLock<Envelope>> = Arc::default();
+    let last = last(SchemaRef::clone(&schema), Arc::clone(&signed));
+    let batches = parts.try_filter_map(move |part| {
+        let batch = match part {
+            Part::Batch(batch) => Some(batch),
+            Part::Receipt(receipt) => signed.set(receipt).err().and(None),
+        };
+        std::future::ready(Ok(batch))
+    });
+    FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .with_options(IpcWriteOptions::default())
+        .build(batches.map_err(|ended| FlightError::Tonic(Box::new(to_status(&ended)))))
+        .map_err(|error| match error {
+            FlightError::Tonic(ended) => *ended,
+            _ => status(unfinished()),
+        })
+        .chain(last)
+        .boxed()
+}
+
+/// The message with the receipt, if there is one once all batches have gone.
+fn last(schema: SchemaRef, signed: Arc<OnceLock<Envelope>>) -> impl Stream<Item = Result<FlightData, Status>> + Send {
+    stream::once(async move { signed.get().map(|receipt| with_receipt(&schema, receipt)) })
+        .filter_map(std::future::ready)
+}
+
+fn with_receipt(schema: &SchemaRef, receipt: &Envelope) -> Result<FlightData, Status> {
+    let receipt = encode(receipt).map_err(status)?;
+    let empty = batches_to_flight_data(schema, vec![RecordBatch::new_empty(Arc::clone(schema))]);
+    let message = empty.ok().and_then(|mut messages| messages.pop());
+    let message = message.ok_or_else(|| status(unfinished()))?;
+    Ok(message.with_app_metadata(receipt))
+}
+
+fn encode(receipt: &Envelope) -> Result<Vec<u8>, Report> {
+    let encoded = serde_json::to_vec(receipt);
+    encoded.map_err(|_| Problem::Internal.report("the receipt cannot be encoded"))
 }
 
 fn arrival<T>(request: &Request<T>) -> Result<Arrival<'_>, Report> {

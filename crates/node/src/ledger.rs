@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use trust::{Digest, SigningKey};
 
-pub use self::entry::{Decided, Entry, Opened, Permitted, Release};
+pub use self::entry::{Begun, Decided, Entry, Opened, Permitted, Release};
 pub use self::outcome::{Named, RequestKey};
 pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};
@@ -189,14 +189,19 @@ impl Ledger {
     /// `E_AUDIT_UNAVAILABLE` if the ledger failed or is closed: then the query is not looked at.
     /// `E_RESOURCES` if too many queries are open.
     pub fn open_entry(&self, opening: Opening) -> Result<Entry<Opened>, Report> {
+        Ok(Entry::new(opening, &self.shared, self.place()?))
+    }
+
+    /// A place in the writer's queue.
+    fn place(&self) -> Result<mpsc::OwnedPermit<Job>, Report> {
         if self.shared.board.state() == LedgerState::Failed {
             return Err(unavailable());
         }
-        match self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned() {
-            Ok(place) => Ok(Entry::new(opening, &self.shared, place)),
-            Err(TrySendError::Closed(_)) => Err(unavailable()),
-            Err(TrySendError::Full(_)) => Err(too_many()),
-        }
+        let place = self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned();
+        place.map_err(|error| match error {
+            TrySendError::Closed(_) => unavailable(),
+            TrySendError::Full(_) => too_many(),
+        })
     }
 
     /// Lets `decide` see how often was asked, and counts one more if it says so. Nobody else's query is counted meanwhile:

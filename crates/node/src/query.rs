@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::Array as _;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use engine::read::Collections;
-use engine::{Dataset, Datasets, ExecuteError, Holding, Query, Released};
+use engine::{Dataset, Datasets, ExecuteError, Holding, Leaving, People, Query, Released, RowStream};
 use policy::{AccessRequest, Asked, Caller, Collection, Decision, Grant};
 use terms::{
     Clock, CollectionId, ExitCode, MemberId, PermitId, PolicyId, Problem, Purpose, QueryId, Report, RequestId, RuleId,
     SpaceId, UtcTime, limit,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, instrument};
 use trust::{
     Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey,
@@ -25,7 +25,9 @@ use wire::status::Ended;
 use crate::again::{self, terms_of};
 use crate::delivery::{Access, Obligations};
 use crate::governance::{Current, Governance};
-use crate::ledger::{Asking, Charge, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey};
+use crate::ledger::{
+    Asking, Begun, Charge, Decided, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey,
+};
 use crate::registers::Registers;
 use crate::turns::{self, Turns};
 
@@ -48,6 +50,10 @@ pub struct Desk {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reading: Semaphore,
     pub(crate) running: Semaphore,
+    /// Places for rows that leave while they are read.
+    pub(crate) streaming: Arc<Semaphore>,
+    /// Ends what is still on its way when the node stops.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// How a request arrived: its tokens, unverified, and the connection it came on.
@@ -67,6 +73,24 @@ pub(crate) struct Asker {
     permit: Option<PermitId>,
 }
 
+/// What becomes of a query that is answered.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// All of it is there.
+    Whole(Box<Answer>),
+    /// Its rows leave while they are read.
+    Rows(Box<RowAnswer>),
+}
+
+/// What has to be decided of one query: all of it must be allowed.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    /// About the collection asked.
+    pub(crate) asked: AccessRequest,
+    /// About each collection that is joined.
+    pub(crate) joined: Vec<AccessRequest>,
+}
+
 /// An answer, the node's signature under it, and why it may leave.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -74,6 +98,20 @@ pub(crate) struct Answer {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) receipt: Envelope,
     pub(crate) access: Access,
+}
+
+/// Rows that leave while they are read, and why they may. The node signs when they have left.
+#[derive(Debug)]
+pub(crate) struct RowAnswer {
+    pub(crate) rows: RowStream,
+    /// That they begin to leave is recorded.
+    pub(crate) entry: Entry<Begun>,
+    pub(crate) access: Access,
+    /// Digest over what allowed it and under which obligations.
+    pub(crate) terms: Digest,
+    /// When the request came.
+    pub(crate) arrived: Instant,
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// Why a query may not run, and what decided that, where something did.
@@ -95,7 +133,7 @@ enum Unanswered {
 impl Desk {
     /// Answers one query; what was asked before under the same name is told again.
     #[instrument(skip_all, fields(member = %self.member, query_id))]
-    pub(crate) async fn answer(self: &Arc<Self>, arrival: Arrival<'_>, sql: &str) -> Result<Answer, Ended> {
+    pub(crate) async fn answer(self: &Arc<Self>, arrival: Arrival<'_>, sql: &str) -> Result<Answered, Ended> {
         let arrived = Instant::now();
         // 1 caller
         let asker = self.asker(arrival, sql, &*self.governance.current()?, self.clock.now())?;
@@ -104,7 +142,8 @@ impl Desk {
         };
         let turn = self.turns.wait(key.clone()).await;
         if let Some(kept) = self.ledger.kept(key, self.clock.now()).await? {
-            return self.answer_again(&asker, sql, kept).await;
+            let told = self.answer_again(&asker, sql, kept).await?;
+            return Ok(Answered::Whole(Box::new(told)));
         }
         let (desk, sql) = (Arc::clone(self), sql.to_owned());
         let work = async move { Box::pin(desk.answer_once(&asker, &sql, arrived)).await };
@@ -113,7 +152,7 @@ impl Desk {
     }
 
     /// Answers one query. Each step moves it forward or ends it with a reason in the ledger.
-    async fn answer_once(&self, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answer, Ended> {
+    async fn answer_once(&self, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answered, Ended> {
         let _slot = self.running.acquire().await.map_err(|_| stopping())?;
         // What was revoked while the query waited is revoked.
         let (current, now) = (self.governance.current()?, self.clock.now());
@@ -136,9 +175,9 @@ impl Desk {
         };
         let entry = entry.about(query.collection());
         // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
-        let request = asker.request(&query, now);
+        let requests = asker.requests(&query, now, |joined| self.ledger.asked(asker.asking(joined), now));
         let decided = self.ledger.charge(asker.asking(query.collection()), now, |asked| {
-            match decide(&current, &request, asked) {
+            match decide(&current, &requests, asked) {
                 Ok(grant) => (Ok(grant), Charge::One),
                 Err(refused) => (Err(refused), Charge::Free),
             }
@@ -154,9 +193,19 @@ impl Desk {
             entry.failed(&report).await.map_err(ended)?;
             return Err(ended(report));
         }
+        let access = Access {
+            asked_as: opening.named.as_ref().map(|named| named.key.request.clone()),
+            opening: Opening { named: None, ..opening },
+            requests,
+            issuer_key: asker.issuer_key,
+            permitted,
+            obligations,
+        };
         // 7 to 9 engine: enforce, execute, release
         let released = match self.run(&query, grant, now).await {
-            Ok(released) => released,
+            Ok(Leaving::Whole(released)) => released,
+            // 10 ledger: that rows begin to leave is durable before the first byte; how it ended, before the receipt
+            Ok(Leaving::Rows(rows)) => return self.begin(entry, rows, access, terms, arrived).await,
             Err(Unanswered::Early(report)) => {
                 entry.failed(&report).await.map_err(ended)?;
                 return Err(ended(report));
@@ -169,10 +218,10 @@ impl Desk {
         };
         // 10 ledger: durable before the first byte; no record, no answer
         let (schema, batches) = (Arc::clone(released.schema()), released.batches().to_vec());
-        let bytes = bytes_of(&batches);
+        let bytes = released.bytes();
         let kept = asker.named.as_ref().and_then(|_| again::pack(&schema, &batches, bytes));
         let release = Release {
-            receipt: self.receipt(&opening, &permitted, &released, now),
+            receipt: self.receipt(&access, &released, now),
             bytes,
             terms,
             values: released.new_values().to_vec(),
@@ -181,27 +230,62 @@ impl Desk {
         let (audit_index, receipt) = entry.released(release).await.map_err(ended)?;
         let (rows, blanked_values) = (released.rows(), released.blanked_values());
         info!(decision = "allow", rows, bytes, blanked_values, %audit_index, "released");
-        let opening = Opening { named: None, ..opening };
-        let access = Access {
-            opening,
-            request,
-            issuer_key: asker.issuer_key,
-            permitted,
-            obligations,
-        };
-        Ok(Answer {
+        Ok(Answered::Whole(Box::new(Answer {
             schema,
             batches,
             receipt,
             access,
-        })
+        })))
+    }
+
+    /// Records that rows begin to leave.
+    async fn begin(
+        &self,
+        entry: Entry<Decided>,
+        rows: RowStream,
+        access: Access,
+        terms: Digest,
+        arrived: Instant,
+    ) -> Result<Answered, Ended> {
+        let ended = |report: Report| Ended {
+            report,
+            query_id: Some(access.opening.query_id.clone()),
+        };
+        let Ok(place) = Arc::clone(&self.streaming).try_acquire_owned() else {
+            let report = too_many_streams();
+            entry.failed(&report).await.map_err(ended)?;
+            return Err(ended(report));
+        };
+        let entry = entry.begun(&self.ledger).await.map_err(ended)?;
+        info!(decision = "allow", "begun");
+        Ok(Answered::Rows(Box::new(RowAnswer {
+            rows,
+            entry,
+            access,
+            terms,
+            arrived,
+            place,
+        })))
     }
 
     /// What the node signs about a release. The ledger sets its index.
-    fn receipt(&self, opening: &Opening, permitted: &Permitted, released: &Released, at: UtcTime) -> Receipt {
+    fn receipt(&self, access: &Access, released: &Released, at: UtcTime) -> Receipt {
+        Receipt {
+            min_people: released.min_people().map(policy::MinPeople::get),
+            blanked_values: released.blanked_values(),
+            kept_values: released.kept_values(),
+            round_to: released.round_to(),
+            ..self.receipt_for_rows(access, released.rows(), released.digest(), at)
+        }
+    }
+
+    /// The same for rows, of which nothing is withheld, kept or rounded.
+    pub(crate) fn receipt_for_rows(&self, access: &Access, rows: u64, result: Digest, at: UtcTime) -> Receipt {
+        let Access { opening, permitted, .. } = access;
         let permitted = permitted.clone();
         Receipt {
             query_id: opening.query_id.clone(),
+            request: access.asked_as.clone(),
             space: self.space.clone(),
             node: self.member.clone(),
             query: opening.query,
@@ -209,14 +293,15 @@ impl Desk {
             policy_version: permitted.version,
             policy_digest: permitted.policy_digest,
             rule: permitted.rule,
+            joined: permitted.joined,
             permit: permitted.permit,
             duties: permitted.duties,
-            min_people: released.min_people().map(policy::MinPeople::get),
-            rows: released.rows(),
-            blanked_values: released.blanked_values(),
-            kept_values: released.kept_values(),
-            round_to: released.round_to(),
-            result: engine::release::digest(released),
+            min_people: None,
+            rows,
+            blanked_values: 0,
+            kept_values: 0,
+            round_to: None,
+            result,
             audit_index: 0,
             at,
         }
@@ -232,7 +317,7 @@ impl Desk {
             Err(report) => Err(report.into()),
         };
         match decided {
-            Ok((query, _, grant)) => Ok(engine::enforce::answer_schema(&query, grant.collection())?),
+            Ok((query, _, grant)) => Ok(engine::enforce::granted_schema(&query, &grant)?),
             Err(refused) => Err(self.refuse(&asker, sql, refused).await),
         }
     }
@@ -244,12 +329,12 @@ impl Desk {
         asker: &Asker,
         sql: &str,
         now: UtcTime,
-        asked: impl FnOnce(&CollectionId) -> Asked,
-    ) -> Result<(Query, AccessRequest, Grant), Refused> {
+        asked: impl Fn(&CollectionId) -> Asked,
+    ) -> Result<(Query, Requests, Grant), Refused> {
         let query = self.read(sql, &asker.visible(current, now)).await?;
-        let (request, asked) = (asker.request(&query, now), asked(query.collection()));
-        let grant = decide(current, &request, asked)?;
-        Ok((query, request, grant))
+        let requests = asker.requests(&query, now, &asked);
+        let grant = decide(current, &requests, asked(query.collection()))?;
+        Ok((query, requests, grant))
     }
 
     /// Records a refusal beside the answering of a request.
@@ -341,21 +426,34 @@ impl Desk {
         self.ledger.require_not_locked_out(caller, now)
     }
 
-    async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Released, Unanswered> {
-        let collection = Arc::clone(grant.collection());
-        let dataset = self.dataset(&collection)?;
+    async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Leaving, Unanswered> {
+        let dataset = self.dataset(grant.collection())?;
+        let joined = grant.joined().iter().map(|joined| self.dataset(joined.collection()));
+        let joined: Vec<Arc<Dataset>> = joined.collect::<Result<_, Report>>()?;
         let registers = Arc::clone(&self.registers);
-        let read = tokio::task::spawn_blocking(move || (registers.people(&grant, now), grant)).await;
+        let read = tokio::task::spawn_blocking(move || (people_of(&registers, &grant, now), grant)).await;
         let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
-        let holding = Holding {
-            dataset: &dataset,
-            people: &people?,
+        let (people, people_joined) = people?;
+        let held = |dataset, people| Holding {
+            dataset,
+            people,
+            joined: &[],
             node: self.member.as_str(),
             secret: self.datasets.secret(),
         };
+        let joined: Vec<Holding<'_>> = joined
+            .iter()
+            .zip(&people_joined)
+            .map(|(data, people)| held(data, people))
+            .collect();
+        let holding = Holding {
+            joined: &joined,
+            ..held(&dataset, &people)
+        };
         let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
         let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;
-        engine::release(executed, self.member.as_str(), self.ledger.kept_values()).map_err(Unanswered::of_run)
+        let leaving = engine::release(executed, self.member.as_str(), self.ledger.kept_values()).await;
+        leaving.map_err(Unanswered::of_run)
     }
 
     fn dataset(&self, collection: &Collection) -> Result<Arc<Dataset>, Report> {
@@ -390,16 +488,22 @@ impl Unanswered {
         Unanswered::Late(unfinished())
     }
 
-    /// A check on what may leave explains itself. Whatever else went wrong is one thing to whoever asked: the engine's
-    /// words can quote data, and already which limit was reached says something of it.
     fn of_run(failure: ExecuteError) -> Self {
-        let report = failure.report();
-        if matches!(report.problem.exit_code(), ExitCode::Refused | ExitCode::Usage) {
-            return Unanswered::Late(report);
-        }
-        error!(reason = %failure, "query failed");
-        Unanswered::Late(unfinished())
+        Unanswered::Late(told_of(&failure))
     }
+}
+
+/// What is told of a failure once rows could be read. A check on what may leave explains itself. Whatever else went wrong is one
+/// thing to whoever asked: the engine's words can quote data, and already which limit was reached says something of it.
+pub(crate) fn told_of(failure: &ExecuteError) -> Report {
+    let report = failure.report();
+    let explains_itself = matches!(report.problem.exit_code(), ExitCode::Refused | ExitCode::Usage);
+    // Whoever is told that there are more rows than that has all of those.
+    if explains_itself || matches!(failure, ExecuteError::Rows { .. }) {
+        return report;
+    }
+    error!(reason = %failure, "query failed");
+    unfinished()
 }
 
 impl Asker {
@@ -434,18 +538,34 @@ impl Asker {
         }
     }
 
-    fn request(&self, query: &Query, at: UtcTime) -> AccessRequest {
-        AccessRequest {
+    /// The facts of a query. `asked` says how often was asked about a collection that is joined: that is not charged, and whoever may
+    /// not ask about it any more may not join it either.
+    fn requests(&self, query: &Query, at: UtcTime, asked: impl Fn(&CollectionId) -> Asked) -> Requests {
+        let request = |collection: &CollectionId, columns, asked| AccessRequest {
             caller: self.caller.clone(),
             purpose: self.purpose,
             permit: self.permit.clone(),
-            collection: query.collection().clone(),
+            collection: collection.clone(),
             release: query.release(),
-            columns: query.columns(),
-            asked: Asked::default(),
+            columns,
+            asked,
             at,
+        };
+        let joined = query.joins().iter().map(|join| {
+            let asked = asked(&join.collection);
+            request(&join.collection, query.joined_columns(join), asked)
+        });
+        Requests {
+            asked: request(query.collection(), query.columns(), Asked::default()),
+            joined: joined.collect(),
         }
     }
+}
+
+/// Whose rows exist, of the collection asked and of each that is joined.
+fn people_of(registers: &Registers, grant: &Grant, now: UtcTime) -> Result<(People, Vec<People>), Report> {
+    let joined = grant.joined().iter().map(|joined| registers.people(joined, now));
+    Ok((registers.people(grant, now)?, joined.collect::<Result<_, Report>>()?))
 }
 
 impl From<Report> for Refused {
@@ -465,12 +585,12 @@ impl From<policy::Refusal> for Refused {
     }
 }
 
-fn decide(current: &Current, request: &AccessRequest, asked: Asked) -> Result<Grant, Refused> {
+fn decide(current: &Current, requests: &Requests, asked: Asked) -> Result<Grant, Refused> {
     let request = AccessRequest {
         asked,
-        ..request.clone()
+        ..requests.asked.clone()
     };
-    match policy::decide(&current.rules, &request) {
+    match policy::decide_joined(&current.rules, &request, &requests.joined) {
         Decision::Allow(grant) => Ok(grant),
         Decision::Refuse(refusal) => Err(refusal.into()),
     }
@@ -508,25 +628,24 @@ fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
     Err(Problem::PolicyInvalid.report(message).remedy(remedy))
 }
 
-/// Bytes of the values, offsets and masks of arrays that leave: not what memory they have reserved.
-fn bytes_of(batches: &[RecordBatch]) -> u64 {
-    let columns = batches.iter().flat_map(RecordBatch::columns);
-    // An array that cannot say how long it is would not have been built.
-    let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64);
-    bytes.sum()
-}
-
 /// What is told of every failure of an allowed query.
 pub(crate) fn unfinished() -> Report {
     Problem::Execution.report("the node could not finish the query")
 }
 
 /// Waits for the next step of the grid that began when the request came.
-async fn next_step(arrived: Instant) {
+pub(crate) async fn next_step(arrived: Instant) {
     let step = Duration::from_millis(limit::ERROR_GRID_MILLISECONDS);
     let steps = arrived.elapsed().as_millis() / step.as_millis() + 1;
     let steps = u32::try_from(steps).unwrap_or(u32::MAX);
     tokio::time::sleep_until(arrived + step * steps).await;
+}
+
+fn too_many_streams() -> Report {
+    let most = limit::ROW_STREAMS_AT_ONCE_MAX;
+    Problem::Resources
+        .report(format!("{most} long answers are on their way from this node"))
+        .remedy("ask again when others have been read, or for fewer rows")
 }
 
 fn stopping() -> Report {

@@ -68,6 +68,8 @@ impl Node {
             clock,
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
+            streaming: Arc::new(Semaphore::new(limit::ROW_STREAMS_AT_ONCE_MAX)),
+            stopping: CancellationToken::new(),
         };
         Ok(Self {
             config,
@@ -109,6 +111,8 @@ impl Node {
             () = drained => {}
             () = upkeep => {}
         }
+        // What is still on its way ends here, and is recorded.
+        self.desk.stopping.cancel();
         self.desk.ledger.close().await;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! where a node keeps its data. Next: `rule.rs`, which names columns and filters of a collection.
 
 mod parse;
+mod references;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use terms::CollectionId;
 
 pub(crate) use parse::parse;
+pub(crate) use references::require_keys;
 
 /// The virtual column of every collection: the institution that answered. No collection may declare it; a permission
 /// may list it, and then queries may group by it.
@@ -32,6 +34,8 @@ pub struct Collection {
     pub privacy_unit: Option<String>,
     /// The most rows that one person may have at one node.
     pub rows_per_person_max: Option<u32>,
+    /// Of data without people: the column of which no two rows have the same value, so that others can refer to it.
+    pub key: Option<String>,
     /// Its columns in the order of the file.
     pub columns: Vec<Column>,
     /// The row filters that policies may name.
@@ -42,6 +46,24 @@ impl Collection {
     /// The column of this name. The virtual column [`NODE_COLUMN`] is not one of them.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The column by which a row of another collection finds at most one of this: the declared key, or the person where
+    /// nobody has a second row.
+    pub fn join_key(&self) -> Option<&Column> {
+        let name = match self.personal {
+            true => self
+                .privacy_unit
+                .as_ref()
+                .filter(|_| self.rows_per_person_max == Some(1)),
+            false => self.key.as_ref(),
+        };
+        self.column(name?)
+    }
+
+    /// Whether queries join along the column: then they use it, also if it has no other role.
+    pub fn is_joined_along(&self, column: &Column) -> bool {
+        column.references.is_some() || self.key.as_ref() == Some(&column.name)
     }
 
     /// Its name in SQL.
@@ -79,6 +101,8 @@ pub struct Column {
     pub unit: Option<String>,
     /// What it means, as a code of a terminology.
     pub code: Option<String>,
+    /// The collection whose key its values are: along it, and only along it, queries may join the two.
+    pub references: Option<CollectionId>,
 }
 
 impl Column {

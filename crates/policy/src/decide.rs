@@ -122,6 +122,35 @@ pub fn decide(rules: &Rules, request: &AccessRequest) -> Decision {
     }
 }
 
+/// Decides a request together with those about the collections that it joins: each on its own, and all must be allowed.
+/// What leaves is checked by the strictest of their disclosure tables.
+pub fn decide_joined(rules: &Rules, request: &AccessRequest, joined: &[AccessRequest]) -> Decision {
+    let mut grant = match decide(rules, request) {
+        Decision::Allow(grant) => grant,
+        refused @ Decision::Refuse(_) => return refused,
+    };
+    for request in joined {
+        let other = match decide(rules, request) {
+            Decision::Allow(other) => other,
+            refused @ Decision::Refuse(_) => return refused,
+        };
+        if let Some(permit) = linkage_denied(&grant, &other) {
+            return Decision::Refuse(refusal::no_linkage(permit));
+        }
+        grant = match grant.joined_with(other) {
+            Ok(grant) => grant,
+            Err(refusal) => return Decision::Refuse(refusal),
+        };
+    }
+    Decision::Allow(grant)
+}
+
+/// The permit under which people would be linked, if it says that they may not be.
+fn linkage_denied<'a>(grant: &'a Grant, other: &Grant) -> Option<&'a Arc<Permit>> {
+    let links = other.collection().personal;
+    grant.permit().filter(|permit| links && !permit.linkage)
+}
+
 /// Why a request may not run: what `decide/refusal.rs` and the reading aids put into words.
 pub(crate) enum Reason<'a> {
     NotAMember,

@@ -26,6 +26,35 @@ pub struct Disclosure {
     pub queries: Quota,
 }
 
+impl Disclosure {
+    /// What protects as much as both of two tables whose rows are put together. The tier *open* adds nothing.
+    ///
+    /// # Errors
+    /// The key about which they say different things of which neither protects more.
+    pub(crate) fn strictest(&self, other: &Disclosure) -> Result<Disclosure, &'static str> {
+        if other.tier == Tier::Open {
+            return Ok(self.clone());
+        }
+        Ok(Disclosure {
+            tier: self.tier.max(other.tier),
+            dominance: one_of(self.dominance, other.dominance).ok_or("dominance")?,
+            p_percent: self.p_percent.max(other.p_percent),
+            round_to: one_of(self.round_to, other.round_to).ok_or("round_to")?,
+            zeros: self.zeros.max(other.zeros),
+            // A query that joins is charged once.
+            queries: self.queries,
+        })
+    }
+}
+
+/// Both, where they are the same or one of them is not there.
+fn one_of<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<Option<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) => (one == other).then_some(Some(one)),
+        (one, other) => Some(one.or(other)),
+    }
+}
+
 /// (n,k) dominance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dominance {

@@ -12,6 +12,7 @@ use terms::{PolicyId, RuleId};
 use trust::Digest;
 
 use crate::collection::{Collection, RowFilter};
+use crate::decide::Refusal;
 use crate::disclosure::Disclosure;
 use crate::duty::Duty;
 use crate::permit::{OptOut, Permit};
@@ -100,6 +101,9 @@ pub struct Grant {
     permission: Arc<Permission>,
     permit: Option<Arc<Permit>>,
     release: Release,
+    /// The strictest of the permission and of those of what is joined.
+    disclosure: Disclosure,
+    joined: Vec<Grant>,
 }
 
 impl Grant {
@@ -114,7 +118,25 @@ impl Grant {
             permission: Arc::clone(permission),
             permit: permit.cloned(),
             release,
+            disclosure: permission.disclosure.clone(),
+            joined: Vec::new(),
         }
+    }
+
+    /// The grant to join the rows of `other` to these: each under its own obligations, what leaves under the strictest.
+    ///
+    /// # Errors
+    /// If both say different things about disclosure of which neither is stricter.
+    pub(crate) fn joined_with(mut self, other: Grant) -> Result<Grant, Refusal> {
+        let strictest = self.disclosure.strictest(&other.disclosure);
+        self.disclosure = strictest.map_err(|key| Refusal::of_unlike(&self, &other, key))?;
+        self.joined.push(other);
+        Ok(self)
+    }
+
+    /// The grants for what is joined, in the order of the query: each with obligations of its own.
+    pub fn joined(&self) -> &[Grant] {
+        &self.joined
     }
 
     /// The policy that permits.
@@ -157,19 +179,20 @@ impl Grant {
         self.permit.as_ref().map_or(&OptOut::AtQuery, |permit| &permit.opt_out)
     }
 
-    /// Obligation: these duties are told with the answer and recorded.
+    /// Obligation: these duties are told with the answer and recorded, those of what is joined included.
     pub fn duties(&self) -> impl Iterator<Item = &Duty> {
-        self.policy.duties.iter().chain(&self.permission.duties)
+        let all = std::iter::once(self).chain(&self.joined);
+        all.flat_map(|grant| grant.policy.duties.iter().chain(&grant.permission.duties))
     }
 
-    /// Obligation: the disclosure checks.
+    /// Obligation: the disclosure checks, those of what is joined included.
     pub fn disclosure(&self) -> &Disclosure {
-        &self.permission.disclosure
+        &self.disclosure
     }
 
     /// How strict the disclosure checks are.
     pub fn tier(&self) -> Tier {
-        self.permission.disclosure.tier
+        self.disclosure.tier
     }
 
     /// Obligation: what may leave.

@@ -38,7 +38,7 @@ mod window;
 
 pub use cases::{CaseOutcome, cases_path, run_cases};
 pub use collection::{Calendar, Collection, Column, ColumnKind, ColumnRoles, Domain, NODE_COLUMN, RowFilter};
-pub use decide::{AccessRequest, Asked, Caller, Decision, Refusal, decide};
+pub use decide::{AccessRequest, Asked, Caller, Decision, Refusal, decide, decide_joined};
 pub use diff::{Change, Effect, diff, widens};
 pub use disclosure::{DOMINANCE_TOP_MAX, Disclosure, Dominance, Quota, Zeros};
 pub use duty::Duty;

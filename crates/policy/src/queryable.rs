@@ -25,6 +25,8 @@ pub struct Queryable {
     pub collection: Arc<Collection>,
     /// For these purposes.
     pub purposes: BTreeSet<Purpose>,
+    /// Those of them for which every permission needs a data permit.
+    pub permit_needed_for: BTreeSet<Purpose>,
     /// What may leave.
     pub releases: BTreeSet<Release>,
     /// These columns, [`crate::NODE_COLUMN`] included where it is permitted.
@@ -54,9 +56,11 @@ pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTi
     let mut open = Queryable {
         collection,
         purposes: BTreeSet::new(),
+        permit_needed_for: BTreeSet::new(),
         releases: BTreeSet::new(),
         columns: BTreeSet::new(),
     };
+    let mut free = BTreeSet::new();
     // A permit may say that its holder acts for a public body.
     let acts_for_public_body = |permit: &Arc<Permit>| {
         let caller = who.caller;
@@ -82,6 +86,9 @@ pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTi
         if purposes.is_empty() {
             continue;
         }
+        if !permission.permit_required {
+            free.extend(&purposes);
+        }
         open.purposes.extend(purposes);
         let releases = [Release::Aggregates, Release::Rows]
             .into_iter()
@@ -92,6 +99,7 @@ pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTi
         open.columns
             .extend(columns.filter(|name| !closed.columns.contains(name)).cloned());
     }
+    open.permit_needed_for = open.purposes.difference(&free).copied().collect();
     (!open.purposes.is_empty() && !open.releases.is_empty()).then_some(open)
 }
 

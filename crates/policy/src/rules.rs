@@ -121,6 +121,7 @@ impl Rules {
                 Place::ReadingAid => {}
             }
         }
+        collection::require_keys(&collections)?;
         let space = space.ok_or_else(|| missing("space.toml"))?;
         let members = members.ok_or_else(|| missing("members.toml"))?;
         let mut policies: BTreeMap<CollectionId, Vec<Arc<Policy>>> = BTreeMap::new();

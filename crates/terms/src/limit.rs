@@ -16,8 +16,17 @@ pub const SQL_DEPTH_MAX: usize = 100;
 /// Most cells (groups) that one release may have.
 pub const GROUPS_MAX: usize = 100_000;
 
-/// Most rows that one open release may have.
-pub const ROWS_MAX: usize = 5_000_000;
+/// Most rows that one release may have. They leave while they are read, so that it is no measure of a node's memory: what has
+/// more is rather copied than asked for.
+pub const ROWS_MAX: usize = 50_000_000;
+
+/// Rows of up to so many bytes are read to their end before the first leaves, and are recorded, signed and kept like cells; of
+/// more than that, the first leave while others are read.
+pub const WHOLE_ROWS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Answers whose rows leave while they are read, at one node at the same time: each holds an open file and some batches, for as
+/// long as its reader takes.
+pub const ROW_STREAMS_AT_ONCE_MAX: usize = 64;
 
 /// Memory for one query at a node, in bytes.
 pub const QUERY_MEMORY_BYTES_MAX: usize = 1 << 30;

@@ -3,8 +3,12 @@
 //! The client checks and keeps receipts; an auditor compares them with the node's audit. A receipt holds
 //! digests and counts, never a value. Next: [`crate::merkle`], where `audit_index` points.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
-use terms::{MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId, SpaceId, UtcTime};
+use terms::{
+    CollectionId, MemberId, PermitId, PolicyId, Problem, QueryId, Report, RequestId, RuleId, SpaceId, UtcTime,
+};
 
 use crate::digest::Digest;
 use crate::dsse::{Envelope, EnvelopeError};
@@ -14,12 +18,44 @@ use crate::verified::Verified;
 /// The DSSE payload type of receipts.
 pub const RECEIPT_TYPE: &str = "application/vnd.datenraum.receipt.v1+json";
 
+/// What allowed the rows of a collection to be joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinedPolicy {
+    /// The collection.
+    pub collection: CollectionId,
+    /// The policy on it.
+    pub policy: PolicyId,
+    /// Its version.
+    pub version: u64,
+    /// The digest of its text.
+    pub digest: Digest,
+    /// The permission in it.
+    pub rule: RuleId,
+}
+
+impl fmt::Display for JoinedPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            collection,
+            policy,
+            version,
+            rule,
+            digest: _,
+        } = self;
+        write!(f, "{collection} under {policy} version {version}, rule {rule}")
+    }
+}
+
 /// One release, as the node that released it describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// The query at this node.
     pub query_id: QueryId,
+    /// What the asker called the request, where they did: so an answer to another request, of whomever, is not taken for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// The node that released.
     pub node: MemberId,
     /// The data space.
@@ -36,6 +72,9 @@ pub struct Receipt {
     pub permit: Option<PermitId>,
     /// The permission that allowed it.
     pub rule: RuleId,
+    /// What else allowed it, of each collection that was joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<JoinedPolicy>,
     /// The smallest number of people that a released cell may describe, where there is one.
     pub min_people: Option<u32>,
     /// What the policy asks of whoever receives the answer. Nobody can say later that they were not told.
@@ -91,6 +130,7 @@ mod tests {
     fn receipt() -> Receipt {
         Receipt {
             query_id: "q-1".parse().unwrap(),
+            request: None,
             node: "gbsg".parse().unwrap(),
             space: "oncology".parse().unwrap(),
             query: Digest::of(b"query"),
@@ -99,6 +139,7 @@ mod tests {
             policy_digest: Digest::of(b"policy"),
             permit: None,
             rule: "statistics".parse().unwrap(),
+            joined: Vec::new(),
             min_people: Some(10),
             duties: vec!["delete within 30 days".to_owned()],
             rows: 12,

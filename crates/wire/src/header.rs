@@ -1,7 +1,8 @@
 //! What accompanies a query and its answer in gRPC metadata.
 //!
 //! `authorization: Bearer <credential>` says who asks, `datenraum-proof` that the person's key asks exactly this
-//! on this connection, and `datenraum-receipt-bin` comes back with the answer. `datenraum-request-id` may name the
+//! on this connection, and `datenraum-receipt-bin` comes back with the answer; of rows that leave while they are read the receipt is
+//! the metadata of the last message instead. `datenraum-request-id` may name the
 //! request, and the proof then names it too: what is asked again under that name is answered once.
 
 use terms::{Problem, Report};

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use engine::{Datasets, Holding, KeptValues, People, Released};
+use engine::{Datasets, Holding, KeptValues, Leaving, People, Released};
 use policy::{AccessRequest, Asked, Caller, Rules};
 use tempfile::TempDir;
-use terms::{Purpose, Report, UtcTime};
+use terms::{CollectionId, Purpose, Report, UtcTime};
 use trust::Digest;
 
 /// The institution that answers.
@@ -48,16 +48,12 @@ impl Bench {
     pub(crate) fn new() -> Bench {
         let here = tests_folder().join("enforce");
         let mut files = BTreeMap::new();
-        for path in [
-            "space.toml",
-            "members.toml",
-            "collections/patients.toml",
-            "collections/beds.toml",
-        ]
-        .into_iter()
-        .chain(["policies/patients.toml", "policies/beds.toml"])
-        {
-            files.insert(path.to_owned(), fs::read(here.join("space").join(path)).unwrap());
+        let collections = ["patients", "beds", "districts", "register"];
+        let documents = collections.map(|name| [format!("collections/{name}.toml"), format!("policies/{name}.toml")]);
+        let documents = documents.into_iter().flatten();
+        for path in documents.chain(["space.toml".to_owned(), "members.toml".to_owned()]) {
+            let text = fs::read(here.join("space").join(&path)).unwrap();
+            files.insert(path, text);
         }
         Bench::of(&files, |collection| here.join(format!("{collection}.csv")))
     }
@@ -103,7 +99,7 @@ impl Bench {
 
     async fn answer(&self, memory: &Memory, role: &str, permit: Option<&str>, sql: &str) -> Result<Released, Report> {
         let query = engine::read::read(sql, &self.rules.collections).await?;
-        let request = AccessRequest {
+        let request = |collection: &CollectionId, columns| AccessRequest {
             caller: Caller {
                 member: NODE.parse().unwrap(),
                 person: "ada".parse().unwrap(),
@@ -111,23 +107,43 @@ impl Bench {
             },
             purpose: Some("ehds-53-1-e".parse::<Purpose>().unwrap()),
             permit: permit.map(|permit| permit.parse().unwrap()),
-            collection: query.collection().clone(),
+            collection: collection.clone(),
             release: query.release(),
-            columns: query.columns(),
+            columns,
             asked: Asked::default(),
             at: "2026-11-21T12:00:00Z".parse::<UtcTime>().unwrap(),
         };
-        let grant = policy::decide(&self.rules, &request).into_grant()?;
+        let joins = query.joins();
+        let joined = joins
+            .iter()
+            .map(|join| request(&join.collection, query.joined_columns(join)));
+        let joined: Vec<AccessRequest> = joined.collect();
+        let asked = request(query.collection(), query.columns());
+        let grant = policy::decide_joined(&self.rules, &asked, &joined).into_grant()?;
         let dataset = self.datasets.find(query.collection()).unwrap();
-        let holding = Holding {
-            dataset: &dataset,
-            people: &memory.people,
+        let joined = joins.iter().map(|join| self.datasets.find(&join.collection).unwrap());
+        let joined: Vec<_> = joined.collect();
+        let held = |dataset, people| Holding {
+            dataset,
+            people,
+            joined: &[],
             node: NODE,
             secret: self.datasets.secret(),
         };
+        // Who objects to the one collection need not object to another.
+        let everybody = People::everybody();
+        let joined: Vec<_> = joined.iter().map(|dataset| held(dataset, &everybody)).collect();
+        let holding = Holding {
+            joined: &joined,
+            ..held(&dataset, &memory.people)
+        };
         let plan = engine::enforce(&query, grant, holding)?;
         let executed = engine::execute(plan).await.map_err(|failure| failure.report())?;
-        engine::release(executed, NODE, &memory.kept).map_err(|failure| failure.report())
+        let leaving = engine::release(executed, NODE, &memory.kept).await;
+        match leaving.map_err(|failure| failure.report())? {
+            Leaving::Whole(released) => Ok(released),
+            Leaving::Rows(_) => panic!("no case has a long answer"),
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use super::case::Answer;
 /// Fewer would mean that the files are not all there.
 const CASES_MIN: usize = 500;
 
+/// The same of queries that join.
+const JOINS_MIN: usize = 250;
+
 #[derive(Deserialize)]
 struct RandomCase {
     table: String,
@@ -28,24 +31,50 @@ fn folder() -> PathBuf {
     tests_folder().join("oracles/random")
 }
 
-/// A node with one of the tables.
+/// A node with one of the tables, and with what is joined to it.
 fn bench(table: &str) -> Bench {
-    let read = |ending: &str| fs::read(folder().join(format!("{table}.{ending}"))).unwrap();
+    let read = |name: &str| fs::read(folder().join(name)).unwrap();
     let space = tests_folder().join("enforce/space");
-    let files = BTreeMap::from([
+    let mut files = BTreeMap::from([
         ("space.toml".to_owned(), fs::read(space.join("space.toml")).unwrap()),
         ("members.toml".to_owned(), fs::read(space.join("members.toml")).unwrap()),
-        ("collections/patients.toml".to_owned(), read("collection.toml")),
-        ("policies/patients.toml".to_owned(), read("policy.toml")),
+        (
+            "collections/patients.toml".to_owned(),
+            read(&format!("{table}.collection.toml")),
+        ),
+        (
+            "policies/patients.toml".to_owned(),
+            read(&format!("{table}.policy.toml")),
+        ),
     ]);
-    Bench::of(&files, |_| folder().join(format!("{table}.csv")))
+    for other in ["places", "persons"] {
+        let collection = read(&format!("{other}.collection.toml"));
+        files.insert(format!("collections/{other}.toml"), collection);
+        files.insert(
+            format!("policies/{other}.toml"),
+            read(&format!("{table}.{other}.policy.toml")),
+        );
+    }
+    Bench::of(&files, |collection| match collection {
+        "patients" => folder().join(format!("{table}.csv")),
+        other => folder().join(format!("{table}.{other}.csv")),
+    })
 }
 
 #[tokio::test]
 async fn random_queries_release_and_withhold_what_an_independent_implementation_does() {
-    let text = fs::read_to_string(folder().join("cases.json")).unwrap();
+    compare("cases.json", CASES_MIN).await;
+}
+
+#[tokio::test]
+async fn random_joins_release_and_withhold_what_an_independent_implementation_does() {
+    compare("joins.json", JOINS_MIN).await;
+}
+
+async fn compare(file: &str, cases_min: usize) {
+    let text = fs::read_to_string(folder().join(file)).unwrap();
     let cases: Vec<RandomCase> = serde_json::from_str(&text).unwrap();
-    assert!(cases.len() >= CASES_MIN, "only {} cases", cases.len());
+    assert!(cases.len() >= cases_min, "only {} cases", cases.len());
     let mut benches: BTreeMap<String, Bench> = BTreeMap::new();
     let mut wrong = String::new();
     for RandomCase {

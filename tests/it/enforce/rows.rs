@@ -65,17 +65,17 @@ columns    = ["patient_id", "age", "district", "diagnosis", "admitted_on", "disc
 fn bench() -> Bench {
     let here = tests_folder().join("enforce");
     let read = |path: &str| fs::read(here.join("space").join(path)).unwrap();
-    let files = BTreeMap::from([
+    // Patients refer to the others.
+    let collections = ["patients", "districts", "register"].map(|name| format!("collections/{name}.toml"));
+    let collections = collections.map(|path| (path.clone(), read(&path)));
+    let mut files = BTreeMap::from([
         ("space.toml".to_owned(), read("space.toml")),
         ("members.toml".to_owned(), read("members.toml")),
-        (
-            "collections/patients.toml".to_owned(),
-            read("collections/patients.toml"),
-        ),
         ("policies/patients.toml".to_owned(), POLICY.as_bytes().to_vec()),
         ("permits/study.toml".to_owned(), permit("study")),
         ("permits/other.toml".to_owned(), permit("other")),
     ]);
+    files.extend(collections);
     Bench::of(&files, |collection| here.join(format!("{collection}.csv")))
 }
 

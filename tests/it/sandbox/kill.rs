@@ -1,7 +1,7 @@
 //! A node that is killed without warning while people ask: what they were answered is recorded, and nothing is regained.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -22,6 +22,7 @@ use tonic::Request;
 use trust::{Digest, Envelope, Proof, PublicKey, Receipt, SigningKey, Verified};
 use wire::Connection;
 
+use super::raw::{Person, ticket};
 use super::{Sandbox, datenraum};
 
 /// So often the node is killed, unless `DATENRAUM_KILLS` says otherwise.
@@ -99,10 +100,14 @@ impl Random {
 }
 
 /// The sandbox's node, in a process of its own that can be killed.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
-    fn start(config: &PathBuf) -> Self {
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(super) fn start(config: &Path) -> Self {
         let node = Command::new(env!("CARGO_BIN_EXE_datenraum"))
             .args(["node", "run", "--config"])
             .arg(config)
@@ -242,7 +247,7 @@ impl Client {
         if batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>() < receipt.rows {
             return Err(Problem::Unreachable.report("the answer was cut off"));
         }
-        assert_eq!(receipt.result, engine::release::digest_of(schema, &batches));
+        assert_eq!(receipt.result, engine::digest_of(schema, &batches));
         Ok(receipt)
     }
 }
@@ -347,4 +352,95 @@ async fn a_42_whatever_was_answered_before_a_kill_is_recorded_after_it_and_no_qu
         seen.told_again.load(Ordering::Relaxed),
         slowest.as_secs_f64()
     );
+}
+
+const PAGES: usize = 60_000;
+
+/// A node whose rows are too many to leave at once.
+fn library() -> Sandbox {
+    let spec = SPEC
+        .replace(
+            "\"collections/beds.toml\", \"collections/wards.toml\"",
+            "\"collections/pages.toml\"",
+        )
+        .replace(
+            "\"policies/beds-open.toml\", \"policies/wards-open.toml\"",
+            "\"policies/pages-open.toml\"",
+        )
+        .replace(
+            "{ collection = \"beds\", path = \"beds.csv\" }, { collection = \"wards\", path = \"beds.csv\" }",
+            "{ collection = \"pages\", path = \"pages.csv\" }",
+        );
+    let policy = policy("pages", 1_000).replace("release = \"aggregates\"", "release = \"rows\"");
+    let rows = (0..PAGES).map(|row| format!("{row:0>400},{row}\n"));
+    let pages: String = std::iter::once("district,beds\n".to_owned()).chain(rows).collect();
+    let (sandbox, run) = Sandbox::of(&[
+        ("spec.toml", &spec),
+        ("collections/pages.toml", &collection("pages")),
+        ("policies/pages-open.toml", &policy),
+        ("pages.csv", &pages),
+    ]);
+    run.returns(0);
+    sandbox
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_while_rows_leave_has_recorded_that_they_began_to_and_says_that_all_may_have_left() {
+    const ROWS: &str = "SELECT district, beds FROM pages";
+    let sandbox = library();
+    let node = sandbox.dir().join("nodes/clinic");
+    let node = node.to_str().unwrap();
+    // First to its end, as our own client reads it.
+    let whole = sandbox.query(ROWS, &["--as", "ada", "--purpose", "ehds-53-1-e", "--format", "csv"]);
+    assert_eq!(whole.returns(0).out().lines().count(), PAGES + 1);
+    let receipts = sandbox.dir().join("people/ada/cache/receipts");
+    let receipt = std::fs::read_dir(receipts).unwrap().next().unwrap().unwrap().path();
+    let shown = datenraum(["audit", "show", node]).returns(0).out();
+    assert!(shown.contains("rows begin to leave; #1 says how many did"), "{shown}");
+    assert!(shown.contains(&format!("released {PAGES} rows")), "{shown}");
+    let verified = datenraum(["audit", "verify", node, "--receipt", receipt.to_str().unwrap()])
+        .returns(0)
+        .out();
+    assert!(verified.contains("is that of entry 1"), "{verified}");
+
+    datenraum(["sandbox", "down", sandbox.dir().to_str().unwrap(), "--node", "clinic"]).returns(0);
+    let file = sandbox.dir().join("nodes/clinic/node.toml");
+    let process = Process::start(&file);
+    let config = node::Config::load(&file).unwrap();
+    let since = Instant::now();
+    while tokio::net::TcpStream::connect(&config.listen).await.is_err() {
+        assert!(since.elapsed() < RESTARTS_WITHIN, "the node does not answer");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let person = Person::of(&sandbox, "ada", "clinic").await;
+    let answer = person
+        .flight()
+        .do_get(person.request(ticket(ROWS), ROWS, None))
+        .await
+        .unwrap();
+    assert!(wire::header::receipt(answer.metadata()).is_none());
+    let messages = answer
+        .into_inner()
+        .map_err(|status| FlightError::Tonic(Box::new(status)));
+    let mut stream = FlightRecordBatchStream::new_from_flight_data(messages);
+    assert!(stream.next().await.unwrap().unwrap().num_rows() > 0);
+    drop(process);
+    let mut ended_well = true;
+    while let Some(batch) = stream.next().await {
+        ended_well &= batch.is_ok();
+    }
+    assert!(!ended_well, "the whole answer came from a node that was killed");
+
+    let shown = datenraum(["audit", "show", node]).returns(0).out();
+    assert!(shown.contains("as many as there were may have left"), "{shown}");
+    let verified = datenraum(["audit", "verify", node]).returns(0).out();
+    assert!(verified.contains("entry 2 says that rows begin to leave"), "{verified}");
+    // It starts again on that ledger.
+    let process = Process::start(&file);
+    let since = Instant::now();
+    while tokio::net::TcpStream::connect(&config.listen).await.is_err() {
+        assert!(since.elapsed() < RESTARTS_WITHIN, "the node does not start again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(process);
 }

@@ -92,6 +92,10 @@ impl Person {
         while let Some(data) = stream.message().await? {
             seen.bytes.extend(data.encode_to_vec());
             // On their own too, so that nothing of the encoding lies between.
+            if let Ok(receipt) = Envelope::parse(&data.app_metadata) {
+                let receipt = Receipt::open(&receipt, &self.node_key).unwrap();
+                seen.bytes.extend(format!("{receipt:?}").into_bytes());
+            }
             for part in [&data.data_header, &data.data_body, &data.app_metadata] {
                 seen.bytes.extend_from_slice(part);
             }

@@ -44,9 +44,14 @@ pub(crate) struct SpaceArgs {
 impl SpaceArgs {
     /// The language to speak: what was asked for, what the system speaks, or English.
     pub(crate) fn lang(&self) -> Lang {
-        let system = || std::env::var("LANG").ok().filter(|lang| lang.starts_with("de"));
-        self.lang.or_else(|| system().map(|_| Lang::De)).unwrap_or_default()
+        lang(self.lang)
     }
+}
+
+/// What was asked for, what the system speaks, or English.
+pub(crate) fn lang(asked_for: Option<Lang>) -> Lang {
+    let system = || std::env::var("LANG").ok().filter(|lang| lang.starts_with("de"));
+    asked_for.or_else(|| system().map(|_| Lang::De)).unwrap_or_default()
 }
 
 /// A private key and the passphrase that opens it.

@@ -40,7 +40,7 @@ pub(super) fn import(source: &Path, collection: &Collection, key: &SketchKey, ta
     let fields = collection.columns.iter().map(session::field).chain(extras).chain(order);
     let stored: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let first_row = opened.first_row;
-    let mut people = People::new(collection);
+    let mut seen = Seen::new(collection);
     let mut rows = 0_u64;
     let file = File::create(target).map_err(|error| unreadable(target, &error))?;
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&stored), None).map_err(|e| not_written(&e))?;
@@ -62,7 +62,7 @@ pub(super) fn import(source: &Path, collection: &Collection, key: &SketchKey, ta
             columns.extend(people.map(|at| order_of(&columns[at], key)).transpose()?);
         }
         let checked = RecordBatch::try_new(Arc::clone(&stored), columns).map_err(|e| malformed(&e))?;
-        people.count(&checked, at)?;
+        seen.count(&checked, at)?;
         rows += checked.num_rows() as u64;
         writer.write(&checked).map_err(|e| not_written(&e))?;
     }
@@ -304,7 +304,8 @@ fn checked(raw: &ArrayRef, column: &Column, collection: &Collection, at: Place) 
         (_, true) => text::convert(raw.as_string::<i32>(), column, at)?,
         (_, false) => typed_column(raw, column)?,
     };
-    if collection.privacy_unit.as_ref() == Some(&column.name)
+    let tells_apart = [&collection.privacy_unit, &collection.key];
+    if tells_apart.contains(&&Some(column.name.clone()))
         && let Some(index) = (0..typed.len()).find(|index| typed.is_null(*index))
     {
         return Err(at.misfit(index, column, "nothing"));
@@ -410,17 +411,19 @@ fn check_numbers(numbers: impl Iterator<Item = Option<f64>>, column: &Column, at
     Ok(())
 }
 
-/// Counts rows per person, where the collection limits them.
-struct People<'a> {
+/// Counts rows per person or key, where the collection limits them.
+struct Seen<'a> {
+    collection: &'a Collection,
     limit: Option<(&'a str, u32)>,
     rows: HashMap<String, u32>,
 }
 
-impl<'a> People<'a> {
+impl<'a> Seen<'a> {
     fn new(collection: &'a Collection) -> Self {
-        let limit = collection.privacy_unit.as_deref().zip(collection.rows_per_person_max);
+        let people = collection.privacy_unit.as_deref().zip(collection.rows_per_person_max);
         Self {
-            limit,
+            collection,
+            limit: people.or(collection.key.as_deref().map(|key| (key, 1))),
             rows: HashMap::new(),
         }
     }
@@ -436,14 +439,25 @@ impl<'a> People<'a> {
             let rows = self.rows.entry(unit_value.unwrap_or_default().to_owned()).or_default();
             *rows += 1;
             if *rows > most {
-                let message = format!(
-                    "row {}, column {unit}: more than {most} rows of one person, which is what the collection allows",
-                    at.row(index)
-                );
-                return Err(Problem::DataFormat.report(message));
+                return Err(self.too_many(unit, most, at.row(index)));
             }
         }
         Ok(())
+    }
+
+    fn too_many(&self, unit: &str, most: u32, row: u64) -> Report {
+        if self.collection.personal {
+            let message = format!(
+                "row {row}, column {unit}: more than {most} rows of one person, which is what the collection allows"
+            );
+            return Problem::DataFormat.report(message);
+        }
+        let message = format!(
+            "row {row}, column {unit}: the same key as in a row before, and {unit} is the key of the collection"
+        );
+        Problem::DataFormat
+            .report(message)
+            .remedy("keep one row of each key: others refer to it, and would count once for each of its rows")
     }
 }
 

@@ -167,3 +167,6 @@ fn unwritten(error: &parquet::errors::ParquetError) -> Report {
         .report(format!("the snapshot cannot be written: {error}"))
         .remedy("check the node's disk")
 }
+
+#[cfg(test)]
+mod tests;

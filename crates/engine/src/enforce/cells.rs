@@ -12,9 +12,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, iden
 use policy::{Collection, ColumnKind};
 
 use super::expr::{all_of, bin_expr, column_expr, edges, key_expr};
-use super::{BuildError, column_kind};
+use super::{BuildError, column_kind, join};
 use crate::dataset::ORDER;
-use crate::query::{Aggregate, Condition, Function, NODE_COLUMN, ReleaseQuery};
+use crate::query::{Aggregate, Condition, Function, JoinKind, NODE_COLUMN, ReleaseQuery};
 
 /// Beyond this magnitude sums of 64-bit integers are made in 128 bits: a thousand million rows of less do not overflow.
 const NARROW_SUM_MAX: f64 = 2_147_483_648.0;
@@ -32,6 +32,8 @@ pub(crate) struct Layout {
     pub(crate) rows: usize,
     /// For each condition group, rows that fail it alone.
     pub(crate) failing: Vec<usize>,
+    /// The condition groups that are about all cells which agree but for some keys, with these keys: of joins.
+    pub(crate) spread: Vec<(usize, Vec<usize>)>,
     pub(crate) inputs: Vec<InputLayout>,
 }
 
@@ -70,8 +72,9 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    fn of(aggregate: &Aggregate, collection: &Collection) -> Self {
+    fn of(aggregate: &Aggregate, query: &ReleaseQuery, collection: &Collection) -> Self {
         let function = &aggregate.function;
+        let can_find_nothing = |name: &&str| query.join_of(name).is_some_and(|join| join.kind == JoinKind::Left);
         let is_measure = |name: &str| collection.column(name).is_some_and(|column| column.roles.measure);
         let is_number = |name: &str| {
             let kind = collection.column(name).map(|column| column.kind);
@@ -99,7 +102,8 @@ impl Input {
                 || matches!(function, Function::Spread(..) | Function::Pair(..)),
             product: matches!(function, Function::Pair(..)),
             bins: matches!(function, Function::Quantile(..)),
-            guards_unknown: matches!(function, Function::Count(name) if name != NODE_COLUMN && !is_measure(name)),
+            guards_unknown: matches!(function, Function::Count(name) if name != NODE_COLUMN && !is_measure(name))
+                || function.columns().iter().any(can_find_nothing),
         }
     }
 
@@ -120,7 +124,7 @@ impl Input {
 pub(super) fn inputs(query: &ReleaseQuery, collection: &Collection) -> (Vec<Input>, Vec<usize>) {
     let mut inputs: Vec<Input> = Vec::new();
     let of_aggregate = query.aggregates.iter().map(|aggregate| {
-        let input = Input::of(aggregate, collection);
+        let input = Input::of(aggregate, query, collection);
         match inputs.iter().position(|known| known.is_same_rows(&input)) {
             Some(at) => {
                 inputs[at].needs_also(&input);
@@ -250,10 +254,10 @@ impl Planning<'_> {
         };
         let group_names: Vec<String> = (0..groups.len()).map(|at| format!("__group{at}")).collect();
         if !groups.is_empty() {
-            let passes = groups.values().zip(&group_names);
-            let passes = passes.map(|(conditions, name)| {
-                let passes = all_true([all_of(conditions.iter().copied(), self.node)])?;
-                Ok(passes.alias(name))
+            let passes = groups.iter().zip(&group_names);
+            let passes = passes.map(|((column, conditions), name)| {
+                let conditions = all_of(conditions.iter().copied(), self.node);
+                Ok(all_true([join::passes(query, column, conditions)])?.alias(name))
             });
             let passes = passes.collect::<Result<Vec<Expr>, BuildError>>()?;
             let all: Vec<Expr> = scan.schema().columns().into_iter().map(Expr::Column).collect();
@@ -355,9 +359,21 @@ impl Planning<'_> {
             person,
             rows,
             failing,
+            spread: self.spread(query, groups),
             inputs,
         };
         Ok((plan, layout))
+    }
+
+    /// The condition groups, if the plan has any, that say that a row has a match.
+    fn spread(&self, query: &ReleaseQuery, groups: usize) -> Vec<(usize, Vec<usize>)> {
+        let keys: Vec<&str> = self.keys(query).map(|(_, key)| key.column()).collect();
+        let (_, by_column) = condition_groups(&query.conditions);
+        let of_group = by_column
+            .keys()
+            .take(groups)
+            .map(|column| join::keys_of_match(query, column, &keys));
+        of_group.enumerate().filter(|(_, keys)| !keys.is_empty()).collect()
     }
 
     fn input_aggregates(

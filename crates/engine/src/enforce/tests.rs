@@ -102,6 +102,7 @@ async fn people_are_added_up_one_after_the_other() {
     let holding = Holding {
         dataset: &dataset,
         people: &People::everybody(),
+        joined: &[],
         node: "clinic",
         secret: datasets.secret(),
     };

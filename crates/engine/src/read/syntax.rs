@@ -5,18 +5,20 @@
 //! the answer would be to another question. The parts of a statement are therefore taken apart here without `..`: what a
 //! new version of the parser can say does not compile until somebody has thought about it. Next: `read.rs`.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SetExpr, SetOperator, Statement, TableFactor,
-    Value, Visit, VisitMut, Visitor, VisitorMut,
+    FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
+    Select, SetExpr, SetOperator, Statement, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use terms::{Problem, Report, limit};
 
+use super::join::JOINS_MAX;
 use super::{planning_report, refuse};
 use crate::session::{self, Collections};
 
@@ -34,7 +36,8 @@ pub fn parse(sql: &str, collections: &Collections) -> Result<ParsedStatement, Re
         ControlFlow::Continue(()) => {}
         ControlFlow::Break(report) => return Err(report),
     }
-    let ControlFlow::Continue(()) = VisitMut::visit(query, &mut CountsPeople(collections));
+    let joins = Visit::visit(query, &mut HasJoins).is_break();
+    let ControlFlow::Continue(()) = VisitMut::visit(query, &mut CountsPeople { collections, joins });
     Ok(statement)
 }
 
@@ -51,21 +54,42 @@ fn one_statement(sql: &str) -> Result<ParsedStatement, Report> {
     Ok(statement)
 }
 
-/// Writes `count(DISTINCT person)` as `count_people('person')`: the column of the person is none that a query can name.
-struct CountsPeople<'a>(&'a Collections);
+struct HasJoins;
+
+impl Visitor for HasJoins {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        match select.from.iter().any(|from| !from.joins.is_empty()) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Writes `count(DISTINCT person)` as `count_people('person')`: the column of the person is none that a query can name. Where
+/// there are joins it says whose: `count_people('p.person')`.
+struct CountsPeople<'a> {
+    collections: &'a Collections,
+    joins: bool,
+}
 
 impl VisitorMut for CountsPeople<'_> {
     type Break = std::convert::Infallible;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         if let Expr::Function(function) = expr
-            && let Some(person) = counted_distinct(function)
+            && let Some((of, person)) = counted_distinct(function)
             && self
-                .0
+                .collections
                 .values()
                 .any(|c| c.privacy_unit.as_deref() == Some(person.as_str()))
             && let FunctionArguments::List(list) = &mut function.args
         {
+            let person = match of.filter(|_| self.joins) {
+                Some(of) => format!("{of}.{person}"),
+                None => person,
+            };
             function.name = ObjectName::from(vec![Ident::new(session::COUNT_PEOPLE)]);
             list.duplicate_treatment = None;
             let person = Value::SingleQuotedString(person).into();
@@ -75,8 +99,8 @@ impl VisitorMut for CountsPeople<'_> {
     }
 }
 
-/// The column of `count(DISTINCT column)`, as the planner reads names.
-fn counted_distinct(function: &Function) -> Option<String> {
+/// The column of `count(DISTINCT column)`, after what it is said to be of, as the planner reads names.
+fn counted_distinct(function: &Function) -> Option<(Option<String>, String)> {
     let FunctionArguments::List(FunctionArgumentList {
         duplicate_treatment: Some(DuplicateTreatment::Distinct),
         args,
@@ -88,47 +112,73 @@ fn counted_distinct(function: &Function) -> Option<String> {
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] = args.as_slice() else {
         return None;
     };
-    let column = match arg {
-        Expr::Identifier(name) => name,
-        Expr::CompoundIdentifier(parts) => parts.last()?,
+    let (of, column) = match arg {
+        Expr::Identifier(name) => (None, name),
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [.., of, name] => (Some(of), name),
+            _ => return None,
+        },
         _ => return None,
     };
     let is_count = function.name.to_string().eq_ignore_ascii_case("count");
     let plain = clauses.is_empty() && function.over.is_none();
-    let name = match column.quote_style {
-        Some(_) => column.value.clone(),
-        None => column.value.to_ascii_lowercase(),
-    };
-    (is_count && plain).then_some(name)
+    (is_count && plain).then(|| (of.map(planned), planned(column)))
 }
 
-/// Most queries within one: each WITH and each subquery in FROM is one. They make a chain, because each reads from one place.
+/// A name as the planner reads it.
+fn planned(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_ascii_lowercase(),
+    }
+}
+
+/// Most queries within one: each WITH and each subquery in FROM is one. They make a chain, because each reads from one place,
+/// and beside it from collections by their names.
 const QUERIES_MAX: usize = 16;
 
-/// Refuses what does not read from one collection, through any chain of WITH and FROM (SELECT …).
+/// Refuses what does not read from one collection, through any chain of WITH and FROM (SELECT …), with collections joined to it.
 ///
 /// # Errors
 /// `SqlNotAllowed` or `SqlLimit`.
 pub(super) fn check_one_source(statement: &ParsedStatement) -> Result<(), Report> {
     let query = query(statement).ok_or_else(|| refuse("that"))?;
-    match query.visit(&mut OneSource(0)) {
+    match query.visit(&mut OneSource::default()) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(report) => Err(report),
     }
 }
 
-struct OneSource(usize);
+#[derive(Default)]
+struct OneSource {
+    queries: usize,
+    joins: usize,
+    /// What WITH has named so far. Whatever is joined is none of these: one could be read any number of times.
+    named: BTreeSet<String>,
+}
 
 impl Visitor for OneSource {
     type Break = Report;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Report> {
-        self.0 += 1;
-        if self.0 > QUERIES_MAX {
+        self.queries += 1;
+        if self.queries > QUERIES_MAX {
             let message = format!("there are more than {QUERIES_MAX} queries within the query");
             return ControlFlow::Break(Problem::SqlLimit.report(message));
         }
+        let with = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.named.extend(with.map(|table| planned(&table.alias.name)));
         or_break(reads_one_source(query))
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Report> {
+        let joins = || select.from.iter().flat_map(|from| &from.joins);
+        self.joins += joins().count();
+        if self.joins > JOINS_MAX {
+            let message = format!("the query joins more than {JOINS_MAX} collections");
+            return ControlFlow::Break(Problem::SqlLimit.report(message));
+        }
+        or_break(joins().try_for_each(|join| check_join(join, &self.named)))
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Report> {
@@ -162,18 +212,58 @@ fn reads_one_source(query: &Query) -> Result<(), Report> {
         SetExpr::Table(_) => return Err(refuse("TABLE").remedy("use SELECT")),
     };
     let [from] = select.from.as_slice() else {
-        return Err(refuse(if select.from.is_empty() {
-            "a query without a collection"
-        } else {
-            "joins"
-        }));
+        return Err(match select.from.is_empty() {
+            true => refuse("a query without a collection"),
+            false => refuse("a join without a condition").remedy(JOIN_REMEDY),
+        });
     };
-    if !from.joins.is_empty() {
-        return Err(refuse("joins"));
-    }
     match from.relation {
         TableFactor::Table { .. } | TableFactor::Derived { .. } => Ok(()),
+        TableFactor::NestedJoin { .. } => Err(refuse("a join in brackets").remedy(JOIN_REMEDY)),
         _ => Err(refuse("functions in FROM")),
+    }
+}
+
+/// The nearest form that is joined.
+const JOIN_REMEDY: &str =
+    "use JOIN or LEFT JOIN with a collection by its name, ON the column that is declared to refer to its key";
+
+/// Only equality is joined on, with a collection by its name. Along which columns, `read/join.rs` says.
+fn check_join(join: &Join, named: &BTreeSet<String>) -> Result<(), Report> {
+    let Join {
+        relation,
+        global,
+        join_operator,
+    } = join;
+    let refused = |what: &str| Err(refuse(what).remedy(JOIN_REMEDY));
+    let constraint = match join_operator {
+        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => on,
+        JoinOperator::Right(_) | JoinOperator::RightOuter(_) => return refused("RIGHT JOIN"),
+        JoinOperator::FullOuter(_) => return refused("FULL JOIN"),
+        JoinOperator::CrossJoin(_) | JoinOperator::CrossApply | JoinOperator::OuterApply => {
+            return refused("a join without a condition");
+        }
+        JoinOperator::Semi(_) | JoinOperator::LeftSemi(_) | JoinOperator::RightSemi(_) => return refused("SEMI JOIN"),
+        JoinOperator::Anti(_) | JoinOperator::LeftAnti(_) | JoinOperator::RightAnti(_) => return refused("ANTI JOIN"),
+        JoinOperator::AsOf { .. } => return refused("ASOF JOIN"),
+        JoinOperator::StraightJoin(_) => return refused("STRAIGHT_JOIN"),
+        JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {
+            return refused("ARRAY JOIN");
+        }
+    };
+    match constraint {
+        JoinConstraint::On(_) | JoinConstraint::Using(_) if !*global => {}
+        JoinConstraint::On(_) | JoinConstraint::Using(_) => return refused("GLOBAL JOIN"),
+        JoinConstraint::Natural => return refused("NATURAL JOIN"),
+        JoinConstraint::None => return refused("a join without a condition"),
+    }
+    let TableFactor::Table { name, .. } = relation else {
+        return refused("a join with a query or a list");
+    };
+    let last = name.0.last().and_then(ObjectNamePart::as_ident).map(planned);
+    match last {
+        Some(name) if !named.contains(&name) => Ok(()),
+        _ => refused("a join with a query or a list"),
     }
 }
 

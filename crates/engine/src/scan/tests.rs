@@ -37,6 +37,7 @@ fn policy_scan() -> LogicalPlanBuilder {
         shown: vec![ident("age"), ident("code")],
         visible: Arc::new(visible),
         row_filter: Some(ident("consent")),
+        key: None,
     };
     LogicalPlanBuilder::scan("patients", provider_as_source(Arc::new(scan)), None).unwrap()
 }
@@ -117,6 +118,7 @@ async fn nothing_is_answered_from_statistics() {
     );
     let barrier = Barrier {
         below: physical(view_without_a_barrier().build().unwrap()).await,
+        key: None,
     };
     let statistics = StatisticsContext::new()
         .compute(&barrier, &StatisticsArgs::new())
@@ -132,4 +134,39 @@ async fn a_plan_that_reads_past_the_barrier_is_noticed() {
     let other = view_without_a_barrier().project([ident("age")]).unwrap();
     let both = both.union(other.build().unwrap()).unwrap();
     assert!(!is_guarded(&physical(both.build().unwrap()).await));
+}
+
+/// What a query reads of these keys.
+async fn read_keys(keys: Vec<Option<&str>>) -> Result<usize> {
+    let field = Field::new("key", DataType::Utf8, true);
+    let schema = Arc::new(Schema::new(vec![field]));
+    // In two batches: what was seen in the first counts in the second.
+    let batches = keys.chunks(2).map(|keys| {
+        let column = Arc::new(StringArray::from(keys.to_vec()));
+        RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap()
+    });
+    let scan = PolicyScan {
+        stored: Arc::new(MemTable::try_new(Arc::clone(&schema), vec![batches.collect()]).unwrap()),
+        shown: vec![datafusion::logical_expr::ident("key")],
+        visible: schema,
+        row_filter: None,
+        key: Some("key".to_owned()),
+    };
+    let plan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::new(scan)), None)?.build()?;
+    let physical = physical(plan).await;
+    let context = Arc::new(TaskContext::default());
+    let batches = datafusion::physical_plan::collect(physical, context).await?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+#[tokio::test]
+async fn a_key_that_comes_up_twice_ends_the_query() {
+    assert!(
+        read_keys(vec![Some("a"), Some("b"), Some("c"), Some("a")])
+            .await
+            .is_err()
+    );
+    assert!(read_keys(vec![Some("a"), Some("a")]).await.is_err());
+    assert!(read_keys(vec![Some("a"), None]).await.is_err());
+    assert_eq!(read_keys(vec![Some("a"), Some("b"), Some("c")]).await.unwrap(), 3);
 }

@@ -133,7 +133,7 @@ fn nothing<const N: usize>(fields: [(&str, DataType, bool); N]) -> RecordBatch {
     RecordBatch::new_empty(schema)
 }
 
-/// No collection has a key that a query may name.
+/// None is listed; docs/data-users.md says along which columns collections are joined.
 pub(super) fn primary_keys() -> RecordBatch {
     nothing([
         ("catalog_name", DataType::Utf8, true),
@@ -145,7 +145,7 @@ pub(super) fn primary_keys() -> RecordBatch {
     ])
 }
 
-/// No collection refers to another. Exported, imported and cross reference are listed in one form.
+/// None is listed either. Exported, imported and cross reference have one form.
 pub(super) fn foreign_keys() -> RecordBatch {
     nothing([
         ("pk_catalog_name", DataType::Utf8, true),

@@ -3,7 +3,7 @@ use trust::Stopped;
 
 use super::*;
 use crate::audit::{self, Compared};
-use crate::example::{HOUR, POLICY, ROWS, Sent, World};
+use crate::example::{HOUR, POLICY, ROWS, Sent, World, long};
 use crate::ledger::{AuditEntry, Outcome};
 
 const SQL: &str = "SELECT sum(beds) AS beds FROM beds WHERE district = 'd7'";
@@ -191,12 +191,21 @@ async fn a_refusal_is_told_again_as_it_was() {
 async fn of_an_answer_that_is_too_large_to_keep_the_query_is_named() {
     let world = World::new();
     let desk = world.desk().await;
-    let columns: Vec<String> = (0..30).map(|number| format!("beds AS b{number}")).collect();
-    let sql = format!("SELECT {} FROM beds", columns.join(", "));
-    let answer = world.send(&desk, named(&sql, "a")).await.unwrap();
-    let report = refused(&world, &desk, named(&sql, "a")).await;
-    assert_eq!(report.problem, Problem::RequestId);
-    assert!(report.message.contains(query_id(&desk, &answer).as_str()), "{report}");
+    let sql = long();
+    let answer = world.send_long(&desk, named(&sql, "a")).await.unwrap();
+    let query_id = answer.access.opening.query_id.clone();
+    // While it is on its way, after it was given up, and after a restart.
+    let asked_again = refused(&world, &desk, named(&sql, "a")).await;
+    assert_eq!(asked_again.problem, Problem::RequestId);
+    assert!(asked_again.message.contains(query_id.as_str()), "{asked_again}");
+    drop(answer);
+    assert_eq!(refused(&world, &desk, named(&sql, "a")).await, asked_again);
+    desk.ledger.close().await;
+    drop(desk);
+    let desk = world.desk().await;
+    assert_eq!(refused(&world, &desk, named(&sql, "a")).await, asked_again);
+    let begun = recorded(&world, &desk).await;
+    assert_eq!(begun.iter().filter(|entry| entry.outcome == Outcome::Begun).count(), 1);
 }
 
 #[tokio::test]

@@ -2,31 +2,70 @@ use std::pin::Pin;
 
 use futures::StreamExt as _;
 use terms::PersonId;
-use trust::Stopped;
+use trust::{Receipt, Stopped};
 
 use super::*;
-use crate::audit;
-use crate::example::{MINUTE, PERMIT, POLICY, ROWS, World};
-use crate::ledger::Outcome;
-use crate::query::Answer;
+use crate::audit::{self, Compared};
+use crate::example::{COLLECTION, MINUTE, PERMIT, POLICY, ROWS, Sent, World, long};
+use crate::ledger::{AuditEntry, Outcome};
+use crate::query::{Answer, Answered};
 
 const SQL: &str = "SELECT district, beds FROM beds";
 
-type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, Ended>> + Send>>;
+type Parts = Pin<Box<dyn Stream<Item = Result<Part, Ended>> + Send>>;
+
+fn rows(part: Part) -> usize {
+    match part {
+        Part::Batch(batch) => batch.num_rows(),
+        Part::Receipt(_) => 0,
+    }
+}
+
+async fn on_its_way(world: &World, desk: &Arc<Desk>, sql: &str, permit: Option<&str>) -> Parts {
+    let sent = Sent {
+        permit,
+        ..Sent::of(sql)
+    };
+    match world.send_any(desk, sent).await.unwrap() {
+        Answered::Whole(answer) => {
+            let Answer { batches, access, .. } = *answer;
+            Box::pin(deliver(desk, access, batches))
+        }
+        Answered::Rows(answer) => Box::pin(deliver_rows(desk, *answer)),
+    }
+}
 
 /// An answer of which one batch has arrived.
-async fn streaming(world: &World, desk: &Arc<Desk>, permit: Option<&str>) -> Batches {
-    let Answer { batches, access, .. } = world.ask(desk, SQL, permit).await.unwrap();
-    let mut batches: Batches = Box::pin(deliver(desk, access, batches));
-    assert!(batches.next().await.unwrap().unwrap().num_rows() < ROWS / 2);
-    batches
+async fn streaming(world: &World, desk: &Arc<Desk>, sql: &str, permit: Option<&str>) -> Parts {
+    let mut parts = on_its_way(world, desk, sql, permit).await;
+    let first = rows(parts.next().await.unwrap().unwrap());
+    assert!(0 < first && first < ROWS / 2);
+    parts
+}
+
+/// What the audit says once all that is open has ended. It is whole, and says the same after the node was started again.
+async fn recorded(world: &World, desk: &Arc<Desk>) -> Vec<AuditEntry> {
+    desk.ledger.close().await;
+    let (config, key) = (world.config(), desk.key.public());
+    let verified = audit::verify(
+        &config.ledger_file(),
+        &config.audit_origin(),
+        &key,
+        &Compared::default(),
+    );
+    assert_eq!(verified.unwrap().unended, Vec::<u64>::new());
+    audit::entries(&config.ledger_file()).unwrap()
+}
+
+fn outcomes(entries: &[AuditEntry]) -> Vec<Outcome> {
+    entries.iter().map(|entry| entry.outcome).collect()
 }
 
 async fn refresh(world: &World, desk: &Desk) {
     drop(desk.governance.refresh(Some(world)).await);
 }
 
-async fn is_revoked(batches: &mut Batches) -> Report {
+async fn is_revoked(batches: &mut Parts) -> Report {
     let ended = batches.next().await.unwrap().unwrap_err();
     assert_eq!(ended.report.problem, Problem::Revoked, "{}", ended.report);
     assert!(batches.next().await.is_none());
@@ -72,17 +111,17 @@ async fn a_14_a_running_stream_ends_at_the_next_batch_for_whoever_is_stopped_rem
             Box::new(|w| w.publish(2, &w.files_with("policies/beds-open.toml", &aggregates))),
         ),
     ];
-    for (what, change) in changes {
+    let long = long();
+    let kinds = [(SQL, Outcome::Released), (&long, Outcome::Begun)];
+    for ((what, change), (sql, first)) in changes.iter().flat_map(|change| kinds.map(|kind| (change, kind))) {
         let world = World::new();
         let desk = world.desk().await;
-        let mut batches = streaming(&world, &desk, None).await;
+        let mut batches = streaming(&world, &desk, sql, None).await;
         change(&world);
         refresh(&world, &desk).await;
         is_revoked(&mut batches).await;
-        desk.ledger.close().await;
-        let entries = audit::entries(&world.config().ledger_file()).unwrap();
-        let ends: Vec<Outcome> = entries.iter().map(|entry| entry.outcome).collect();
-        assert_eq!(ends, [Outcome::Released, Outcome::Revoked], "{what}");
+        let entries = recorded(&world, &desk).await;
+        assert_eq!(outcomes(&entries), [first, Outcome::Revoked], "{what}");
         let revoked = &entries[1];
         assert!(
             revoked.rows > 0 && revoked.rows < ROWS as u64,
@@ -113,8 +152,8 @@ async fn a_permit_that_is_withdrawn_expires_or_is_stopped_ends_the_stream_that_i
         world.publish(2, &world.files_with("permits/study-7.toml", &short));
         let desk = world.desk().await;
         let (mut with, mut without) = (
-            streaming(&world, &desk, Some("study-7")).await,
-            streaming(&world, &desk, None).await,
+            streaming(&world, &desk, SQL, Some("study-7")).await,
+            streaming(&world, &desk, SQL, None).await,
         );
         change(&world);
         refresh(&world, &desk).await;
@@ -128,23 +167,23 @@ async fn a_permit_that_is_withdrawn_expires_or_is_stopped_ends_the_stream_that_i
 async fn a_stream_goes_on_while_nothing_is_taken_away() {
     let world = World::new();
     let desk = world.desk().await;
-    let mut batches = streaming(&world, &desk, None).await;
+    let mut batches = streaming(&world, &desk, SQL, None).await;
     let wider = POLICY.replace("per_week = 6", "per_week = 1");
     world.advance(30 * MINUTE);
     world.publish(2, &world.files_with("policies/beds-open.toml", &wider));
     refresh(&world, &desk).await;
-    let mut rows = 0;
+    let mut arrived = 0;
     while let Some(batch) = batches.next().await {
-        rows += batch.unwrap().num_rows();
+        arrived += rows(batch.unwrap());
     }
-    assert!(rows > ROWS / 2);
+    assert!(arrived > ROWS / 2);
 }
 
 #[tokio::test]
 async fn what_is_revoked_while_nobody_reads_is_recorded_and_stays_revoked() {
     let world = World::new();
     let desk = world.desk().await;
-    let mut batches = streaming(&world, &desk, None).await;
+    let mut batches = streaming(&world, &desk, &long(), None).await;
     let stop = world.stop(ada(), &world.board[0]);
     world.serve_stops(std::slice::from_ref(&stop));
     refresh(&world, &desk).await;
@@ -164,6 +203,179 @@ async fn what_is_revoked_while_nobody_reads_is_recorded_and_stays_revoked() {
     assert!(world.ask(&desk, SQL, None).await.is_ok());
 }
 
+#[tokio::test]
+async fn without_the_permit_that_is_asked_for_no_row_begins_to_leave() {
+    let world = World::new();
+    world.publish(
+        2,
+        &world.files_with("policies/beds-open.toml", &POLICY.replace("\"none\"", "\"required\"")),
+    );
+    let desk = world.desk().await;
+    let long = long();
+    for permit in [None, Some("study-8")] {
+        let sent = Sent {
+            permit,
+            ..Sent::of(&long)
+        };
+        let ended = world.send_any(&desk, sent).await.unwrap_err();
+        assert_eq!(ended.report.problem.exit_code(), terms::ExitCode::Refused);
+    }
+    let entries = recorded(&world, &desk).await;
+    assert_eq!(outcomes(&entries), [Outcome::Refused, Outcome::Refused]);
+}
+
+#[tokio::test]
+async fn what_fails_in_the_middle_is_one_sentence_without_a_receipt_and_the_rows_that_had_gone_are_recorded() {
+    // Division by zero, in the last of three batches.
+    let collection = format!(
+        "{COLLECTION}\n[filters.broken]\nsql = \"100000 / ({} - beds) <> 3\"\n",
+        ROWS - 10
+    );
+    let policy = POLICY.replace("release  =", "rows     = \"broken\"\nrelease  =");
+    let world = World::new();
+    let mut files = world.files_with("policies/beds-open.toml", &policy);
+    files.insert("collections/beds.toml".to_owned(), collection.into_bytes());
+    world.publish(2, &files);
+    let desk = world.desk().await;
+    let mut parts = streaming(&world, &desk, &long(), None).await;
+    let mut gone = 0;
+    let ended = loop {
+        match parts.next().await.expect("it ends without a word") {
+            Ok(Part::Batch(batch)) => gone += batch.num_rows(),
+            Ok(Part::Receipt(_)) => panic!("it is signed"),
+            Err(ended) => break ended,
+        }
+    };
+    assert!(gone > 0 && parts.next().await.is_none());
+    assert_eq!(
+        ended.report,
+        Problem::Execution.report("the node could not finish the query")
+    );
+    drop(parts);
+    let entries = recorded(&world, &desk).await;
+    assert_eq!(outcomes(&entries), [Outcome::Begun, Outcome::Failed]);
+    assert_eq!(entries[1].problem, Some(Problem::Execution));
+    assert!(entries[1].rows > gone as u64 && entries[1].rows < ROWS as u64 && entries[1].result.is_none());
+}
+
+#[tokio::test]
+async fn a_reader_who_goes_away_leaves_an_entry_with_the_rows_that_were_handed_out() {
+    let world = World::new();
+    let desk = world.desk().await;
+    drop(streaming(&world, &desk, &long(), None).await);
+    // And one who never read.
+    drop(on_its_way(&world, &desk, &long(), None).await);
+    let entries = recorded(&world, &desk).await;
+    let (begun, abandoned) = (Outcome::Begun, Outcome::Abandoned);
+    assert_eq!(outcomes(&entries), [begun, abandoned, begun, abandoned]);
+    assert!(entries[1].rows > 0 && entries[1].rows < ROWS as u64 && entries[1].bytes > entries[1].rows);
+    assert_eq!((entries[3].rows, &entries[3].query_id), (0, &entries[2].query_id));
+}
+
+#[tokio::test]
+async fn the_first_row_leaves_after_its_entry_and_the_receipt_after_the_last_row_and_its_entry() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let long = long();
+    let mut parts = on_its_way(&world, &desk, &long, None).await;
+    let on_disk = || audit::entries(&world.config().ledger_file()).unwrap();
+    let begun = on_disk().pop().unwrap();
+    assert_eq!(
+        (begun.outcome, begun.rows, begun.result, begun.sql),
+        (Outcome::Begun, 0, None, long)
+    );
+    let mut batches = Vec::new();
+    let receipt = loop {
+        match parts.next().await.unwrap().unwrap() {
+            Part::Batch(batch) => batches.push(batch),
+            Part::Receipt(receipt) => break Receipt::open(&receipt, &desk.key.public()).unwrap(),
+        }
+        assert_eq!(on_disk().len(), 1);
+    };
+    assert!(parts.next().await.is_none());
+    let released = on_disk().pop().unwrap();
+    assert_eq!(released.unlike(&receipt), None);
+    assert_eq!(
+        (receipt.rows, receipt.audit_index, &receipt.duties[..]),
+        (ROWS as u64, 1, &["delete within 30 days".to_owned()][..])
+    );
+    assert_eq!(released.bytes, (ROWS * 100 * 8) as u64);
+    assert_eq!(receipt.result, engine::digest_of(&batches[0].schema(), &batches));
+    drop(parts);
+    assert_eq!(
+        outcomes(&recorded(&world, &desk).await),
+        [Outcome::Begun, Outcome::Released]
+    );
+}
+
+#[tokio::test]
+async fn a_long_answer_costs_one_query_however_it_ends_also_after_a_restart() {
+    let world = World::new();
+    let mut desk = world.desk().await;
+    // Six in a week, five in a minute.
+    for number in 0..6 {
+        world.advance(MINUTE);
+        let mut parts = streaming(&world, &desk, &long(), None).await;
+        while number % 2 == 0 && parts.next().await.is_some() {}
+        drop(parts);
+        desk.ledger.close().await;
+        desk = world.desk().await;
+    }
+    world.advance(MINUTE);
+    let ended = world.send_any(&desk, Sent::of(&long())).await.unwrap_err();
+    assert_eq!(ended.report.problem, Problem::Quota, "{}", ended.report);
+}
+
+#[tokio::test]
+async fn a_node_that_stops_ends_what_is_on_its_way_and_says_so_in_the_ledger() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let mut parts = streaming(&world, &desk, &long(), None).await;
+    desk.stopping.cancel();
+    // The reader rests; the ledger does not wait for them.
+    let entries = tokio::time::timeout(3 * LOOK_EVERY, recorded(&world, &desk)).await;
+    let entries = entries.expect("the ledger waits for a reader");
+    assert_eq!(outcomes(&entries), [Outcome::Begun, Outcome::Failed]);
+    assert_eq!(
+        parts.next().await.unwrap().unwrap_err().report.problem,
+        Problem::Unreachable
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_on_the_way_leaves_a_beginning_without_an_end() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let parts = streaming(&world, &desk, &long(), None).await;
+    let config = world.config();
+    let verified = audit::verify(
+        &config.ledger_file(),
+        &config.audit_origin(),
+        &desk.key.public(),
+        &Compared::default(),
+    );
+    assert_eq!(verified.unwrap().unended, [0]);
+    drop(parts);
+    recorded(&world, &desk).await;
+}
+
+#[tokio::test]
+async fn no_more_long_answers_than_there_are_places_are_on_their_way() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let held = Arc::clone(&desk.streaming)
+        .acquire_many_owned(terms::limit::ROW_STREAMS_AT_ONCE_MAX as u32 - 1)
+        .await;
+    let long = long();
+    let first = streaming(&world, &desk, &long, None).await;
+    let ended = world.send_any(&desk, Sent::of(&long)).await.unwrap_err();
+    assert_eq!(ended.report.problem, Problem::Resources);
+    // What is not long needs none.
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
+    drop((first, held));
+    drop(streaming(&world, &desk, &long, None).await);
+}
+
 #[test]
 fn an_answer_that_was_made_under_weaker_obligations_is_not_given_under_stronger_ones() {
     let statistical = |people: u32| Tier::Statistical {
@@ -180,6 +392,7 @@ fn an_answer_that_was_made_under_weaker_obligations_is_not_given_under_stronger_
         transforms: [("district".to_owned(), Transform::Prefix(2))].into(),
         row_filter: Some(RowFilter::Sql("consent".to_owned())),
         opt_out: OptOut::AsOf(issued),
+        joined: Vec::new(),
     };
     let weaker = Obligations {
         tier: Tier::Open,

@@ -3,11 +3,13 @@
 //! The same check runs when a node starts, for `audit verify`, and for a stranger with an exported file; so it knows
 //! nothing of SQLite. It never mends anything. Next: `store.rs` and [`crate::audit`], which feed it.
 
+use std::collections::BTreeMap;
+
 use terms::{Problem, QueryId, Report, UtcTime};
 use trust::merkle::{Hash, leaf_hash};
 use trust::{Checkpoint, CheckpointError, Frontier, PublicKey, Receipt, Verified};
 
-use crate::ledger::record::AuditEntry;
+use crate::ledger::record::{AuditEntry, Outcome};
 
 /// Why a log does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +22,10 @@ pub(crate) enum ChainError {
     Form { index: u64 },
     #[error("entry {index} says that it is entry {says}: entries were moved or taken out")]
     Moved { index: u64, says: u64 },
+    #[error(
+        "entry {index} does not go with those before it: an answer that begins has one beginning, and then one end"
+    )]
+    Begun { index: u64 },
     #[error("the log ends before entry {index}, but its checkpoint signs {signed} entries: the end was cut off")]
     Cut { index: u64, signed: u64 },
     #[error("the log goes on with entry {index}, which its checkpoint does not sign")]
@@ -86,6 +92,8 @@ pub(crate) struct Chain {
     pub(crate) frontier: Frontier,
     pub(crate) first_at: Option<UtcTime>,
     pub(crate) last_at: Option<UtcTime>,
+    /// The entries of answers that have begun and have no end so far.
+    begun: BTreeMap<QueryId, u64>,
     /// Checkpoints that somebody kept from before, to compare with.
     known: Vec<Checkpoint>,
     /// Receipts that somebody kept, to compare with.
@@ -133,6 +141,7 @@ impl Chain {
         }
         self.compare_with_known()?;
         self.compare_with_receipts(&entry)?;
+        self.begin_or_end(&entry)?;
         self.frontier.append(leaf_hash(leaf));
         self.first_at.get_or_insert(entry.at);
         self.last_at = Some(entry.at);
@@ -168,6 +177,24 @@ impl Chain {
             }),
             None => Ok(root),
         }
+    }
+
+    /// The entries of answers that begin and do not end in this log, the first first.
+    pub(crate) fn unended(&self) -> Vec<u64> {
+        let mut unended: Vec<u64> = self.begun.values().copied().collect();
+        unended.sort_unstable();
+        unended
+    }
+
+    fn begin_or_end(&mut self, entry: &AuditEntry) -> Result<(), ChainError> {
+        let goes_with = match (entry.outcome, entry.ends_begun) {
+            (Outcome::Begun, true) => false,
+            (Outcome::Begun, false) => self.begun.insert(entry.query_id.clone(), entry.index).is_none(),
+            (_, true) => self.begun.remove(&entry.query_id).is_some(),
+            (_, false) => true,
+        };
+        let index = entry.index;
+        goes_with.then_some(()).ok_or(ChainError::Begun { index })
     }
 
     fn compare_with_receipts(&self, entry: &AuditEntry) -> Result<(), ChainError> {

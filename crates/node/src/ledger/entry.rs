@@ -1,7 +1,8 @@
 //! One query in the ledger, from the moment it is asked: a type that cannot be forgotten.
 //!
-//! `Entry<Opened>` → refused, or `Entry<Decided>` → failed or released; after a release possibly one more entry, that it
-//! was revoked. Each end is durable before it returns. An entry
+//! `Entry<Opened>` → refused, or `Entry<Decided>` → failed or released, or begun: a long answer, whose `Entry<Begun>` → released,
+//! failed or revoked is a second one in the log. After a release at once there is possibly one more entry, that it was revoked.
+//! Each end is durable before it returns. An entry
 //! that is dropped before its end is recorded as abandoned. It must never hold a value from a dataset.
 //! Next: `writer.rs`, where entries go.
 
@@ -11,13 +12,13 @@ use std::sync::Arc;
 
 use terms::{Clock, CollectionId, ExitCode, PermitId, PolicyId, QueryId, Report, RuleId, UtcTime};
 use tokio::sync::{mpsc, oneshot};
-use trust::{Digest, Envelope, Receipt};
+use trust::{Digest, Envelope, JoinedPolicy, Receipt};
 
 use crate::ledger::lockout::Refusals;
 use crate::ledger::outcome::Named;
 use crate::ledger::record::{AuditEntry, AuditPolicy, Outcome};
 use crate::ledger::writer::{End, Job, Recorded, unavailable};
-use crate::ledger::{AuditIndex, Opening, Shared, cut};
+use crate::ledger::{AuditIndex, Ledger, Opening, Shared, cut};
 
 /// Longest sentence that is recorded, in bytes: several times the longest refusal, which lists what is allowed.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024;
@@ -30,6 +31,10 @@ pub enum Opened {}
 #[derive(Debug)]
 pub enum Decided {}
 
+/// A query that a policy allowed and whose rows leave while others are read.
+#[derive(Debug)]
+pub enum Begun {}
+
 /// What allows a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permitted {
@@ -41,6 +46,8 @@ pub struct Permitted {
     pub policy_digest: Digest,
     /// and the permission in it.
     pub rule: RuleId,
+    /// The same of each collection that is joined.
+    pub joined: Vec<JoinedPolicy>,
     /// The data permit that covers the query, if it names one.
     pub permit: Option<PermitId>,
     /// What the asker is told to do or leave with the answer.
@@ -54,9 +61,20 @@ impl From<&policy::Grant> for Permitted {
             version: grant.version(),
             policy_digest: grant.policy_digest(),
             rule: grant.rule().clone(),
+            joined: grant.joined().iter().map(joined_policy).collect(),
             permit: grant.permit().map(|permit| permit.id.clone()),
             duties: grant.duties().map(ToString::to_string).collect(),
         }
+    }
+}
+
+fn joined_policy(grant: &policy::Grant) -> JoinedPolicy {
+    JoinedPolicy {
+        collection: grant.collection().id.clone(),
+        policy: grant.policy().clone(),
+        version: grant.version(),
+        digest: grant.policy_digest(),
+        rule: grant.rule().clone(),
     }
 }
 
@@ -129,8 +147,10 @@ impl Entry<Opened> {
             sql: cut(opening.sql, terms::limit::SQL_BYTES_MAX),
             query: opening.query,
             outcome: Outcome::Abandoned,
+            ends_begun: false,
             collection: None,
             policy: None,
+            joined: Vec::new(),
             duties: Vec::new(),
             problem: None,
             message: None,
@@ -192,6 +212,7 @@ impl Entry<Opened> {
                 digest: Some(permitted.policy_digest),
                 rule: Some(permitted.rule),
             });
+            open.entry.joined = permitted.joined;
             open.entry.permit = permitted.permit;
             open.entry.duties = permitted.duties;
         }
@@ -235,6 +256,91 @@ impl Entry<Decided> {
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then nothing leaves.
     pub async fn released(self, release: Release) -> Result<(AuditIndex, Envelope), Report> {
+        self.release(release).await
+    }
+}
+
+impl Entry<Decided> {
+    /// Rows are about to leave while others are read. Only when this has returned may the first byte go out. The query is charged by
+    /// this entry, whatever the next one says.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded, `E_RESOURCES` if there is no room for its end. Then nothing leaves.
+    pub(crate) async fn begun(self, ledger: &Ledger) -> Result<Entry<Begun>, Report> {
+        // The place of its end is held from the start too.
+        let place = match ledger.place() {
+            Ok(place) => place,
+            Err(report) => {
+                self.failed(&report).await?;
+                return Err(report);
+            }
+        };
+        let open = self.open.as_ref().ok_or_else(unavailable)?;
+        // From here on: who goes away while the beginning is written gives up an answer that had begun.
+        let end = Entry {
+            open: Some(Open {
+                entry: AuditEntry {
+                    ends_begun: true,
+                    ..open.entry.clone()
+                },
+                named: None,
+                asked: open.asked,
+                clock: Arc::clone(&open.clock),
+                refusals: Arc::clone(&open.refusals),
+                place,
+            }),
+            state: PhantomData,
+        };
+        self.finish(End::Begun, |entry| entry.outcome = Outcome::Begun).await?;
+        Ok(end)
+    }
+}
+
+impl Entry<Begun> {
+    /// So many more rows and bytes are handed out now.
+    pub(crate) fn hand_out(&mut self, rows: u64, bytes: u64) {
+        if let Some(Open { entry, .. }) = &mut self.open {
+            entry.rows += rows;
+            entry.bytes += bytes;
+        }
+    }
+
+    /// Rows and bytes that were handed out.
+    pub(crate) fn handed_out(&self) -> (u64, u64) {
+        self.open
+            .as_ref()
+            .map_or((0, 0), |open| (open.entry.rows, open.entry.bytes))
+    }
+
+    /// Something failed on the way.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded.
+    pub(crate) async fn failed(self, report: &Report) -> Result<AuditIndex, Report> {
+        let describe = |entry: &mut AuditEntry| explain(entry, Outcome::Failed, report);
+        Ok(self.finish(End::Report(report.clone()), describe).await?.index)
+    }
+
+    /// Access was revoked on the way.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded.
+    pub(crate) async fn revoked(self, report: &Report) -> Result<AuditIndex, Report> {
+        let describe = |entry: &mut AuditEntry| explain(entry, Outcome::Revoked, report);
+        Ok(self.finish(End::Report(report.clone()), describe).await?.index)
+    }
+
+    /// All rows are handed out. Only with the signed receipt is the answer whole.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE` if it could not be recorded. Then there is no receipt.
+    pub(crate) async fn released(self, release: Release) -> Result<(AuditIndex, Envelope), Report> {
+        self.release(release).await
+    }
+}
+
+impl<State> Entry<State> {
+    async fn release(self, release: Release) -> Result<(AuditIndex, Envelope), Report> {
         let (rows, blanked_values) = (release.receipt.rows, release.receipt.blanked_values);
         let (bytes, result) = (release.bytes, release.receipt.result);
         let describe = |entry: &mut AuditEntry| {

@@ -172,6 +172,7 @@ pub(crate) fn leaving(rows: u64) -> Release {
     let permitted = permitted();
     let receipt = Receipt {
         query_id: "q-1".parse().unwrap(),
+        request: None,
         node: "gbsg".parse().unwrap(),
         space: "oncology".parse().unwrap(),
         query: Digest::of(b"query"),
@@ -180,6 +181,7 @@ pub(crate) fn leaving(rows: u64) -> Release {
         policy_digest: permitted.policy_digest,
         permit: permitted.permit,
         rule: permitted.rule,
+        joined: permitted.joined,
         min_people: None,
         duties: permitted.duties,
         rows,
@@ -209,6 +211,7 @@ pub(crate) fn permitted() -> Permitted {
         version: 3,
         policy_digest: Digest::of(b"policy"),
         rule: "statistics".parse().unwrap(),
+        joined: Vec::new(),
         permit: None,
         duties: vec!["delete within 30 days".to_owned()],
     }

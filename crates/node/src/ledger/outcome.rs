@@ -59,6 +59,8 @@ pub(crate) enum Told {
     Nothing,
     /// Why there is no answer.
     Report(Report),
+    /// Rows, more of them than are kept.
+    Rows,
     /// An answer.
     Answer {
         /// Digest over what allowed it, and under which obligations.
@@ -114,6 +116,7 @@ impl Room {
                 receipt: receipt.clone(),
             },
             (End::Report(report), _) => Told::Report(report.clone()),
+            (End::Begun, _) => Told::Rows,
             (End::Nothing | End::Release(_), _) => Told::Nothing,
         };
         let mut insert = transaction.prepare_cached(

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use terms::{
     CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Purpose, QueryId, RoleName, RuleId, UtcTime,
 };
-use trust::{Digest, Receipt};
+use trust::{Digest, JoinedPolicy, Receipt};
 
 /// Longest leaf that is read back, in bytes: SQL of the accepted length with every byte escaped, a message, and a
 /// credential's worth of roles.
 pub(crate) const LEAF_BYTES_MAX: usize = 512 * 1024;
 
-/// One finished query.
+/// One query that ended, or whose rows begin to leave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditEntry {
@@ -36,13 +36,19 @@ pub struct AuditEntry {
     pub sql: String,
     /// Digest of the whole query, as the caller's proof names it.
     pub query: Digest,
-    /// How it ended.
+    /// How it ended, or that its rows begin to leave.
     pub outcome: Outcome,
+    /// Whether this is the end of an answer that an earlier entry of the same query says to have begun.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ends_begun: bool,
     /// About which collection; none if the query was not read so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collection: Option<CollectionId>,
     /// What decided; none if it did not come to a decision.
     pub policy: Option<AuditPolicy>,
+    /// What else allowed the query, of each collection that it joins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<JoinedPolicy>,
     /// What the asker was told to do or leave with the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duties: Vec<String>,
@@ -50,7 +56,8 @@ pub struct AuditEntry {
     pub problem: Option<Problem>,
     /// The sentence that the caller was told.
     pub message: Option<String>,
-    /// Rows that were released; of an aggregate these are its cells.
+    /// Rows that were released; of an aggregate these are its cells. Of an answer that had begun and did not come to its end, those
+    /// that were handed out until then.
     pub rows: u64,
     /// Bytes of the released values as Arrow lays them out: values, offsets and masks of the arrays that left, without
     /// the framing that the wire puts around them.
@@ -96,6 +103,9 @@ pub struct AuditPolicy {
 pub enum Outcome {
     /// Results left the node.
     Released,
+    /// Rows begin to leave while others are read. A later entry of the same query says how that ended and how many they were;
+    /// where there is none, as many as there were may have left.
+    Begun,
     /// It was not allowed to run, or was not a query that a node runs.
     Refused,
     /// It was allowed and did not finish.
@@ -110,8 +120,10 @@ pub enum Outcome {
 impl AuditEntry {
     /// Whether a policy allowed the query to run: then it counts against the asker's quota, whatever became of it.
     pub(crate) fn was_allowed(&self) -> bool {
-        // Only an allowed query was decided by a text that was read, and a revocation is about one that is counted.
-        self.outcome != Outcome::Revoked && self.policy.as_ref().is_some_and(|policy| policy.digest.is_some())
+        // Only an allowed query was decided by a text that was read. A revocation, and the end of what had begun, are about one
+        // that is counted.
+        let is_counted = self.outcome == Outcome::Revoked || self.ends_begun;
+        !is_counted && self.policy.as_ref().is_some_and(|policy| policy.digest.is_some())
     }
 
     /// In what this entry does not say what a receipt says, if in anything.
@@ -134,6 +146,7 @@ impl AuditEntry {
                 "rule",
                 policy.is_some_and(|policy| policy.rule.as_ref() == Some(&receipt.rule)),
             ),
+            ("joined policies", self.joined == receipt.joined),
             ("permit", self.permit == receipt.permit),
             ("duties", self.duties == receipt.duties),
             ("rows", self.rows == receipt.rows),
@@ -159,6 +172,11 @@ impl AuditEntry {
         let entry: AuditEntry = serde_json::from_slice(leaf).ok()?;
         (entry.leaf().ok()? == leaf).then_some(entry)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(truth: &bool) -> bool {
+    !*truth
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -69,7 +69,7 @@ async fn a_file_that_is_no_ledger_is_left_alone() {
     place.tamper("CREATE TABLE patients (name TEXT)");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::with_released(1).await;
-    place.tamper("PRAGMA user_version = 4");
+    place.tamper("PRAGMA user_version = 5");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::new();
     std::fs::write(
@@ -419,7 +419,7 @@ async fn a_ledger_of_the_older_form_is_read_and_goes_on() {
     let older = audit::entries(&place.file()).unwrap();
     assert!(older[0].collection.is_none() && older[0].duties.is_empty());
     let leaf = String::from_utf8(older[0].leaf().unwrap()).unwrap();
-    for later in ["collection", "duties", "bytes"] {
+    for later in ["collection", "duties", "bytes", "ends_begun"] {
         assert!(!leaf.contains(later), "{leaf}");
     }
     place.release(1).await;
@@ -428,6 +428,139 @@ async fn a_ledger_of_the_older_form_is_read_and_goes_on() {
             .unwrap()
             .entries,
         2
+    );
+}
+
+fn decided(ledger: &Ledger, sql: &str) -> Entry<Decided> {
+    ask(ledger, sql).about(&collection()).decided(permitted())
+}
+
+/// The ledger after a long answer that came to its end, one that was given up, and one of which nothing says how it ended.
+async fn with_long_answers() -> Place {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let (mut whole, mut given_up) = (
+        begun(&ledger, "q-1", "SELECT 0").await,
+        begun(&ledger, "q-2", "SELECT 1").await,
+    );
+    whole.hand_out(7, 56);
+    given_up.hand_out(3, 24);
+    whole.released(leaving(7)).await.unwrap();
+    drop(given_up);
+    let going_on = begun(&ledger, "q-3", "SELECT 2").await;
+    let killed = place.copy();
+    drop(going_on);
+    ledger.close().await;
+    killed
+}
+
+async fn begun(ledger: &Ledger, query_id: &str, sql: &str) -> Entry<Begun> {
+    let opening = Opening {
+        query_id: query_id.parse().unwrap(),
+        ..opening(sql)
+    };
+    let entry = ledger.open_entry(opening).unwrap();
+    let entry = entry.about(&collection()).decided(permitted());
+    entry.begun(ledger).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_had_begun_before_the_machine_stopped_is_in_the_log_without_an_end_and_verifies() {
+    let place = with_long_answers().await;
+    let entries = audit::entries(&place.file()).unwrap();
+    let said: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.query_id.as_str(), entry.outcome, entry.ends_begun, entry.rows))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("q-1", Outcome::Begun, false, 0),
+            ("q-2", Outcome::Begun, false, 0),
+            ("q-1", Outcome::Released, true, 7),
+            ("q-2", Outcome::Abandoned, true, 3),
+            ("q-3", Outcome::Begun, false, 0),
+        ]
+    );
+    assert!(entries[0].result.is_none() && entries[2].result.is_some());
+    let verify = || audit::verify(&place.file(), ORIGIN, &place.key(), &Compared::default()).unwrap();
+    assert_eq!(verify().unended, [4]);
+    // The node goes on, and does not make up an end.
+    let ledger = place.open().unwrap();
+    ledger.close().await;
+    assert_eq!((verify().unended, verify().entries), (vec![4], 5));
+}
+
+#[tokio::test]
+async fn a_long_answer_is_charged_once_whether_it_ended_or_not() {
+    let place = with_long_answers().await;
+    let ledger = place.open().unwrap();
+    assert_eq!(asked(&ledger, &collection(), None).week, 3);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn an_end_without_a_beginning_a_second_one_and_a_second_beginning_do_not_verify() {
+    let place = with_long_answers().await;
+    let entries = audit::entries(&place.file()).unwrap();
+    let checked = |order: &[usize]| {
+        let mut chain = chain::Chain::default();
+        let mut entries = (0..).zip(order).map(|(index, at)| AuditEntry {
+            index,
+            ..entries[*at].clone()
+        });
+        entries.try_for_each(|entry| chain.push(&entry.leaf().unwrap()).map(drop))
+    };
+    let broken = |index| Err(chain::ChainError::Begun { index });
+    assert_eq!(checked(&[0, 1, 3, 2, 4]), Ok(()));
+    assert_eq!(checked(&[2]), broken(0));
+    assert_eq!(checked(&[0, 3]), broken(1));
+    assert_eq!(checked(&[0, 2, 2]), broken(2));
+    assert_eq!(checked(&[0, 0]), broken(1));
+}
+
+#[tokio::test]
+async fn rows_whose_end_could_not_be_recorded_do_not_begin_to_leave() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    let last = decided(&ledger, "SELECT 0");
+    let open: Vec<_> = (1..OPEN_ENTRIES_MAX).map(|_| ask(&ledger, "SELECT 1")).collect();
+    assert_eq!(last.begun(&ledger).await.unwrap_err().problem, Problem::Resources);
+    drop(open);
+    ledger.close().await;
+    assert_eq!(audit::entries(&place.file()).unwrap()[0].outcome, Outcome::Failed);
+    let ledger = place.open().unwrap();
+    let entry = decided(&ledger, "SELECT 0");
+    place.tamper("CREATE TRIGGER full BEFORE INSERT ON entry BEGIN SELECT RAISE(ABORT, 'full'); END");
+    assert_eq!(
+        entry.begun(&ledger).await.unwrap_err().problem,
+        Problem::AuditUnavailable
+    );
+    ledger.close().await;
+    assert_eq!(audit::entries(&place.file()).unwrap().len(), OPEN_ENTRIES_MAX);
+}
+
+#[tokio::test]
+async fn who_goes_away_while_a_beginning_is_written_has_given_up_an_answer_that_had_begun() {
+    let place = Place::new();
+    let ledger = place.open().unwrap();
+    drop(decided(&ledger, "SELECT 0").begun(&ledger));
+    let mut beginning = Box::pin(decided(&ledger, "SELECT 1").begun(&ledger));
+    let _ = pin!(&mut beginning).poll(&mut Context::from_waker(Waker::noop()));
+    drop(beginning);
+    ledger.close().await;
+    let entries = audit::entries(&place.file()).unwrap();
+    let ends: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.sql.as_str(), entry.outcome, entry.ends_begun))
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            ("SELECT 0", Outcome::Abandoned, false),
+            ("SELECT 1", Outcome::Begun, false),
+            ("SELECT 1", Outcome::Abandoned, true)
+        ]
     );
 }
 

@@ -41,6 +41,8 @@ pub(super) enum End {
     Nothing,
     /// Why there is no answer.
     Report(Report),
+    /// Rows, which begin to leave.
+    Begun,
     /// An answer.
     Release(Box<Release>),
 }
@@ -49,7 +51,7 @@ impl End {
     pub(super) fn answer(&self) -> Option<&[u8]> {
         match self {
             End::Release(release) => release.answer.as_deref(),
-            End::Nothing | End::Report(_) => None,
+            End::Nothing | End::Report(_) | End::Begun => None,
         }
     }
 }

@@ -33,12 +33,14 @@ pub(crate) fn parse(source: Source<'_>) -> Result<Collection, Report> {
     let head = written.id.span();
     let privacy_unit = privacy_unit(source, written.privacy_unit, written.personal, &columns, head)?;
     let rows_per_person_max = rows_per_person_max(source, written.rows_per_person_max, written.personal)?;
+    let key = key(source, written.key, written.personal, &columns)?;
     Ok(Collection {
         id: written.id.into_inner(),
         title: written.title.into_inner(),
         personal: written.personal,
         privacy_unit,
         rows_per_person_max,
+        key,
         columns,
         filters,
     })
@@ -85,6 +87,32 @@ fn rows_per_person_max(
         return Err(source.invalid(rows.span(), "`rows_per_person_max` must be 1 or more"));
     }
     Ok(Some(rows.into_inner()))
+}
+
+/// Queries that join use the key, so it is none that only the node may use.
+fn key(
+    source: Source<'_>,
+    written: Option<Spanned<String>>,
+    personal: bool,
+    columns: &[Column],
+) -> Result<Option<String>, Report> {
+    let Some(key) = written else { return Ok(None) };
+    let invalid = |message: String| Err(source.invalid(key.span(), message));
+    if personal {
+        return invalid(
+            "`key` is for `personal = false`; of people it is `privacy_unit` with `rows_per_person_max = 1`".to_owned(),
+        );
+    }
+    match columns.iter().find(|column| column.name == *key.get_ref()) {
+        None => invalid("`key` names a column that is not there".to_owned()),
+        Some(Column { name, roles, .. }) if roles.identifier => invalid(format!(
+            "`key` names column {name}, an identifier, which no query may use: leave out its role, or give it another"
+        )),
+        Some(Column { name, kind, .. }) if !matches!(kind, ColumnKind::Text | ColumnKind::Integer) => invalid(format!(
+            "`key` names column {name} of type {kind}; a key is text or integer"
+        )),
+        Some(_) => Ok(Some(key.into_inner())),
+    }
 }
 
 fn filters(
@@ -189,6 +217,7 @@ fn column(here: &Here<'_>, written: WrittenColumn, personal: bool) -> Result<Col
         bounds: written.bounds,
         unit: written.unit,
         code: written.code,
+        references: written.references,
     })
 }
 

@@ -367,3 +367,69 @@ fn domains_read_well_in_a_remedy() {
     assert_eq!(words("meno"), "values true, false");
     assert_eq!(words("note"), "any text");
 }
+
+/// A collection of stays that refers to both others, as `place` and `person` say.
+fn referring(place: &str, person: &str) -> Files {
+    let stays = format!(
+        "id = \"stays\"\ntitle = \"Stays\"\npersonal = true\nprivacy_unit = \"pid\"\n[columns.pid]\ntype = \"text\"\nrole = \"identifier\"\n{person}\n\
+         [columns.place]\ntype = \"text\"\n{place}\n[columns.number]\ntype = \"integer\"\n"
+    );
+    Files::new().put("collections/stays.toml", &stays).edit(
+        "collections/beds.toml",
+        "personal = false",
+        "personal = false\nkey = \"district\"",
+    )
+}
+
+#[track_caller]
+fn does_not_refer(files: &Files, says: &str) {
+    let report = files.compile().unwrap_err();
+    assert_eq!(report.problem, Problem::PolicyInvalid);
+    assert!(report.message.ends_with(says), "{}", report.message);
+}
+
+#[test]
+fn what_refers_to_no_key_of_its_kind_is_refused() {
+    let to = |collection: &str| format!("references = \"{collection}\"");
+    let without_key = referring(&to("beds"), "").edit("collections/beds.toml", "key = \"district\"", "");
+    does_not_refer(&without_key, "`references = \"beds\"`: beds declares no `key`");
+    does_not_refer(&referring(&to("wards"), ""), "there is no such collection");
+    does_not_refer(&referring(&to("stays"), ""), "a collection does not refer to itself");
+    let several = referring("", &to("breast-cancer")).edit(PATH, "rows_per_person_max = 1", "rows_per_person_max = 2");
+    does_not_refer(&several, "breast-cancer does not say `rows_per_person_max = 1`");
+    does_not_refer(
+        &referring(&to("breast-cancer"), ""),
+        "to whom only the `privacy_unit` refers",
+    );
+    does_not_refer(
+        &referring("", &to("beds")),
+        "beds is not about people, and this is the `privacy_unit`",
+    );
+    let identifier = format!("role = \"identifier\"\n{}", to("beds"));
+    does_not_refer(&referring(&identifier, ""), "leave out its role, or give it another");
+    let number = referring("", "").edit(
+        "collections/stays.toml",
+        "[columns.number]\ntype = \"integer\"",
+        "[columns.number]\ntype = \"integer\"\nreferences = \"beds\"",
+    );
+    does_not_refer(&number, "this is integer, and the key district of beds is text");
+    let rules = referring(&to("beds"), &to("breast-cancer")).rules();
+    let keys = rules
+        .collections
+        .values()
+        .map(|collection| collection.join_key().map(|key| key.name.as_str()));
+    assert_eq!(Vec::from_iter(keys), [Some("district"), Some("patient_id"), None]);
+}
+
+#[test]
+fn a_key_is_a_column_that_queries_may_use_of_data_without_people() {
+    let beds = "collections/beds.toml";
+    let keyed = |key: &str| Files::new().edit(beds, "personal = false", &format!("personal = false\nkey = \"{key}\""));
+    does_not_refer(&keyed("ward"), "`key` names a column that is not there");
+    let identifier = keyed("district").edit(beds, "role = [\"group\", \"filter\"]", "role = \"identifier\"");
+    does_not_refer(&identifier, "leave out its role, or give it another");
+    let truth = keyed("district").edit(beds, "type = \"text\"", "type = \"boolean\"");
+    does_not_refer(&truth, "a key is text or integer");
+    let personal = Files::new().edit(PATH, "privacy_unit", "key = \"grade\"\nprivacy_unit");
+    does_not_refer(&personal, "it is `privacy_unit` with `rows_per_person_max = 1`");
+}

@@ -7,7 +7,7 @@ use terms::{PermitId, PolicyId, Problem, Purpose, Report, RuleId};
 use super::{AccessRequest, Nearest, Reason};
 use crate::collection::{NODE_COLUMN, list};
 use crate::disclosure::Quota;
-use crate::grant::Release;
+use crate::grant::{Grant, Release};
 use crate::permit::{Permit, PermitGap};
 use crate::queryable::{open_to, queryable};
 use crate::rule::{Policy, Prohibition, Who, utc_day};
@@ -62,6 +62,29 @@ impl Refusal {
             remedy,
         }
     }
+
+    /// Two permissions of which neither protects more, so that nobody can say what would protect as much as both.
+    pub(crate) fn of_unlike(grant: &Grant, other: &Grant, key: &str) -> Refusal {
+        let of = |grant: &Grant| format!("{} of {} version {}", grant.rule(), grant.policy(), grant.version());
+        let message = format!(
+            "{} and {} say different things about {key}, and neither protects more",
+            of(grant),
+            of(other)
+        );
+        let remedy = format!("ask about each collection alone, or ask the board to give both the same {key}");
+        Refusal {
+            rule: Some(other.rule().clone()),
+            policy: Some((other.policy().clone(), other.version())),
+            ..Refusal::without_rule(Problem::NoPermission, message, remedy)
+        }
+    }
+}
+
+/// A permit that does not say that people may be linked.
+pub(super) fn no_linkage(permit: &Permit) -> Refusal {
+    let message = format!("permit {} does not allow to link people across collections", permit.id);
+    let remedy = "ask about each collection alone, or ask the issuer for a permit with `linkage = true`".to_owned();
+    Refusal::without_rule(Problem::PermitInvalid, message, remedy)
 }
 
 /// A reason in words.

@@ -1,4 +1,5 @@
 mod demands;
+mod joins;
 mod permits;
 mod prohibitions;
 mod quotas;

@@ -91,6 +91,21 @@ impl<'a> Compared<'a> {
                 )
             });
         }
+        if self.before.key != self.after.key {
+            // What refers to the collection says itself that it does; another key finds other rows.
+            let other = self.before.key.is_some() && self.after.key.is_some();
+            changes.weigh(other, other, &place, |lang| {
+                let words = |key: &Option<String>| match key {
+                    Some(key) => key.clone(),
+                    None => lang.pick("keine Spalte", "no column").to_owned(),
+                };
+                let (old, new) = (words(&self.before.key), words(&self.after.key));
+                lang.pick(
+                    format!("Der Schlüssel, über den andere Sammlungen ihre Zeilen hiermit verbinden, ist nun {new}, vorher {old}."),
+                    format!("The key by which other collections join their rows to these is now {new}, before {old}."),
+                )
+            });
+        }
         for column in &self.after.columns {
             let place = format!("{place}, column {}", column.name);
             match self.before.column(&column.name) {
@@ -199,6 +214,20 @@ impl<'a> Compared<'a> {
                     format!("Werte gehen nun {new} ein, vorher {old}."),
                     format!("Values now count {new}, before {old}."),
                 ) + idle(used, lang)
+            });
+        }
+        if before.references != after.references {
+            // Whatever permissions name: along a person's column queries join without naming it.
+            changes.weigh(after.references.is_some(), before.references.is_some(), place, |lang| {
+                let words = |to: &Option<CollectionId>| match to {
+                    Some(to) => lang.pick(format!("mit {to}"), format!("to {to}")),
+                    None => lang.pick("mit keiner Sammlung", "to no collection").to_owned(),
+                };
+                let (old, new) = (words(&before.references), words(&after.references));
+                lang.pick(
+                    format!("Fragen dürfen die Zeilen über diese Spalte nun {new} verbinden, vorher {old}."),
+                    format!("Questions may now join the rows along this column {new}, before {old}."),
+                )
             });
         }
         if (&before.unit, &before.code) != (&after.unit, &after.code) {

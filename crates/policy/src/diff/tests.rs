@@ -415,3 +415,32 @@ fn the_quota_of_a_permit_is_said_of_all_its_persons() {
         "All its persons together may now ask 9 times in seven days, before as often as they like."
     );
 }
+
+#[test]
+fn a_column_that_refers_to_another_collection_widens_and_one_that_no_longer_does_narrows() {
+    let keyed = Files::new().edit(
+        "collections/beds.toml",
+        "personal = false",
+        "personal = false\nkey = \"district\"",
+    );
+    let none = keyed.edit(
+        COLLECTION,
+        "[columns.note]\ntype   = \"text\"",
+        "[columns.note]\ntype   = \"text\"\nreferences = \"beds\"",
+    );
+    let refers = none.clone();
+    let none = none.edit(COLLECTION, "\nreferences = \"beds\"", "");
+    let widened = changes(&none, &refers);
+    assert_eq!(effects(&widened), [Effect::Widens]);
+    assert_eq!(
+        widened[0].sentence(Lang::En),
+        "Questions may now join the rows along this column to beds, before to no collection."
+    );
+    assert_eq!(effects(&changes(&refers, &none)), [Effect::Narrows]);
+    let without = Files::new();
+    assert_eq!(
+        effects(&changes(&without, &none)),
+        [Effect::Neutral],
+        "a key alone joins nothing"
+    );
+}

@@ -367,7 +367,10 @@ impl Scope<'_> {
                     "is an identifier and can be used nowhere in a query",
                     "leave it out; rows can show it as a pseudonym, with transforms",
                 )
-            } else if release == Release::Aggregates && !column.roles.any_query() {
+            } else if release == Release::Aggregates
+                && !column.roles.any_query()
+                && !self.collection.is_joined_along(column)
+            {
                 (
                     "has no role, so no query for aggregates can use it",
                     "leave it out, or give it a role in the collection",

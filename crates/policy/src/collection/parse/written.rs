@@ -21,6 +21,7 @@ pub(super) struct WrittenCollection {
     pub(super) personal: bool,
     pub(super) privacy_unit: Option<Spanned<String>>,
     pub(super) rows_per_person_max: Option<Spanned<u32>>,
+    pub(super) key: Option<Spanned<String>>,
     // The spans of the keys keep the order of the file.
     pub(super) columns: BTreeMap<Spanned<String>, WrittenColumn>,
     #[serde(default)]
@@ -46,6 +47,7 @@ pub(super) struct WrittenColumn {
     pub(super) bounds: Option<[f64; 2]>,
     pub(super) unit: Option<String>,
     pub(super) code: Option<String>,
+    pub(super) references: Option<CollectionId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -65,6 +65,7 @@ fn node_identity(key: &[u8], sign: &Sign<'_>) -> bool {
     };
     let receipt = Receipt {
         query_id: "q-1".parse().unwrap(),
+        request: None,
         node: "gbsg".parse().unwrap(),
         space: "oncology".parse().unwrap(),
         query: Digest::of(b"query"),
@@ -73,6 +74,7 @@ fn node_identity(key: &[u8], sign: &Sign<'_>) -> bool {
         policy_digest: Digest::of(b"policy"),
         permit: None,
         rule: "statistics".parse().unwrap(),
+        joined: Vec::new(),
         min_people: Some(10),
         duties: Vec::new(),
         rows: 12,

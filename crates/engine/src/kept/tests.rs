@@ -1,0 +1,25 @@
+use super::*;
+
+/// A value of somebody that nothing was kept of before.
+fn value(person: u64) -> KeptValue {
+    let mut sketch = Sketch::new(64);
+    sketch.add(
+        crate::sketch::PersonHash::from_order(person.cast_signed()),
+        crate::sketch::Contribution::default(),
+    );
+    KeptValue::from_parts("patients".to_owned(), 10, sketch.as_bytes(), "1 1 f0000000000000000 0").unwrap()
+}
+
+#[test]
+fn a_full_store_takes_nothing_of_an_answer_and_keeps_what_it_has() {
+    let mut shelf = Shelf {
+        count: limit::KEPT_VALUES_MAX - 1,
+        ..Shelf::default()
+    };
+    let (first, second) = (value(1), value(2));
+    assert_eq!(shelf.add(&[first.clone(), second.clone()]), Err(Full));
+    assert_eq!(shelf.nearest(&first), None);
+    shelf.add(std::slice::from_ref(&first)).unwrap();
+    assert_eq!(shelf.add(&[second]), Err(Full));
+    assert_eq!(shelf.nearest(&first), Some(&first));
+}
