@@ -70,6 +70,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  datenraum broker run --config /etc/datenraum/broker.toml"
     )]
     Broker(BrokerCommand),
+    /// Answer other programs: Python, R, BI tools
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum gateway run --sandbox /tmp/oncology --purpose ehds-53-1-e"
+    )]
+    Gateway(GatewayCommand),
     /// See and verify what a node was asked and what left it
     #[command(subcommand, after_help = "Example:\n  datenraum audit show /tmp/oncology/nodes/gbsg")]
     Audit(AuditCommand),
@@ -360,6 +366,46 @@ pub(crate) struct BrokerRunArgs {
     /// The broker's configuration
     #[arg(long, value_name = "FILE", default_value = "broker.toml")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayCommand {
+    Run(GatewayRunArgs),
+}
+
+/// Answer Flight SQL clients on this machine until told to stop
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum gateway run --sandbox /tmp/oncology --purpose ehds-53-1-e
+
+Whoever knows the token asks as you: it is made at the first start, in a file that only you can read. docs/data-users.md says how
+programs connect.")]
+pub(crate) struct GatewayRunArgs {
+    /// What questions are for, unless a program says otherwise
+    #[arg(long, value_name = "PURPOSE")]
+    pub(crate) purpose: Option<String>,
+    /// The data permit under which they are asked, unless a program says otherwise
+    #[arg(long, value_name = "ID")]
+    pub(crate) permit: Option<String>,
+    /// How many nodes are enough where not all answer; without it a partial answer is an error
+    #[arg(long, value_name = "N")]
+    pub(crate) minimum_nodes: Option<std::num::NonZeroUsize>,
+    /// Who asks, where a sandbox has several people
+    #[arg(long = "as", value_name = "PERSON")]
+    pub(crate) as_person: Option<String>,
+    /// The sandbox to ask
+    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX")]
+    pub(crate) sandbox: Option<PathBuf>,
+    /// The file that says who you are (person.toml), outside a sandbox
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Where to listen: a port of this machine; 0 for any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:32010")]
+    pub(crate) listen: String,
+    /// The file with the token; gateway.token in your profile's data folder otherwise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

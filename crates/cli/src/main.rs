@@ -4,7 +4,7 @@
 //! never decide, verify or sign by itself, and never print an error except through [`fail`].
 //!
 //! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
-//! on one machine), [`serve`] (a node or a broker alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`] and
+//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`] and
 //! [`render`], [`catalog`], [`demo`], [`problems`].
 
 mod args;
@@ -34,7 +34,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::board::PermitCommand;
 use crate::args::registers::{ConsentCommand, OptOutCommand};
-use crate::args::{Args, AuditCommand, BrokerCommand, Command, DatasetCommand, NodeCommand, SandboxCommand};
+use crate::args::{
+    Args, AuditCommand, BrokerCommand, Command, DatasetCommand, GatewayCommand, NodeCommand, SandboxCommand,
+};
 
 /// Stack of the threads that plan queries, in bytes: an unoptimised build needs more than the usual two megabytes.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -78,6 +80,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Permit(PermitCommand::New(args)) => permit::new(*args, json),
         Command::Permit(PermitCommand::Show(args)) => permit::show(&args, json),
         Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args)).await,
+        Command::Gateway(GatewayCommand::Run(args)) => Box::pin(serve::gateway(args, json)).await,
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(*args, json),
         Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),
         Command::Audit(AuditCommand::Export(args)) => audit::export(args),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use federation::{Answer, Asker, Plan, Profile, Question, Status};
-use terms::{ExitCode, Problem, Purpose, Report, SystemClock};
+use terms::{ExitCode, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{Format, QueryArgs};
 use crate::sandbox::found::counted;
@@ -46,8 +46,16 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
 }
 
 fn question(args: &QueryArgs) -> Result<Question, Report> {
-    let purpose = args.purpose.as_deref().map(str::parse::<Purpose>).transpose();
-    let purpose = purpose.map_err(|error| {
+    Ok(Question {
+        sql: args.sql.clone(),
+        purpose: purpose(args.purpose.as_deref())?,
+        permit: permit(args.permit.as_deref())?,
+    })
+}
+
+/// A purpose by its code.
+pub(crate) fn purpose(code: Option<&str>) -> Result<Option<Purpose>, Report> {
+    code.map(str::parse::<Purpose>).transpose().map_err(|error| {
         let known = Purpose::all().filter(|purpose| !purpose.is_prohibited_use());
         let known: Vec<String> = known
             .map(|purpose| format!("{purpose} ({})", purpose.words()))
@@ -55,14 +63,13 @@ fn question(args: &QueryArgs) -> Result<Question, Report> {
         Problem::Usage
             .report(error.to_string())
             .remedy(format!("use one of: {}", known.join(", ")))
-    })?;
-    let permit = args.permit.as_deref().map(str::parse).transpose();
-    let permit = permit.map_err(|error: terms::IdError| Problem::Usage.report(error.to_string()))?;
-    Ok(Question {
-        sql: args.sql.clone(),
-        purpose,
-        permit,
     })
+}
+
+/// A permit by its id.
+pub(crate) fn permit(id: Option<&str>) -> Result<Option<PermitId>, Report> {
+    let permit = id.map(str::parse).transpose();
+    permit.map_err(|error: terms::IdError| Problem::Usage.report(error.to_string()))
 }
 
 /// The file that says who asks: that of a person of a sandbox, or one that is named.

@@ -2,7 +2,6 @@
 //!
 //! Coverage is never left out: people and JSON get it with the answer, the other formats on the error stream.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,7 +12,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::ipc::writer::FileWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use federation::{Answer, Coverage, Interval, Status};
+use federation::{Answer, Coverage, Interval};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value, json};
 use terms::{Problem, Report};
@@ -150,13 +149,8 @@ fn range(open: &Interval) -> String {
 
 /// Who took part, in a few lines: how many answered, and each node that did not or that withheld something.
 pub(crate) fn summary(answer: &Answer) -> String {
-    let answered = answer
-        .coverage
-        .iter()
-        .filter(|node| node.status == Status::Answered)
-        .count();
     let asked = counted(answer.coverage.len(), "node", "nodes");
-    let mut text = format!("{answered} of {asked} answered");
+    let mut text = format!("{} of {asked} answered", answer.answered());
     let suppressing: Vec<&Coverage> = answer
         .coverage
         .iter()
@@ -189,7 +183,7 @@ pub(crate) fn summary(answer: &Answer) -> String {
             "\nvalues that lack cells decided which rows are shown: rows can be missing, and rows can be shown that would not be",
         );
     }
-    for (why, nodes) in absent(answer) {
+    for (why, nodes) in answer.absent() {
         text.push_str(&format!("\n{} {why}", nodes.join(", ")));
     }
     let mut policies: Vec<String> = answer
@@ -241,19 +235,6 @@ fn withheld_values(node: &Coverage) -> String {
         _ => format!("{times}: {}", reason.words()),
     });
     format!("{}: {values} ({})", node.node, reasons.collect::<Vec<_>>().join("; "))
-}
-
-/// Why nodes did not answer, and which: the same reason is told once.
-fn absent(answer: &Answer) -> BTreeMap<String, Vec<&str>> {
-    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for node in answer.coverage.iter().filter(|node| node.status != Status::Answered) {
-        let code = node.problem.map_or("", Problem::code);
-        let message = node.message.as_deref().unwrap_or_default();
-        let remedy = node.remedy.as_deref().unwrap_or_default();
-        let why = format!("{}: {message} [{code}]; {remedy}", node.status.word());
-        reasons.entry(why).or_default().push(node.node.as_str());
-    }
-    reasons
 }
 
 /// Tells on the error stream where the receipts are, and why if they are not all there.

@@ -1,12 +1,16 @@
-//! `node run` and `broker run`: one role in one process, until it is told to stop.
+//! `node run`, `broker run` and `gateway run`: one role in one process, until it is told to stop.
 
 use std::sync::Arc;
 
+use federation::gateway::{Listener, Options, Token};
+use federation::{Asker, Gateway, Profile};
 use node::Node;
+use serde_json::json;
 use terms::{ExitCode, Problem, Report, SystemClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{BrokerRunArgs, NodeRunArgs};
+use crate::args::{BrokerRunArgs, GatewayRunArgs, NodeRunArgs};
+use crate::{query, show};
 
 /// Runs a node.
 ///
@@ -35,6 +39,41 @@ pub(crate) async fn broker(args: BrokerRunArgs) -> Result<ExitCode, Report> {
         stop_when_told()?,
     ))
     .await?;
+    Ok(ExitCode::Ok)
+}
+
+/// Runs a gateway, and says where and with which token.
+///
+/// # Errors
+/// What is missing or does not verify, before a port is bound; afterwards only what ends the server.
+pub(crate) async fn gateway(args: GatewayRunArgs, json: bool) -> Result<ExitCode, Report> {
+    let options = Options {
+        purpose: query::purpose(args.purpose.as_deref())?,
+        permit: query::permit(args.permit.as_deref())?,
+        minimum_nodes: args.minimum_nodes,
+    };
+    let listener = Listener::bind(&args.listen).await?;
+    let profile = query::profile(
+        args.profile.as_deref(),
+        args.sandbox.as_deref(),
+        args.as_person.as_deref(),
+    )?;
+    let profile = Profile::load(&profile)?;
+    let token_file = args.token_file.unwrap_or_else(|| profile.data.join("gateway.token"));
+    let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await?;
+    let token = Token::of_file(&token_file)?;
+    let stop = stop_when_told()?;
+    let (endpoint, token_file) = (
+        format!("grpc+tcp://{}", listener.bound()),
+        token_file.display().to_string(),
+    );
+    match json {
+        true => show::json_line(&json!({ "endpoint": endpoint, "token_file": token_file }))?,
+        false => show::text(format!(
+            "answers at {endpoint}\nthe token is in {token_file}\nCtrl-C ends it"
+        ))?,
+    }
+    Box::pin(Gateway::new(asker, options).serve(listener, token, stop)).await?;
     Ok(ExitCode::Ok)
 }
 

@@ -129,8 +129,10 @@ pub fn planning_report(error: &DataFusionError, collections: &Collections) -> Re
         .trim_start_matches("Error during planning: ")
         .to_owned();
     if let Some(name) = text.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) {
-        // The engine qualifies plain names by a catalogue and a schema of its own.
-        return unknown_collection(name.strip_prefix("datafusion.public.").unwrap_or(name), collections);
+        // The engine qualifies plain names by a catalogue and a schema: those of a node, or those of an asker.
+        let plain = ["datafusion.public.", "datenraum.collections."];
+        let plain = plain.iter().find_map(|own| name.strip_prefix(own));
+        return unknown_collection(plain.unwrap_or(name), collections);
     }
     if text.contains("coerce arguments") || text.contains("failed to match any signature") {
         let numbers = |column: &&policy::Column| column.roles.measure;

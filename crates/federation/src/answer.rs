@@ -174,6 +174,25 @@ impl Answer {
             .collect()
     }
 
+    /// How many nodes answered.
+    pub fn answered(&self) -> usize {
+        let answered = |node: &&Coverage| node.status == Status::Answered;
+        self.coverage.iter().filter(answered).count()
+    }
+
+    /// Why nodes did not answer, and which: the same reason is told once.
+    pub fn absent(&self) -> BTreeMap<String, Vec<&str>> {
+        let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for node in self.coverage.iter().filter(|node| node.status != Status::Answered) {
+            let code = node.problem.map_or("", Problem::code);
+            let message = node.message.as_deref().unwrap_or_default();
+            let remedy = node.remedy.as_deref().unwrap_or_default();
+            let why = format!("{}: {message} [{code}]; {remedy}", node.status.word());
+            reasons.entry(why).or_default().push(node.node.as_str());
+        }
+        reasons
+    }
+
     /// Cells that nodes did not release, all together.
     pub fn suppressed_cells(&self) -> u64 {
         self.coverage.iter().map(|node| node.suppressed_cells).sum()

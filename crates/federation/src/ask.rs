@@ -19,9 +19,10 @@ use crate::catalog::{self, Offer};
 use crate::combine::{self, PooledTable};
 use crate::finish;
 use crate::node::{Errand, NodeAnswer, Part, Peer};
+use crate::parameters::Parameters;
 use crate::profile::Profile;
 use crate::receipts;
-use crate::split::{self, Leaf, Split};
+use crate::split::{self, Description, Leaf, Split};
 
 /// A person who can ask a data space.
 #[derive(Debug)]
@@ -117,6 +118,28 @@ impl Asker {
         })
     }
 
+    /// The same person with the documents, catalogue and credential of now. Connections to nodes that are where they were
+    /// stay open.
+    ///
+    /// # Errors
+    /// As [`Asker::open`].
+    pub async fn renewed(&self) -> Result<Self, Report> {
+        let renewed = Self::open(self.profile.clone(), Arc::clone(&self.clock)).await?;
+        let before: BTreeMap<_, _> = self
+            .peers
+            .iter()
+            .map(|offer| (&offer.peer.member, &offer.peer))
+            .collect();
+        let mut open = self.connections.lock().await.clone();
+        for Offer { peer, .. } in &renewed.peers {
+            if before.get(&peer.member) != Some(&peer) {
+                open.remove(&peer.member);
+            }
+        }
+        *renewed.connections.lock().await = open;
+        Ok(renewed)
+    }
+
     /// The rules as the asker holds them.
     pub fn rules(&self) -> &Rules {
         &self.rules
@@ -142,7 +165,7 @@ impl Asker {
     /// # Errors
     /// As [`Asker::ask`], before anything is asked.
     pub async fn plan(&self, question: &Question) -> Result<Plan, Report> {
-        let split = self.split(question).await?;
+        let split = self.split(question, &Parameters::default()).await?;
         let part = |leaf: &Leaf| {
             let nodes = self.concerned(leaf).map(|offer| offer.peer.member.clone()).collect();
             PlannedPart {
@@ -162,7 +185,15 @@ impl Asker {
     /// If the question cannot be asked or the pooled results cannot be combined. What happens at a node is no
     /// error but in the answer's coverage.
     pub async fn ask(&self, question: &Question) -> Result<Answer, Report> {
-        let split = self.split(question).await?;
+        self.ask_with(question, &Parameters::default()).await
+    }
+
+    /// The same with values in place of the question's parameters.
+    ///
+    /// # Errors
+    /// As [`Asker::ask`], and if the values are not those that the question needs.
+    pub async fn ask_with(&self, question: &Question, parameters: &Parameters) -> Result<Answer, Report> {
+        let split = self.split(question, parameters).await?;
         for leaf in &split.leaves {
             if self.concerned(leaf).next().is_none() {
                 let message = format!("no node offers {} to you", leaf.collection.sql_name());
@@ -227,13 +258,22 @@ impl Asker {
         })
     }
 
-    async fn split(&self, question: &Question) -> Result<Split, Report> {
-        let visible: Collections = self
-            .queryable()
-            .into_iter()
-            .map(|q| (q.collection.id.clone(), q.collection))
-            .collect();
-        let split = split::split(&question.sql, &self.rules.collections, &visible).await?;
+    /// The columns that the answer to a question will have, and its parameters. Nothing is asked.
+    ///
+    /// # Errors
+    /// If the question cannot be planned.
+    pub async fn describe(&self, sql: &str) -> Result<Description, Report> {
+        split::describe(sql, &self.rules.collections, &self.visible()).await
+    }
+
+    fn visible(&self) -> Collections {
+        let queryable = self.queryable().into_iter();
+        queryable.map(|q| (q.collection.id.clone(), q.collection)).collect()
+    }
+
+    async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
+        let visible = self.visible();
+        let split = split::split(&question.sql, parameters, &self.rules.collections, &visible).await?;
         let is_closed = |leaf: &&Leaf| {
             let joined = leaf.asked.joins().iter().map(|join| &join.collection);
             joined

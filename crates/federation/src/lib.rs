@@ -5,22 +5,27 @@
 //!
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
 //! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query), `receipts` (what is kept),
-//! [`answer`] (what is returned), [`profile`] (who asks), `listing` (what a
-//! person finds in the catalogue).
+//! [`answer`] (what is returned), [`profile`] (who asks), `listing` (what a person finds in the catalogue). [`gateway`] is the same for
+//! other programs, [`parameters`] what they put in place of `?`.
 
 pub mod answer;
 pub mod ask;
 mod catalog;
 mod combine;
 mod finish;
+pub mod gateway;
 mod interval;
 mod listing;
 mod node;
+pub mod parameters;
 pub mod profile;
 mod receipts;
 mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::{Asker, Plan, Question};
+pub use gateway::Gateway;
 pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};
+pub use parameters::Parameters;
 pub use profile::Profile;
+pub use split::Description;

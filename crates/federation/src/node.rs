@@ -31,7 +31,7 @@ use wire::status::Ended;
 use wire::v1::QueryTicket;
 
 /// A node as the catalogue and the roster describe it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {
     pub(crate) member: MemberId,
     pub(crate) address: String,

@@ -19,6 +19,13 @@ use engine::read::{self, Collections, Joining};
 use policy::Collection;
 use terms::{CollectionId, Problem, Report};
 
+use crate::parameters::{self, Parameters};
+
+/// As whose tables programs that write whole names can name collections: `datenraum.collections.breast_cancer`.
+pub(crate) const CATALOG: &str = "datenraum";
+/// See [`CATALOG`].
+pub(crate) const SCHEMA: &str = "collections";
+
 /// Name of the table that stands in for a leaf.
 const LEAF_PREFIX: &str = "__leaf_";
 
@@ -52,20 +59,61 @@ pub(crate) enum Pooled {
     Rows { asked: Vec<bool> },
 }
 
-/// Plans and splits `sql`. `visible` is what the person may query, for messages.
-pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collections) -> Result<Split, Report> {
+/// What can be said of a question before it is asked.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The columns of its answer.
+    pub schema: SchemaRef,
+    /// Its parameters, `$1` first, with the types that the question gives them; text where it gives none.
+    pub parameters: SchemaRef,
+}
+
+/// Plans `sql` and says what its answer and its parameters are.
+pub(crate) async fn describe(
+    sql: &str,
+    collections: &Collections,
+    visible: &Collections,
+) -> Result<Description, Report> {
     read::check_size(sql)?;
     let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
     read::on_deep_stack(move || {
-        let parsed = read::parse(&sql, &collections)?;
-        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-        context.register_udf(read::bin_function().as_ref().clone());
-        context.register_udaf(read::people_function().as_ref().clone());
-        read::register(&context, &collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
-        let state = context.state();
-        let plan = futures::executor::block_on(state.statement_to_plan(parsed));
-        let plan = plan.map_err(|error| read::planning_report(&error, &visible))?;
-        only_queries(&plan)?;
+        let plan = planned(&sql, &collections, &visible)?;
+        read::refuse_identifiers(&plan, &collections, Joining::People)?;
+        Ok(Description {
+            schema: Arc::clone(plan.schema().inner()),
+            parameters: parameters::of(&plan)?,
+        })
+    })
+    .await
+}
+
+fn planned(sql: &str, collections: &Collections, visible: &Collections) -> Result<LogicalPlan, Report> {
+    let mut parsed = read::parse(sql, collections)?;
+    parameters::number(&mut parsed)?;
+    let config = SessionConfig::new().with_target_partitions(1);
+    let context = SessionContext::new_with_config(config.with_default_catalog_and_schema(CATALOG, SCHEMA));
+    context.register_udf(read::bin_function().as_ref().clone());
+    context.register_udaf(read::people_function().as_ref().clone());
+    read::register(&context, collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
+    let state = context.state();
+    let plan = futures::executor::block_on(state.statement_to_plan(parsed));
+    let plan = plan.map_err(|error| read::planning_report(&error, visible))?;
+    only_queries(&plan)?;
+    Ok(plan)
+}
+
+/// Plans and splits `sql`. `visible` is what the person may query, for messages.
+pub(crate) async fn split(
+    sql: &str,
+    parameters: &Parameters,
+    collections: &Collections,
+    visible: &Collections,
+) -> Result<Split, Report> {
+    read::check_size(sql)?;
+    let (sql, parameters, collections, visible) =
+        (sql.to_owned(), parameters.clone(), collections.clone(), visible.clone());
+    read::on_deep_stack(move || {
+        let plan = parameters.bind(planned(&sql, &collections, &visible)?)?;
         read::refuse_identifiers(&plan, &collections, Joining::People)?;
         Splitter {
             collections,
@@ -78,7 +126,7 @@ pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collec
 }
 
 /// The asker's own engine runs the rest; it reads and writes nothing else.
-fn only_queries(plan: &LogicalPlan) -> Result<(), Report> {
+pub(crate) fn only_queries(plan: &LogicalPlan) -> Result<(), Report> {
     let refused = match plan {
         LogicalPlan::Statement(_) => "SET, PREPARE or transaction statements",
         LogicalPlan::Dml(_) => "INSERT, UPDATE or DELETE",

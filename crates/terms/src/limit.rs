@@ -101,3 +101,28 @@ pub const CONNECT_SECONDS_MAX: u64 = 10;
 
 /// Most released values that a node keeps to compare later ones with: some hundred bytes each.
 pub const KEPT_VALUES_MAX: u64 = 2_000_000;
+
+/// Connections that a gateway holds at the same time: the programs of one person on one machine.
+pub const GATEWAY_CONNECTIONS_MAX: usize = 64;
+
+/// Questions that a gateway asks at the same time; more are refused. Each holds the answers of all nodes in memory.
+pub const GATEWAY_QUESTIONS_MAX: usize = 8;
+
+/// Prepared statements of one connection to a gateway: several times what programs hold open.
+pub const GATEWAY_PREPARED_MAX: usize = 64;
+
+/// Questions that wait on one connection to a gateway until their answers are fetched.
+pub const GATEWAY_TICKETS_MAX: usize = 64;
+
+/// How long such a question waits, in seconds.
+pub const GATEWAY_TICKET_SECONDS_MAX: u64 = 300;
+
+/// Memory of all answers that a gateway delivers, in bytes.
+pub const GATEWAY_ANSWERS_BYTES_MAX: usize = 2 << 30;
+
+/// Longest text about an answer in its schema, in bytes, so that the schema fits a message of the smallest client; what is longer is
+/// read as a table.
+pub const GATEWAY_METADATA_BYTES_MAX: usize = 512 * 1024;
+
+/// How old documents, catalogue and credential may be when a gateway asks, in seconds.
+pub const GATEWAY_RENEWED_SECONDS: u64 = 60;

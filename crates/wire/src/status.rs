@@ -73,7 +73,10 @@ fn code(problem: Problem) -> Code {
         | Problem::TokenAudience
         | Problem::TokenExpired
         | Problem::ProofMismatch
-        | Problem::ProofReplayed => Code::Unauthenticated,
+        | Problem::ProofReplayed
+        | Problem::GatewayToken => Code::Unauthenticated,
+        // Not a code at which programs ask once more by themselves.
+        Problem::Partial => Code::FailedPrecondition,
         other => match other.exit_code() {
             ExitCode::Refused => Code::PermissionDenied,
             ExitCode::Usage => Code::InvalidArgument,
