@@ -8,6 +8,7 @@ mod governance;
 mod kill;
 mod lost_connection;
 mod methods;
+mod own_tables;
 mod people;
 mod permit_rows;
 mod raw;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use federation::{Answer, Asker, Plan, Profile, Question, Status};
+use federation::{Answer, Asker, Plan, Profile, Question, Status, Tables};
 use terms::{ExitCode, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{Format, QueryArgs};
@@ -57,7 +57,21 @@ fn question(args: &QueryArgs) -> Result<Question, Report> {
         sql: args.sql.clone(),
         purpose,
         permit,
+        tables: own_tables(&args.with)?,
     })
+}
+
+/// The files that `--with NAME=FILE` names.
+fn own_tables(named: &[String]) -> Result<Tables, Report> {
+    let mut tables = Tables::default();
+    for with in named {
+        let Some((name, file)) = with.split_once('=') else {
+            let report = Problem::Usage.report(format!("--with {with} names no file"));
+            return Err(report.remedy("write --with NAME=FILE, for instance --with districts=districts.csv"));
+        };
+        tables.add(name, Path::new(file))?;
+    }
+    Ok(tables)
 }
 
 /// The file that says who asks.

@@ -86,7 +86,9 @@ impl Total {
     pub(crate) fn as_f64(self) -> f64 {
         match self {
             Total::Integer(sum) => sum as f64,
-            Total::Number { sum, lost } => sum + lost,
+            // What rounding lost of infinity is no number.
+            Total::Number { sum, lost } if sum.is_finite() => sum + lost,
+            Total::Number { sum, .. } => sum,
         }
     }
 
@@ -441,16 +443,13 @@ impl Input {
             let mean = total.as_f64() / now;
             let delta = mean - moments.mean;
             deltas[at.min(1)] = delta;
-            moments.squares += column.variance(line) * now + delta * delta * weight;
+            moments.squares += column.squares(line) + delta * delta * weight;
             moments.mean += delta * now / (before + now);
             moments.shares.add(total.as_f64());
             moments.total.add(total);
         }
-        if let (Some(product), [x, y]) = (&lines.product, lines.columns.as_slice()) {
-            // Of one person: the sum of products less what their means already explain.
-            let off = |column: &ColumnLines<'_>, centre: f64| column.total(line).as_f64() - centre * now;
-            let own = product.value(line) - off(x, lines.centres[0]) * off(y, lines.centres[1]) / now;
-            self.product += own + deltas[0] * deltas[1] * weight;
+        if let Some(product) = &lines.product {
+            self.product += product.value(line) + deltas[0] * deltas[1] * weight;
         }
     }
 }
@@ -489,14 +488,13 @@ struct InputLines<'a> {
     unknown: Option<&'a Int64Array>,
     columns: Vec<ColumnLines<'a>>,
     product: Option<&'a Float64Array>,
-    centres: [f64; 2],
     bins: Vec<&'a Int64Array>,
 }
 
-/// Sum and variance of one column of each line.
+/// Sum of one column of each line, and of its squared deviations.
 struct ColumnLines<'a> {
     sum: Sum<'a>,
-    variance: Option<&'a Float64Array>,
+    squares: Option<&'a Float64Array>,
 }
 
 enum Sum<'a> {
@@ -517,10 +515,10 @@ impl ColumnLines<'_> {
         }
     }
 
-    /// 0 where it is not known: of one row.
-    fn variance(&self, line: usize) -> f64 {
-        match self.variance {
-            Some(variances) if variances.is_valid(line) => variances.value(line),
+    /// 0 where nothing is known.
+    fn squares(&self, line: usize) -> f64 {
+        match self.squares {
+            Some(squares) if squares.is_valid(line) => squares.value(line),
             _ => 0.0,
         }
     }
@@ -543,10 +541,10 @@ impl<'a> Lines<'a> {
 impl<'a> InputLines<'a> {
     fn of(layout: &InputLayout, batch: &'a RecordBatch) -> Result<Self, ArrowError> {
         let some = |at: Option<usize>| at.map(|at| integers(batch, at)).transpose();
-        let column = |(sum, variance): &(usize, Option<usize>)| {
+        let column = |(sum, squares): &(usize, Option<usize>)| {
             Ok(ColumnLines {
                 sum: sums(batch, *sum)?,
-                variance: variance.map(|at| numbers(batch, at)).transpose()?,
+                squares: squares.map(|at| numbers(batch, at)).transpose()?,
             })
         };
         Ok(Self {
@@ -556,7 +554,6 @@ impl<'a> InputLines<'a> {
             unknown: some(layout.unknown)?,
             columns: layout.columns.iter().map(column).collect::<Result<_, ArrowError>>()?,
             product: layout.product.map(|at| numbers(batch, at)).transpose()?,
-            centres: layout.centres,
             bins: all_integers(batch, &layout.bins)?,
         })
     }

@@ -7,10 +7,11 @@
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
 //! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
 //! rows show), [`mod@execute`] with
-//! `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
+//! `cells` (what is known of each cell) and `comoment` (how its second moments are made), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
 //! released before) with `sketch`, [`mod@release`] (what leaves), [`dataset`] (how data gets in).
 
 mod cells;
+mod comoment;
 pub mod dataset;
 mod disclose;
 mod domain;

@@ -4,15 +4,19 @@
 //! average of averages. It sees released values only.
 //!
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
-//! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query), `receipts` (what is kept),
+//! answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the rest of the query), `local` (the asker's own tables), `receipts` (what is kept),
 //! [`answer`] (what is returned), [`profile`] (who asks).
 
 pub mod answer;
 pub mod ask;
 mod catalog;
 mod combine;
+#[cfg(test)]
+mod differential;
 mod finish;
 mod interval;
+mod local;
+mod moments;
 mod node;
 pub mod profile;
 mod receipts;
@@ -20,4 +24,5 @@ mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::{Asker, Plan, Question};
+pub use local::Tables;
 pub use profile::Profile;

@@ -12,10 +12,14 @@ use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use engine::query::{Aggregate, Function, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Spread};
+use engine::query::{
+    Aggregate, Function, NODE_COLUMN, Output, OutputSource, PairPart, Query, ReleaseQuery, RowQuery, Spread,
+};
 use engine::read::{self, Collections};
 use policy::Collection;
 use terms::{Problem, Report};
+
+use crate::local::Tables;
 
 /// Name of the table that stands in for a leaf.
 const LEAF_PREFIX: &str = "__leaf_";
@@ -50,16 +54,23 @@ pub(crate) enum Pooled {
     Rows { asked: Vec<bool> },
 }
 
-/// Plans and splits `sql`. `visible` is what the person may query, for messages.
-pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collections) -> Result<Split, Report> {
+/// Plans and splits `sql`. `visible` is what the person may query, for messages; `tables` are her own.
+pub(crate) async fn split(
+    sql: &str,
+    collections: &Collections,
+    visible: &Collections,
+    tables: &Tables,
+) -> Result<Split, Report> {
     read::check_size(sql)?;
-    let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
+    tables.require_apart(collections)?;
+    let (sql, collections, visible, tables) = (sql.to_owned(), collections.clone(), visible.clone(), tables.clone());
     read::on_deep_stack(move || {
         let parsed = read::parse(&sql, &collections)?;
         let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
         context.register_udf(read::bin_function().as_ref().clone());
         context.register_udaf(read::people_function().as_ref().clone());
         read::register(&context, &collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
+        register_own(&context, &tables).map_err(|error| Problem::Internal.report(error.to_string()))?;
         let state = context.state();
         let plan = futures::executor::block_on(state.statement_to_plan(parsed));
         let plan = plan.map_err(|error| read::planning_report(&error, &visible))?;
@@ -73,6 +84,15 @@ pub(crate) async fn split(sql: &str, collections: &Collections, visible: &Collec
         .run(plan)
     })
     .await
+}
+
+/// Own tables are scanned like those that stand in for leaves: where the rest of the plan runs.
+fn register_own(context: &SessionContext, tables: &Tables) -> Result<(), DataFusionError> {
+    for (name, rows) in tables.iter() {
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
+        context.register_table(name, Arc::new(table))?;
+    }
+    Ok(())
 }
 
 /// The asker's own engine runs the rest; it reads and writes nothing else.
@@ -275,10 +295,9 @@ pub(crate) fn unqualified(name: &str) -> Expr {
 fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &LogicalPlan) -> Result<Leaf, Report> {
     let groups = query.groups.len();
     let aggregates = query.aggregates.clone();
-    let of_one_node = is_by_node(&query);
     let mut poolable: Vec<Aggregate> = Vec::new();
     for aggregate in &aggregates {
-        for part in parts(aggregate, of_one_node)? {
+        for part in parts(aggregate, &query, collection)? {
             if !poolable.contains(&part) {
                 poolable.push(part);
             }
@@ -312,12 +331,16 @@ fn release_leaf(query: ReleaseQuery, collection: &Arc<Collection>, node: &Logica
 }
 
 /// Whether every cell is of one node: then its answer is the pooled one, whatever is computed.
-pub(crate) fn is_by_node(query: &ReleaseQuery) -> bool {
+fn is_by_node(query: &ReleaseQuery) -> bool {
     query.groups.iter().any(|group| group.column() == NODE_COLUMN)
 }
 
-/// What nodes are asked for so that the aggregate can be pooled.
-pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggregate>, Report> {
+/// What nodes are asked for so that an aggregate of `query` can be pooled.
+pub(crate) fn parts(
+    aggregate: &Aggregate,
+    query: &ReleaseQuery,
+    collection: &Collection,
+) -> Result<Vec<Aggregate>, Report> {
     let part = |function| Aggregate {
         function,
         filter: aggregate.filter.clone(),
@@ -329,7 +352,7 @@ pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggr
         ]
     };
     match &aggregate.function {
-        _ if of_one_node && !is_total(&aggregate.function) => Ok(vec![aggregate.clone()]),
+        function if is_by_node(query) && !is_total(function) => Ok(vec![aggregate.clone()]),
         Function::CountRows | Function::Count(_) => Ok(vec![aggregate.clone()]),
         Function::Sum(_) => Ok(vec![aggregate.clone()]),
         Function::Mean(column) => Ok(count_and_sum(column)),
@@ -338,12 +361,33 @@ pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggr
             parts.push(part(Function::Spread(Spread::VarPop, column.clone())));
             Ok(parts)
         }
-        Function::CountPeople(_) | Function::Pair(..) | Function::Quantile(..) => {
-            let message = format!("{} is not pooled over nodes", aggregate.function);
+        Function::Pair(_, x, y) | Function::PairPart(_, x, y) if !collection.personal => {
+            let each = PairPart::ALL.into_iter();
+            Ok(each
+                .map(|each| part(Function::PairPart(each, x.clone(), y.clone())))
+                .collect())
+        }
+        Function::CountPeople(_) | Function::Pair(..) | Function::PairPart(..) | Function::Quantile(..) => {
+            let message = format!(
+                "{} is not pooled over nodes{}",
+                aggregate.function,
+                why_not(&aggregate.function)
+            );
             Err(Problem::SqlNotAllowed
                 .report(message)
                 .remedy("add node to SELECT and GROUP BY: then each node answers for itself"))
         }
+    }
+}
+
+/// Why a statistic is not pooled.
+fn why_not(function: &Function) -> &'static str {
+    match function {
+        Function::CountPeople(_) => ": nobody knows who is at several nodes",
+        Function::Pair(..) | Function::PairPart(..) => {
+            ": of data about people, sums over the rows in which both columns are known do not leave a node"
+        }
+        _ => "",
     }
 }
 

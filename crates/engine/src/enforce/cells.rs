@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::functions_aggregate::expr_fn::{count, sum, var_pop};
+use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit, when};
 use policy::{Collection, ColumnKind};
 
 use super::expr::{all_of, bin_expr, column_expr, edges, key_expr};
 use super::{BuildError, column_kind};
+use crate::comoment::comoment;
 use crate::dataset::ORDER;
 use crate::query::{Aggregate, Condition, Function, NODE_COLUMN, ReleaseQuery};
 
@@ -46,12 +47,10 @@ pub(crate) struct InputLayout {
     pub(crate) between: Vec<usize>,
     /// Rows in which the column is not known, where that is protected.
     pub(crate) unknown: Option<usize>,
-    /// Of each column: sum, and population variance where it is needed.
+    /// Of each column: sum, and sum of squared deviations where it is needed.
     pub(crate) columns: Vec<(usize, Option<usize>)>,
-    /// Sum of products of the two columns, each less its centre.
+    /// Sum of products of the two columns' deviations.
     pub(crate) product: Option<usize>,
-    /// The centres that were subtracted.
-    pub(crate) centres: [f64; 2],
     /// Rows in each declared bin.
     pub(crate) bins: Vec<usize>,
 }
@@ -91,13 +90,20 @@ impl Input {
             sums: is_counted_number
                 || matches!(
                     function,
-                    Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..)
+                    Function::Sum(_)
+                        | Function::Mean(_)
+                        | Function::Spread(..)
+                        | Function::Pair(..)
+                        | Function::PairPart(..)
                 ),
             // Of people it matters for every sum whether all have the same value.
             variances: is_counted_number
                 || collection.personal && matches!(function, Function::Sum(_) | Function::Mean(_))
-                || matches!(function, Function::Spread(..) | Function::Pair(..)),
-            product: matches!(function, Function::Pair(..)),
+                || matches!(
+                    function,
+                    Function::Spread(..) | Function::Pair(..) | Function::PairPart(..)
+                ),
+            product: matches!(function, Function::Pair(..) | Function::PairPart(..)),
             bins: matches!(function, Function::Quantile(..)),
             guards_unknown: matches!(function, Function::Count(name) if name != NODE_COLUMN && !is_measure(name)),
         }
@@ -229,6 +235,18 @@ fn only_if(condition: &Option<Expr>, value: Expr) -> Result<Expr, BuildError> {
         Some(condition) => when(condition.clone(), value).end()?,
         None => value,
     })
+}
+
+/// Whether sums of the column fit 64 bits.
+pub(super) fn is_narrow(name: &str, collection: &Collection) -> bool {
+    let bounds = collection.column(name).and_then(|column| column.bounds);
+    bounds.is_some_and(|bounds| bounds.iter().all(|bound| bound.abs() <= NARROW_SUM_MAX))
+}
+
+/// Sum of squared deviations.
+fn squares(value: Expr) -> Expr {
+    let value = cast(value, DataType::Float64);
+    comoment(value.clone(), value)
 }
 
 impl Planning<'_> {
@@ -383,17 +401,13 @@ impl Planning<'_> {
             for (column, name) in input.columns.iter().enumerate() {
                 let value = ident(value_name(at, column));
                 let total = made.add(sum(self.summed(name, value.clone())?));
-                let variance = input
-                    .variances
-                    .then(|| made.add(var_pop(cast(value, DataType::Float64))));
-                layout.columns.push((total, variance));
+                let squares = input.variances.then(|| made.add(squares(value)));
+                layout.columns.push((total, squares));
             }
         }
-        if let (true, [x, y]) = (input.product, input.columns.as_slice()) {
-            layout.centres = [self.centre(x), self.centre(y)];
-            let off_centre =
-                |column: usize| cast(ident(value_name(at, column)), DataType::Float64) - lit(layout.centres[column]);
-            layout.product = Some(made.add(sum(off_centre(0) * off_centre(1))));
+        if let (true, [_, _]) = (input.product, input.columns.as_slice()) {
+            let value = |column: usize| cast(ident(value_name(at, column)), DataType::Float64);
+            layout.product = Some(made.add(comoment(value(0), value(1))));
         }
         if let (true, [name]) = (input.bins, input.columns.as_slice()) {
             for (bin, _) in (0_i64..).zip(edges(name, self.collection)?.iter().skip(1)) {
@@ -407,18 +421,10 @@ impl Planning<'_> {
 
     /// Sums of 64-bit integers wrap around silently; decimals of 38 digits hold any of them.
     fn summed(&self, name: &str, value: Expr) -> Result<Expr, BuildError> {
-        let bounds = self.collection.column(name).and_then(|column| column.bounds);
-        let is_narrow = bounds.is_some_and(|bounds| bounds.iter().all(|bound| bound.abs() <= NARROW_SUM_MAX));
         Ok(match column_kind(name, self.collection)? {
-            ColumnKind::Integer if !is_narrow => cast(value, DataType::Decimal128(19, 0)),
+            ColumnKind::Integer if !is_narrow(name, self.collection) => cast(value, DataType::Decimal128(19, 0)),
             _ => value,
         })
-    }
-
-    /// What products of deviations are taken from: close enough to the mean that little is lost, and known without the data.
-    fn centre(&self, name: &str) -> f64 {
-        let bounds = self.collection.column(name).and_then(|column| column.bounds);
-        bounds.map_or(0.0, |[low, high]| low + (high - low) / 2.0)
     }
 }
 
