@@ -165,17 +165,20 @@ fn of_csv(text: &str) -> Result<RecordBatch, OwnFileError> {
     )?)
 }
 
+/// Whether a text is written like a value of some kind.
+type IsKind = fn(&str) -> bool;
+
 /// The column as the narrowest kind as which all its values are written.
 fn typed(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let texts: &StringArray = column.as_string::<i32>();
-    let kinds: [(fn(&str) -> bool, DataType); 4] = [
+    let kinds: [(IsKind, DataType); 4] = [
         (is_whole, DataType::Int64),
         (is_number, DataType::Float64),
         (|text| matches!(text, "true" | "false"), DataType::Boolean),
         (is_day, DataType::Date32),
     ];
     let is_known = texts.iter().flatten().next().is_some();
-    let fits = |is_kind: fn(&str) -> bool| is_known && texts.iter().flatten().all(is_kind);
+    let fits = |is_kind: IsKind| is_known && texts.iter().flatten().all(is_kind);
     let strict = CastOptions {
         safe: false,
         ..CastOptions::default()

@@ -52,7 +52,7 @@ pub(crate) fn rows(released: &Released) -> Vec<Vec<Value>> {
             DataType::Float64 => column.as_primitive::<arrow::datatypes::Float64Type>().value(row).into(),
             DataType::Decimal128(_, 0) => {
                 let wide = column.as_primitive::<arrow::datatypes::Decimal128Type>().value(row);
-                i64::try_from(wide).unwrap().into()
+                i64::try_from(wide).map_or_else(|_| u64::try_from(wide).unwrap().into(), Value::from)
             }
             _ => ArrayFormatter::try_new(column, &FormatOptions::default())
                 .unwrap()

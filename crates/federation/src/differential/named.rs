@@ -1,9 +1,13 @@
 //! Differences that were found, each as a case of its own; and what cannot be asked, with what can.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::common::ScalarValue;
 
 use super::compare;
 use super::nodes::Nodes;
+use super::oracles;
 use super::queries::{Question, Sameness};
 use super::reference::Reference;
 use super::tables::Tables;
@@ -161,6 +165,40 @@ async fn parts_of_a_regression_are_pooled() {
     ]
     .concat();
     same(by_node, sql, &all).await;
+}
+
+#[tokio::test]
+async fn of_people_each_node_answers_for_itself_what_cannot_be_pooled() {
+    let sites = Arc::new(StringArray::from(vec!["a", "a", "b"])) as ArrayRef;
+    let numbers = Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef;
+    let rows = oracles::of(vec![
+        ("site".to_owned(), sites),
+        ("x".to_owned(), Arc::clone(&numbers)),
+        ("y".to_owned(), numbers),
+    ]);
+    let (nodes, table) = oracles::split("t", &oracles::of_people(&rows), "site");
+    let nodes = Nodes::hold(&Tables {
+        nodes,
+        all: vec![table],
+    });
+    for (sql, says) in [
+        (
+            "SELECT count(DISTINCT the_person) FROM t",
+            "nobody knows who is at several nodes",
+        ),
+        ("SELECT corr(x, y) FROM t", "do not leave a node"),
+        ("SELECT regr_sxy(x, y) FROM t", "do not leave a node"),
+        (
+            "SELECT node, regr_sxy(x, y) FROM t GROUP BY node",
+            "is not released of data about people",
+        ),
+    ] {
+        let report = nodes.ask(sql).await.unwrap_err();
+        assert!(
+            report.message.contains(says) && !report.remedy.is_empty(),
+            "{sql}: {report}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ fn file(path: &str) -> RecordBatch {
     of(columns.collect())
 }
 
-fn of(columns: Vec<(String, ArrayRef)>) -> RecordBatch {
+pub(super) fn of(columns: Vec<(String, ArrayRef)>) -> RecordBatch {
     let field = |(name, column): &(String, ArrayRef)| Field::new(name, column.data_type().clone(), true);
     let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
     RecordBatch::try_new(
@@ -91,7 +91,7 @@ fn sql_name(name: &str) -> String {
 }
 
 /// Each row with a person of its own.
-fn of_people(rows: &RecordBatch) -> RecordBatch {
+pub(super) fn of_people(rows: &RecordBatch) -> RecordBatch {
     let people: StringArray = (0..rows.num_rows()).map(|row| Some(format!("p{row}"))).collect();
     let schema = rows.schema();
     let columns = schema.fields().iter().zip(rows.columns());
@@ -108,7 +108,7 @@ fn texts(column: &ArrayRef) -> Vec<String> {
 }
 
 /// One node for each value of a column. About people if there is a column of theirs: then groups have their values declared.
-fn split(name: &str, rows: &RecordBatch, by: &str) -> (Vec<String>, Table) {
+pub(super) fn split(name: &str, rows: &RecordBatch, by: &str) -> (Vec<String>, Table) {
     let site = texts(rows.column_by_name(by).unwrap());
     let sites: BTreeSet<&String> = site.iter().collect();
     let of_site = |wanted: &&String| {
