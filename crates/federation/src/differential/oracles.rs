@@ -289,7 +289,8 @@ async fn open_tables_of_several_centres_have_the_statistics_that_pandas_computed
             let sql = format!("SELECT {column}, count(*) FROM t WHERE {column} IS NOT NULL GROUP BY {column}");
             let answer = rows(&nodes.ask(&sql).await.unwrap());
             let expected = expected["pooled"].as_object().unwrap();
-            assert_eq!(answer.len(), expected.len(), "{path} {column}");
+            let known = expected.keys().filter(|name| *name != "nan").count();
+            assert_eq!(answer.len(), known, "{path} {column}");
             for row in answer {
                 let names = match (row[0].as_f64(), row[0].as_str()) {
                     (Some(number), _) => [number.to_string(), format!("{number:?}")],
@@ -348,8 +349,11 @@ async fn what_is_told_of_people_at_several_centres_is_true_or_its_interval_is() 
     assert!(exact > 0 && open_values > 0, "{exact} exact, {open_values} open");
 }
 
+/// Questions by the names that the oracle has for them.
+type Questions = [(&'static str, &'static str)];
+
 /// Asks each question, with the tables of the asker's own, and compares with what DuckDB answered.
-async fn same_as_duckdb(nodes: &Nodes, own: &Own, oracle: &Value, questions: &[(&str, &str)]) {
+async fn same_as_duckdb(nodes: &Nodes, own: &Own, oracle: &Value, questions: &Questions) {
     for (name, sql) in questions {
         let finished = nodes.ask_with(sql, own).await;
         let finished = finished.unwrap_or_else(|report| panic!("{name}: {report}; {}", report.remedy));
@@ -402,7 +406,7 @@ async fn regions_of_germany_have_the_answers_that_duckdb_gave() {
             ("gisd", "german/gisd_district_year.csv"),
             ("inhabitants", "german/population_district_agegroup_2020.csv"),
         ]);
-        let questions: &[(&str, &str)] = match name {
+        let questions: &Questions = match name {
             "covid" => &COVID,
             "icu" => &ICU,
             _ => &CASES,
@@ -475,7 +479,7 @@ async fn districts_and_registries_have_the_answers_that_duckdb_gave() {
         ("flu_districts", "german/flu_bybw_districts.csv"),
         ("measles_districts", "german/measles_weserems_districts.csv"),
     ]);
-    let files: [(&str, &str, &str, &[(&str, &str)]); 4] = [
+    let files: [(&str, &str, &str, &Questions); 4] = [
         ("flu", "german/flu_bybw_2001_2008.csv", "year", &FLU),
         ("measles", "german/measles_weserems_2001_2002.csv", "district", &MEASLES),
         ("ed", "german/rki_emergency_departments.csv", "state", &EMERGENCY),

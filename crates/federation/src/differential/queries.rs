@@ -232,10 +232,10 @@ impl Writer<'_> {
             "small" | "beds" => self.random.between(0, 40).to_string(),
             "dose" => (*self.random.pick(&["0", "0.1", "2.5", "-7", "1e300", "0.0"])).to_owned(),
             "score" | "rate" | "cost" => format!("{:.3}", self.random.share() * 4.0 - 0.5),
-            "day" => (*self
+            "day" => self
                 .random
-                .pick(&[format!("DATE '{}'", date.0), format!("'{}'", date.0)]))
-            .clone(),
+                .pick(&[format!("DATE '{}'", date.0), format!("'{}'", date.0)])
+                .clone(),
             "seen" => format!("TIMESTAMP '{} {:02}:30:00'", date.0, date.1),
             _ => format!("'{}'", self.random.pick(&self.tables.nodes)),
         }
