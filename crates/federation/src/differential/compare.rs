@@ -1,4 +1,5 @@
-//! What counts as the same answer: integers, texts and times exactly, sums and means to 1e-12 of the value, second moments to 1e-10.
+//! What counts as the same answer: integers, texts and times exactly, sums and means to 1e-12 of the value, variances to
+//! 1e-10, covariances and correlations to 1e-10 of the product of both deviations.
 
 use arrow::array::AsArray;
 use arrow::compute::cast;
@@ -131,8 +132,7 @@ fn same_value(a: &Value, b: &Value, sameness: Sameness) -> bool {
                 Sameness::Exact => 0.0,
                 Sameness::Mean => 1e-12 * largest,
                 Sameness::Spread => 1e-10 * largest,
-                // Of a number that is made from others, and can be 0.
-                Sameness::Pair => 1e-10 * largest.max(1.0),
+                Sameness::Pair(size) => 1e-10 * largest.max(size),
             };
             a == b || (a - b).abs() <= most
         }

@@ -86,7 +86,12 @@ async fn a_covariance_of_nobody_is_not_known() {
     let by_node = vec![integers("small", &[1, 2, 3]), Vec::new()];
     let sql =
         "SELECT node, covar_samp(small, cost), covar_pop(small, cost), corr(small, cost) FROM visits GROUP BY node";
-    let all = [Sameness::Exact, Sameness::Pair, Sameness::Pair, Sameness::Pair];
+    let all = [
+        Sameness::Exact,
+        Sameness::Pair(1.0),
+        Sameness::Pair(1.0),
+        Sameness::Pair(1.0),
+    ];
     same(by_node.clone(), sql, &all).await;
     same(
         by_node,
@@ -109,7 +114,12 @@ async fn what_is_far_from_zero_has_a_variance_to_ten_digits() {
         [0.125, 0.5, 1.75, 3.0].map(row).to_vec()
     };
     let sql = "SELECT var_samp(far), stddev_pop(far), covar_pop(far, cost), corr(far, cost) FROM visits";
-    let all = [Sameness::Spread, Sameness::Spread, Sameness::Pair, Sameness::Pair];
+    let all = [
+        Sameness::Spread,
+        Sameness::Spread,
+        Sameness::Pair(1.0),
+        Sameness::Pair(1.0),
+    ];
     same(vec![far(0.25), far(1.5), far(2.0), Vec::new()], sql, &all).await;
 }
 
@@ -133,7 +143,7 @@ async fn integers_that_floats_cannot_tell_apart_have_their_variance() {
 async fn equal_numbers_have_no_variance_and_no_correlation() {
     let by_node = vec![numbers("cost", &[0.1; 3]), numbers("cost", &[0.1; 7])];
     let sql = "SELECT var_pop(cost), stddev(cost), corr(cost, cost) FROM visits";
-    same(by_node, sql, &[Sameness::Spread, Sameness::Spread, Sameness::Pair]).await;
+    same(by_node, sql, &[Sameness::Spread, Sameness::Spread, Sameness::Pair(1.0)]).await;
 }
 
 /// 2026-11-27: the sum was no number, because what rounding lost of infinity is none.

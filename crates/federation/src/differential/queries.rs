@@ -9,7 +9,8 @@ pub(super) enum Sameness {
     Exact,
     Mean,
     Spread,
-    Pair,
+    /// To a share of this size: of a covariance, the product of both deviations.
+    Pair(f64),
 }
 
 pub(super) struct Question {
@@ -175,7 +176,12 @@ impl Writer<'_> {
                 let near = |column: &'static str| if column == "code" { "small" } else { column };
                 let (x, y) = (near(x), near(y));
                 let function = self.random.pick(&["covar_pop", "covar_samp", "covar", "corr", "corr"]);
-                (format!("{function}({x}, {y})"), Sameness::Pair)
+                let size = if *function == "corr" {
+                    1.0
+                } else {
+                    deviation(x) * deviation(y)
+                };
+                (format!("{function}({x}, {y})"), Sameness::Pair(size))
             }
         };
         match self.random.chance(20) {
@@ -482,6 +488,18 @@ impl Writer<'_> {
             ],
             ordered: false,
         }
+    }
+}
+
+/// About how far values of the column are from their mean.
+fn deviation(column: &str) -> f64 {
+    match column {
+        "small" => 290.0,
+        "age" => 35.0,
+        "beds" => 12.0,
+        "cost" => 30.0,
+        "huge" => 5e18,
+        _ => 1.5,
     }
 }
 

@@ -94,16 +94,18 @@ fn register_bins(context: &SessionContext) {
 type Moment = fn(&Deviations) -> Option<f64>;
 
 fn register_moments(context: &SessionContext) {
-    let of_one: [(&str, Moment); 5] = [
+    let of_one: [(&str, Moment); 6] = [
         ("var_pop", |d| d.over(d.xx, d.rows)),
         ("var_samp", |d| d.over(d.xx, d.rows - 1.0)),
         ("var", |d| d.over(d.xx, d.rows - 1.0)),
         ("stddev_pop", |d| d.over(d.xx, d.rows).map(f64::sqrt)),
         ("stddev", |d| d.over(d.xx, d.rows - 1.0).map(f64::sqrt)),
+        ("stddev_samp", |d| d.over(d.xx, d.rows - 1.0).map(f64::sqrt)),
     ];
-    let of_two: [(&str, Moment); 3] = [
+    let of_two: [(&str, Moment); 4] = [
         ("covar_pop", |d| d.over(d.xy, d.rows)),
         ("covar_samp", |d| d.over(d.xy, d.rows - 1.0)),
+        ("covar", |d| d.over(d.xy, d.rows - 1.0)),
         // Not defined where one of the two does not vary.
         ("corr", |d| d.over(d.xy, d.xx.sqrt() * d.yy.sqrt())),
     ];
