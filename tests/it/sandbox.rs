@@ -13,6 +13,7 @@ mod joins;
 mod kill;
 mod lost_connection;
 mod methods;
+mod own_tables;
 mod people;
 mod permit_rows;
 mod raw;

@@ -109,6 +109,9 @@ pub(crate) struct QueryArgs {
     /// The data permit under which it is asked
     #[arg(long, value_name = "ID")]
     pub(crate) permit: Option<String>,
+    /// A table of your own, CSV (UTF-8, with a header) or Parquet, that the question may join with; no node sees it
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) with: Vec<String>,
     /// Who asks, where a sandbox has several people
     #[arg(long = "as", value_name = "PERSON")]
     pub(crate) as_person: Option<String>,

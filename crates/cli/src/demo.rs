@@ -141,6 +141,7 @@ impl Tour {
             "$ datenraum query --sandbox {folder} --purpose {purpose} \\\n    \"{sql}\""
         ))?;
         let question = Question {
+            tables: federation::Tables::default(),
             sql: sql.to_owned(),
             purpose: Some(purpose),
             permit: None,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use federation::{Answer, Asker, Plan, Profile, Question, Status};
+use federation::{Answer, Asker, Plan, Profile, Question, Status, Tables};
 use terms::{ExitCode, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{Format, QueryArgs};
@@ -50,6 +50,7 @@ fn question(args: &QueryArgs) -> Result<Question, Report> {
         sql: args.sql.clone(),
         purpose: purpose(args.purpose.as_deref())?,
         permit: permit(args.permit.as_deref())?,
+        tables: own_tables(&args.with)?,
     })
 }
 
@@ -70,6 +71,19 @@ pub(crate) fn purpose(code: Option<&str>) -> Result<Option<Purpose>, Report> {
 pub(crate) fn permit(id: Option<&str>) -> Result<Option<PermitId>, Report> {
     let permit = id.map(str::parse).transpose();
     permit.map_err(|error: terms::IdError| Problem::Usage.report(error.to_string()))
+}
+
+/// The files that `--with NAME=FILE` names.
+fn own_tables(named: &[String]) -> Result<Tables, Report> {
+    let mut tables = Tables::default();
+    for with in named {
+        let Some((name, file)) = with.split_once('=') else {
+            let report = Problem::Usage.report(format!("--with {with} names no file"));
+            return Err(report.remedy("write --with NAME=FILE, for instance --with districts=districts.csv"));
+        };
+        tables.add(name, Path::new(file))?;
+    }
+    Ok(tables)
 }
 
 /// The file that says who asks: that of a person of a sandbox, or one that is named.

@@ -85,7 +85,9 @@ impl Total {
         match self {
             // The same, and quicker where 64 bits do.
             Total::Integer(sum) => i64::try_from(sum).map_or_else(|_| sum as f64, |sum| sum as f64),
-            Total::Number { sum, lost } => sum + lost,
+            // What rounding lost of infinity is no number.
+            Total::Number { sum, lost } if sum.is_finite() => sum + lost,
+            Total::Number { sum, .. } => sum,
         }
     }
 

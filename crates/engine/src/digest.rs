@@ -10,7 +10,8 @@
 use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, ToByteSlice,
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+    ToByteSlice,
 };
 use datafusion::arrow::record_batch::RecordBatch;
 use trust::{Digest, Hasher};
@@ -93,6 +94,7 @@ impl Column {
             }
             DataType::Int64 => self.add_numbers::<Int64Type>(array),
             DataType::Float64 => self.add_numbers::<Float64Type>(array),
+            DataType::Decimal128(_, 0) => self.add_numbers::<Decimal128Type>(array),
             DataType::Date32 => self.add_numbers::<Date32Type>(array),
             DataType::Timestamp(TimeUnit::Microsecond, None) => self.add_numbers::<TimestampMicrosecondType>(array),
             // A node releases no other type; what arrives with one does not match any receipt.

@@ -336,7 +336,9 @@ fn primary(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> 
 /// The columns of which the sum matters.
 fn contributing<'a>(function: &Function, input: &'a Input) -> &'a [Moments] {
     match function {
-        Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..) => &input.columns,
+        Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..) | Function::PairPart(..) => {
+            &input.columns
+        }
         Function::CountRows | Function::Count(_) | Function::CountPeople(_) | Function::Quantile(..) => &[],
     }
 }
@@ -346,7 +348,7 @@ fn shared<'a>(function: &Function, input: &'a Input) -> Vec<&'a Shares> {
     match function {
         Function::CountRows | Function::Count(_) => vec![&input.counts],
         Function::CountPeople(_) | Function::Quantile(..) => Vec::new(),
-        Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..) => {
+        Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..) | Function::PairPart(..) => {
             input.columns.iter().map(|column| &column.shares).collect()
         }
     }
@@ -381,6 +383,7 @@ fn of_shape(function: &Function, input: &Input, rules: &Rules) -> Option<Reason>
         Function::CountRows | Function::Count(_) | Function::CountPeople(_) => None,
         Function::Sum(_) | Function::Mean(_) => is_constant(input).then_some(Reason::Constant),
         Function::Spread(..) => constant_or_few(input, 1),
+        Function::PairPart(..) => constant_or_few(input, 2),
         Function::Pair(pair, ..) => constant_or_few(input, 2).or_else(|| {
             let is_line = *pair == Pair::Corr && !surely_at_most(correlation(input).abs(), CORRELATION_MAX);
             is_line.then_some(Reason::Constant)

@@ -148,7 +148,13 @@ fn check_aggregate(aggregate: &Aggregate, collection: &Collection) -> Result<(),
         Function::Sum(column) | Function::Mean(column) | Function::Spread(_, column) => {
             measured(column, collection).map(drop)
         }
-        Function::Pair(_, x, y) => measured(x, collection).and(measured(y, collection)).map(drop),
+        // The difference to a sum over one column alone would be about those few of whom the other is not known.
+        Function::PairPart(..) if collection.personal => Err(Problem::SqlNotAllowed
+            .report(format!("{} is not released of data about people", aggregate.function))
+            .remedy("use covar_pop, covar_samp or corr")),
+        Function::Pair(_, x, y) | Function::PairPart(_, x, y) => {
+            measured(x, collection).and(measured(y, collection)).map(drop)
+        }
         Function::Quantile(_, name) => {
             let column = measured(name, collection)?;
             match &column.domain {

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
@@ -27,11 +27,16 @@ use crate::dataset::{Dataset, ORDER};
 use crate::disclose::{KeyFacts, Rules};
 use crate::domain;
 use crate::people::People;
-use crate::query::{self, Case, Function, GroupKey, NODE_COLUMN, OutputSource, Query, ReleaseQuery, RowQuery, Value};
+use crate::query::{
+    self, Case, Function, GroupKey, NODE_COLUMN, OutputSource, PairPart, Query, ReleaseQuery, RowQuery, Value,
+};
 use crate::scan::PolicyScan;
 use crate::secret::NodeSecret;
 use crate::session;
 use crate::transform;
+
+/// The type of sums of integers that may not fit 64 bits: of one node they must not fail, because those of all may fit.
+const WIDE_SUM: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 
 /// The last column of an answer about people: what of its row is withheld, and why.
 pub const WITHHELD_COLUMN: &str = "withheld";
@@ -255,9 +260,19 @@ fn group_type(group: &GroupKey, collection: &Collection) -> Result<DataType, Rep
 
 fn function_type(function: &Function, collection: &Collection) -> Result<DataType, Report> {
     Ok(match function {
-        Function::CountRows | Function::Count(_) | Function::CountPeople(_) => DataType::Int64,
-        Function::Sum(column) => session::arrow_type(column_kind(column, collection)?),
-        Function::Mean(_) | Function::Spread(..) | Function::Pair(..) | Function::Quantile(..) => DataType::Float64,
+        Function::CountRows
+        | Function::Count(_)
+        | Function::CountPeople(_)
+        | Function::PairPart(PairPart::Rows, ..) => DataType::Int64,
+        Function::Sum(column) => match column_kind(column, collection)? {
+            ColumnKind::Integer if !cells::is_narrow(column, collection) => WIDE_SUM,
+            kind => session::arrow_type(kind),
+        },
+        Function::Mean(_)
+        | Function::Spread(..)
+        | Function::Pair(..)
+        | Function::PairPart(..)
+        | Function::Quantile(..) => DataType::Float64,
     })
 }
 

@@ -4,7 +4,7 @@ use policy::ColumnKind;
 
 use crate::cells::{Input, Total};
 use crate::disclose::correlation;
-use crate::query::{Function, Pair, Spread};
+use crate::query::{Function, Pair, PairPart, Spread};
 
 /// Significant decimal digits of a rounded number, less the one before the point.
 const ROUNDED_DECIMALS: usize = 2;
@@ -49,16 +49,26 @@ pub(crate) fn number(function: &Function, input: &Input, edges: &[f64]) -> Optio
         (Function::CountPeople(_), _) => Some(Number::Integer(input.people.into())),
         (Function::Sum(_), [column]) => any.then(|| column.total.into()),
         (Function::Mean(_), [column]) if any => Number::finite(column.total.as_f64() / rows),
-        (Function::Spread(spread, _), [column]) => Number::finite(match spread {
+        (Function::Spread(spread, _), [column]) if any => Number::finite(match spread {
             Spread::VarPop => column.squares / rows,
             Spread::VarSamp => column.squares / (rows - 1.0),
             Spread::StddevPop => (column.squares / rows).sqrt(),
             Spread::StddevSamp => (column.squares / (rows - 1.0)).sqrt(),
         }),
-        (Function::Pair(pair, ..), [_, _]) => Number::finite(match pair {
+        (Function::Pair(pair, ..), [_, _]) if any => Number::finite(match pair {
             Pair::CovarPop => input.product / rows,
             Pair::CovarSamp => input.product / (rows - 1.0),
-            Pair::Corr => correlation(input),
+            // What rounding adds to a straight line is no more than one.
+            Pair::Corr => correlation(input).clamp(-1.0, 1.0),
+        }),
+        (Function::PairPart(PairPart::Rows, ..), _) => Some(Number::Integer(input.rows.into())),
+        (Function::PairPart(part, ..), [first, second]) if any => Number::finite(match part {
+            PairPart::Rows => rows,
+            PairPart::MeanOfFirst => first.mean,
+            PairPart::MeanOfSecond => second.mean,
+            PairPart::SquaresOfFirst => first.squares,
+            PairPart::SquaresOfSecond => second.squares,
+            PairPart::Products => input.product,
         }),
         (Function::Quantile(share, _), _) => quantile(*share, input, edges),
         _ => None,

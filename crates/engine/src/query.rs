@@ -142,6 +142,8 @@ pub enum Function {
     Spread(Spread, String),
     /// A statistic of two columns, over the rows in which both are known.
     Pair(Pair, String, String),
+    /// What statistics of two columns are made of when nodes are put together, over the rows in which both are known.
+    PairPart(PairPart, String, String),
     /// A quantile, interpolated from the declared bins; the share of rows below it.
     Quantile(f64, String),
 }
@@ -170,6 +172,35 @@ pub enum Pair {
     Corr,
 }
 
+/// What a statistic of two columns is made of: `regr_count(a, b)` and its kin of SQL:2003, which call the first argument y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairPart {
+    /// Rows.
+    Rows,
+    /// Mean of the first column.
+    MeanOfFirst,
+    /// Mean of the second column.
+    MeanOfSecond,
+    /// Sum of squared deviations of the first column.
+    SquaresOfFirst,
+    /// Sum of squared deviations of the second column.
+    SquaresOfSecond,
+    /// Sum of products of both columns' deviations.
+    Products,
+}
+
+impl PairPart {
+    /// All of them: together they can be put together with those of other rows.
+    pub const ALL: [Self; 6] = [
+        Self::Rows,
+        Self::MeanOfFirst,
+        Self::MeanOfSecond,
+        Self::SquaresOfFirst,
+        Self::SquaresOfSecond,
+        Self::Products,
+    ];
+}
+
 impl Function {
     /// The columns whose values it uses.
     pub fn columns(&self) -> Vec<&str> {
@@ -180,7 +211,7 @@ impl Function {
             | Function::Mean(column)
             | Function::Spread(_, column)
             | Function::Quantile(_, column) => vec![column],
-            Function::Pair(_, x, y) => vec![x, y],
+            Function::Pair(_, x, y) | Function::PairPart(_, x, y) => vec![x, y],
         }
     }
 }
@@ -420,6 +451,7 @@ impl fmt::Display for Function {
             Function::Mean(column) => write!(f, "avg({})", Named(column)),
             Function::Spread(spread, column) => write!(f, "{spread}({})", Named(column)),
             Function::Pair(pair, x, y) => write!(f, "{pair}({}, {})", Named(x), Named(y)),
+            Function::PairPart(part, x, y) => write!(f, "{part}({}, {})", Named(x), Named(y)),
             Function::Quantile(share, column) => write!(f, "approx_percentile_cont({}, {share:?})", Named(column)),
         }
     }
@@ -442,6 +474,19 @@ impl fmt::Display for Pair {
             Pair::CovarPop => "covar_pop",
             Pair::CovarSamp => "covar_samp",
             Pair::Corr => "corr",
+        })
+    }
+}
+
+impl fmt::Display for PairPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PairPart::Rows => "regr_count",
+            PairPart::MeanOfFirst => "regr_avgy",
+            PairPart::MeanOfSecond => "regr_avgx",
+            PairPart::SquaresOfFirst => "regr_syy",
+            PairPart::SquaresOfSecond => "regr_sxx",
+            PairPart::Products => "regr_sxy",
         })
     }
 }

@@ -25,8 +25,8 @@ use terms::{Problem, Report, limit};
 use tokio::sync::oneshot;
 
 use crate::query::{
-    Aggregate, Case, Condition, Function, GroupKey, Join, NODE_COLUMN, Output, OutputSource, Pair, Query, ReleaseQuery,
-    RowQuery, Spread, Value,
+    Aggregate, Case, Condition, Function, GroupKey, Join, NODE_COLUMN, Output, OutputSource, Pair, PairPart, Query,
+    ReleaseQuery, RowQuery, Spread, Value,
 };
 use crate::session;
 
@@ -629,6 +629,9 @@ fn function(name: &str, args: &[Expr], scope: &Scope<'_>) -> Result<Function, Re
         let (x, y) = if x <= y { (x, y) } else { (y, x) };
         Ok(Function::Pair(pair, x, y))
     };
+    if let (Some(part), [x, y]) = (pair_part(name), args) {
+        return Ok(Function::PairPart(part, column(x)?, column(y)?));
+    }
     match (name, args) {
         ("count", [Expr::Literal(value, _)]) if !value.is_null() => Ok(Function::CountRows),
         ("count", [x]) => one(Function::Count, x),
@@ -647,6 +650,10 @@ fn function(name: &str, args: &[Expr], scope: &Scope<'_>) -> Result<Function, Re
         _ => Err(refuse(&format!("the aggregate {name}()"))
             .remedy("use count, sum, avg, var_pop, var_samp, stddev_pop, stddev_samp, covar_pop, covar_samp, corr, median or approx_percentile_cont")),
     }
+}
+
+fn pair_part(name: &str) -> Option<PairPart> {
+    PairPart::ALL.into_iter().find(|part| part.to_string() == name)
 }
 
 /// `count(DISTINCT person)`, as it is planned.

@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, PrimitiveArray, StringArray, UInt32Array,
     new_empty_array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{CastOptions, cast_with_options, take};
 use datafusion::arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, Float64Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    ArrowPrimitiveType, DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Float64Type, Int64Type,
+    SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -309,14 +310,13 @@ fn number_column(values: impl Iterator<Item = Option<Number>> + Clone) -> Result
         let floats = values.map(|value| value.map(Number::as_f64));
         return Ok(Arc::new(floats.collect::<Float64Array>()));
     }
-    let integer = |value: Option<Number>| match value {
-        Some(Number::Integer(number)) => i64::try_from(number)
-            .map(Some)
-            .map_err(|_| ArrowError::ArithmeticOverflow("a sum does not fit 64 bits".to_owned())),
-        Some(Number::Float(_)) | None => Ok(None),
-    };
-    let integers = values.map(integer).collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(Int64Array::from(integers)))
+    let integers = values.map(|value| match value {
+        Some(Number::Integer(number)) => Some(number),
+        Some(Number::Float(_)) | None => None,
+    });
+    // Where the column's type is narrower, what does not fit it is an error.
+    let wide = integers.collect::<Decimal128Array>();
+    Ok(Arc::new(wide.with_precision_and_scale(DECIMAL128_MAX_PRECISION, 0)?))
 }
 
 /// What of each row is withheld, and why: `total: dominance; mean: dominance`.
@@ -383,6 +383,10 @@ fn rebuild(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
         DataType::Boolean => Arc::new(typed.as_boolean().iter().collect::<BooleanArray>()),
         DataType::Int64 => primitive::<Int64Type>(&typed),
         DataType::Float64 => primitive::<Float64Type>(&typed),
+        DataType::Decimal128(precision, 0) => {
+            let wide: Decimal128Array = typed.as_primitive::<Decimal128Type>().iter().collect();
+            Arc::new(wide.with_precision_and_scale(*precision, 0)?)
+        }
         DataType::Date32 => primitive::<Date32Type>(&typed),
         DataType::Timestamp(TimeUnit::Microsecond, None) => primitive::<TimestampMicrosecondType>(&typed),
         other => return Err(ArrowError::NotYetImplemented(format!("releasing {other}"))),

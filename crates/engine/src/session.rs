@@ -13,7 +13,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::functions::datetime;
 use datafusion::functions_aggregate::{
-    approx_median, approx_percentile_cont, average, correlation, count, covariance, median, stddev, sum, variance,
+    approx_median, approx_percentile_cont, average, correlation, count, covariance, median, regr, stddev, sum, variance,
 };
 use datafusion::logical_expr::expr::AggregateFunctionParams;
 use datafusion::logical_expr::function::AccumulatorArgs;
@@ -34,8 +34,8 @@ pub type Collections = BTreeMap<CollectionId, Arc<Collection>>;
 
 /// The aggregates that a node runs, and why each may be: all of them are totals over many people or follow from such
 /// totals, and the release checks know how far one person can move them. Not here is what returns a value of one person
-/// (min, max, first_value, array_agg, string_agg, mode), what packs values (bit_xor, bit_or), and what is a pair of totals
-/// in which a made-up column isolates somebody (regr_*).
+/// (min, max, first_value, array_agg, string_agg, mode) and what packs values (bit_xor, bit_or). Of `regr_*` there are the sums
+/// of which statistics of two columns are made; `domain.rs` keeps them from data about people.
 fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         // Totals.
@@ -51,6 +51,12 @@ fn aggregates() -> Vec<Arc<AggregateUDF>> {
         covariance::covar_pop_udaf(),
         covariance::covar_samp_udaf(),
         correlation::corr_udaf(),
+        regr::regr_count_udaf(),
+        regr::regr_avgx_udaf(),
+        regr::regr_avgy_udaf(),
+        regr::regr_sxx_udaf(),
+        regr::regr_syy_udaf(),
+        regr::regr_sxy_udaf(),
         // Interpolated from counts in declared bins; DataFusion's own never run.
         approx_percentile_cont::approx_percentile_cont_udaf(),
         approx_median::approx_median_udaf(),

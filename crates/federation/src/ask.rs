@@ -18,6 +18,7 @@ use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
 use crate::catalog::{self, Offer};
 use crate::combine::{self, PooledTable};
 use crate::finish;
+use crate::local::Tables;
 use crate::node::{Errand, NodeAnswer, Part, Peer};
 use crate::parameters::Parameters;
 use crate::profile::Profile;
@@ -46,6 +47,8 @@ pub struct Question {
     pub purpose: Option<Purpose>,
     /// The data permit, where one is needed.
     pub permit: Option<PermitId>,
+    /// Tables of the asker's own, which no node sees.
+    pub tables: Tables,
 }
 
 /// What would be asked of whom.
@@ -273,7 +276,14 @@ impl Asker {
 
     async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
         let visible = self.visible();
-        let split = split::split(&question.sql, parameters, &self.rules.collections, &visible).await?;
+        let split = split::split(
+            &question.sql,
+            parameters,
+            &self.rules.collections,
+            &visible,
+            &question.tables,
+        )
+        .await?;
         let is_closed = |leaf: &&Leaf| {
             let joined = leaf.asked.joins().iter().map(|join| &join.collection);
             joined
@@ -429,7 +439,7 @@ fn pool(split: &Split, asked: &[Asked<'_>]) -> Result<Vec<PooledTable>, Report> 
     let table = |(at, leaf): (usize, &Leaf)| {
         let answers = asked.iter().filter_map(|asked| {
             let answer = asked.outcome.as_ref().ok()?.get(&at)?;
-            Some((asked.peer.member.clone(), answer))
+            Some((asked.peer.member.clone(), &answer.told))
         });
         combine::pool(leaf, &answers.collect::<Vec<_>>())
     };

@@ -1,6 +1,7 @@
 //! Pooling: the answers of nodes become one table, as if all rows had been in one place.
 //!
-//! Counts and sums add up exactly; a mean is the pooled sum over the pooled count. Integers are added in 128 bits.
+//! Counts and sums add up exactly; a mean is the pooled sum over the pooled count. Integers are added in 128 bits. How variances and
+//! correlations are put together is in `moments.rs`.
 //! What a node withheld is not guessed: it is noted, and `interval.rs` says what it leaves open.
 
 use std::cmp::Ordering;
@@ -12,13 +13,15 @@ use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, ScalarValue};
-use engine::query::{Aggregate, Function, GroupKey, NODE_COLUMN, ReleaseQuery, Spread};
+use engine::query::{Aggregate, Function, GroupKey, NODE_COLUMN, PairPart, ReleaseQuery};
 use engine::{Query, Reason};
+use policy::Collection;
 use terms::{MemberId, Problem, Report};
 
 use crate::interval::{self, Unknown};
-use crate::node::NodeAnswer;
-use crate::split::{Leaf, Pooled, is_by_node, parts, unfinished};
+use crate::moments::{self, OneColumn, Total, TwoColumns};
+use crate::node::Told;
+use crate::split::{Leaf, Pooled, parts, unfinished};
 
 /// A leaf's table, and which of its values suppression leaves open.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ pub(crate) struct OpenValue {
 }
 
 /// Pools the answers of all nodes to one leaf.
-pub(crate) fn pool(leaf: &Leaf, answers: &[(MemberId, &NodeAnswer)]) -> Result<PooledTable, Report> {
+pub(crate) fn pool(leaf: &Leaf, answers: &[(MemberId, &Told)]) -> Result<PooledTable, Report> {
     match (&leaf.pooled, &leaf.asked) {
         (Pooled::Rows { asked }, _) => pool_rows(leaf, asked, answers).map_err(|error| unfinished(&error)),
         (Pooled::Cells { groups, aggregates }, Query::Release(query)) => {
@@ -59,7 +62,7 @@ pub(crate) fn pool(leaf: &Leaf, answers: &[(MemberId, &NodeAnswer)]) -> Result<P
     }
 }
 
-fn pool_rows(leaf: &Leaf, asked: &[bool], answers: &[(MemberId, &NodeAnswer)]) -> Result<PooledTable, DataFusionError> {
+fn pool_rows(leaf: &Leaf, asked: &[bool], answers: &[(MemberId, &Told)]) -> Result<PooledTable, DataFusionError> {
     let mut batches = Vec::new();
     for (node, answer) in answers {
         for batch in &answer.batches {
@@ -114,41 +117,29 @@ impl State {
     /// The sum over nodes: exact of integers.
     fn total(&self) -> Total {
         let mut total = Total::default();
-        for (_, value) in &self.values {
-            match value {
-                ScalarValue::Int64(Some(number)) => total.integer += i128::from(*number),
-                ScalarValue::Float64(Some(number)) => {
-                    total.float += number;
-                    total.is_float = true;
-                }
-                _ => {}
-            }
-        }
+        self.values.iter().for_each(|(_, value)| total.add(&as_total(value)));
         total
     }
 
     /// What one node released.
-    fn of(&self, node: usize) -> Option<f64> {
+    fn of(&self, node: usize) -> Option<Total> {
         let (_, value) = self.values.iter().find(|(at, _)| *at == node)?;
-        match value {
-            ScalarValue::Int64(number) => number.map(|number| number as f64),
-            ScalarValue::Float64(number) => *number,
-            _ => None,
+        Some(as_total(value))
+    }
+}
+
+fn as_total(value: &ScalarValue) -> Total {
+    let mut total = Total::default();
+    match value {
+        ScalarValue::Int64(Some(number)) => total.integer = i128::from(*number),
+        ScalarValue::Decimal128(Some(number), ..) => total.integer = *number,
+        ScalarValue::Float64(Some(number)) => {
+            total.float = *number;
+            total.is_float = true;
         }
+        _ => {}
     }
-}
-
-#[derive(Default)]
-struct Total {
-    integer: i128,
-    float: f64,
-    is_float: bool,
-}
-
-impl Total {
-    fn as_f64(&self) -> f64 {
-        self.integer as f64 + self.float
-    }
+    total
 }
 
 fn pool_cells(
@@ -156,7 +147,7 @@ fn pool_cells(
     query: &ReleaseQuery,
     groups: usize,
     aggregates: &[Aggregate],
-    answers: &[(MemberId, &NodeAnswer)],
+    answers: &[(MemberId, &Told)],
 ) -> Result<PooledTable, Report> {
     let empty = || Cell {
         present: vec![false; answers.len()],
@@ -204,7 +195,7 @@ fn pool_cells(
             columns[column].push(value.clone());
         }
         for (at, aggregate) in aggregates.iter().enumerate() {
-            let pooled = Value::of(aggregate, query, cell)?;
+            let pooled = Value::of(aggregate, query, &leaf.collection, cell)?;
             for (node, reason) in &pooled.masked {
                 if let Some(reason) = reason {
                     *values[*node].entry(*reason).or_default() += 1;
@@ -239,8 +230,8 @@ struct Value {
 }
 
 impl Value {
-    fn of(aggregate: &Aggregate, query: &ReleaseQuery, cell: &Cell) -> Result<Self, Report> {
-        let parts = parts(aggregate, is_by_node(query))?;
+    fn of(aggregate: &Aggregate, query: &ReleaseQuery, collection: &Collection, cell: &Cell) -> Result<Self, Report> {
+        let parts = parts(aggregate, query, collection)?;
         let states = parts.iter().map(|part| {
             let at = query.aggregates.iter().position(|asked| asked == part);
             at.map(|at| &cell.states[at])
@@ -251,7 +242,16 @@ impl Value {
             (Function::Sum(_), [total]) => sum(total)?,
             (Function::Mean(_), [count, total]) => mean(count, total),
             (Function::Spread(spread, _), [count, total, variance]) => {
-                (pooled_spread(*spread, count, total, variance), 0.0)
+                let value = moments::spread(*spread, &one_column(count, total, variance));
+                (ScalarValue::Float64(value), 0.0)
+            }
+            (Function::Pair(pair, ..), states @ [_, _, _, _, _, _]) => {
+                (ScalarValue::Float64(two_columns(states).statistic(*pair)), 0.0)
+            }
+            (Function::PairPart(part, ..), states @ [_, _, _, _, _, _]) => {
+                let all = two_columns(states);
+                let value = (all.rows > 0.0 || *part == PairPart::Rows).then(|| all.part(*part));
+                (ScalarValue::Float64(value), 0.0)
             }
             (Function::CountRows | Function::Count(_), [count]) => sum_of_counts(count)?,
             // Of one node.
@@ -298,39 +298,45 @@ fn mean(counts: &State, sums: &State) -> (ScalarValue, f64) {
     let both = sums
         .values
         .iter()
-        .filter_map(|(node, _)| Some((counts.of(*node)?, sums.of(*node)?)));
-    let (count, sum) = both.fold((0.0, 0.0), |(counts, sums), (count, sum)| (counts + count, sums + sum));
-    (ScalarValue::Float64((count > 0.0).then(|| sum / count)), 0.0)
+        .filter_map(|(node, sum)| Some((counts.of(*node)?, as_total(sum))));
+    let (mut count, mut sum) = (Total::default(), Total::default());
+    both.for_each(|(of_node, sum_of_node)| {
+        count.add(&of_node);
+        sum.add(&sum_of_node);
+    });
+    let mean = sum.as_f64() / count.as_f64();
+    (ScalarValue::Float64(mean.is_finite().then_some(mean)), 0.0)
 }
 
-/// From each node's count, sum and population variance (Chan, Golub and LeVeque, 1979): no difference of large squares.
-fn pooled_spread(spread: Spread, counts: &State, sums: &State, variances: &State) -> ScalarValue {
-    let of_node = |(node, _): &(usize, ScalarValue)| Some((counts.of(*node)?, sums.of(*node)?, variances.of(*node)?));
-    let nodes: Vec<(f64, f64, f64)> = variances.values.iter().filter_map(of_node).collect();
-    if nodes.is_empty() {
-        return ScalarValue::Float64(None);
-    }
-    let rows: f64 = nodes.iter().map(|(count, ..)| count).sum();
-    let mean = nodes.iter().map(|(_, sum, _)| sum).sum::<f64>() / rows;
-    let squares = nodes.iter().map(|(count, sum, variance)| {
-        let off = sum / count - mean;
-        count * variance + count * off * off
-    });
-    let squares: f64 = squares.sum();
-    let value = match spread {
-        Spread::VarPop => squares / rows,
-        Spread::VarSamp => squares / (rows - 1.0),
-        Spread::StddevPop => (squares / rows).sqrt(),
-        Spread::StddevSamp => (squares / (rows - 1.0)).sqrt(),
+/// Of the nodes that released all three.
+fn one_column(counts: &State, sums: &State, variances: &State) -> Vec<OneColumn> {
+    let of_node = |(node, variance): &(usize, ScalarValue)| {
+        Some(OneColumn {
+            rows: i64::try_from(counts.of(*node)?.integer).ok().filter(|rows| *rows > 0)?,
+            sum: sums.of(*node)?,
+            variance: as_total(variance).as_f64(),
+        })
     };
-    ScalarValue::Float64(value.is_finite().then_some(value))
+    variances.values.iter().filter_map(of_node).collect()
+}
+
+/// Of the nodes that released all parts.
+fn two_columns(states: &[&State]) -> TwoColumns {
+    let of_node = |(node, _): &(usize, ScalarValue)| {
+        let parts = states.iter().map(|state| Some(state.of(*node)?.as_f64()));
+        let parts: Vec<f64> = parts.collect::<Option<_>>()?;
+        Some(TwoColumns::of(parts.try_into().ok()?))
+    };
+    let nodes = states.first().map_or(&[] as &[_], |rows| rows.values.as_slice());
+    let nodes: Vec<TwoColumns> = nodes.iter().filter_map(of_node).collect();
+    TwoColumns::all(&nodes)
 }
 
 /// What each node under a threshold did not release of the cells and values that others did. A cell that a node left
 /// out may be empty there: if the node said which, it would say of groups below the threshold whether they exist.
 fn withheld(
     cells: &[(Vec<ScalarValue>, Cell)],
-    answers: &[(MemberId, &NodeAnswer)],
+    answers: &[(MemberId, &Told)],
     values: Vec<BTreeMap<Reason, u64>>,
     node_group: Option<usize>,
 ) -> BTreeMap<MemberId, Withheld> {
@@ -339,8 +345,8 @@ fn withheld(
         kept.map(|(_, value)| value.clone()).collect()
     };
     let known: HashSet<Vec<ScalarValue>> = cells.iter().map(|(key, _)| without_node(key)).collect();
-    let of_node = |(at, ((node, answer), values)): (usize, (&(MemberId, &NodeAnswer), _))| {
-        answer.receipt.min_people?;
+    let of_node = |(at, ((node, answer), values)): (usize, (&(MemberId, &Told), _))| {
+        answer.min_people?;
         let released = cells.iter().filter(|(_, cell)| cell.present[at]).count();
         let cells = (known.len().max(1).saturating_sub(released)) as u64;
         Some((node.clone(), Withheld { cells, values }))
@@ -349,10 +355,10 @@ fn withheld(
 }
 
 /// What rounding leaves open: each node that rounds has moved its count by half a step at most.
-fn rounding(cell: &Cell, answers: &[(MemberId, &NodeAnswer)]) -> Unknown {
+fn rounding(cell: &Cell, answers: &[(MemberId, &Told)]) -> Unknown {
     let mut unknown = Unknown::default();
     for (at, (node, answer)) in answers.iter().enumerate() {
-        if let Some(step) = answer.receipt.round_to.filter(|_| cell.present[at]) {
+        if let Some(step) = answer.round_to.filter(|_| cell.present[at]) {
             unknown.rounding.push(node.clone());
             unknown.count_slack += f64::from(step) / 2.0;
         }
@@ -364,12 +370,12 @@ fn rounding(cell: &Cell, answers: &[(MemberId, &NodeAnswer)]) -> Unknown {
 fn missing(
     value: &Value,
     cell: &Cell,
-    answers: &[(MemberId, &NodeAnswer)],
+    answers: &[(MemberId, &Told)],
     only_node: Option<&ScalarValue>,
 ) -> Vec<MemberId> {
     let nodes = answers.iter().enumerate().filter(|(at, (node, answer))| {
         let of_this_node = only_node.is_none_or(|name| name.try_as_str().flatten() == Some(node.as_str()));
-        let withholds = answer.receipt.min_people.is_some();
+        let withholds = answer.min_people.is_some();
         of_this_node && withholds && (!cell.present[*at] || value.masked.contains_key(at))
     });
     nodes.map(|(_, (node, _))| node.clone()).collect()

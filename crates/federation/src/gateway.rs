@@ -36,6 +36,7 @@ pub use door::Token;
 pub use options::Options;
 
 use crate::ask::{Asker, Question};
+use crate::local::Tables;
 use crate::parameters::Parameters;
 use connection::Session;
 use face::Face;
@@ -148,6 +149,7 @@ impl Gateway {
             sql,
             purpose: options.purpose,
             permit: options.permit.clone(),
+            tables: Tables::default(),
         };
         let asker = self.asker().await?;
         let answer = Box::pin(asker.ask_with(&question, &parameters)).await?;

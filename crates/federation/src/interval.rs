@@ -62,7 +62,7 @@ pub(crate) fn bounds(
             None => (None, None),
         },
         Function::Spread(..) => (Some(0.0), None),
-        Function::Pair(..) => (None, None),
+        Function::Pair(..) | Function::PairPart(..) => (None, None),
     })
 }
 

@@ -4,18 +4,23 @@
 //! average of averages. It sees released values only.
 //!
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
-//! answer), `combine` (pooling), `interval` (what suppression leaves open), `finish` (the rest of the query), `receipts` (what is kept),
-//! [`answer`] (what is returned), [`profile`] (who asks), `listing` (what a person finds in the catalogue). [`gateway`] is the same for
-//! other programs, [`parameters`] what they put in place of `?`.
+//! answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
+//! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
+//! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
+//! `?`.
 
 pub mod answer;
 pub mod ask;
 mod catalog;
 mod combine;
+#[cfg(test)]
+mod differential;
 mod finish;
 pub mod gateway;
 mod interval;
 mod listing;
+mod local;
+mod moments;
 mod node;
 pub mod parameters;
 pub mod profile;
@@ -26,6 +31,7 @@ pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::{Asker, Plan, Question};
 pub use gateway::Gateway;
 pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};
+pub use local::Tables;
 pub use parameters::Parameters;
 pub use profile::Profile;
 pub use split::Description;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
@@ -48,14 +48,42 @@ pub(crate) struct Errand {
     pub(crate) permit: Option<PermitId>,
 }
 
-/// What one node released for one leaf.
+/// One node's answer to one leaf, with its signature under it.
 #[derive(Debug)]
 pub(crate) struct NodeAnswer {
+    pub(crate) told: Told,
+    pub(crate) receipt: Verified<Receipt>,
+    pub(crate) envelope: Envelope,
+}
+
+/// What one node released for one leaf: all that pooling needs.
+#[derive(Debug)]
+pub(crate) struct Told {
     pub(crate) batches: Vec<RecordBatch>,
     /// For each row, which aggregates of the query were withheld in it, by their number, and why.
     pub(crate) withheld: Vec<BTreeMap<usize, Reason>>,
-    pub(crate) receipt: Verified<Receipt>,
-    pub(crate) envelope: Envelope,
+    /// The smallest number of people in a released cell, if there is one.
+    pub(crate) min_people: Option<u32>,
+    /// To multiples of what counts were rounded, if they were.
+    pub(crate) round_to: Option<u32>,
+}
+
+impl Told {
+    /// Takes in the cells of an answer that [`require_sound`] has passed. None unless exactly what is missing is named as withheld.
+    pub(crate) fn of(
+        batches: Vec<RecordBatch>,
+        query: &Query,
+        min_people: Option<u32>,
+        round_to: Option<u32>,
+    ) -> Option<Self> {
+        let withheld = withheld(&batches, query, min_people.is_some())?;
+        Some(Self {
+            batches,
+            withheld,
+            min_people,
+            round_to,
+        })
+    }
 }
 
 /// One part of a question for one node.
@@ -109,7 +137,7 @@ impl Part<'_> {
             .max_decoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
         let response = client.do_get(request).await.map_err(|status| ended(&status))?;
         let receipts = Receipts::of(wire::header::receipt(response.metadata()), query);
-        let receipts = receipts.ok_or_else(|| odd(peer, "it came without a receipt"))?;
+        let receipts = receipts.ok_or_else(|| odd(&peer.member, "it came without a receipt"))?;
         let mut received = 0;
         let seen = receipts.clone();
         let stream = response.into_inner().map(move |message| {
@@ -124,12 +152,12 @@ impl Part<'_> {
         // In a task of its own: what a hostile node sends can make the decoder panic, and ends no more than this.
         let decoded = tokio::spawn(FlightRecordBatchStream::new_from_flight_data(stream).try_collect());
         let decoded = AbortOnDropHandle::new(decoded).await;
-        let decoded = decoded.map_err(|_| odd(peer, "it cannot be decoded"))?;
+        let decoded = decoded.map_err(|_| odd(&peer.member, "it cannot be decoded"))?;
         let batches: Vec<RecordBatch> = decoded.map_err(|error| match error {
             FlightError::Tonic(status) => ended(&status),
-            _ => odd(peer, "it is too large or cannot be decoded").into(),
+            _ => odd(&peer.member, "it is too large or cannot be decoded").into(),
         })?;
-        let envelope = receipts.one(&batches).map_err(|what| odd(peer, what))?;
+        let envelope = receipts.one(&batches).map_err(|what| odd(&peer.member, what))?;
         self.check(batches, &envelope, digest)
     }
 
@@ -143,21 +171,9 @@ impl Part<'_> {
             collection,
         } = self;
         let schema = engine::enforce::answer_schema(query, collection)?;
-        if batches.iter().any(|batch| batch.schema() != schema) {
-            return Err(odd(peer, "it has other columns than those asked for").into());
-        }
+        require_sound(&batches, &schema, query, &peer.member)?;
         let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let rows_max = match query {
-            Query::Release(_) => limit::GROUPS_MAX,
-            Query::Rows(_) => limit::ROWS_MAX,
-        };
-        if rows > rows_max as u64 {
-            return Err(odd(peer, "it has more rows than a node releases").into());
-        }
-        if !is_sound(&batches, query, peer) {
-            return Err(odd(peer, "it has a cell twice, or speaks for another node").into());
-        }
-        let envelope = Envelope::parse(envelope).map_err(|_| odd(peer, "its receipt cannot be read"))?;
+        let envelope = Envelope::parse(envelope).map_err(|_| odd(&peer.member, "its receipt cannot be read"))?;
         let receipt = Receipt::open(&envelope, &peer.key)?;
         let matches = receipt.node == peer.member
             && receipt.space == errand.space
@@ -167,16 +183,15 @@ impl Part<'_> {
             && receipt.rows == rows
             && receipt.result == engine::digest_of(&schema, &batches);
         if !matches {
-            return Err(odd(peer, "its receipt is for something else").into());
+            return Err(odd(&peer.member, "its receipt is for something else").into());
         }
         if !counts_are_sound(&batches, query, &receipt) {
-            return Err(odd(peer, "it counts fewer than its receipt says that a cell has").into());
+            return Err(odd(&peer.member, "it counts fewer than its receipt says that a cell has").into());
         }
-        let withheld = withheld(&batches, query, receipt.min_people.is_some())
-            .ok_or_else(|| odd(peer, "it does not say rightly what is withheld"))?;
+        let told = Told::of(batches, query, receipt.min_people, receipt.round_to)
+            .ok_or_else(|| odd(&peer.member, "it does not say rightly what is withheld"))?;
         Ok(NodeAnswer {
-            batches,
-            withheld,
+            told,
             receipt,
             envelope,
         })
@@ -224,8 +239,32 @@ impl Receipts {
     }
 }
 
+/// Whether an answer's columns and cells are as they must be.
+pub(crate) fn require_sound(
+    batches: &[RecordBatch],
+    schema: &SchemaRef,
+    query: &Query,
+    node: &MemberId,
+) -> Result<(), Report> {
+    if batches.iter().any(|batch| batch.schema() != *schema) {
+        return Err(odd(node, "it has other columns than those asked for"));
+    }
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let rows_max = match query {
+        Query::Release(_) => limit::GROUPS_MAX,
+        Query::Rows(_) => limit::ROWS_MAX,
+    };
+    if rows > rows_max {
+        return Err(odd(node, "it has more rows than a node releases"));
+    }
+    if !is_sound(batches, query, node) {
+        return Err(odd(node, "it has a cell twice, or speaks for another node"));
+    }
+    Ok(())
+}
+
 /// A node speaks for itself only, and says each cell once: otherwise it would be counted twice.
-fn is_sound(batches: &[RecordBatch], query: &Query, peer: &Peer) -> bool {
+fn is_sound(batches: &[RecordBatch], query: &Query, node: &MemberId) -> bool {
     let (groups, node_columns): (Vec<usize>, Vec<usize>) = match query {
         Query::Rows(query) => {
             let named = query
@@ -257,7 +296,7 @@ fn is_sound(batches: &[RecordBatch], query: &Query, peer: &Peer) -> bool {
         let names = batches
             .iter()
             .flat_map(|batch| batch.column(*at).as_string::<i32>().iter());
-        names.into_iter().all(|name| name == Some(peer.member.as_str()))
+        names.into_iter().all(|name| name == Some(node.as_str()))
     });
     let mut seen = HashSet::new();
     let mut says_once = |batch: &RecordBatch, row: usize| {
@@ -338,8 +377,8 @@ fn named(batch: &RecordBatch, row: usize) -> Option<BTreeMap<&str, Reason>> {
     parts.collect()
 }
 
-fn odd(peer: &Peer, what: &str) -> Report {
-    Problem::Answer.report(format!("the answer of {} was left out: {what}", peer.member))
+fn odd(node: &MemberId, what: &str) -> Report {
+    Problem::Answer.report(format!("the answer of {node} was left out: {what}"))
 }
 
 #[cfg(test)]

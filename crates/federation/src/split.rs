@@ -13,12 +13,13 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use engine::query::{
-    self, Aggregate, Function, NODE_COLUMN, Output, OutputSource, Query, ReleaseQuery, RowQuery, Spread,
+    self, Aggregate, Function, NODE_COLUMN, Output, OutputSource, PairPart, Query, ReleaseQuery, RowQuery, Spread,
 };
 use engine::read::{self, Collections, Joining};
 use policy::Collection;
 use terms::{CollectionId, Problem, Report};
 
+use crate::local::Tables;
 use crate::parameters::{self, Parameters};
 
 /// As whose tables programs that write whole names can name collections: `datenraum.collections.breast_cancer`.
@@ -77,7 +78,7 @@ pub(crate) async fn describe(
     read::check_size(sql)?;
     let (sql, collections, visible) = (sql.to_owned(), collections.clone(), visible.clone());
     read::on_deep_stack(move || {
-        let plan = planned(&sql, &collections, &visible)?;
+        let plan = planned(&sql, &collections, &visible, &Tables::default())?;
         read::refuse_identifiers(&plan, &collections, Joining::People)?;
         Ok(Description {
             schema: Arc::clone(plan.schema().inner()),
@@ -87,14 +88,20 @@ pub(crate) async fn describe(
     .await
 }
 
-fn planned(sql: &str, collections: &Collections, visible: &Collections) -> Result<LogicalPlan, Report> {
+fn planned(
+    sql: &str,
+    collections: &Collections,
+    visible: &Collections,
+    tables: &Tables,
+) -> Result<LogicalPlan, Report> {
     let mut parsed = read::parse(sql, collections)?;
     parameters::number(&mut parsed)?;
     let config = SessionConfig::new().with_target_partitions(1);
     let context = SessionContext::new_with_config(config.with_default_catalog_and_schema(CATALOG, SCHEMA));
     context.register_udf(read::bin_function().as_ref().clone());
     context.register_udaf(read::people_function().as_ref().clone());
-    read::register(&context, collections).map_err(|error| Problem::Internal.report(error.to_string()))?;
+    let registered = read::register(&context, collections).and_then(|()| register_own(&context, tables));
+    registered.map_err(|error| Problem::Internal.report(error.to_string()))?;
     let state = context.state();
     let plan = futures::executor::block_on(state.statement_to_plan(parsed));
     let plan = plan.map_err(|error| read::planning_report(&error, visible))?;
@@ -102,18 +109,20 @@ fn planned(sql: &str, collections: &Collections, visible: &Collections) -> Resul
     Ok(plan)
 }
 
-/// Plans and splits `sql`. `visible` is what the person may query, for messages.
+/// Plans and splits `sql`. `visible` is what the person may query, for messages; `tables` are her own.
 pub(crate) async fn split(
     sql: &str,
     parameters: &Parameters,
     collections: &Collections,
     visible: &Collections,
+    tables: &Tables,
 ) -> Result<Split, Report> {
     read::check_size(sql)?;
-    let (sql, parameters, collections, visible) =
-        (sql.to_owned(), parameters.clone(), collections.clone(), visible.clone());
+    tables.require_apart(collections)?;
+    let (sql, parameters) = (sql.to_owned(), parameters.clone());
+    let (collections, visible, tables) = (collections.clone(), visible.clone(), tables.clone());
     read::on_deep_stack(move || {
-        let plan = parameters.bind(planned(&sql, &collections, &visible)?)?;
+        let plan = parameters.bind(planned(&sql, &collections, &visible, &tables)?)?;
         read::refuse_identifiers(&plan, &collections, Joining::People)?;
         Splitter {
             collections,
@@ -123,6 +132,15 @@ pub(crate) async fn split(
         .run(plan)
     })
     .await
+}
+
+/// Own tables are scanned like those that stand in for leaves: where the rest of the plan runs.
+fn register_own(context: &SessionContext, tables: &Tables) -> Result<(), DataFusionError> {
+    for (name, rows) in tables.iter() {
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
+        context.register_table(name, Arc::new(table))?;
+    }
+    Ok(())
 }
 
 /// The asker's own engine runs the rest; it reads and writes nothing else.
@@ -351,10 +369,9 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
     let collection = collection.ok_or_else(|| Problem::Internal.report("a collection that was read is gone"))?;
     let groups = query.groups.len();
     let aggregates = query.aggregates.clone();
-    let of_one_node = is_by_node(&query);
     let mut poolable: Vec<Aggregate> = Vec::new();
     for aggregate in &aggregates {
-        for part in parts(aggregate, of_one_node)? {
+        for part in parts(aggregate, &query, &collection)? {
             if !poolable.contains(&part) {
                 poolable.push(part);
             }
@@ -388,12 +405,16 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
 }
 
 /// Whether every cell is of one node: then its answer is the pooled one, whatever is computed.
-pub(crate) fn is_by_node(query: &ReleaseQuery) -> bool {
+fn is_by_node(query: &ReleaseQuery) -> bool {
     query.groups.iter().any(|group| group.column() == NODE_COLUMN)
 }
 
-/// What nodes are asked for so that the aggregate can be pooled.
-pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggregate>, Report> {
+/// What nodes are asked for so that an aggregate of `query` can be pooled.
+pub(crate) fn parts(
+    aggregate: &Aggregate,
+    query: &ReleaseQuery,
+    collection: &Collection,
+) -> Result<Vec<Aggregate>, Report> {
     let part = |function| Aggregate {
         function,
         filter: aggregate.filter.clone(),
@@ -405,7 +426,7 @@ pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggr
         ]
     };
     match &aggregate.function {
-        _ if of_one_node && !is_total(&aggregate.function) => Ok(vec![aggregate.clone()]),
+        function if is_by_node(query) && !is_total(function) => Ok(vec![aggregate.clone()]),
         Function::CountRows | Function::Count(_) => Ok(vec![aggregate.clone()]),
         Function::Sum(_) => Ok(vec![aggregate.clone()]),
         Function::Mean(column) => Ok(count_and_sum(column)),
@@ -414,12 +435,33 @@ pub(crate) fn parts(aggregate: &Aggregate, of_one_node: bool) -> Result<Vec<Aggr
             parts.push(part(Function::Spread(Spread::VarPop, column.clone())));
             Ok(parts)
         }
-        Function::CountPeople(_) | Function::Pair(..) | Function::Quantile(..) => {
-            let message = format!("{} is not pooled over nodes", aggregate.function);
+        Function::Pair(_, x, y) | Function::PairPart(_, x, y) if !collection.personal => {
+            let each = PairPart::ALL.into_iter();
+            Ok(each
+                .map(|each| part(Function::PairPart(each, x.clone(), y.clone())))
+                .collect())
+        }
+        Function::CountPeople(_) | Function::Pair(..) | Function::PairPart(..) | Function::Quantile(..) => {
+            let message = format!(
+                "{} is not pooled over nodes{}",
+                aggregate.function,
+                why_not(&aggregate.function)
+            );
             Err(Problem::SqlNotAllowed
                 .report(message)
                 .remedy("add node to SELECT and GROUP BY: then each node answers for itself"))
         }
+    }
+}
+
+/// Why a statistic is not pooled.
+fn why_not(function: &Function) -> &'static str {
+    match function {
+        Function::CountPeople(_) => ": nobody knows who is at several nodes",
+        Function::Pair(..) | Function::PairPart(..) => {
+            ": of data about people, sums over the rows in which both columns are known do not leave a node"
+        }
+        _ => "",
     }
 }
 

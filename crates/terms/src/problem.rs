@@ -168,6 +168,7 @@ problems! {
     SqlColumn = "E_SQL_COLUMN", DataUser, Usage, "The query names a column that the collection does not have.", "Use one of those that the message lists.";
     SqlRole = "E_SQL_ROLE", DataUser, Refused, "The query uses a column for what it has no role for.", "Use the column as the message says.";
     SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use declared edges or values; a value of a text column stands in single quotes, also if it is a digit: grade = '3'.";
+    OwnFile = "E_OWN_FILE", DataUser, Usage, "A file of your own that the question joins with cannot be read as a table.", "Save it as CSV (UTF-8, with a header) or as Parquet.";
 
     // Running and releasing.
     Resources = "E_RESOURCES", DataUser, Failed, "More is asked at the same time, or by more people, than is accepted.", "Ask again later.";

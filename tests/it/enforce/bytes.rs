@@ -50,6 +50,10 @@ pub(crate) fn rows(released: &Released) -> Vec<Vec<Value>> {
         match column.data_type() {
             DataType::Int64 => column.as_primitive::<arrow::datatypes::Int64Type>().value(row).into(),
             DataType::Float64 => column.as_primitive::<arrow::datatypes::Float64Type>().value(row).into(),
+            DataType::Decimal128(_, 0) => {
+                let wide = column.as_primitive::<arrow::datatypes::Decimal128Type>().value(row);
+                i64::try_from(wide).map_or_else(|_| u64::try_from(wide).unwrap().into(), Value::from)
+            }
             _ => ArrayFormatter::try_new(column, &FormatOptions::default())
                 .unwrap()
                 .value(row)
@@ -100,7 +104,7 @@ fn is_clean_array(array: &ArrayRef) -> bool {
             texts.values().len() == shown && texts.offsets().first() == Some(&0)
         }
         DataType::Boolean => nulls().all(|row| !array.as_boolean().values().value(row)),
-        DataType::Int64 | DataType::Float64 | DataType::Date32 | DataType::Timestamp(..) => {
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) | DataType::Date32 | DataType::Timestamp(..) => {
             let width = array.data_type().primitive_width().unwrap();
             let bytes = data.buffers()[0].as_slice();
             bytes.len() == width * array.len()

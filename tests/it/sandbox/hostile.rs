@@ -352,6 +352,7 @@ impl Clinics {
             sql: SQL.to_owned(),
             purpose: Some("ehds-53-1-e".parse().unwrap()),
             permit: None,
+            tables: federation::Tables::default(),
         };
         Box::pin(self.asker.ask(&question)).await.unwrap()
     }

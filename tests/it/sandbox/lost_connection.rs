@@ -15,6 +15,7 @@ async fn a_node_that_was_started_again_answers_whoever_was_connected_before() {
     let profile = Profile::load(&sandbox.dir().join("people/ada/person.toml")).unwrap();
     let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await.unwrap();
     let question = Question {
+        tables: federation::Tables::default(),
         sql: "SELECT count(*) AS stays FROM stays".to_owned(),
         purpose: Some("ehds-53-1-e".parse().unwrap()),
         permit: None,

@@ -14,6 +14,15 @@ use super::{BuildError, join};
 use crate::dataset::ORDER;
 use crate::query::{Aggregate, Condition, Function, GroupKey, JoinKind, NODE_COLUMN, ReleaseQuery};
 
+/// Beyond this magnitude sums of 64-bit integers are told in 128 bits: a thousand million rows of less do not overflow.
+const NARROW_SUM_MAX: f64 = 2_147_483_648.0;
+
+/// Whether sums of the column fit 64 bits.
+pub(super) fn is_narrow(name: &str, collection: &Collection) -> bool {
+    let bounds = collection.column(name).and_then(|column| column.bounds);
+    bounds.is_some_and(|bounds| bounds.iter().all(|bound| bound.abs() <= NARROW_SUM_MAX))
+}
+
 /// Which column of the plan is what. Positions are those in the plan's schema.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -104,7 +113,11 @@ impl Input {
             sums: is_counted_number
                 || matches!(
                     function,
-                    Function::Sum(_) | Function::Mean(_) | Function::Spread(..) | Function::Pair(..)
+                    Function::Sum(_)
+                        | Function::Mean(_)
+                        | Function::Spread(..)
+                        | Function::Pair(..)
+                        | Function::PairPart(..)
                 ),
             bins: matches!(function, Function::Quantile(..)),
             guards_unknown: matches!(function, Function::Count(name) if name != NODE_COLUMN && !is_measure(name))

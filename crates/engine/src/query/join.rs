@@ -138,7 +138,7 @@ impl ReleaseQuery {
                 | Function::Mean(column)
                 | Function::Spread(_, column)
                 | Function::Quantile(_, column) => qualify(column),
-                Function::Pair(_, x, y) => {
+                Function::Pair(_, x, y) | Function::PairPart(_, x, y) => {
                     qualify(x);
                     qualify(y);
                 }

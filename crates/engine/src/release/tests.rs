@@ -1,5 +1,7 @@
 use datafusion::arrow::datatypes::{Field, Schema};
 
+use datafusion::arrow::array::Int64Array;
+
 use super::*;
 
 /// The middle of an array, of which nothing around it may be left.

@@ -7,6 +7,7 @@ use engine::read::Collections;
 use terms::{Problem, Report};
 
 use super::Parameters;
+use crate::local::Tables;
 use crate::split;
 
 fn collections() -> Collections {
@@ -45,7 +46,7 @@ fn integer(value: i64) -> ArrayRef {
 /// What nodes are asked.
 async fn asked(sql: &str, parameters: Parameters) -> Result<String, Report> {
     let collections = collections();
-    let split = split::split(sql, &parameters, &collections, &collections).await?;
+    let split = split::split(sql, &parameters, &collections, &collections, &Tables::default()).await?;
     Ok(split.leaves[0].asked.to_string())
 }
 
