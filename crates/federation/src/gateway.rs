@@ -7,7 +7,7 @@
 //! kept under a random ticket for this one connection, and what is known of its columns comes from planning.
 //!
 //! Reading order: `door` (the token), `connection` (one client), `options` (what a client sets), `face`
-//! (Flight SQL, unpacked and packed), [`Gateway::ask`] (one question), `told` (who took part, and whether that is enough), `own`
+//! (Flight SQL, unpacked and packed), `Gateway::ask` (one question), `told` (who took part, and whether that is enough), `own`
 //! (questions about the last answer), `tables` (what there is to ask), `actions` (messages that the Flight library lacks).
 
 mod actions;
