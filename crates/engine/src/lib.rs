@@ -17,6 +17,8 @@ pub mod digest;
 mod disclose;
 mod domain;
 pub mod enforce;
+#[cfg(test)]
+mod example;
 pub mod execute;
 mod fold;
 pub mod kept;

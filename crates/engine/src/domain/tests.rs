@@ -1,12 +1,9 @@
 //! The limits that need a collection wider than those of the enforcement cases.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use policy::Rules;
-use trust::Digest;
-
 use super::*;
+use crate::example;
 use crate::read::Collections;
 
 /// A collection with as many text columns as a test needs, `c0`, `c1` …, and a number with as many declared bins.
@@ -24,19 +21,7 @@ fn wide(columns: usize, bins: usize) -> Collections {
             "[columns.c{at}]\ntype = \"text\"\nrole = [\"filter\"]\nvalues = [\"a\", \"b\"]\n"
         );
     }
-    let key = trust::SigningKey::generate().unwrap().public();
-    let members = format!("[[member]]\nid = \"clinic\"\ntitle = \"Clinic\"\nroles = [\"hospital\"]\nkey = \"{key}\"\n");
-    let files = [
-        ("space.toml", "id = \"s\"\ntitle = \"s\"\n"),
-        ("members.toml", members.as_str()),
-        ("collections/wide.toml", collection.as_str()),
-    ];
-    let files: BTreeMap<String, Vec<u8>> = files
-        .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
-        .into();
-    Rules::compile_files(1, Digest::of(b"test"), &files)
-        .unwrap()
-        .collections
+    example::rules(&[("collections/wide.toml", &collection)]).collections
 }
 
 async fn checked(sql: &str, collections: &Collections) -> Result<(), Report> {

@@ -1,14 +1,14 @@
 //! What the engine makes of our plan: that rows come as they are stored, so that one person after the other can be added up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use datafusion::physical_plan::displayable;
-use policy::{AccessRequest, Asked, Caller, Rules};
-use trust::Digest;
+use policy::{AccessRequest, Asked, Caller};
 
 use super::*;
 use crate::dataset::Datasets;
+use crate::example;
 use crate::scan::is_guarded;
 
 const COLLECTION: &str = r#"
@@ -50,19 +50,10 @@ min_people = 5
 
 #[tokio::test]
 async fn the_engine_only_reads_and_keeps_the_order() {
-    let key = trust::SigningKey::generate().unwrap().public();
-    let members =
-        format!("[[member]]\nid = \"clinic\"\ntitle = \"Clinic\"\nroles = [\"university\"]\nkey = \"{key}\"\n");
-    let files = [
-        ("space.toml", "id = \"s\"\ntitle = \"s\"\n"),
-        ("members.toml", members.as_str()),
+    let rules = example::rules(&[
         ("collections/stays.toml", COLLECTION),
         ("policies/research.toml", POLICY),
-    ];
-    let files: BTreeMap<String, Vec<u8>> = files
-        .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
-        .into();
-    let rules = Rules::compile_files(1, Digest::of(b"test"), &files).unwrap();
+    ]);
     let place = tempfile::tempdir().unwrap();
     let mut data = "patient_id,ward,days\n".to_owned();
     for row in 0..100 {

@@ -1,11 +1,8 @@
-use std::collections::BTreeMap;
-
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::{Field, Schema};
-use policy::Rules;
-use trust::Digest;
 
 use super::*;
+use crate::example;
 
 const COLLECTION: &str = r#"
 id = "stays"
@@ -18,17 +15,7 @@ role = "identifier"
 "#;
 
 fn stays() -> Arc<Collection> {
-    let key = trust::SigningKey::generate().unwrap().public();
-    let members = format!("[[member]]\nid = \"clinic\"\ntitle = \"Clinic\"\nroles = [\"hospital\"]\nkey = \"{key}\"\n");
-    let files = [
-        ("space.toml", "id = \"s\"\ntitle = \"s\"\n"),
-        ("members.toml", members.as_str()),
-        ("collections/stays.toml", COLLECTION),
-    ];
-    let files: BTreeMap<String, Vec<u8>> = files
-        .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
-        .into();
-    let rules = Rules::compile_files(1, Digest::of(b"test"), &files).unwrap();
+    let rules = example::rules(&[("collections/stays.toml", COLLECTION)]);
     Arc::clone(&rules.collections[&"stays".parse().unwrap()])
 }
 

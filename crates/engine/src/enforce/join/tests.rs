@@ -1,15 +1,15 @@
 //! What the engine makes of joins: rows stay in the order of people, and all data come through a barrier.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use policy::{AccessRequest, Asked, Caller, Rules};
 use terms::CollectionId;
-use trust::Digest;
 
 use crate::dataset::{Dataset, Datasets, ORDER};
 use crate::enforce::{Holding, enforce};
+use crate::example;
 use crate::people::People;
 use crate::scan::is_guarded;
 
@@ -31,24 +31,18 @@ fn policy(collection: &str, columns: &str, disclosure: &str) -> String {
 }
 
 fn rules() -> Rules {
-    let key = trust::SigningKey::generate().unwrap().public();
-    let members = format!("[[member]]\nid = \"clinic\"\ntitle = \"C\"\nroles = [\"university\"]\nkey = \"{key}\"\n");
     let statistical = "tier = \"statistical\", min_people = 5";
-    let files = [
-        ("space.toml", "id = \"s\"\ntitle = \"s\"\n".to_owned()),
-        ("members.toml", members),
-        ("collections/stays.toml", STAYS.to_owned()),
-        ("collections/places.toml", PLACES.to_owned()),
-        ("collections/register.toml", REGISTER.to_owned()),
-        ("policies/stays.toml", policy("stays", "\"place\"", statistical)),
+    example::rules(&[
+        ("collections/stays.toml", STAYS),
+        ("collections/places.toml", PLACES),
+        ("collections/register.toml", REGISTER),
+        ("policies/stays.toml", &policy("stays", "\"place\"", statistical)),
         (
             "policies/places.toml",
-            policy("places", "\"place\", \"rural\"", "tier = \"open\""),
+            &policy("places", "\"place\", \"rural\"", "tier = \"open\""),
         ),
-        ("policies/register.toml", policy("register", "\"smoker\"", statistical)),
-    ];
-    let files: BTreeMap<String, Vec<u8>> = files.map(|(name, text)| (name.to_owned(), text.into_bytes())).into();
-    Rules::compile_files(1, Digest::of(b"test"), &files).unwrap()
+        ("policies/register.toml", &policy("register", "\"smoker\"", statistical)),
+    ])
 }
 
 #[tokio::test]
