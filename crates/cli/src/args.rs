@@ -112,15 +112,8 @@ pub(crate) struct QueryArgs {
     /// A table of your own, CSV (UTF-8, with a header) or Parquet, that the question may join with; no node sees it
     #[arg(long, value_name = "NAME=FILE")]
     pub(crate) with: Vec<String>,
-    /// Who asks, where a sandbox has several people
-    #[arg(long = "as", value_name = "PERSON")]
-    pub(crate) as_person: Option<String>,
-    /// The sandbox to ask
-    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX")]
-    pub(crate) sandbox: Option<PathBuf>,
-    /// The file that says who you are (person.toml), outside a sandbox
-    #[arg(long, value_name = "FILE")]
-    pub(crate) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) asker: AskerArgs,
     /// Show what each node would be asked, and ask nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -394,15 +387,8 @@ pub(crate) struct GatewayRunArgs {
     /// How many nodes are enough where not all answer; without it a partial answer is an error
     #[arg(long, value_name = "N")]
     pub(crate) minimum_nodes: Option<std::num::NonZeroUsize>,
-    /// Who asks, where a sandbox has several people
-    #[arg(long = "as", value_name = "PERSON")]
-    pub(crate) as_person: Option<String>,
-    /// The sandbox to ask
-    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX")]
-    pub(crate) sandbox: Option<PathBuf>,
-    /// The file that says who you are (person.toml), outside a sandbox
-    #[arg(long, value_name = "FILE")]
-    pub(crate) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) asker: AskerArgs,
     /// Where to listen: a port of this machine; 0 for any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:32010")]
     pub(crate) listen: String,

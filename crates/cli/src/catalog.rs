@@ -30,11 +30,7 @@ pub(crate) async fn run(command: CatalogCommand, json: bool) -> Result<ExitCode,
 }
 
 async fn asker(args: &AskerArgs) -> Result<Asker, Report> {
-    let profile = query::profile(
-        args.profile.as_deref(),
-        args.sandbox.as_deref(),
-        args.as_person.as_deref(),
-    )?;
+    let profile = query::profile(args)?;
     Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await
 }
 

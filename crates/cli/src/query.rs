@@ -6,7 +6,7 @@ use std::sync::Arc;
 use federation::{Answer, Asker, Plan, Profile, Question, Status, Tables};
 use terms::{ExitCode, PermitId, Problem, Purpose, Report, SystemClock};
 
-use crate::args::{Format, QueryArgs};
+use crate::args::{AskerArgs, Format, QueryArgs};
 use crate::sandbox::found::counted;
 use crate::{render, show};
 
@@ -18,11 +18,7 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
         return Err(report.remedy("name a file with --output FILE"));
     }
     let question = question(&args)?;
-    let profile = profile(
-        args.profile.as_deref(),
-        args.sandbox.as_deref(),
-        args.as_person.as_deref(),
-    )?;
+    let profile = profile(&args.asker)?;
     let asker = Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await?;
     if args.dry_run {
         show_plan(&asker.plan(&question).await?, json)?;
@@ -87,14 +83,10 @@ fn own_tables(named: &[String]) -> Result<Tables, Report> {
 }
 
 /// The file that says who asks: that of a person of a sandbox, or one that is named.
-pub(crate) fn profile(
-    profile: Option<&Path>,
-    sandbox: Option<&Path>,
-    as_person: Option<&str>,
-) -> Result<PathBuf, Report> {
-    match (profile, sandbox) {
-        (Some(profile), _) => Ok(profile.to_owned()),
-        (None, Some(sandbox)) => person_of(sandbox, as_person),
+pub(crate) fn profile(args: &AskerArgs) -> Result<PathBuf, Report> {
+    match (&args.profile, &args.sandbox) {
+        (Some(profile), _) => Ok(profile.clone()),
+        (None, Some(sandbox)) => person_of(sandbox, args.as_person.as_deref()),
         (None, None) => Err(Problem::Usage
             .report("nobody is named who asks the question")
             .remedy("name a sandbox with --sandbox DIR, or yourself with --profile person.toml")),

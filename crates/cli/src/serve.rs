@@ -53,11 +53,7 @@ pub(crate) async fn gateway(args: GatewayRunArgs, json: bool) -> Result<ExitCode
         minimum_nodes: args.minimum_nodes,
     };
     let listener = Listener::bind(&args.listen).await?;
-    let profile = query::profile(
-        args.profile.as_deref(),
-        args.sandbox.as_deref(),
-        args.as_person.as_deref(),
-    )?;
+    let profile = query::profile(&args.asker)?;
     let profile = Profile::load(&profile)?;
     let token_file = args.token_file.unwrap_or_else(|| profile.data.join("gateway.token"));
     let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await?;

@@ -114,12 +114,10 @@ impl Asker {
     /// All collections of the data space, by id.
     pub fn listings(&self) -> Vec<Listing> {
         let open = self.queryable();
-        let listing = |collection: &Collection| {
-            let open = open.iter().find(|open| open.collection.id == collection.id);
-            listing(collection, open, self.offers())
-        };
         let collections = self.rules().collections.values();
-        collections.map(|collection| listing(collection)).collect()
+        collections
+            .map(|collection| listing(collection, &open, self.offers()))
+            .collect()
     }
 
     /// One collection, by its id or its name in SQL.
@@ -127,10 +125,8 @@ impl Asker {
     /// # Errors
     /// `SqlCollection` if there is none of this name.
     pub fn listing(&self, name: &str) -> Result<Listing, Report> {
-        let id = &known(self.rules(), name)?.id;
-        let mut all = self.listings().into_iter();
-        let found = all.find(|listing| listing.collection == *id);
-        found.ok_or_else(|| Problem::Internal.report("the collection is not listed"))
+        let collection = known(self.rules(), name)?;
+        Ok(listing(collection, &self.queryable(), self.offers()))
     }
 
     /// Who may query a collection for what: the decision table of each policy on it, as its board signed it.
@@ -157,7 +153,8 @@ fn known<'a>(rules: &'a Rules, name: &str) -> Result<&'a Collection, Report> {
     })
 }
 
-fn listing(collection: &Collection, open: Option<&Queryable>, offers: &[Offer]) -> Listing {
+fn listing(collection: &Collection, open: &[Queryable], offers: &[Offer]) -> Listing {
+    let open = open.iter().find(|open| open.collection.id == collection.id);
     let datasets = offers.iter().filter_map(|offer| {
         let updated = offer.updated(&collection.id)?;
         let node = offer.peer.member.clone();

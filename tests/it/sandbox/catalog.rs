@@ -98,3 +98,24 @@ fn the_example_that_is_shown_can_be_asked_and_the_table_of_who_may_is_the_boards
         (&2.into(), &2.into())
     );
 }
+
+#[test]
+fn a_collection_that_no_policy_opens_is_shown_as_closed_and_says_whom_to_ask() {
+    let mut files = super::receipts::FILES.to_vec();
+    let spec = files[0].1.replace(
+        "[\"collections/stays.toml\"]",
+        "[\"collections/stays.toml\", \"collections/rooms.toml\"]",
+    );
+    files[0].1 = &spec;
+    let rooms =
+        "id = \"rooms\"\ntitle = \"Rooms\"\npersonal = false\n[columns.beds]\ntype = \"integer\"\nrole = \"measure\"\n";
+    files.push(("collections/rooms.toml", rooms));
+    let (sandbox, run) = Sandbox::of(&files);
+    run.returns(0);
+    catalog(&sandbox, &["who", "rooms"])
+        .returns(4)
+        .fails_with("E_NO_PERMISSION", "no policy opens rooms to anybody");
+    let shown = catalog(&sandbox, &["show", "rooms"]).returns(0).out();
+    assert!(shown.contains("not open to you"), "{shown}");
+    assert!(!shown.contains("datenraum query"), "{shown}");
+}
