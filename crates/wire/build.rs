@@ -2,7 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
-    let files = ["governance", "catalog", "ticket"].map(|name| format!("{root}/datenraum/v1/{name}.proto"));
+    let files = ["governance", "catalog", "ticket", "dry_run"].map(|name| format!("{root}/datenraum/v1/{name}.proto"));
     let descriptors = protox::compile(&files, [root])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     println!("cargo:rerun-if-changed={root}");

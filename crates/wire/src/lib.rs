@@ -5,10 +5,12 @@
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
 //! [`mod@connect`] (the two ends of a connection), [`status`] (what may leave as an error), [`description`] (what a node
-//! says of itself), [`governance_source`] (governance documents through the broker), [`publish`] (new ones to it).
+//! says of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
+//! [`publish`] (new ones to it).
 
 pub mod connect;
 pub mod description;
+pub mod dry_run;
 pub mod governance_source;
 pub mod header;
 pub mod publish;
