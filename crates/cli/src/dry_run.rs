@@ -21,7 +21,7 @@ pub(crate) fn show(run: &DryRun, format: Format) -> Result<(), Report> {
     }
     run.parts.iter().try_for_each(show_part)?;
     show::text(
-        "No data was read and nothing charged. Each node has recorded who asked whether; when asked, it decides again.",
+        "No data was read and nothing charged. Nodes record who asked whether, and decide again when they are asked.",
     )
 }
 

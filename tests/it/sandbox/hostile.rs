@@ -255,6 +255,9 @@ fn garbled(messages: &mut Vec<FlightData>, how: usize) {
 
 const GARBLED: usize = 7;
 
+/// One message about what a node would do.
+type Said = Result<Vec<u8>, Ended>;
+
 /// A node with the right key that says what it is told to say.
 #[derive(Clone)]
 struct Liar {
@@ -262,7 +265,7 @@ struct Liar {
     lie: Arc<Mutex<Option<Lie>>>,
     garbled: Arc<Mutex<Option<usize>>>,
     /// What it says when it is asked whether it would answer.
-    whether: Arc<Mutex<Vec<Result<Vec<u8>, Ended>>>>,
+    whether: Arc<Mutex<Vec<Said>>>,
 }
 
 #[tonic::async_trait]
@@ -365,7 +368,7 @@ impl Clinics {
         Box::pin(self.asker.ask(&question())).await.unwrap()
     }
 
-    async fn ask_whether(&self, said: Vec<Result<Vec<u8>, Ended>>) -> DryRun {
+    async fn ask_whether(&self, said: Vec<Said>) -> DryRun {
         *self.liar.whether.lock().unwrap() = said;
         Box::pin(self.asker.dry_run(&question())).await.unwrap()
     }
