@@ -95,6 +95,8 @@ pub enum Status {
     Refused,
     /// It could not be reached.
     Unreachable,
+    /// It did not answer in time, and was told to stop.
+    Late,
     /// It failed, or its answer did not verify.
     Failed,
 }
@@ -106,6 +108,7 @@ impl Status {
             Status::Answered => "answered",
             Status::Refused => "refused",
             Status::Unreachable => "unreachable",
+            Status::Late => "late",
             Status::Failed => "failed",
         }
     }
@@ -115,6 +118,7 @@ impl Status {
         match problem {
             Problem::PeerKey | Problem::Answer => Status::Failed,
             Problem::Unreachable => Status::Unreachable,
+            Problem::Late => Status::Late,
             other => match other.exit_code() {
                 ExitCode::Refused | ExitCode::Usage | ExitCode::Verification => Status::Refused,
                 _ => Status::Failed,
@@ -152,15 +156,16 @@ fn is_zero(number: &u64) -> bool {
 
 impl Answer {
     /// What a command that ends with this answer returns: 0, or 3 if some did not answer; if none did, 4 if all
-    /// refused, 5 if all were unreachable, else 1. Suppression does not make an answer partial.
+    /// refused, 5 if all were unreachable or late, else 1. Suppression does not make an answer partial.
     pub fn exit_code(&self) -> ExitCode {
         let all = |status: Status| self.coverage.iter().all(|node| node.status == status);
+        let is_away = |node: &Coverage| matches!(node.status, Status::Unreachable | Status::Late);
         let any_answered = self.coverage.iter().any(|node| node.status == Status::Answered);
         match any_answered {
             true if all(Status::Answered) => ExitCode::Ok,
             true => ExitCode::Partial,
             false if all(Status::Refused) => ExitCode::Refused,
-            false if all(Status::Unreachable) => ExitCode::Unreachable,
+            false if self.coverage.iter().all(is_away) => ExitCode::Unreachable,
             false => ExitCode::Failed,
         }
     }

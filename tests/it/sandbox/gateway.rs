@@ -384,6 +384,7 @@ async fn who_asks_anew_asks_with_the_credential_of_now_or_not_at_all() {
         purpose: Some("ehds-53-1-e".parse().unwrap()),
         permit: None,
         tables: federation::Tables::default(),
+        timeout: None,
     };
     let answers = |answer: Result<Answer, Report>| answer.unwrap().answered();
     assert_eq!(answers(Box::pin(asker.ask(&question)).await), 2);

@@ -353,6 +353,7 @@ impl Clinics {
             purpose: Some("ehds-53-1-e".parse().unwrap()),
             permit: None,
             tables: federation::Tables::default(),
+            timeout: None,
         };
         Box::pin(self.asker.ask(&question)).await.unwrap()
     }
