@@ -19,8 +19,9 @@ use trust::PublicKey;
 
 use self::heard::{Heard, Hearing};
 
-/// How long the other end may take to answer when it is made to say something.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the other end may take to answer when it is made to say something, until the connection is given up: a machine can be
+/// that busy.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server in somebody's configuration: where it is and the key that it must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
