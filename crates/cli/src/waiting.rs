@@ -37,8 +37,8 @@ impl Waiting {
     pub(crate) fn on_terminal(silent: bool) -> Self {
         let is_seen = !silent && std::io::stderr().is_terminal();
         Self(is_seen.then(|| {
-            let style = ProgressStyle::with_template("  {spinner} {msg} … {elapsed}");
-            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("  {spinner} {elapsed:>4}  {msg}");
+            let bar = ProgressBar::new_spinner().with_message("looking whom to ask");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(100));
             let seen = Mutex::default();
@@ -95,7 +95,7 @@ impl Seen {
                 Some(problem) => format!("{node} [{problem}]"),
                 None => node.to_string(),
             });
-            text.push_str(&format!("\n    {}: {}", status.word(), few(named.collect())));
+            text.push_str(&format!("\n          {}: {}", status.word(), few(named.collect())));
         }
         text
     }
@@ -135,7 +135,7 @@ mod tests {
         seen.note(&nodes[0], Step::Ended(Status::Late, Some(&late)));
         assert_eq!(
             seen.text(),
-            "4 of 9 nodes answered; waiting for: node-1, node-2, node-8\n    refused: node-3 [E_NO_PERMISSION]\n    \
+            "4 of 9 nodes answered; waiting for: node-1, node-2, node-8\n          refused: node-3 [E_NO_PERMISSION]\n          \
              late: node-0 [E_LATE]"
         );
         seen.note(&nodes[1], Step::Ended(Status::Answered, None));
