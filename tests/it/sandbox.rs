@@ -1,5 +1,6 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
+mod alliance;
 mod bad_input;
 mod bombs;
 mod broken_data;
@@ -7,6 +8,7 @@ mod canaries;
 mod catalog;
 mod demo;
 mod dry_run;
+mod fan_out;
 mod gateway;
 mod governance;
 mod hostile;
@@ -26,6 +28,7 @@ mod whole_answers;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use faults::Proxy;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,6 +134,26 @@ impl Sandbox {
 
     pub(crate) fn dir(&self) -> PathBuf {
         self.place.path().join("sandbox")
+    }
+
+    /// Puts nodes behind proxies: from now on they are reached through these only.
+    pub(crate) async fn behind_a_proxy(&self, nodes: &[&str]) -> Vec<Proxy> {
+        let mut proxies = Vec::new();
+        for id in nodes {
+            let dir = self.dir();
+            datenraum(["sandbox", "down", dir.to_str().unwrap(), "--node", id]).returns(0);
+            let file = dir.join("nodes").join(id).join("node.toml");
+            let text = std::fs::read_to_string(&file).unwrap();
+            let listens = node::Config::load(&file).unwrap().listen.parse().unwrap();
+            let proxy = Proxy::before(listens).await.unwrap();
+            let advertised = format!("listen = \"{listens}\"\nadvertise = \"{}\"", proxy.address());
+            let changed = text.replace(&format!("listen = \"{listens}\""), &advertised);
+            assert_ne!(changed, text);
+            std::fs::write(&file, changed).unwrap();
+            proxies.push(proxy);
+        }
+        self.up_again(&self.place().join("spec.toml")).returns(0);
+        proxies
     }
 
     pub(crate) fn down(&self) -> Run {

@@ -112,6 +112,9 @@ pub(crate) struct QueryArgs {
     /// A table of your own, CSV (UTF-8, with a header) or Parquet, that the question may join with; no node sees it
     #[arg(long, value_name = "NAME=FILE")]
     pub(crate) with: Vec<String>,
+    /// How long nodes may take; who has not answered by then is named, and told to stop
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<federation::Timeout>,
     #[command(flatten)]
     pub(crate) asker: AskerArgs,
     /// Ask each node whether it would answer, by which rule and at what cost; no data is read and nothing charged
@@ -387,6 +390,9 @@ pub(crate) struct GatewayRunArgs {
     /// How many nodes are enough where not all answer; without it a partial answer is an error
     #[arg(long, value_name = "N")]
     pub(crate) minimum_nodes: Option<std::num::NonZeroUsize>,
+    /// How long nodes may take, unless a program says otherwise
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<federation::Timeout>,
     #[command(flatten)]
     pub(crate) asker: AskerArgs,
     /// Where to listen: a port of this machine; 0 for any free one

@@ -145,6 +145,7 @@ impl Tour {
             sql: sql.to_owned(),
             purpose: Some(purpose),
             permit: None,
+            timeout: None,
         };
         let answer = asker.ask(&question).await?;
         if answer.coverage.iter().any(|node| node.status == Status::Answered) {

@@ -4,7 +4,7 @@
 //! never decide, verify or sign by itself, and never print an error except through [`fail`].
 //!
 //! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
-//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`] and
+//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`waiting`] and
 //! [`render`], [`catalog`], [`demo`], [`problems`].
 
 mod args;
@@ -26,6 +26,7 @@ mod sandbox;
 mod serve;
 mod show;
 mod status;
+mod waiting;
 
 use std::io::IsTerminal as _;
 

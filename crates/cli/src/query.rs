@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use federation::{Answer, Asker, Profile, Question, Status, Tables};
-use terms::{ExitCode, PermitId, Problem, Purpose, Report, SystemClock};
+use federation::{Answer, Asker, Parameters, Profile, Question, Status, Step, Tables};
+use terms::{ExitCode, MemberId, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{AskerArgs, Format, QueryArgs};
 use crate::sandbox::found::counted;
+use crate::waiting::Waiting;
 use crate::{dry_run, render};
 
 /// Asks, prints, and says what the command returns to the shell.
@@ -29,7 +30,11 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
         dry_run::show(&run, format)?;
         return Ok(run.exit_code());
     }
-    let answer = asker.ask(&question).await?;
+    let waiting = Waiting::on_terminal(json);
+    let watch = |node: &MemberId, step: Step<'_>| waiting.note(node, step);
+    let answer = asker.ask_watched(&question, &Parameters::default(), &watch).await;
+    drop(waiting);
+    let answer = answer?;
     if let Some(failure) = nobody_answered(&answer) {
         if format == Format::Json {
             render::write(&answer, format, args.output.as_deref())?;
@@ -52,6 +57,7 @@ fn question(args: &QueryArgs) -> Result<Question, Report> {
         purpose: purpose(args.purpose.as_deref())?,
         permit: permit(args.permit.as_deref())?,
         tables: own_tables(&args.with)?,
+        timeout: args.timeout,
     })
 }
 
@@ -131,10 +137,7 @@ fn nobody_answered(answer: &Answer) -> Option<Report> {
         return None;
     }
     let first = answer.coverage.first()?;
-    let problem = match answer.exit_code() {
-        ExitCode::Unreachable => Problem::Unreachable,
-        _ => first.problem?,
-    };
+    let problem = first.problem?;
     let asked = counted(answer.coverage.len(), "node", "nodes");
     let why = first.message.as_deref().unwrap_or_default();
     let report = problem.report(format!("none of {asked} answered; {}: {why}", first.node));

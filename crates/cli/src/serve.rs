@@ -51,6 +51,7 @@ pub(crate) async fn gateway(args: GatewayRunArgs, json: bool) -> Result<ExitCode
         purpose: query::purpose(args.purpose.as_deref())?,
         permit: query::permit(args.permit.as_deref())?,
         minimum_nodes: args.minimum_nodes,
+        timeout: args.timeout,
     };
     let listener = Listener::bind(&args.listen).await?;
     let profile = query::profile(&args.asker)?;

@@ -95,6 +95,8 @@ pub enum Status {
     Refused,
     /// It could not be reached.
     Unreachable,
+    /// It did not answer in time, and was told to stop.
+    Late,
     /// It failed, or its answer did not verify.
     Failed,
 }
@@ -106,6 +108,7 @@ impl Status {
             Status::Answered => "answered",
             Status::Refused => "refused",
             Status::Unreachable => "unreachable",
+            Status::Late => "late",
             Status::Failed => "failed",
         }
     }
@@ -117,7 +120,13 @@ impl Status {
             true if all(Status::Answered) => ExitCode::Ok,
             true => ExitCode::Partial,
             false if all(Status::Refused) => ExitCode::Refused,
-            false if all(Status::Unreachable) => ExitCode::Unreachable,
+            false
+                if nodes
+                    .clone()
+                    .all(|node| matches!(node, Status::Unreachable | Status::Late)) =>
+            {
+                ExitCode::Unreachable
+            }
             false => ExitCode::Failed,
         }
     }
@@ -127,6 +136,7 @@ impl Status {
         match problem {
             Problem::PeerKey | Problem::Answer => Status::Failed,
             Problem::Unreachable => Status::Unreachable,
+            Problem::Late => Status::Late,
             other => match other.exit_code() {
                 ExitCode::Refused | ExitCode::Usage | ExitCode::Verification => Status::Refused,
                 _ => Status::Failed,
@@ -164,7 +174,7 @@ fn is_zero(number: &u64) -> bool {
 
 impl Answer {
     /// What a command that ends with this answer returns: 0, or 3 if some did not answer; if none did, 4 if all
-    /// refused, 5 if all were unreachable, else 1. Suppression does not make an answer partial.
+    /// refused, 5 if all were unreachable or late, else 1. Suppression does not make an answer partial.
     pub fn exit_code(&self) -> ExitCode {
         Status::exit_code(self.coverage.iter().map(|node| node.status))
     }

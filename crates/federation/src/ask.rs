@@ -4,13 +4,10 @@ pub mod dry_run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::read::Collections;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use policy::{Caller, Queryable, Rules};
-use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report, limit};
+use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
 use wire::status::{Ended, plain};
@@ -19,9 +16,10 @@ use wire::{BrokerSource, Connection};
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
 use crate::catalog::{self, Offer};
 use crate::combine::{self, PooledTable};
+use crate::fan_out::{Asked, Timeout, Watch};
 use crate::finish;
 use crate::local::Tables;
-use crate::node::{Errand, NodeAnswer, Part, Peer};
+use crate::node::{Errand, Peer};
 use crate::parameters::Parameters;
 use crate::profile::Profile;
 use crate::receipts;
@@ -34,10 +32,10 @@ pub struct Asker {
     key: Arc<SigningKey>,
     credential: String,
     caller: Caller,
-    rules: Rules,
+    pub(crate) rules: Rules,
     peers: Vec<Offer>,
-    connections: Mutex<BTreeMap<MemberId, Connection>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) connections: Mutex<BTreeMap<MemberId, Connection>>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// One question.
@@ -51,6 +49,8 @@ pub struct Question {
     pub permit: Option<PermitId>,
     /// Tables of the asker's own, which no node sees.
     pub tables: Tables,
+    /// How long nodes may take; if nothing is said, as long as they take at most.
+    pub timeout: Option<Timeout>,
 }
 
 impl Asker {
@@ -161,15 +161,21 @@ impl Asker {
     /// # Errors
     /// As [`Asker::ask`], and if the values are not those that the question needs.
     pub async fn ask_with(&self, question: &Question, parameters: &Parameters) -> Result<Answer, Report> {
-        let (split, errand) = self.prepare(question, parameters).await?;
-        let asking: FuturesUnordered<_> = self
-            .peers
-            .iter()
-            .map(|offer| self.ask_node(offer, &split.leaves, &errand))
-            .collect();
-        let mut asked: Vec<Asked> = asking.filter_map(std::future::ready).collect().await;
-        asked.sort_by(|a, b| a.peer.member.cmp(&b.peer.member));
+        self.ask_watched(question, parameters, &|_, _| {}).await
+    }
 
+    /// The same; `watch` is told what happens at each node while others are waited for.
+    ///
+    /// # Errors
+    /// As [`Asker::ask_with`].
+    pub async fn ask_watched(
+        &self,
+        question: &Question,
+        parameters: &Parameters,
+        watch: Watch<'_>,
+    ) -> Result<Answer, Report> {
+        let (split, errand) = self.prepare(question, parameters).await?;
+        let asked = self.ask_all(&split.leaves, &errand, question.timeout, watch).await;
         let mut coverage: Vec<Coverage> = asked.iter().map(coverage).collect();
         let query_id = trust::new_query_id()?;
         if coverage.iter().all(|node| node.status != Status::Answered) {
@@ -292,93 +298,7 @@ impl Asker {
         policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
-    /// Asks one node all parts that concern it. `None` if none does.
-    async fn ask_node<'a>(&self, offer: &'a Offer, leaves: &[Leaf], errand: &Errand) -> Option<Asked<'a>> {
-        let parts: Vec<(usize, &Leaf)> = leaves
-            .iter()
-            .enumerate()
-            .filter(|(_, leaf)| offer.is_asked(leaf))
-            .collect();
-        if parts.is_empty() {
-            return None;
-        }
-        let outcome = match self.stopped(&offer.peer) {
-            Some(report) => Err(report.into()),
-            None => self.ask_parts(&offer.peer, &parts, errand).await,
-        };
-        Some(Asked {
-            peer: &offer.peer,
-            outcome,
-        })
-    }
-
-    /// Why a node is not asked although it is known: nothing that it says counts, and that is told.
-    fn stopped(&self, peer: &Peer) -> Option<Report> {
-        let stopped = self.rules.stops.members.contains(&peer.member);
-        let message = || format!("a member of the board has stopped the member {}", peer.member);
-        stopped.then(|| Problem::Stopped.report(message()))
-    }
-
-    async fn ask_parts(
-        &self,
-        peer: &Peer,
-        parts: &[(usize, &Leaf)],
-        errand: &Errand,
-    ) -> Result<BTreeMap<usize, NodeAnswer>, Ended> {
-        let mut answers = BTreeMap::new();
-        for (at, leaf) in parts {
-            let request = trust::new_request_id()?;
-            let part = Part {
-                peer,
-                errand,
-                query: &leaf.asked,
-                request: &request,
-                collection: &leaf.collection,
-            };
-            answers.insert(*at, self.ask_part(part).await?);
-        }
-        Ok(answers)
-    }
-
-    /// Asks a node one part: also the second time under the same name, so that the node answers it once and charges it once.
-    async fn ask_part(&self, part: Part<'_>) -> Result<NodeAnswer, Ended> {
-        let ask = |connection| async move { part.ask(&connection, self.clock.now()).await };
-        self.ask_peer(part.peer, limit::NODE_ANSWER_SECONDS_MAX, ask).await
-    }
-
-    /// Asks on an open connection, and once more if that was lost. Waits no longer than so many seconds in all.
-    async fn ask_peer<T, Asking>(
-        &self,
-        peer: &Peer,
-        seconds: u64,
-        ask: impl Fn(Connection) -> Asking,
-    ) -> Result<T, Ended>
-    where
-        Asking: Future<Output = Result<T, Ended>>,
-    {
-        let asked = async {
-            match self.see_lost(peer, ask(self.connection(peer).await?)).await {
-                Err(ended) if is_lost(&ended) => self.see_lost(peer, ask(self.connection(peer).await?)).await,
-                outcome => outcome,
-            }
-        };
-        let in_time = tokio::time::timeout(Duration::from_secs(seconds), asked).await;
-        in_time.unwrap_or_else(|_| {
-            let message = format!("{} did not answer within {seconds} s", peer.member);
-            Err(Problem::Unreachable.report(message).into())
-        })
-    }
-
-    /// A connection is not used again if it was lost.
-    async fn see_lost<T>(&self, peer: &Peer, asking: impl Future<Output = Result<T, Ended>>) -> Result<T, Ended> {
-        let outcome = asking.await;
-        if outcome.as_ref().is_err_and(is_lost) {
-            self.connections.lock().await.remove(&peer.member);
-        }
-        outcome
-    }
-
-    async fn connection(&self, peer: &Peer) -> Result<Connection, Report> {
+    pub(crate) async fn connection(&self, peer: &Peer) -> Result<Connection, Report> {
         if let Some(open) = self.connections.lock().await.get(&peer.member) {
             return Ok(open.clone());
         }
@@ -389,18 +309,6 @@ impl Asker {
             .insert(peer.member.clone(), opened.clone());
         Ok(opened)
     }
-}
-
-/// Whether a connection broke, or was renewed between a proof and its query.
-fn is_lost(ended: &Ended) -> bool {
-    matches!(ended.report.problem, Problem::Unreachable | Problem::ProofMismatch)
-}
-
-/// What became of a question at one node: its answers by leaf, or why there are none. A node that answers only a
-/// part of a question has not answered it.
-struct Asked<'a> {
-    peer: &'a Peer,
-    outcome: Result<BTreeMap<usize, NodeAnswer>, Ended>,
 }
 
 fn pool(split: &Split, asked: &[Asked<'_>]) -> Result<Vec<PooledTable>, Report> {

@@ -150,6 +150,7 @@ impl Gateway {
             purpose: options.purpose,
             permit: options.permit.clone(),
             tables: Tables::default(),
+            timeout: options.timeout,
         };
         let asker = self.asker().await?;
         let answer = Box::pin(asker.ask_with(&question, &parameters)).await?;

@@ -6,6 +6,7 @@ mod dry_run;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int64Type, SchemaRef};
@@ -19,11 +20,12 @@ use datafusion::common::ScalarValue;
 use engine::enforce::WITHHELD_COLUMN;
 use engine::query::{Function, NODE_COLUMN, Output, OutputSource};
 use engine::{Query, Reason};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use policy::Collection;
 use prost::Message;
 use prost::bytes::Bytes;
 use terms::{MemberId, PermitId, Problem, Purpose, Report, RequestId, SpaceId, UtcTime, limit};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Request;
 use trust::{Digest, Envelope, Proof, PublicKey, Receipt, SigningKey, Verified};
@@ -31,6 +33,9 @@ use wire::Connection;
 use wire::header::Tokens;
 use wire::status::Ended;
 use wire::v1::QueryTicket;
+
+/// How long after nobody waits any more a node ends a query of which it was not told that.
+const TIMEOUT_LEEWAY: Duration = Duration::from_secs(1);
 
 /// A node as the catalogue and the roster describe it.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +119,8 @@ pub(crate) struct Part<'a> {
     /// What this part is called: asked again under the same name, it is answered once.
     pub(crate) request: &'a RequestId,
     pub(crate) collection: &'a Collection,
+    /// When nobody waits for the answer any more.
+    pub(crate) until: Instant,
 }
 
 impl Part<'_> {
@@ -124,7 +131,8 @@ impl Part<'_> {
             errand,
             query,
             request: name,
-            ..
+            collection,
+            until,
         } = self;
         let sql = query.to_string();
         let digest = Digest::of(sql.as_bytes());
@@ -140,7 +148,9 @@ impl Part<'_> {
         let ticket = TicketStatementQuery {
             statement_handle: handle,
         };
-        let request = errand.accompany(Ticket::new(ticket.as_any().encode_to_vec()), &proof, now)?;
+        let mut request = errand.accompany(Ticket::new(ticket.as_any().encode_to_vec()), &proof, now)?;
+        // The node knows it too, in case that it is not heard from here.
+        request.set_timeout(until.saturating_duration_since(Instant::now()) + TIMEOUT_LEEWAY);
 
         let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
         let mut client = FlightServiceClient::new(connection.grpc.clone())
@@ -156,32 +166,43 @@ impl Part<'_> {
             if received > limit::ANSWER_BYTES_MAX {
                 return Err(FlightError::protocol("too large"));
             }
+            if is_compressed(&message) {
+                return Err(FlightError::protocol("compressed"));
+            }
             seen.see(&message)?;
             Ok(message)
         });
+        let schema = engine::enforce::answer_schema(query, collection)?;
+        let batches = FlightRecordBatchStream::new_from_flight_data(stream);
         // In a task of its own: what a hostile node sends can make the decoder panic, and ends no more than this.
-        let decoded = tokio::spawn(FlightRecordBatchStream::new_from_flight_data(stream).try_collect());
+        let decoded = tokio::spawn(whole(batches, Arc::clone(&schema), rows_max(query)));
         let decoded = AbortOnDropHandle::new(decoded).await;
         let decoded = decoded.map_err(|_| odd(&peer.member, "it cannot be decoded"))?;
-        let batches: Vec<RecordBatch> = decoded.map_err(|error| match error {
-            FlightError::Tonic(status) => ended(&status),
-            _ => odd(&peer.member, "it is too large or cannot be decoded").into(),
+        let batches = decoded.map_err(|broken| match broken {
+            Broken::Flight(FlightError::Tonic(status)) => ended(&status),
+            Broken::Flight(_) => odd(&peer.member, "it is too large or cannot be decoded").into(),
+            Broken::Odd(what) => odd(&peer.member, what).into(),
         })?;
         let envelope = receipts.one(&batches).map_err(|what| odd(&peer.member, what))?;
-        self.check(batches, &envelope, digest)
+        self.check(batches, &schema, &envelope, digest)
     }
 
     /// Nothing of an answer is used unless its columns, cells and receipt are as they must be.
-    fn check(self, batches: Vec<RecordBatch>, envelope: &[u8], digest: Digest) -> Result<NodeAnswer, Ended> {
+    fn check(
+        self,
+        batches: Vec<RecordBatch>,
+        schema: &SchemaRef,
+        envelope: &[u8],
+        digest: Digest,
+    ) -> Result<NodeAnswer, Ended> {
         let Part {
             peer,
             errand,
             query,
             request: name,
-            collection,
+            ..
         } = self;
-        let schema = engine::enforce::answer_schema(query, collection)?;
-        require_sound(&batches, &schema, query, &peer.member)?;
+        require_sound(&batches, schema, query, &peer.member)?;
         let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let envelope = Envelope::parse(envelope).map_err(|_| odd(&peer.member, "its receipt cannot be read"))?;
         let receipt = Receipt::open(&envelope, &peer.key)?;
@@ -191,7 +212,7 @@ impl Part<'_> {
             && receipt.request.as_ref() == Some(name)
             && receipt.permit == errand.permit
             && receipt.rows == rows
-            && receipt.result == engine::digest_of(&schema, &batches);
+            && receipt.result == engine::digest_of(schema, &batches);
         if !matches {
             return Err(odd(&peer.member, "its receipt is for something else").into());
         }
@@ -249,6 +270,58 @@ impl Receipts {
     }
 }
 
+/// No node compresses what it sends. Of what is compressed nobody knows how large it is.
+fn is_compressed(message: &FlightData) -> bool {
+    let Ok(message) = arrow::ipc::root_as_message(&message.data_header) else {
+        return false;
+    };
+    let dictionary = message.header_as_dictionary_batch();
+    let batch = message.header_as_record_batch();
+    let batch = batch.or_else(|| dictionary.and_then(|dictionary| dictionary.data()));
+    batch.is_some_and(|batch| batch.compression().is_some())
+}
+
+/// Why an answer is not taken in to its end.
+#[derive(Debug)]
+enum Broken {
+    Flight(FlightError),
+    Odd(&'static str),
+}
+
+/// All batches of an answer. It ends at the first that there cannot be.
+async fn whole(
+    mut coming: impl Stream<Item = Result<RecordBatch, FlightError>> + Unpin,
+    schema: SchemaRef,
+    rows_max: usize,
+) -> Result<Vec<RecordBatch>, Broken> {
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    while let Some(batch) = coming.try_next().await.map_err(Broken::Flight)? {
+        rows = rows_with(rows, &batch, &schema, rows_max).map_err(Broken::Odd)?;
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// How many rows there are with the next batch. It must have the columns asked for, and with it there must be no more rows than a node
+/// releases.
+fn rows_with(rows: usize, batch: &RecordBatch, schema: &SchemaRef, rows_max: usize) -> Result<usize, &'static str> {
+    if batch.schema() != *schema {
+        return Err("it has other columns than those asked for");
+    }
+    let rows = rows.saturating_add(batch.num_rows());
+    match rows > rows_max {
+        true => Err("it has more rows than a node releases"),
+        false => Ok(rows),
+    }
+}
+
+fn rows_max(query: &Query) -> usize {
+    match query {
+        Query::Release(_) => limit::GROUPS_MAX,
+        Query::Rows(_) => limit::ROWS_MAX,
+    }
+}
+
 /// Whether an answer's columns and cells are as they must be.
 pub(crate) fn require_sound(
     batches: &[RecordBatch],
@@ -256,17 +329,9 @@ pub(crate) fn require_sound(
     query: &Query,
     node: &MemberId,
 ) -> Result<(), Report> {
-    if batches.iter().any(|batch| batch.schema() != *schema) {
-        return Err(odd(node, "it has other columns than those asked for"));
-    }
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let rows_max = match query {
-        Query::Release(_) => limit::GROUPS_MAX,
-        Query::Rows(_) => limit::ROWS_MAX,
-    };
-    if rows > rows_max {
-        return Err(odd(node, "it has more rows than a node releases"));
-    }
+    let mut taken = batches.iter();
+    let taken = taken.try_fold(0, |rows, batch| rows_with(rows, batch, schema, rows_max(query)));
+    taken.map_err(|what| odd(node, what))?;
     if !is_sound(batches, query, node) {
         return Err(odd(node, "it has a cell twice, or speaks for another node"));
     }

@@ -93,11 +93,22 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// Open connections at one server.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
-/// How long a client waits for one node, in seconds.
+/// How long a client waits for one node's answer to one part of a question, in seconds, unless whoever asks says otherwise: the
+/// longest run of a query, and what comes around it.
 pub const NODE_ANSWER_SECONDS_MAX: u64 = 330;
 
 /// How long a client waits for one node to say whether it would answer, in seconds: it reads a text and writes one entry.
 pub const NODE_DRY_RUN_SECONDS_MAX: u64 = 30;
+/// Longest time that whoever asks may give the nodes for a question, in seconds: that of several parts that run as long as a node lets
+/// them.
+pub const TIMEOUT_SECONDS_MAX: u64 = 3600;
+
+/// How long the other end of a connection may say nothing while it is asked something, in seconds, until the same is asked on another
+/// connection too: a few times the pause after which it is made to say something.
+pub const SILENCE_SECONDS_MAX: u64 = 4;
+
+/// After how long without a word the other end of a connection is made to say something while a call is open, in seconds.
+pub const KEEP_ALIVE_SECONDS: u64 = 1;
 
 /// How long a client waits for a connection to a node, in seconds.
 pub const CONNECT_SECONDS_MAX: u64 = 10;

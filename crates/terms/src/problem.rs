@@ -180,6 +180,7 @@ problems! {
     // Asking many.
     NoNode = "E_NO_NODE", DataUser, Unreachable, "No node offers the collection.", "Ask the operators of the nodes what they offer; for a sandbox, see datenraum sandbox status DIR.";
     Unreachable = "E_UNREACHABLE", DataUser, Unreachable, "A node or the broker does not answer.", "Try again; if it stays so, ask its operator. For a sandbox, see datenraum sandbox status DIR.";
+    Late = "E_LATE", DataUser, Unreachable, "A node did not answer within the time that the question gives it. It was told to stop.", "Give it more time with --timeout SECONDS (timeout_seconds in the gateway), or ask for less; if it stays so, ask its operator.";
     Answer = "E_ANSWER", DataUser, Failed, "A node's answer does not have the form that was asked for, or its receipt does not verify. It was left out.", "Report it to the node's operator.";
     Unfinished = "E_UNFINISHED", DataUser, Failed, "The released results could not be combined as the query asks.", "Simplify what the query does with the released results.";
     Partial = "E_PARTIAL", DataUser, Partial, "Some nodes did not answer, and the connection does not allow an answer without them.", "Do what the message says for each of them; or allow an answer of at least N nodes with the option minimum_nodes.";
@@ -188,7 +189,7 @@ problems! {
     GatewayToken = "E_GATEWAY_TOKEN", DataUser, Usage, "The gateway's token is missing or not the right one.", "Give the text of the token file that datenraum gateway run names, as bearer token or as password.";
     Ticket = "E_TICKET", DataUser, Usage, "A ticket or a prepared statement is not one of this connection, or it is used, closed or expired.", "Ask the question again on this connection.";
     Parameters = "E_PARAMETERS", DataUser, Usage, "The values given for a question's parameters are not those that it needs.", "Give one value for each ? or $1, $2 of the question.";
-    Option = "E_OPTION", DataUser, Usage, "An option of a connection is not known, or has a value that it cannot have.", "Use purpose, permit and minimum_nodes, as docs/data-users.md says.";
+    Option = "E_OPTION", DataUser, Usage, "An option of a connection is not known, or has a value that it cannot have.", "Use purpose, permit, minimum_nodes and timeout_seconds, as docs/data-users.md says.";
 
     Internal = "E_INTERNAL", Operator, Failed, "Something that should not happen did.", "Report it with the query id.";
 }

@@ -77,6 +77,7 @@ fn code(problem: Problem) -> Code {
         | Problem::GatewayToken => Code::Unauthenticated,
         // Not a code at which programs ask once more by themselves.
         Problem::Partial => Code::FailedPrecondition,
+        Problem::Late => Code::DeadlineExceeded,
         other => match other.exit_code() {
             ExitCode::Refused => Code::PermissionDenied,
             ExitCode::Usage => Code::InvalidArgument,

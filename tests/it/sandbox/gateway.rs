@@ -64,14 +64,7 @@ async fn world() -> World {
 
 impl World {
     async fn connect(&self) -> Client {
-        let channel = Endpoint::from_shared(format!("http://{}", self.address))
-            .unwrap()
-            .connect()
-            .await;
-        Client {
-            flight: FlightServiceClient::new(channel.unwrap()),
-            bearer: format!("Bearer {}", self.token),
-        }
+        Client::of(&self.address, &format!("Bearer {}", self.token)).await
     }
 
     /// Takes a node down, so that it does not answer.
@@ -90,7 +83,7 @@ impl World {
 
 /// One connection.
 #[derive(Clone)]
-struct Client {
+pub(super) struct Client {
     flight: FlightServiceClient<Channel>,
     bearer: String,
 }
@@ -101,6 +94,14 @@ async fn first<T>(answer: Result<Response<Streaming<T>>, Status>) -> Result<Opti
 }
 
 impl Client {
+    pub(super) async fn of(address: &str, bearer: &str) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self {
+            flight: FlightServiceClient::new(endpoint.connect().await.unwrap()),
+            bearer: bearer.to_owned(),
+        }
+    }
+
     fn request<T>(&self, message: T, headers: &[(&'static str, &str)]) -> Request<T> {
         let mut request = Request::new(message);
         let bearer = Some(("authorization", self.bearer.as_str())).filter(|(_, bearer)| !bearer.is_empty());
@@ -124,7 +125,7 @@ impl Client {
             .find_map(|endpoint| endpoint.ticket))
     }
 
-    async fn ticket(&self, sql: &str, headers: &[(&'static str, &str)]) -> Result<Ticket, Status> {
+    pub(super) async fn ticket(&self, sql: &str, headers: &[(&'static str, &str)]) -> Result<Ticket, Status> {
         let command = CommandStatementQuery {
             query: sql.to_owned(),
             transaction_id: None,
@@ -132,7 +133,7 @@ impl Client {
         Ok(self.info(command.as_any(), headers).await?.unwrap())
     }
 
-    async fn get(&self, ticket: Ticket) -> Result<(), Status> {
+    pub(super) async fn get(&self, ticket: Ticket) -> Result<(), Status> {
         let messages = self
             .flight
             .clone()
@@ -142,11 +143,11 @@ impl Client {
         messages.try_for_each(|_| async { Ok(()) }).await
     }
 
-    async fn ask(&self, sql: &str, headers: &[(&'static str, &str)]) -> Result<(), Status> {
+    pub(super) async fn ask(&self, sql: &str, headers: &[(&'static str, &str)]) -> Result<(), Status> {
         self.get(self.ticket(sql, headers).await?).await
     }
 
-    async fn act(&self, name: &str, body: Vec<u8>) -> Result<Option<arrow_flight::Result>, Status> {
+    pub(super) async fn act(&self, name: &str, body: Vec<u8>) -> Result<Option<arrow_flight::Result>, Status> {
         let action = Action::new(name, body);
         first(self.flight.clone().do_action(self.request(action, &[])).await).await
     }
@@ -384,6 +385,7 @@ async fn who_asks_anew_asks_with_the_credential_of_now_or_not_at_all() {
         purpose: Some("ehds-53-1-e".parse().unwrap()),
         permit: None,
         tables: federation::Tables::default(),
+        timeout: None,
     };
     let answers = |answer: Result<Answer, Report>| answer.unwrap().answered();
     assert_eq!(answers(Box::pin(asker.ask(&question)).await), 2);

@@ -394,6 +394,7 @@ fn question() -> Question {
         purpose: Some("ehds-53-1-e".parse().unwrap()),
         permit: None,
         tables: federation::Tables::default(),
+        timeout: None,
     }
 }
 

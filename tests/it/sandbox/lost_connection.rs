@@ -19,6 +19,7 @@ async fn a_node_that_was_started_again_answers_whoever_was_connected_before() {
         sql: "SELECT count(*) AS stays FROM stays".to_owned(),
         purpose: Some("ehds-53-1-e".parse().unwrap()),
         permit: None,
+        timeout: None,
     };
     for _ in 0..3 {
         let answer = Box::pin(asker.ask(&question)).await.unwrap();

@@ -3,18 +3,21 @@
 //! Nothing is read and nothing charged. What a node says here is what it knows now; it decides again when the question is asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
 use terms::{ExitCode, MemberId, Report, limit};
+use wire::Connection;
 use wire::dry_run::WouldAllow;
 use wire::status::Ended;
 
 use super::{Asker, Question};
 use crate::answer::Status;
 use crate::catalog::Offer;
-use crate::node::Errand;
+use crate::fan_out::{is_lost, late};
+use crate::node::{Errand, Peer};
 use crate::parameters::Parameters;
 use crate::split::Leaf;
 
@@ -65,7 +68,7 @@ impl Would {
         match said.map_err(|ended| (Status::of(ended.report.problem), ended)) {
             Ok(would) => Would::Allowed(Box::new(would)),
             Err((Status::Refused, ended)) => Would::Refused(ended),
-            Err((Status::Unreachable, ended)) => Would::Unreachable(ended),
+            Err((Status::Unreachable | Status::Late, ended)) => Would::Unreachable(ended),
             Err((Status::Answered | Status::Failed, ended)) => Would::Failed(ended),
         }
     }
@@ -137,7 +140,7 @@ impl Asker {
             };
             let would = match self.stopped(peer) {
                 Some(report) => Err(report.into()),
-                None => self.ask_peer(peer, limit::NODE_DRY_RUN_SECONDS_MAX, ask).await,
+                None => self.ask_in_time(peer, ask).await,
             };
             let foreseen = Foreseen {
                 node: peer.member.clone(),
@@ -146,6 +149,25 @@ impl Asker {
             said.push((*at, foreseen));
         }
         said
+    }
+
+    /// Asks on an open connection, and once more if that was lost.
+    async fn ask_in_time<Asking>(&self, peer: &Peer, ask: impl Fn(Connection) -> Asking) -> Result<WouldAllow, Ended>
+    where
+        Asking: Future<Output = Result<WouldAllow, Ended>>,
+    {
+        let asked = async {
+            match ask(self.connection(peer).await?).await {
+                Err(ended) if is_lost(&ended) => {
+                    self.forget(&peer.member).await;
+                    ask(self.connection(peer).await?).await
+                }
+                outcome => outcome,
+            }
+        };
+        let seconds = limit::NODE_DRY_RUN_SECONDS_MAX;
+        let in_time = tokio::time::timeout(Duration::from_secs(seconds), asked).await;
+        in_time.unwrap_or_else(|_| Err(late(peer, seconds).into()))
     }
 
     /// What the documents that the asker holds say about a part. Nodes decide for themselves.

@@ -466,7 +466,7 @@ impl FlightSqlService for Face {
             ),
             (
                 SET_SESSION_OPTIONS,
-                "Sets purpose, permit or minimum_nodes for this connection.",
+                "Sets purpose, permit, minimum_nodes or timeout_seconds for this connection.",
             ),
             (GET_SESSION_OPTIONS, "Tells what is set."),
             (

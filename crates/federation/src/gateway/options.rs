@@ -5,19 +5,23 @@
 //! | `purpose` | `datenraum-purpose` | what questions are for, such as `ehds-53-1-e` |
 //! | `permit` | `datenraum-permit` | the data permit |
 //! | `minimum_nodes` | `datenraum-minimum-nodes` | how many nodes are enough where not all answer |
+//! | `timeout_seconds` | `datenraum-timeout-seconds` | how long nodes may take |
 
 use std::num::NonZeroUsize;
 
 use terms::{PermitId, Problem, Purpose, Report};
 use tonic::metadata::MetadataMap;
 
+use crate::fan_out::Timeout;
+
 const HEADER_PREFIX: &str = "datenraum-";
 const PURPOSE: &str = "purpose";
 const PERMIT: &str = "permit";
 const MINIMUM_NODES: &str = "minimum_nodes";
+const TIMEOUT_SECONDS: &str = "timeout_seconds";
 
 /// Every option, by the name that a session option has.
-pub(super) const NAMES: [&str; 3] = [PURPOSE, PERMIT, MINIMUM_NODES];
+pub(super) const NAMES: [&str; 4] = [PURPOSE, PERMIT, MINIMUM_NODES, TIMEOUT_SECONDS];
 
 /// What questions are asked for, and which answers are enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Options {
     pub permit: Option<PermitId>,
     /// How many nodes must have answered where not all did. Without it, all must.
     pub minimum_nodes: Option<NonZeroUsize>,
+    /// How long nodes may take.
+    pub timeout: Option<Timeout>,
 }
 
 /// Why an option is not set.
@@ -45,6 +51,7 @@ impl Options {
             PURPOSE => self.purpose = parsed(value)?,
             PERMIT => self.permit = parsed(value)?,
             MINIMUM_NODES => self.minimum_nodes = parsed(value)?,
+            TIMEOUT_SECONDS => self.timeout = parsed(value)?,
             _ => return Err(Wrong::Name),
         }
         Ok(())
@@ -56,6 +63,7 @@ impl Options {
             PURPOSE => self.purpose.map(|purpose| purpose.to_string()),
             PERMIT => self.permit.as_ref().map(PermitId::to_string),
             MINIMUM_NODES => self.minimum_nodes.map(|nodes| nodes.to_string()),
+            TIMEOUT_SECONDS => self.timeout.map(|seconds| seconds.to_string()),
             _ => None,
         }
     }
@@ -97,6 +105,7 @@ impl Options {
             purpose: self.purpose.or(other.purpose),
             permit: self.permit.or_else(|| other.permit.clone()),
             minimum_nodes: self.minimum_nodes.or(other.minimum_nodes),
+            timeout: self.timeout.or(other.timeout),
         }
     }
 }

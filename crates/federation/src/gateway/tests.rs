@@ -162,6 +162,9 @@ fn an_option_that_is_not_known_or_cannot_be_is_refused() {
         &[("datenraum-minimum-nodes", "0")],
         &[("datenraum-minimum-nodes", "-1")],
         &[("datenraum-minimum-nodes", "half")],
+        &[("datenraum-timeout-seconds", "0")],
+        &[("datenraum-timeout-seconds", "3601")],
+        &[("datenraum-timeout-seconds", "soon")],
         &[
             ("datenraum-purpose", "ehds-53-1-e"),
             ("datenraum-purpose", "ehds-53-1-e"),
@@ -172,11 +175,13 @@ fn an_option_that_is_not_known_or_cannot_be_is_refused() {
     let of_call = headers(&[("datenraum-minimum-nodes", "3"), ("user-agent", "x")]).unwrap();
     let mut of_session = Options::default();
     of_session.set("minimum_nodes", "2").unwrap();
+    of_session.set("timeout_seconds", "30").unwrap();
     of_session.set("purpose", "ehds-53-1-e").unwrap();
     assert_eq!(of_session.set("foo", "1"), Err(Wrong::Name));
     let both = of_call.or(&of_session);
     assert_eq!(both.value("minimum_nodes").as_deref(), Some("3"));
     assert_eq!(both.value("purpose").as_deref(), Some("ehds-53-1-e"));
+    assert_eq!(both.value("timeout_seconds").as_deref(), Some("30"));
     of_session.set("purpose", "").unwrap();
     assert_eq!(of_session.value("purpose"), None);
 }

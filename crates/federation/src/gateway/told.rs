@@ -173,7 +173,8 @@ pub(super) fn enough(answer: &Answer, options: &Options) -> Result<(), Report> {
     let of = |status: Status| answer.coverage.iter().find(|node| node.status == status);
     let first = of(Status::Refused)
         .or_else(|| of(Status::Failed))
-        .or_else(|| of(Status::Unreachable));
+        .or_else(|| of(Status::Unreachable))
+        .or_else(|| of(Status::Late));
     let absent = absent(answer);
     match first {
         Some(node) if answered == 0 => {

@@ -81,3 +81,55 @@ async fn one_receipt_is_taken_from_the_header_or_from_the_last_message() {
     last.see(&message(RECEIPT)).unwrap();
     assert_eq!(last.one(&[batch(3), batch(0)]), Ok(Bytes::from_static(RECEIPT)));
 }
+
+/// What comes of batches: how it ends, and how many of them were looked at.
+async fn taken(coming: Vec<RecordBatch>, rows_max: usize) -> (Result<usize, Broken>, usize) {
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let count = |batch| {
+        seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(batch)
+    };
+    let schema = batch(0).schema();
+    let batches = whole(futures::stream::iter(coming).map(count), schema, rows_max).await;
+    (batches.map(|batches| batches.len()), seen.into_inner())
+}
+
+#[tokio::test]
+async fn an_answer_ends_at_the_first_batch_that_there_cannot_be() {
+    let (refused, seen) = taken(vec![batch(3), batch(3), batch(1), batch(1)], 6).await;
+    assert!(
+        matches!(refused, Err(Broken::Odd(what)) if what.contains("more rows")),
+        "{refused:?}"
+    );
+    assert_eq!(seen, 3);
+    let other = batch(1).project(&[]).unwrap();
+    let (refused, seen) = taken(vec![batch(3), other, batch(1)], 6).await;
+    assert!(
+        matches!(refused, Err(Broken::Odd(what)) if what.contains("other columns")),
+        "{refused:?}"
+    );
+    assert_eq!(seen, 2);
+    let (taken, _) = taken(vec![batch(3), batch(3), batch(0)], 6).await;
+    assert_eq!(taken.unwrap(), 3);
+}
+
+#[test]
+fn what_is_compressed_is_recognised() {
+    use arrow::ipc::CompressionType;
+    use arrow::ipc::writer::IpcWriteOptions;
+    let sent = |compression| {
+        let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+        let mut messages = arrow_flight::encode::FlightDataEncoderBuilder::new()
+            .with_options(options)
+            .build(futures::stream::iter([Ok(batch(1_000))]));
+        let mut compressed = Vec::new();
+        while let Some(message) = futures::executor::block_on(messages.next()) {
+            compressed.push(is_compressed(&message.unwrap()));
+        }
+        compressed
+    };
+    assert_eq!(sent(None), [false, false]);
+    for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        assert_eq!(sent(Some(compression)), [false, true]);
+    }
+}

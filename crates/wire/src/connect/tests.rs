@@ -42,8 +42,10 @@ impl GovernanceService for Telling {
         Err(Status::unimplemented(""))
     }
 
+    /// Takes its time.
     async fn publish_stop(&self, _: Request<PublishStopRequest>) -> Result<Response<PublishStopResponse>, Status> {
-        Err(Status::unimplemented(""))
+        tokio::time::sleep(Duration::from_secs(3 * limit::KEEP_ALIVE_SECONDS)).await;
+        Ok(Response::new(PublishStopResponse::default()))
     }
 }
 
@@ -139,6 +141,20 @@ async fn both_ends_of_a_connection_derive_one_binding_and_two_connections_two() 
         bindings.push(here);
     }
     assert!(bindings[0] != bindings[1], "two connections have one binding");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_its_time_is_heard_and_one_that_is_not_asked_falls_silent() {
+    let server = serve().await;
+    let connection = connect(&server.address, "gbsg", &server.key.public()).await.unwrap();
+    let patience = Duration::from_secs(2 * limit::KEEP_ALIVE_SECONDS);
+    let mut client = GovernanceServiceClient::new(connection.grpc.clone());
+    tokio::select! {
+        answered = client.publish_stop(PublishStopRequest::default()) => drop(answered.unwrap()),
+        () = connection.falls_silent(patience) => panic!("nothing was heard"),
+    }
+    let idle = tokio::time::timeout(3 * patience, connection.falls_silent(patience)).await;
+    assert!(idle.is_ok());
 }
 
 #[test]
