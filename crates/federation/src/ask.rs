@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Query;
 use engine::read::Collections;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -169,16 +170,18 @@ impl Asker {
     /// As [`Asker::ask`], before anything is asked.
     pub async fn plan(&self, question: &Question) -> Result<Plan, Report> {
         let split = self.split(question, &Parameters::default()).await?;
-        let part = |leaf: &Leaf| {
+        let part = |(leaf, query): (&Leaf, &Query)| {
             let nodes = self.concerned(leaf).map(|offer| offer.peer.member.clone()).collect();
             PlannedPart {
-                sql: leaf.asked.to_string(),
+                sql: query.to_string(),
                 nodes,
-                decision: self.foresee(leaf, question),
+                decision: self.foresee(query, question),
             }
         };
+        let leaves = split.leaves.iter();
+        let parts = leaves.flat_map(|leaf| leaf.queries().map(move |query| (leaf, query)));
         Ok(Plan {
-            parts: split.leaves.iter().map(part).collect(),
+            parts: parts.map(part).collect(),
         })
     }
 
@@ -233,7 +236,8 @@ impl Asker {
             });
         }
         let released = asked.iter().filter_map(|asked| asked.outcome.as_ref().ok());
-        let receipts = receipts::keep(&self.profile.data, released.flat_map(BTreeMap::values)).await;
+        let released: Vec<&NodeAnswer> = released.flat_map(BTreeMap::values).flatten().collect();
+        let receipts = receipts::keep(&self.profile.data, released.into_iter()).await;
         let tables = pool(&split, &asked)?;
         for node in &mut coverage {
             for withheld in tables.iter().filter_map(|table| table.withheld.get(&node.node)) {
@@ -291,7 +295,7 @@ impl Asker {
                 .any(|asked| !visible.contains_key(asked))
         };
         let closed = split.leaves.iter().find(is_closed);
-        match closed.map(|leaf| self.decide(leaf, question)) {
+        match closed.map(|leaf| self.decide(&leaf.asked, question)) {
             // No node would admit that it has the collection; the asker's own documents say why.
             Some(policy::Decision::Refuse(refusal)) => Err(refusal.into()),
             Some(policy::Decision::Allow(_)) | None => Ok(split),
@@ -303,26 +307,26 @@ impl Asker {
     }
 
     /// What the documents that the asker holds say. Nodes decide for themselves.
-    fn decide(&self, leaf: &Leaf, question: &Question) -> policy::Decision {
+    fn decide(&self, query: &Query, question: &Question) -> policy::Decision {
         let request = |collection: &CollectionId, columns| policy::AccessRequest {
             caller: self.caller.clone(),
             purpose: question.purpose,
             permit: question.permit.clone(),
             collection: collection.clone(),
-            release: leaf.asked.release(),
+            release: query.release(),
             columns,
             // Only nodes know how often.
             asked: policy::Asked::default(),
             at: self.clock.now(),
         };
-        let joined = leaf.asked.joins().iter();
-        let joined = joined.map(|join| request(&join.collection, leaf.asked.joined_columns(join)));
-        let asked = request(&leaf.collection.id, leaf.asked.columns());
+        let joined = query.joins().iter();
+        let joined = joined.map(|join| request(&join.collection, query.joined_columns(join)));
+        let asked = request(query.collection(), query.columns());
         policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
-    fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
-        match self.decide(leaf, question) {
+    fn foresee(&self, query: &Query, question: &Question) -> String {
+        match self.decide(query, question) {
             policy::Decision::Allow(grant) => {
                 format!(
                     "allowed by {} of {} version {}",
@@ -362,23 +366,20 @@ impl Asker {
         stopped.then(|| Problem::Stopped.report(message()))
     }
 
-    async fn ask_parts(
-        &self,
-        peer: &Peer,
-        parts: &[(usize, &Leaf)],
-        errand: &Errand,
-    ) -> Result<BTreeMap<usize, NodeAnswer>, Ended> {
-        let mut answers = BTreeMap::new();
+    async fn ask_parts(&self, peer: &Peer, parts: &[(usize, &Leaf)], errand: &Errand) -> Result<Answers, Ended> {
+        let mut answers = Answers::new();
         for (at, leaf) in parts {
-            let request = trust::new_request_id()?;
-            let part = Part {
-                peer,
-                errand,
-                query: &leaf.asked,
-                request: &request,
-                collection: &leaf.collection,
-            };
-            answers.insert(*at, self.ask_part(part).await?);
+            for query in leaf.queries() {
+                let request = trust::new_request_id()?;
+                let part = Part {
+                    peer,
+                    errand,
+                    query,
+                    request: &request,
+                    collection: &leaf.collection,
+                };
+                answers.entry(*at).or_default().push(self.ask_part(part).await?);
+            }
         }
         Ok(answers)
     }
@@ -428,20 +429,26 @@ fn is_lost(ended: &Ended) -> bool {
     matches!(ended.report.problem, Problem::Unreachable | Problem::ProofMismatch)
 }
 
-/// What became of a question at one node: its answers by leaf, or why there are none. A node that answers only a
+/// The answers of one node by leaf: of each to all that it is asked, in the order of [`Leaf::queries`].
+type Answers = BTreeMap<usize, Vec<NodeAnswer>>;
+
+/// What became of a question at one node: its answers, or why there are none. A node that answers only a
 /// part of a question has not answered it.
 struct Asked<'a> {
     peer: &'a Peer,
-    outcome: Result<BTreeMap<usize, NodeAnswer>, Ended>,
+    outcome: Result<Answers, Ended>,
 }
 
 fn pool(split: &Split, asked: &[Asked<'_>]) -> Result<Vec<PooledTable>, Report> {
     let table = |(at, leaf): (usize, &Leaf)| {
-        let answers = asked.iter().filter_map(|asked| {
-            let answer = asked.outcome.as_ref().ok()?.get(&at)?;
-            Some((asked.peer.member.clone(), &answer.told))
+        let answered = asked.iter().filter_map(|asked| {
+            let answers = asked.outcome.as_ref().ok()?.get(&at)?;
+            Some((&asked.peer.member, answers.split_first()?))
         });
-        combine::pool(leaf, &answers.collect::<Vec<_>>())
+        let answered: Vec<_> = answered.collect();
+        let answers = answered.iter().map(|(node, (first, _))| ((*node).clone(), &first.told));
+        let bins = (0..leaf.bins.len()).map(|at| answered.iter().map(|(_, (_, bins))| &bins[at].told).collect());
+        combine::pool(leaf, &answers.collect::<Vec<_>>(), &bins.collect::<Vec<_>>())
     };
     split.leaves.iter().enumerate().map(table).collect()
 }
@@ -463,7 +470,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
     };
     match &asked.outcome {
         Ok(answers) => {
-            for answer in answers.values() {
+            for answer in answers.values().flatten() {
                 let receipt = &answer.receipt;
                 coverage.query_id = Some(receipt.query_id.clone());
                 coverage.policy = Some(AppliedPolicy {

@@ -14,6 +14,7 @@ mod compare;
 mod named;
 mod nodes;
 mod oracles;
+mod quantiles;
 mod queries;
 mod random;
 mod reference;

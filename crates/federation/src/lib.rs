@@ -4,7 +4,7 @@
 //! average of averages. It sees released values only.
 //!
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
-//! answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
+//! answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
@@ -24,6 +24,7 @@ mod moments;
 mod node;
 pub mod parameters;
 pub mod profile;
+mod quantile;
 mod receipts;
 mod split;
 

@@ -21,6 +21,7 @@ use terms::{CollectionId, Problem, Report};
 
 use crate::local::Tables;
 use crate::parameters::{self, Parameters};
+use crate::quantile::{self, Bins};
 
 /// As whose tables programs that write whole names can name collections: `datenraum.collections.breast_cancer`.
 pub(crate) const CATALOG: &str = "datenraum";
@@ -43,12 +44,21 @@ pub(crate) struct Split {
 pub(crate) struct Leaf {
     /// What a node is asked.
     pub(crate) asked: Query,
+    /// What it is asked besides, for quantiles.
+    pub(crate) bins: Vec<Bins>,
     /// The collection asked, as the query sees it: with what is joined.
     pub(crate) collection: Arc<Collection>,
     /// How the answers are pooled.
     pub(crate) pooled: Pooled,
     /// What the rest of the plan expects: the schema of the part that was cut out.
     pub(crate) schema: SchemaRef,
+}
+
+impl Leaf {
+    /// All that a node is asked: the cells or rows, then the rows in bins.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = &Query> {
+        std::iter::once(&self.asked).chain(self.bins.iter().map(|bins| &bins.asked))
+    }
 }
 
 /// How the answers of nodes become the leaf's table.
@@ -301,6 +311,7 @@ impl Splitter {
         let asked_query = Query::Rows(RowQuery { columns, ..query });
         Leaf {
             asked: asked_query,
+            bins: Vec::new(),
             collection: Arc::clone(collection),
             pooled: Pooled::Rows { asked },
             schema,
@@ -390,6 +401,7 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
         name: format!("a{at}"),
     });
     let outputs = groups_out.chain(states_out).collect();
+    let bins = quantile::bins(&query, &collection)?;
     let asked = Query::Release(ReleaseQuery {
         aggregates: poolable,
         outputs,
@@ -398,6 +410,7 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
     let schema = Arc::clone(node.schema().inner());
     Ok(Leaf {
         asked,
+        bins,
         collection,
         pooled: Pooled::Cells { groups, aggregates },
         schema,
@@ -405,7 +418,7 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
 }
 
 /// Whether every cell is of one node: then its answer is the pooled one, whatever is computed.
-fn is_by_node(query: &ReleaseQuery) -> bool {
+pub(crate) fn is_by_node(query: &ReleaseQuery) -> bool {
     query.groups.iter().any(|group| group.column() == NODE_COLUMN)
 }
 
@@ -441,7 +454,9 @@ pub(crate) fn parts(
                 .map(|each| part(Function::PairPart(each, x.clone(), y.clone())))
                 .collect())
         }
-        Function::CountPeople(_) | Function::Pair(..) | Function::PairPart(..) | Function::Quantile(..) => {
+        // Where it lies is read from the rows in each bin; how many there must be in all of them tells whether any are missing.
+        Function::Quantile(_, column) => Ok(vec![part(Function::Count(column.clone()))]),
+        Function::CountPeople(_) | Function::Pair(..) | Function::PairPart(..) => {
             let message = format!(
                 "{} is not pooled over nodes{}",
                 aggregate.function,
