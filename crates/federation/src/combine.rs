@@ -268,11 +268,12 @@ impl Value {
                 let value = moments::spread(*spread, &one_column(count, total, variance));
                 (ScalarValue::Float64(value), 0.0)
             }
-            (Function::Pair(pair, ..), states @ [_, _, _, _, _, _]) => {
-                (ScalarValue::Float64(two_columns(states).statistic(*pair)), 0.0)
-            }
+            (Function::Pair(pair, ..), states @ [_, _, _, _, _, _]) => (
+                ScalarValue::Float64(two_columns(states, collection).statistic(*pair)),
+                0.0,
+            ),
             (Function::PairPart(part, ..), states @ [_, _, _, _, _, _]) => {
-                let all = two_columns(states);
+                let all = two_columns(states, collection);
                 let value = (all.rows > 0.0 || *part == PairPart::Rows).then(|| all.part(*part));
                 (ScalarValue::Float64(value), 0.0)
             }
@@ -377,11 +378,16 @@ fn one_column(counts: &State, sums: &State, variances: &State) -> Vec<OneColumn>
 }
 
 /// Of the nodes that released all parts.
-fn two_columns(states: &[&State]) -> TwoColumns {
+fn two_columns(states: &[&State], collection: &Collection) -> TwoColumns {
+    let of = match collection.personal {
+        true => TwoColumns::of_people,
+        false => TwoColumns::of,
+    };
     let of_node = |(node, _): &(usize, ScalarValue)| {
         let parts = states.iter().map(|state| Some(state.of(*node)?.as_f64()));
         let parts: Vec<f64> = parts.collect::<Option<_>>()?;
-        Some(TwoColumns::of(parts.try_into().ok()?))
+        let node = of(parts.try_into().ok()?);
+        (node.rows > 0.0).then_some(node)
     };
     let nodes = states.first().map_or(&[] as &[_], |rows| rows.values.as_slice());
     let nodes: Vec<TwoColumns> = nodes.iter().filter_map(of_node).collect();

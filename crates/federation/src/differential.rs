@@ -14,6 +14,8 @@ mod compare;
 mod named;
 mod nodes;
 mod oracles;
+mod pairs;
+mod people;
 mod quantiles;
 mod queries;
 mod random;

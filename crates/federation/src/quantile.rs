@@ -66,9 +66,7 @@ impl Bins {
             let message = format!(
                 "quantiles of {column} are not pooled over nodes: they are made of the rows in each bin, and {column} cannot be grouped by"
             );
-            return Err(Problem::SqlRole
-                .report(message)
-                .remedy("add node to SELECT and GROUP BY: then each node answers for itself"));
+            return Err(Problem::SqlRole.report(message).remedy(split::BY_NODE));
         }
         let bin = GroupKey::Bin(column.to_owned());
         let mut groups = query.groups.clone();

@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Float64Type;
 
 use super::nodes::Nodes;
-use super::oracles;
 use super::random::Random;
-use super::tables::{PERSON, Table, Tables, policy};
+use super::tables::PERSON;
+use super::{oracles, people};
 
 const EDGES: [f64; 6] = [0.0, 18.0, 40.0, 65.0, 80.0, 120.0];
 
@@ -18,7 +18,7 @@ const TABLES: u64 = 40;
 type Person = (Option<i64>, &'static str);
 
 /// People of one node: of few ages, of many, or of none that is known.
-fn people(random: &mut Random) -> Vec<Person> {
+fn drawn(random: &mut Random) -> Vec<Person> {
     let (most, oldest) = (*random.pick(&[0, 30, 150, 300]), *random.pick(&[17, 60, 100, 119]));
     let unknown = *random.pick(&[0, 0, 20, 100]);
     let mut person = || {
@@ -40,26 +40,11 @@ fn held(by_node: &[Vec<Person>], disclosure: &str) -> Nodes {
             ("sex".to_owned(), Arc::new(sex)),
         ])
     };
-    let by_node: Vec<_> = by_node.iter().enumerate().map(rows).collect();
-    let schema = by_node[0].schema();
-    let collection = format!(
-        "id = \"t\"\ntitle = \"t\"\npersonal = true\nprivacy_unit = {PERSON:?}\nrows_per_person_max = 1\n[columns]\n\
-         {PERSON} = {{ type = \"text\", role = \"identifier\" }}\n\
-         age = {{ type = \"integer\", role = [\"group\", \"measure\"], bins = {EDGES:?} }}\n\
+    let columns = format!(
+        "age = {{ type = \"integer\", role = [\"group\", \"measure\"], bins = {EDGES:?} }}\n\
          sex = {{ type = \"text\", role = [\"group\", \"filter\"], values = [\"f\", \"m\"] }}\n"
     );
-    let table = Table {
-        name: "t".to_owned(),
-        collection,
-        policy: policy("t", &schema, disclosure, &["aggregates"]),
-        schema,
-        by_node,
-    };
-    let nodes = (1..=table.by_node.len()).map(|node| format!("node-{node}")).collect();
-    Nodes::hold(&Tables {
-        nodes,
-        all: vec![table],
-    })
+    people::held(&columns, by_node.iter().enumerate().map(rows).collect(), disclosure)
 }
 
 /// What one node with all of them would say.
@@ -132,7 +117,7 @@ async fn a_quantile_of_people_is_that_of_all_rows_or_its_range_is_true() {
     let mut seen = Seen::default();
     for set in 0..TABLES {
         let random = &mut Random::of(set);
-        let people: Vec<_> = (0..random.between(1, 5)).map(|_| people(random)).collect();
+        let people: Vec<_> = (0..random.between(1, 5)).map(|_| drawn(random)).collect();
         let disclosure = *random.pick(&[
             "{ tier = \"statistical\", min_people = 5 }",
             "{ tier = \"statistical\", min_people = 5, zeros = \"protected\" }",
