@@ -470,6 +470,8 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
     };
     match &asked.outcome {
         Ok(answers) => {
+            let kept_values = answers.values().flatten().map(|answer| answer.receipt.kept_values);
+            let kept_values = kept_values.sum();
             for answer in answers.values().flatten() {
                 let receipt = &answer.receipt;
                 coverage.query_id = Some(receipt.query_id.clone());
@@ -480,7 +482,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     joined: receipt.joined.clone(),
                     min_people: receipt.min_people,
                     round_to: receipt.round_to,
-                    kept_values: receipt.kept_values,
+                    kept_values,
                 });
                 coverage.permit.clone_from(&receipt.permit);
                 coverage.duties.extend(receipt.duties.iter().map(|duty| plain(duty)));

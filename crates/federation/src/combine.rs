@@ -21,7 +21,7 @@ use terms::{MemberId, Problem, Report};
 use crate::interval::{self, Unknown};
 use crate::moments::{self, OneColumn, Total, TwoColumns};
 use crate::node::Told;
-use crate::quantile::{self, AtNode, BinRows};
+use crate::quantile::{self, AtNode, BinRows, Quantile};
 use crate::split::{Leaf, Pooled, parts, unfinished};
 
 /// A leaf's table, and which of its values suppression leaves open.
@@ -211,7 +211,10 @@ fn pool_cells(
         }
         for (at, aggregate) in aggregates.iter().enumerate() {
             let pooled = match bins.iter().find(|bins| bins.are_for(aggregate)) {
-                Some(bins) => Value::quantile(bins, aggregate, key, &at_nodes(aggregate, query, cell, answers))?,
+                Some(bins) => {
+                    let nodes = at_nodes(aggregate, query, cell, answers);
+                    Value::quantile(bins.quantile(aggregate, key, &nodes)?, cell)
+                }
                 None => Value::of(aggregate, query, &leaf.collection, cell)?,
             };
             for (node, reason) in &pooled.masked {
@@ -296,20 +299,15 @@ impl Value {
         })
     }
 
-    fn quantile(
-        bins: &BinRows<'_>,
-        aggregate: &Aggregate,
-        key: &[ScalarValue],
-        nodes: &[AtNode],
-    ) -> Result<Self, Report> {
-        let quantile = bins.quantile(aggregate, key, nodes)?;
-        let withholding = quantile.withholding.into_iter();
-        Ok(Self {
+    fn quantile(quantile: Quantile, cell: &Cell) -> Self {
+        // Of those that did not release the cell it is told that they did not.
+        let withholding = quantile.withholding.into_iter().filter(|node| cell.present[*node]);
+        Self {
             scalar: ScalarValue::Float64(quantile.value),
             released: 0.0,
             masked: withholding.map(|node| (node, Some(Reason::Bins))).collect(),
             range: quantile.range,
-        })
+        }
     }
 }
 

@@ -199,13 +199,16 @@ impl<'a> BinRows<'a> {
         };
         let nothing = vec![vec![None; edges.len() - 1]; nodes.len()];
         let of_nodes = self.cells.get(cell).map_or(&nothing, |counts| &counts[at]);
-        let in_bin = |bin: usize| {
-            let rows: i128 = of_nodes.iter().filter_map(|bins| bins[bin]).map(i128::from).sum();
-            i64::try_from(rows).map_err(|_| Problem::Unfinished.report("a pooled count does not fit 64 bits"))
-        };
-        let pooled = (0..edges.len() - 1).map(in_bin).collect::<Result<Vec<_>, _>>()?;
-        let all: i128 = pooled.iter().copied().map(i128::from).sum();
+        let all = of_nodes
+            .iter()
+            .flatten()
+            .flatten()
+            .copied()
+            .map(i128::from)
+            .sum::<i128>();
         i64::try_from(all).map_err(|_| Problem::Unfinished.report("a pooled count does not fit 64 bits"))?;
+        let in_bin = |bin: usize| of_nodes.iter().filter_map(|bins| bins[bin]).sum();
+        let pooled: Vec<i64> = (0..edges.len() - 1).map(in_bin).collect();
         let around: Vec<Around> = of_nodes
             .iter()
             .zip(nodes)
