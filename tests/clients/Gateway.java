@@ -106,6 +106,46 @@ public class Gateway {
         }
     }
 
+    /** What DBeaver asks when it opens a connection, shows a table and runs what is in its editor. */
+    private static void browses(Connection connection) throws SQLException {
+        DatabaseMetaData about = connection.getMetaData();
+        check(about.supportsTransactions(), false);
+        // The driver of this version answers it by itself, with nothing, and does not ask.
+        about.getTypeInfo().close();
+        try (ResultSet schemas = about.getSchemas("datenraum", "coll%")) {
+            check(first(schemas, 1), List.of("collections"));
+        }
+        try (ResultSet tables = about.getTables("datenraum", "collections", "measles%", null)) {
+            check(first(tables, 3), List.of("measles_weekly"));
+        }
+        try (ResultSet tables = about.getTables("elsewhere", null, "%", null)) {
+            check(tables.next(), false);
+        }
+        try (ResultSet columns = about.getColumns("datenraum", "collections", "measles_weekly", "%")) {
+            check(first(columns, 6), List.of("VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "BIGINT", "VARCHAR"));
+        }
+        try (PreparedStatement question = connection.prepareStatement(told("BY_DISTRICT"))) {
+            check(question.getMetaData().getColumnCount(), 2);
+            check(question.getMetaData().getColumnLabel(1), "district");
+            check(question.getMetaData().getColumnTypeName(2), "BIGINT");
+            check(question.getParameterMetaData().getParameterCount(), 1);
+        }
+        try (Statement statement = connection.createStatement()) {
+            statement.setMaxRows(2);
+            statement.setFetchSize(2);
+            check(statement.execute(told("BY_DISTRICT").replace("?", "2001")), true);
+            int rows = 0;
+            try (ResultSet answer = statement.getResultSet()) {
+                check(answer.getMetaData().getColumnLabel(2), "cases");
+                while (answer.next()) {
+                    rows += 1;
+                }
+            }
+            check(rows, 2);
+            check(statement.getMoreResults(), false);
+        }
+    }
+
     private static void asks(Connection connection) throws SQLException {
         try (PreparedStatement question = connection.prepareStatement(told("BY_DISTRICT"))) {
             question.setInt(1, 2002);
@@ -185,6 +225,7 @@ public class Gateway {
         refused("E_GATEWAY_TOKEN", () -> connect(words[0], "wrong"));
         try (Connection connection = connect(words[0], told("TOKEN"))) {
             lists(connection);
+            browses(connection);
             asks(connection);
         }
         partial(words[0]);

@@ -173,7 +173,10 @@ pub(crate) fn summary(answer: &Answer) -> String {
     if !withholding.is_empty() {
         text.push_str(&format!("\nvalues not released at {}", withholding.join(", ")));
     }
-    if !answer.intervals.is_empty() {
+    if answer.intervals.iter().any(|open| open.nodes.is_empty()) {
+        text.push_str("\nquantiles are interpolated: each lies in the range of declared values that is beside it");
+    }
+    if answer.intervals.iter().any(|open| !open.nodes.is_empty()) {
         text.push_str(
             "\nvalues with [low … high] lack what was not released; over the nodes that answered the value lies in that range, and ? is not known",
         );

@@ -155,17 +155,22 @@ fn check_aggregate(aggregate: &Aggregate, collection: &Collection) -> Result<(),
         Function::Pair(_, x, y) | Function::PairPart(_, x, y) => {
             measured(x, collection).and(measured(y, collection)).map(drop)
         }
-        Function::Quantile(_, name) => {
-            let column = measured(name, collection)?;
-            match &column.domain {
-                Some(Domain::Bins(edges)) if edges.len() <= QUANTILE_BINS_MAX + 1 => Ok(()),
-                _ => Err(Problem::SqlDomain
-                    .report(format!(
-                        "quantiles are interpolated from declared bins, and {name} has none, or more than {QUANTILE_BINS_MAX}"
-                    ))
-                    .remedy("ask for avg and stddev, or ask the board to declare bins")),
-            }
-        }
+        Function::Quantile(_, name) => quantile_edges(name, collection).map(drop),
+    }
+}
+
+/// The edges of the declared bins from which quantiles of a column are interpolated.
+///
+/// # Errors
+/// `SqlRole` if nothing may be measured of the column, `SqlDomain` if it has no bins, or too many.
+pub fn quantile_edges<'a>(name: &str, collection: &'a Collection) -> Result<&'a [f64], Report> {
+    match &measured(name, collection)?.domain {
+        Some(Domain::Bins(edges)) if edges.len() <= QUANTILE_BINS_MAX + 1 => Ok(edges),
+        _ => Err(Problem::SqlDomain
+            .report(format!(
+                "quantiles are interpolated from declared bins, and {name} has none, or more than {QUANTILE_BINS_MAX}"
+            ))
+            .remedy("ask for avg and stddev, or ask the board to declare bins")),
     }
 }
 

@@ -552,8 +552,8 @@ fn outputs(query: &ReleaseQuery, collection: &Collection) -> Result<Vec<CellOutp
     query.outputs.iter().map(|one| output(one.source)).collect()
 }
 
-/// `[40, 50)`: from 40, below 50.
-fn bin_labels(edges: &[f64]) -> Vec<String> {
+/// `[40, 50)`: from 40, below 50. What `bin(column)` says of each declared bin, the lowest first.
+pub fn bin_labels(edges: &[f64]) -> Vec<String> {
     edges
         .windows(2)
         .map(|pair| format!("[{}, {})", pair[0], pair[1]))

@@ -70,20 +70,24 @@ pub(crate) fn number(function: &Function, input: &Input, edges: &[f64]) -> Optio
             PairPart::SquaresOfSecond => second.squares,
             PairPart::Products => input.product,
         }),
-        (Function::Quantile(share, _), _) => quantile(*share, input, edges),
+        (Function::Quantile(share, _), _) => {
+            let rows: Vec<i64> = input.bins.iter().map(|(rows, _)| *rows).collect();
+            interpolated(*share, &rows, edges).and_then(|(value, _)| Number::finite(value))
+        }
         _ => None,
     }
 }
 
-/// Within the bin that holds the row at this share of all rows, as if its rows were spread evenly.
-fn quantile(share: f64, input: &Input, edges: &[f64]) -> Option<Number> {
-    let all: i64 = input.bins.iter().map(|(rows, _)| rows).sum();
-    let wanted = share * all as f64;
+/// The quantile at this share of all rows, from the rows in each declared bin: within the bin that holds the row there, as if its rows
+/// were spread evenly. The edges of that bin come with it. None if there are no rows.
+pub fn interpolated(share: f64, rows: &[i64], edges: &[f64]) -> Option<(f64, [f64; 2])> {
+    let wanted = share * rows.iter().sum::<i64>() as f64;
     let mut below = 0;
-    for ((rows, _), edge) in input.bins.iter().zip(edges.windows(2)) {
+    for (rows, edge) in rows.iter().zip(edges.windows(2)) {
         if *rows > 0 && (below + rows) as f64 >= wanted {
-            let [low, high] = edge else { return None };
-            return Number::finite(low + (high - low) * (wanted - below as f64) / *rows as f64);
+            let [low, high] = *edge else { return None };
+            let value = low + (high - low) * (wanted - below as f64) / *rows as f64;
+            return Some((value, [low, high]));
         }
         below += rows;
     }

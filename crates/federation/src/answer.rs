@@ -19,7 +19,7 @@ pub struct Answer {
     pub schema: SchemaRef,
     /// The rows; none if no node answered.
     pub batches: Vec<RecordBatch>,
-    /// What values can be into which suppressed cells would have gone.
+    /// What values can be into which suppressed cells would have gone, and in which bins quantiles are.
     pub intervals: Vec<Interval>,
     /// Whether such values decided which rows are here, as in `HAVING count(*) > 100`: rows can be missing, and rows can
     /// be here that would not be.
@@ -39,7 +39,7 @@ pub struct Receipts {
     pub problem: Option<Report>,
 }
 
-/// A value of the answer that suppression leaves open.
+/// A value of the answer that suppression leaves open, or a quantile: what is known of it is a bin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// Row of the answer, from 0.
@@ -50,7 +50,7 @@ pub struct Interval {
     pub low: Option<f64>,
     /// The most that the pooled value can be; absent if nothing is known.
     pub high: Option<f64>,
-    /// The nodes that suppressed.
+    /// The nodes that suppressed; none where a quantile is as it would be if all rows were at one node.
     pub nodes: Vec<MemberId>,
 }
 

@@ -5,6 +5,7 @@ pub mod dry_run;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use engine::Query;
 use engine::read::Collections;
 use policy::{Caller, Queryable, Rules};
 use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
@@ -19,7 +20,7 @@ use crate::combine::{self, PooledTable};
 use crate::fan_out::{Asked, Timeout, Watch};
 use crate::finish;
 use crate::local::Tables;
-use crate::node::{Errand, Peer};
+use crate::node::{Errand, NodeAnswer, Peer};
 use crate::parameters::Parameters;
 use crate::profile::Profile;
 use crate::receipts;
@@ -191,7 +192,8 @@ impl Asker {
             });
         }
         let released = asked.iter().filter_map(|asked| asked.outcome.as_ref().ok());
-        let receipts = receipts::keep(&self.profile.data, released.flat_map(BTreeMap::values)).await;
+        let released: Vec<&NodeAnswer> = released.flat_map(BTreeMap::values).flatten().collect();
+        let receipts = receipts::keep(&self.profile.data, released.into_iter()).await;
         let tables = pool(&split, &asked)?;
         for node in &mut coverage {
             for withheld in tables.iter().filter_map(|table| table.withheld.get(&node.node)) {
@@ -268,7 +270,7 @@ impl Asker {
                 .any(|asked| !visible.contains_key(asked))
         };
         let closed = split.leaves.iter().find(is_closed);
-        match closed.map(|leaf| self.decide(leaf, question)) {
+        match closed.map(|leaf| self.decide(&leaf.asked, question)) {
             // No node would admit that it has the collection; the asker's own documents say why.
             Some(policy::Decision::Refuse(refusal)) => Err(refusal.into()),
             Some(policy::Decision::Allow(_)) | None => Ok(split),
@@ -280,21 +282,21 @@ impl Asker {
     }
 
     /// What the documents that the asker holds say. Nodes decide for themselves.
-    fn decide(&self, leaf: &Leaf, question: &Question) -> policy::Decision {
+    fn decide(&self, query: &Query, question: &Question) -> policy::Decision {
         let request = |collection: &CollectionId, columns| policy::AccessRequest {
             caller: self.caller.clone(),
             purpose: question.purpose,
             permit: question.permit.clone(),
             collection: collection.clone(),
-            release: leaf.asked.release(),
+            release: query.release(),
             columns,
             // Only nodes know how often.
             asked: policy::Asked::default(),
             at: self.clock.now(),
         };
-        let joined = leaf.asked.joins().iter();
-        let joined = joined.map(|join| request(&join.collection, leaf.asked.joined_columns(join)));
-        let asked = request(&leaf.collection.id, leaf.asked.columns());
+        let joined = query.joins().iter();
+        let joined = joined.map(|join| request(&join.collection, query.joined_columns(join)));
+        let asked = request(query.collection(), query.columns());
         policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
@@ -313,11 +315,14 @@ impl Asker {
 
 fn pool(split: &Split, asked: &[Asked<'_>]) -> Result<Vec<PooledTable>, Report> {
     let table = |(at, leaf): (usize, &Leaf)| {
-        let answers = asked.iter().filter_map(|asked| {
-            let answer = asked.outcome.as_ref().ok()?.get(&at)?;
-            Some((asked.peer.member.clone(), &answer.told))
+        let answered = asked.iter().filter_map(|asked| {
+            let answers = asked.outcome.as_ref().ok()?.get(&at)?;
+            Some((&asked.peer.member, answers.split_first()?))
         });
-        combine::pool(leaf, &answers.collect::<Vec<_>>())
+        let answered: Vec<_> = answered.collect();
+        let answers = answered.iter().map(|(node, (first, _))| ((*node).clone(), &first.told));
+        let bins = (0..leaf.bins.len()).map(|at| answered.iter().map(|(_, (_, bins))| &bins[at].told).collect());
+        combine::pool(leaf, &answers.collect::<Vec<_>>(), &bins.collect::<Vec<_>>())
     };
     split.leaves.iter().enumerate().map(table).collect()
 }
@@ -339,7 +344,9 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
     };
     match &asked.outcome {
         Ok(answers) => {
-            for answer in answers.values() {
+            let kept_values = answers.values().flatten().map(|answer| answer.receipt.kept_values);
+            let kept_values = kept_values.sum();
+            for answer in answers.values().flatten() {
                 let receipt = &answer.receipt;
                 coverage.query_id = Some(receipt.query_id.clone());
                 coverage.policy = Some(AppliedPolicy {
@@ -349,7 +356,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     joined: receipt.joined.clone(),
                     min_people: receipt.min_people,
                     round_to: receipt.round_to,
-                    kept_values: receipt.kept_values,
+                    kept_values,
                 });
                 coverage.permit.clone_from(&receipt.permit);
                 coverage.duties.extend(receipt.duties.iter().map(|duty| plain(duty)));

@@ -21,6 +21,7 @@ use terms::{MemberId, Problem, Report};
 use crate::interval::{self, Unknown};
 use crate::moments::{self, OneColumn, Total, TwoColumns};
 use crate::node::Told;
+use crate::quantile::{self, AtNode, BinRows, Quantile};
 use crate::split::{Leaf, Pooled, parts, unfinished};
 
 /// A leaf's table, and which of its values suppression leaves open.
@@ -41,7 +42,7 @@ pub(crate) struct Withheld {
     pub(crate) values: BTreeMap<Reason, u64>,
 }
 
-/// A value of a pooled table that suppression leaves open.
+/// A value of a pooled table that suppression leaves open, or a quantile, of which a bin is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OpenValue {
     pub(crate) row: usize,
@@ -51,12 +52,25 @@ pub(crate) struct OpenValue {
     pub(crate) nodes: Vec<MemberId>,
 }
 
-/// Pools the answers of all nodes to one leaf.
-pub(crate) fn pool(leaf: &Leaf, answers: &[(MemberId, &Told)]) -> Result<PooledTable, Report> {
+impl OpenValue {
+    /// Whether something was not released. Else it is what one node with all rows would say.
+    pub(crate) fn lacks(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+}
+
+/// Pools the answers of all nodes to one leaf. `bins` are those to [`Leaf::bins`], each by the same nodes in the same order.
+pub(crate) fn pool(leaf: &Leaf, answers: &[(MemberId, &Told)], bins: &[Vec<&Told>]) -> Result<PooledTable, Report> {
     match (&leaf.pooled, &leaf.asked) {
         (Pooled::Rows { asked }, _) => pool_rows(leaf, asked, answers).map_err(|error| unfinished(&error)),
         (Pooled::Cells { groups, aggregates }, Query::Release(query)) => {
-            pool_cells(leaf, query, *groups, aggregates, answers)
+            let bins = leaf
+                .bins
+                .iter()
+                .zip(bins)
+                .map(|(bins, answers)| BinRows::of(bins, answers));
+            let bins = bins.collect::<Result<Vec<_>, Report>>()?;
+            pool_cells(leaf, query, *groups, aggregates, answers, &bins)
         }
         (Pooled::Cells { .. }, Query::Rows(_)) => Err(Problem::Internal.report("cells were pooled from rows")),
     }
@@ -148,6 +162,7 @@ fn pool_cells(
     groups: usize,
     aggregates: &[Aggregate],
     answers: &[(MemberId, &Told)],
+    bins: &[BinRows<'_>],
 ) -> Result<PooledTable, Report> {
     let empty = || Cell {
         present: vec![false; answers.len()],
@@ -195,7 +210,13 @@ fn pool_cells(
             columns[column].push(value.clone());
         }
         for (at, aggregate) in aggregates.iter().enumerate() {
-            let pooled = Value::of(aggregate, query, &leaf.collection, cell)?;
+            let pooled = match bins.iter().find(|bins| bins.are_for(aggregate)) {
+                Some(bins) => {
+                    let nodes = at_nodes(aggregate, query, cell, answers);
+                    Value::quantile(bins.quantile(aggregate, key, &nodes)?, cell)
+                }
+                None => Value::of(aggregate, query, &leaf.collection, cell)?,
+            };
             for (node, reason) in &pooled.masked {
                 if let Some(reason) = reason {
                     *values[*node].entry(*reason).or_default() += 1;
@@ -203,7 +224,10 @@ fn pool_cells(
             }
             let mut unknown = rounding(cell, answers);
             unknown.missing = missing(&pooled, cell, answers, node_group.map(|at| &key[at]));
-            if let Some((low, high)) = interval::bounds(aggregate, pooled.released, &unknown, &leaf.collection) {
+            let of_one_node = || quantile::bin_of(aggregate, &pooled.scalar, &leaf.collection);
+            let bin = pooled.range.or_else(|| unknown.rounding.is_empty().then(of_one_node)?);
+            let bounds = interval::bounds(aggregate, pooled.released, &unknown, &leaf.collection);
+            if let Some((low, high)) = bin.map(|[low, high]| (Some(low), Some(high))).or(bounds) {
                 open.push(OpenValue {
                     row,
                     column: groups + at,
@@ -227,6 +251,8 @@ struct Value {
     released: f64,
     /// The nodes that released the cell but not all parts of it, and why not the first of those.
     masked: BTreeMap<usize, Option<Reason>>,
+    /// Where a quantile over nodes is.
+    range: Option<[f64; 2]>,
 }
 
 impl Value {
@@ -245,11 +271,12 @@ impl Value {
                 let value = moments::spread(*spread, &one_column(count, total, variance));
                 (ScalarValue::Float64(value), 0.0)
             }
-            (Function::Pair(pair, ..), states @ [_, _, _, _, _, _]) => {
-                (ScalarValue::Float64(two_columns(states).statistic(*pair)), 0.0)
-            }
+            (Function::Pair(pair, ..), states @ [_, _, _, _, _, _]) => (
+                ScalarValue::Float64(two_columns(states, collection).statistic(*pair)),
+                0.0,
+            ),
             (Function::PairPart(part, ..), states @ [_, _, _, _, _, _]) => {
-                let all = two_columns(states);
+                let all = two_columns(states, collection);
                 let value = (all.rows > 0.0 || *part == PairPart::Rows).then(|| all.part(*part));
                 (ScalarValue::Float64(value), 0.0)
             }
@@ -268,8 +295,36 @@ impl Value {
             scalar,
             released,
             masked,
+            range: None,
         })
     }
+
+    fn quantile(quantile: Quantile, cell: &Cell) -> Self {
+        // Of those that did not release the cell it is told that they did not.
+        let withholding = quantile.withholding.into_iter().filter(|node| cell.present[*node]);
+        Self {
+            scalar: ScalarValue::Float64(quantile.value),
+            released: 0.0,
+            masked: withholding.map(|node| (node, Some(Reason::Bins))).collect(),
+            range: quantile.range,
+        }
+    }
+}
+
+/// What each node released of a quantile's rows, all bins together.
+fn at_nodes(quantile: &Aggregate, query: &ReleaseQuery, cell: &Cell, answers: &[(MemberId, &Told)]) -> Vec<AtNode> {
+    let is_count = |asked: &&Aggregate| {
+        asked.filter == quantile.filter
+            && matches!(&asked.function, Function::Count(column) if quantile.function.columns() == [column])
+    };
+    let at = query.aggregates.iter().position(|asked| is_count(&asked));
+    let rows = |node| i64::try_from(cell.states[at?].of(node)?.integer).ok();
+    let of_node = |(node, (_, answer)): (usize, &(MemberId, &Told))| AtNode {
+        rows: rows(node),
+        withholds: answer.min_people.is_some(),
+        slack: answer.round_to.map_or(0.0, |step| f64::from(step) / 2.0),
+    };
+    answers.iter().enumerate().map(of_node).collect()
 }
 
 fn integer(number: i128) -> Result<ScalarValue, Report> {
@@ -321,11 +376,16 @@ fn one_column(counts: &State, sums: &State, variances: &State) -> Vec<OneColumn>
 }
 
 /// Of the nodes that released all parts.
-fn two_columns(states: &[&State]) -> TwoColumns {
+fn two_columns(states: &[&State], collection: &Collection) -> TwoColumns {
+    let of = match collection.personal {
+        true => TwoColumns::of_people,
+        false => TwoColumns::of,
+    };
     let of_node = |(node, _): &(usize, ScalarValue)| {
         let parts = states.iter().map(|state| Some(state.of(*node)?.as_f64()));
         let parts: Vec<f64> = parts.collect::<Option<_>>()?;
-        Some(TwoColumns::of(parts.try_into().ok()?))
+        let node = of(parts.try_into().ok()?);
+        (node.rows > 0.0).then_some(node)
     };
     let nodes = states.first().map_or(&[] as &[_], |rows| rows.values.as_slice());
     let nodes: Vec<TwoColumns> = nodes.iter().filter_map(of_node).collect();

@@ -65,11 +65,14 @@ pub enum Step<'a> {
     Ended(Status, Option<&'a Report>),
 }
 
-/// What became of a question at one node: its answers by leaf, or why there are none. A node that answers only a
+/// The answers of one node by leaf: of each to all that it is asked, in the order of [`Leaf::queries`].
+pub(crate) type Answers = BTreeMap<usize, Vec<NodeAnswer>>;
+
+/// What became of a question at one node: its answers, or why there are none. A node that answers only a
 /// part of a question has not answered it.
 pub(crate) struct Asked<'a> {
     pub(crate) peer: &'a Peer,
-    pub(crate) outcome: Result<BTreeMap<usize, NodeAnswer>, Ended>,
+    pub(crate) outcome: Result<Answers, Ended>,
 }
 
 /// What every node is asked with.
@@ -100,7 +103,7 @@ impl Asker {
         for (peer, _) in &concerned {
             watch(&peer.member, Step::Concerned);
         }
-        let each = limit::NODE_ANSWER_SECONDS_MAX * leaves.len() as u64;
+        let each = limit::NODE_ANSWER_SECONDS_MAX * leaves.iter().flat_map(Leaf::queries).count() as u64;
         let seconds = timeout.map_or(each, |Timeout(seconds)| seconds);
         let round = Round {
             errand,
@@ -138,24 +141,24 @@ impl Asker {
         stopped.then(|| Problem::Stopped.report(message()))
     }
 
-    async fn ask_parts(
-        &self,
-        peer: &Peer,
-        parts: &[(usize, &Leaf)],
-        round: Round<'_>,
-    ) -> Result<BTreeMap<usize, NodeAnswer>, Ended> {
-        let mut answers = BTreeMap::new();
+    async fn ask_parts(&self, peer: &Peer, parts: &[(usize, &Leaf)], round: Round<'_>) -> Result<Answers, Ended> {
+        let mut answers = Answers::new();
         for (at, leaf) in parts {
-            let request = trust::new_request_id()?;
-            let part = Part {
-                peer,
-                errand: round.errand,
-                query: &leaf.asked,
-                request: &request,
-                collection: &leaf.collection,
-                until: round.until,
-            };
-            answers.insert(*at, self.ask_part(part, round.watch).await?);
+            for query in leaf.queries() {
+                let request = trust::new_request_id()?;
+                let part = Part {
+                    peer,
+                    errand: round.errand,
+                    query,
+                    request: &request,
+                    collection: &leaf.collection,
+                    until: round.until,
+                };
+                answers
+                    .entry(*at)
+                    .or_default()
+                    .push(self.ask_part(part, round.watch).await?);
+            }
         }
         Ok(answers)
     }

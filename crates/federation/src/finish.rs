@@ -58,7 +58,7 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
         let memory = MemTable::try_new(table.batch.schema(), vec![vec![table.batch.clone()]])?;
         Ok((leaf_table(at), Arc::new(memory)))
     });
-    let is_open = lacks_cells || tables.iter().any(|table| !table.open.is_empty());
+    let is_open = lacks_cells || tables.iter().any(|table| table.open.iter().any(OpenValue::lacks));
     let rows_open = is_open && chooses_rows(&split.rest)?;
     let plan = fill(split.rest, &names.collect::<Result<BTreeMap<_, _>, DataFusionError>>()?)?;
     let batches = collect(plan).await?;
@@ -96,7 +96,7 @@ impl Traced {
     fn is_open(&self, expr: &Expr, input: &LogicalPlan, table: &PooledTable) -> Result<bool, DataFusionError> {
         for column in expr.column_refs() {
             let origin = &self.origins[input.schema().index_of_column(column)?];
-            if table.open.iter().any(|open| origin.has(open.column)) {
+            if table.open.iter().any(|open| open.lacks() && origin.has(open.column)) {
                 return Ok(true);
             }
         }
@@ -275,7 +275,8 @@ fn traced_result(
                 let Some(first) = from.first() else { continue };
                 let (low, high) = match origin {
                     Origin::Same(_) => (first.low, first.high),
-                    Origin::Computed(_) => (None, None),
+                    Origin::Computed(_) if from.iter().any(|open| open.lacks()) => (None, None),
+                    Origin::Computed(_) => continue,
                 };
                 let nodes: BTreeSet<&MemberId> = from.iter().flat_map(|open| &open.nodes).collect();
                 intervals.push(Interval {

@@ -6,16 +6,18 @@
 //! A question is asked when its answer is fetched, once: only a client that fetches can cancel while nodes are asked. Until then it is
 //! kept under a random ticket for this one connection, and what is known of its columns comes from planning.
 //!
-//! Reading order: `door` (the token), `connection` (one client), `options` (what a client sets), `face`
-//! (Flight SQL, unpacked and packed), `Gateway::ask` (one question), `told` (who took part, and whether that is enough), `own`
+//! Reading order: `door` (the token), `connection` (one client), `options` (what a client sets), `flight` and `face`
+//! (Flight SQL, unpacked and packed), `renewed` (who asks, looked at again), `Gateway::ask` (one question), `told` (who took part, and whether that is enough), `own`
 //! (questions about the last answer), `tables` (what there is to ask), `actions` (messages that the Flight library lacks).
 
 mod actions;
 mod connection;
 mod door;
 mod face;
+mod flight;
 mod options;
 mod own;
+mod renewed;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,7 @@ use std::time::{Duration, Instant};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use terms::{Problem, Report, limit};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
@@ -40,6 +42,8 @@ use crate::local::Tables;
 use crate::parameters::Parameters;
 use connection::Session;
 use face::Face;
+use flight::Flight;
+use renewed::Renewed;
 use told::{ResultSet, Told};
 
 /// How long open answers may take to end once the gateway is told to stop.
@@ -82,27 +86,18 @@ impl Listener {
 /// What serves one person's programs.
 #[derive(Debug)]
 pub struct Gateway {
-    asker: Mutex<Held>,
+    asker: Renewed<Asker>,
     defaults: Options,
     asking: Semaphore,
     room: Arc<Semaphore>,
 }
 
-#[derive(Debug)]
-struct Held {
-    asker: Arc<Asker>,
-    since: Instant,
-}
-
 impl Gateway {
     /// A gateway that asks as `asker`, with `defaults` for what a connection does not set.
     pub fn new(asker: Asker, defaults: Options) -> Self {
-        let held = Held {
-            asker: Arc::new(asker),
-            since: Instant::now(),
-        };
+        let every = Duration::from_secs(limit::GATEWAY_RENEWED_SECONDS);
         Self {
-            asker: Mutex::new(held),
+            asker: Renewed::new(asker, every, Instant::now()),
             defaults,
             asking: Semaphore::new(limit::GATEWAY_QUESTIONS_MAX),
             room: Arc::new(Semaphore::new(told::kibibytes(limit::GATEWAY_ANSWERS_BYTES_MAX))),
@@ -114,7 +109,7 @@ impl Gateway {
     /// # Errors
     /// If the server ends otherwise.
     pub async fn serve(self, listener: Listener, token: Token, stop: CancellationToken) -> Result<(), Report> {
-        let service = FlightServiceServer::new(Face::new(Arc::new(self), token.clone()))
+        let service = FlightServiceServer::new(Flight(Face::new(Arc::new(self), token.clone())))
             .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
         let service = InterceptedService::new(service, door::Door(token));
@@ -161,14 +156,8 @@ impl Gateway {
 
     /// Who asks, with documents, catalogue and credential that are not old.
     async fn asker(&self) -> Result<Arc<Asker>, Report> {
-        let mut held = self.asker.lock().await;
-        if held.since.elapsed() >= Duration::from_secs(limit::GATEWAY_RENEWED_SECONDS) {
-            // What no longer verifies ends here: nothing is asked as somebody who may not ask any more.
-            let asker = Arc::new(Box::pin(held.asker.renewed()).await?);
-            let since = Instant::now();
-            *held = Held { asker, since };
-        }
-        Ok(Arc::clone(&held.asker))
+        let renew = |asker: Arc<Asker>| async move { Box::pin(asker.renewed()).await };
+        self.asker.at(Instant::now(), renew).await
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`ask`] (the story of one question; [`ask::dry_run`]: whether nodes would answer it), `catalog` (whom to ask), `split`
 //! (which parts go to nodes), [`fan_out`] (all nodes at once, within a time),
-//! `node` (one node's answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
+//! `node` (one node's answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
@@ -26,6 +26,7 @@ mod moments;
 mod node;
 pub mod parameters;
 pub mod profile;
+mod quantile;
 mod receipts;
 mod split;
 

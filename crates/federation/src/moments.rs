@@ -103,6 +103,17 @@ impl TwoColumns {
         }
     }
 
+    /// From the count, and of each column the sum and the variance, of the rows in which both are known; and their covariance.
+    pub(crate) fn of_people(parts: [f64; PairPart::ALL.len()]) -> Self {
+        let [rows, sum_of_first, of_first, sum_of_second, of_second, together] = parts;
+        Self {
+            rows,
+            means: [sum_of_first / rows, sum_of_second / rows],
+            squares: [of_first * rows, of_second * rows],
+            products: together * rows,
+        }
+    }
+
     pub(crate) fn all(nodes: &[Self]) -> Self {
         let rows: f64 = nodes.iter().map(|node| node.rows).sum();
         let mean = |at: usize| nodes.iter().map(|node| node.rows * node.means[at]).sum::<f64>() / rows;

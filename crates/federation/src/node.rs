@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -18,10 +18,10 @@ use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightData, Ticket};
 use datafusion::common::ScalarValue;
 use engine::enforce::WITHHELD_COLUMN;
-use engine::query::{Function, NODE_COLUMN, Output, OutputSource};
+use engine::query::{Function, GroupKey, NODE_COLUMN, Output, OutputSource};
 use engine::{Query, Reason};
 use futures::{Stream, StreamExt, TryStreamExt};
-use policy::Collection;
+use policy::{Collection, Domain};
 use prost::Message;
 use prost::bytes::Bytes;
 use terms::{MemberId, PermitId, Problem, Purpose, Report, RequestId, SpaceId, UtcTime, limit};
@@ -200,6 +200,7 @@ impl Part<'_> {
             errand,
             query,
             request: name,
+            collection,
             ..
         } = self;
         require_sound(&batches, schema, query, &peer.member)?;
@@ -215,6 +216,9 @@ impl Part<'_> {
             && receipt.result == engine::digest_of(schema, &batches);
         if !matches {
             return Err(odd(&peer.member, "its receipt is for something else").into());
+        }
+        if !bins_are_declared(&batches, query, collection) {
+            return Err(odd(&peer.member, "it has a range of values that is not declared").into());
         }
         if !counts_are_sound(&batches, query, &receipt) {
             return Err(odd(&peer.member, "it counts fewer than its receipt says that a cell has").into());
@@ -384,6 +388,29 @@ fn is_sound(batches: &[RecordBatch], query: &Query, node: &MemberId) -> bool {
     let is_release = matches!(query, Query::Release(_));
     let each_once = |batch: &RecordBatch| (0..batch.num_rows()).all(|row| says_once(batch, row));
     speaks_for_itself && (!is_release || batches.iter().all(each_once))
+}
+
+/// Whether nothing but declared bins, and none, is said to be a bin.
+fn bins_are_declared(batches: &[RecordBatch], query: &Query, collection: &Collection) -> bool {
+    let Query::Release(query) = query else { return true };
+    let labels_of = |output: &Output| match output.source {
+        OutputSource::Group(at) => match &query.groups[at] {
+            GroupKey::Bin(column) => match collection.column(column).and_then(|column| column.domain.as_ref()) {
+                Some(Domain::Bins(edges)) => Some(engine::bin_labels(edges)),
+                _ => Some(Vec::new()),
+            },
+            _ => None,
+        },
+        OutputSource::Aggregate(_) => None,
+    };
+    let labels: Vec<_> = query.outputs.iter().map(labels_of).collect();
+    let is_declared = |(column, labels): (&ArrayRef, &Option<Vec<String>>)| {
+        let Some(labels) = labels else { return true };
+        let mut said = column.as_string::<i32>().iter().flatten();
+        said.all(|label| labels.iter().any(|known| known == label))
+    };
+    let mut columns = batches.iter().flat_map(|batch| batch.columns().iter().zip(&labels));
+    columns.all(is_declared)
 }
 
 /// A count is a number of people or rows, and of no fewer people than the receipt says that a cell has; rounded, or from an

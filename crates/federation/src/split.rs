@@ -13,7 +13,8 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use engine::query::{
-    self, Aggregate, Function, NODE_COLUMN, Output, OutputSource, PairPart, Query, ReleaseQuery, RowQuery, Spread,
+    self, Aggregate, Condition, Function, NODE_COLUMN, Output, OutputSource, Pair, PairPart, Query, ReleaseQuery,
+    RowQuery, Spread,
 };
 use engine::read::{self, Collections, Joining};
 use policy::Collection;
@@ -21,6 +22,7 @@ use terms::{CollectionId, Problem, Report};
 
 use crate::local::Tables;
 use crate::parameters::{self, Parameters};
+use crate::quantile::{self, Bins};
 
 /// As whose tables programs that write whole names can name collections: `datenraum.collections.breast_cancer`.
 pub(crate) const CATALOG: &str = "datenraum";
@@ -43,12 +45,21 @@ pub(crate) struct Split {
 pub(crate) struct Leaf {
     /// What a node is asked.
     pub(crate) asked: Query,
+    /// What it is asked besides, for quantiles.
+    pub(crate) bins: Vec<Bins>,
     /// The collection asked, as the query sees it: with what is joined.
     pub(crate) collection: Arc<Collection>,
     /// How the answers are pooled.
     pub(crate) pooled: Pooled,
     /// What the rest of the plan expects: the schema of the part that was cut out.
     pub(crate) schema: SchemaRef,
+}
+
+impl Leaf {
+    /// All that a node is asked: the cells or rows, then the rows in bins.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = &Query> {
+        std::iter::once(&self.asked).chain(self.bins.iter().map(|bins| &bins.asked))
+    }
 }
 
 /// How the answers of nodes become the leaf's table.
@@ -301,6 +312,7 @@ impl Splitter {
         let asked_query = Query::Rows(RowQuery { columns, ..query });
         Leaf {
             asked: asked_query,
+            bins: Vec::new(),
             collection: Arc::clone(collection),
             pooled: Pooled::Rows { asked },
             schema,
@@ -390,6 +402,7 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
         name: format!("a{at}"),
     });
     let outputs = groups_out.chain(states_out).collect();
+    let bins = quantile::bins(&query, &collection)?;
     let asked = Query::Release(ReleaseQuery {
         aggregates: poolable,
         outputs,
@@ -398,6 +411,7 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
     let schema = Arc::clone(node.schema().inner());
     Ok(Leaf {
         asked,
+        bins,
         collection,
         pooled: Pooled::Cells { groups, aggregates },
         schema,
@@ -405,7 +419,7 @@ fn release_leaf(query: ReleaseQuery, collections: &Collections, node: &LogicalPl
 }
 
 /// Whether every cell is of one node: then its answer is the pooled one, whatever is computed.
-fn is_by_node(query: &ReleaseQuery) -> bool {
+pub(crate) fn is_by_node(query: &ReleaseQuery) -> bool {
     query.groups.iter().any(|group| group.column() == NODE_COLUMN)
 }
 
@@ -426,6 +440,8 @@ pub(crate) fn parts(
         ]
     };
     match &aggregate.function {
+        // Of people no node says them alone.
+        Function::PairPart(_, x, y) if collection.personal => of_people(aggregate, x, y, collection),
         function if is_by_node(query) && !is_total(function) => Ok(vec![aggregate.clone()]),
         Function::CountRows | Function::Count(_) => Ok(vec![aggregate.clone()]),
         Function::Sum(_) => Ok(vec![aggregate.clone()]),
@@ -435,34 +451,67 @@ pub(crate) fn parts(
             parts.push(part(Function::Spread(Spread::VarPop, column.clone())));
             Ok(parts)
         }
-        Function::Pair(_, x, y) | Function::PairPart(_, x, y) if !collection.personal => {
+        Function::Pair(_, x, y) if collection.personal => of_people(aggregate, x, y, collection),
+        Function::Pair(_, x, y) | Function::PairPart(_, x, y) => {
             let each = PairPart::ALL.into_iter();
             Ok(each
                 .map(|each| part(Function::PairPart(each, x.clone(), y.clone())))
                 .collect())
         }
-        Function::CountPeople(_) | Function::Pair(..) | Function::PairPart(..) | Function::Quantile(..) => {
+        // Where it lies is read from the rows in each bin; how many there must be in all of them tells whether any are missing.
+        Function::Quantile(_, column) => Ok(vec![part(Function::Count(column.clone()))]),
+        Function::CountPeople(_) => {
             let message = format!(
-                "{} is not pooled over nodes{}",
-                aggregate.function,
-                why_not(&aggregate.function)
+                "{} is not pooled over nodes: nobody knows who is at several nodes",
+                aggregate.function
             );
-            Err(Problem::SqlNotAllowed
-                .report(message)
-                .remedy("add node to SELECT and GROUP BY: then each node answers for itself"))
+            Err(Problem::SqlNotAllowed.report(message).remedy(BY_NODE))
         }
     }
 }
 
-/// Why a statistic is not pooled.
-fn why_not(function: &Function) -> &'static str {
-    match function {
-        Function::CountPeople(_) => ": nobody knows who is at several nodes",
-        Function::Pair(..) | Function::PairPart(..) => {
-            ": of data about people, sums over the rows in which both columns are known do not leave a node"
-        }
-        _ => "",
+/// What to ask of what is not pooled.
+pub(crate) const BY_NODE: &str = "add node to SELECT and GROUP BY: then each node answers for itself";
+
+/// A statistic of two columns about people is pooled from what is released of each column over the rows in which the other is known too,
+/// each held against those few of whom only one is known. In the order of `moments::TwoColumns::of_people`.
+fn of_people(aggregate: &Aggregate, x: &str, y: &str, collection: &Collection) -> Result<Vec<Aggregate>, Report> {
+    let filters = |name: &str| collection.column(name).is_some_and(|column| column.roles.filter);
+    if let Some(column) = [x, y].into_iter().find(|column| !filters(column)) {
+        let message = format!(
+            "{} is not pooled over nodes: of people that takes the sums of each column FILTER (WHERE the other IS NOT NULL), and {column} \
+             cannot be filtered by",
+            aggregate.function
+        );
+        let by_node = match aggregate.function {
+            Function::PairPart(..) => "ask the board to give the column the role filter",
+            _ => BY_NODE,
+        };
+        return Err(Problem::SqlRole.report(message).remedy(by_node));
     }
+    let known = |function: Function, other: &str| {
+        let mut filter = aggregate.filter.clone();
+        filter.push(Condition::IsNull {
+            column: other.to_owned(),
+            negated: true,
+        });
+        Aggregate { function, filter }
+    };
+    let of = |column: &str, other: &str| {
+        let column = column.to_owned();
+        [
+            known(Function::Sum(column.clone()), other),
+            known(Function::Spread(Spread::VarPop, column), other),
+        ]
+    };
+    // In one order: either way it is the same number.
+    let (first, second) = if x <= y { (x, y) } else { (y, x) };
+    let together = Aggregate {
+        function: Function::Pair(Pair::CovarPop, first.to_owned(), second.to_owned()),
+        filter: aggregate.filter.clone(),
+    };
+    let parts = [known(Function::Count(x.to_owned()), y)].into_iter();
+    Ok(parts.chain(of(x, y)).chain(of(y, x)).chain([together]).collect())
 }
 
 /// What is pooled the same way whether one node has the cell or many.
@@ -489,7 +538,7 @@ pub(crate) fn unfinished(error: &DataFusionError) -> Report {
 
 /// Whether a condition at the top of the leaf rules a node out by its name.
 pub(crate) fn concerns(leaf: &Leaf, node: &str) -> bool {
-    use engine::query::{Comparison, Condition, Value};
+    use engine::query::{Comparison, Value};
     let conditions = match &leaf.asked {
         Query::Release(query) => &query.conditions,
         Query::Rows(query) => &query.conditions,

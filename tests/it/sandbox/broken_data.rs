@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -141,6 +141,40 @@ fn a_39_a_broken_file_is_named_and_what_was_there_before_stays() {
     sandbox.down().returns(0);
     sandbox.up_again(&sandbox.place().join("spec.toml")).returns(0);
     assert_eq!(ask(&sandbox), before, "after it was started again");
+}
+
+/// The client refuses it a second time, from a node that lies: `hostile.rs`.
+#[test]
+fn a_column_of_another_type_is_named_where_it_would_be_published() {
+    let sandbox = clinic();
+    let before = ask(&sandbox);
+    let good = days(&["surgery", "medicine"], 20);
+    let with = |name: &str, column: ArrayRef| {
+        let schema = good.schema();
+        let columns = schema.fields().iter().zip(good.columns());
+        let columns = columns.map(|(field, own)| {
+            let is_other = field.name() == name;
+            (field.name().clone(), Arc::clone(if is_other { &column } else { own }))
+        });
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let halves: ArrayRef = Arc::new(Float64Array::from(vec![0.5; 20]));
+    let truths: ArrayRef = Arc::new(BooleanArray::from(vec![true; 20]));
+    let words: ArrayRef = Arc::new(StringArray::from(vec![CANARY; 20]));
+    for (column, values, problem) in [
+        ("days", &halves, "E_DATA_SCHEMA"),
+        ("days", &truths, "E_DATA_SCHEMA"),
+        ("days", &words, "E_DATA_FORMAT"),
+        ("ward", &halves, "E_DATA_SCHEMA"),
+        ("patient_id", &truths, "E_DATA_SCHEMA"),
+    ] {
+        let path = sandbox.place().join("other.parquet");
+        std::fs::write(&path, parquet(&with(column, Arc::clone(values)), 1)).unwrap();
+        let run = add(&sandbox, &path);
+        assert!(!run.err().contains(CANARY), "{}", run.err());
+        run.fails_with(problem, column);
+    }
+    assert_eq!(ask(&sandbox), before);
 }
 
 /// Small row groups are slow to read, and no more.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -337,6 +338,70 @@ async fn tickets_statements_and_values_that_are_not_right_are_refused_and_the_ga
         Problem::Prohibited,
     );
     mine.ask(PEOPLE, &[]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemas_are_told_and_there_is_nothing_to_poll_for() {
+    let world = world().await;
+    let client = world.connect().await;
+    let mut flight = client.flight.clone();
+    let handle = client.prepare(OWN).await;
+    let statement = |sql: &str| CommandStatementQuery {
+        query: sql.to_owned(),
+        transaction_id: None,
+    };
+    let prepared = |handle: &[u8]| CommandPreparedStatementQuery {
+        prepared_statement_handle: handle.to_vec().into(),
+    };
+    let descriptor = |command: Any| FlightDescriptor::new_cmd(command.encode_to_vec());
+    for (command, problem) in [
+        (
+            statement("SELECT count(*) FROM nowhere").as_any(),
+            Problem::SqlCollection,
+        ),
+        (
+            statement("COPY lung_cancer TO '/tmp/x'").as_any(),
+            Problem::SqlNotAllowed,
+        ),
+        (prepared(b"never given out").as_any(), Problem::Ticket),
+    ] {
+        let told = flight
+            .get_schema(client.request(descriptor(command.clone()), &[]))
+            .await;
+        says(told.map(drop), problem);
+        let polled = flight.poll_flight_info(client.request(descriptor(command), &[])).await;
+        says(polled.map(drop), problem);
+    }
+    let garbled = FlightDescriptor::new_cmd(vec![0xff; 9]);
+    assert!(flight.get_schema(client.request(garbled.clone(), &[])).await.is_err());
+    assert!(flight.poll_flight_info(client.request(garbled, &[])).await.is_err());
+    // More often than questions can wait: none is kept.
+    let sql = "SELECT sex, count(*) AS people FROM lung_cancer GROUP BY sex";
+    for _ in 0..=limit::GATEWAY_TICKETS_MAX {
+        let command = statement(sql).as_any();
+        let told = flight
+            .get_schema(client.request(descriptor(command), &[]))
+            .await
+            .unwrap();
+        let schema = Schema::try_from(&told.into_inner()).unwrap();
+        let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
+        assert_eq!(names, ["sex", "people"]);
+    }
+    for (command, column) in [
+        (prepared(&handle).as_any(), "one"),
+        (CommandGetTables::default().as_any(), "catalog_name"),
+    ] {
+        let told = flight
+            .get_schema(client.request(descriptor(command), &[]))
+            .await
+            .unwrap();
+        assert_eq!(Schema::try_from(&told.into_inner()).unwrap().field(0).name(), column);
+    }
+    let poll = client.request(descriptor(statement(sql).as_any()), &[]);
+    let polled = flight.poll_flight_info(poll).await.unwrap().into_inner();
+    assert!(polled.flight_descriptor.is_none(), "{polled:?}");
+    let ticket = polled.info.unwrap().endpoint.remove(0).ticket.unwrap();
+    client.get(ticket).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

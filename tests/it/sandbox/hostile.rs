@@ -159,6 +159,18 @@ fn lies() -> Vec<(&'static str, Lie)> {
         ("a count that is not a number", |told| {
             told.say(cells(&WARDS, Arc::new(Float64Array::from(vec![f64::NAN, 10.0]))));
         }),
+        ("a count that is a text", |told| {
+            told.say(cells(&WARDS, text(&[Some("10"), Some("10")])));
+        }),
+        ("wards that are numbers", |told| {
+            let counts = numbers(&[Some(10), Some(10)]);
+            let withheld = new_null_array(&DataType::Utf8, 2);
+            told.say(table(vec![
+                ("g0", numbers(&[Some(1), Some(2)])),
+                ("a0", counts),
+                ("withheld", withheld),
+            ]));
+        }),
         ("a cell twice", |told| {
             told.say(cells(
                 &[Some("surgery"), Some("surgery")],

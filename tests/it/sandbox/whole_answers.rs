@@ -85,3 +85,61 @@ fn marks(answer: &Value) -> Vec<(u64, String)> {
     });
     marks.collect()
 }
+
+/// Age and nodes of everybody in both cohorts.
+fn cohorts() -> Vec<[f64; 2]> {
+    let file = |name: &str| std::fs::read_to_string(project().join("demo/data").join(name)).unwrap();
+    let people = |text: String| {
+        let head: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        let at = ["age", "nodes"].map(|name| head.iter().position(|column| *column == name).unwrap());
+        let row = |line: &str| {
+            let fields: Vec<&str> = line.trim().split(',').collect();
+            at.map(|at| fields[at].parse().unwrap())
+        };
+        text.lines().skip(1).map(row).collect::<Vec<[f64; 2]>>()
+    };
+    [file("gbsg.csv"), file("rotterdam.csv")]
+        .into_iter()
+        .flat_map(people)
+        .collect()
+}
+
+#[test]
+fn a_median_and_a_correlation_of_people_are_those_of_both_cohorts_together() {
+    let sandbox = Sandbox::up(&project().join("tests/clients/gateway.toml"));
+    let sql = "SELECT median(age) AS middle, corr(age, nodes) AS r, count(*) AS n FROM breast_cancer";
+    let answer = sandbox.ask(sql);
+    let people = cohorts();
+    let n = people.len() as f64;
+    let mean = |at: usize| people.iter().map(|person| person[at]).sum::<f64>() / n;
+    let means = [mean(0), mean(1)];
+    let products = |a: usize, b: usize| {
+        let each = people
+            .iter()
+            .map(|person| (person[a] - means[a]) * (person[b] - means[b]));
+        each.sum::<f64>()
+    };
+    let r = products(0, 1) / (products(0, 0) * products(1, 1)).sqrt();
+    let ages = |from: f64, until: f64| {
+        people
+            .iter()
+            .filter(|person| person[0] >= from && person[0] < until)
+            .count() as f64
+    };
+    let middle = 50.0 + 10.0 * (n / 2.0 - ages(0.0, 50.0)) / ages(50.0, 60.0);
+    let row = &answer["rows"][0];
+    for (at, expected) in [(0, middle), (1, r), (2, n)] {
+        let given = row[at].as_f64().unwrap();
+        assert!(
+            (given - expected).abs() < 1e-9 * expected.abs(),
+            "{given} instead of {expected}"
+        );
+    }
+    let bin = json!([{ "row": 0, "column": "middle", "low": 50.0, "high": 60.0, "nodes": [] }]);
+    assert_eq!(answer["intervals"], bin);
+    // A receipt for each of the two queries that a node was asked.
+    for node in answer["coverage"].as_array().unwrap() {
+        assert_eq!(node["receipts"].as_array().unwrap().len(), 2, "{node}");
+        assert_eq!(node["suppressed_cells"], 0);
+    }
+}

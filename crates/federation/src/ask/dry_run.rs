@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::Query;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
@@ -103,24 +104,27 @@ impl Asker {
     /// If the question cannot be asked. What a node says is no error.
     pub async fn dry_run(&self, question: &Question) -> Result<DryRun, Report> {
         let (split, errand) = self.prepare(question, &Parameters::default()).await?;
-        let leaves: Vec<(usize, &Leaf)> = split.leaves.iter().enumerate().collect();
+        let leaves = split.leaves.iter();
+        let parts: Vec<(&Leaf, &Query)> = leaves
+            .flat_map(|leaf| leaf.queries().map(move |query| (leaf, query)))
+            .collect();
         let asking: FuturesUnordered<_> = self
             .peers
             .iter()
-            .map(|offer| self.ask_node_whether(offer, &leaves, &errand))
+            .map(|offer| self.ask_node_whether(offer, &parts, &errand))
             .collect();
         let mut said: Vec<(usize, Foreseen)> = asking.collect::<Vec<_>>().await.into_iter().flatten().collect();
         said.sort_by(|(_, a), (_, b)| a.node.cmp(&b.node));
-        let part = |(at, leaf): &(usize, &Leaf)| DryRunPart {
-            sql: leaf.asked.to_string(),
-            documents: self.documents_say(leaf, question),
+        let part = |(at, (_, query)): (usize, &(&Leaf, &Query))| DryRunPart {
+            sql: query.to_string(),
+            documents: self.documents_say(query, question),
             nodes: said
-                .extract_if(.., |(of, _)| of == at)
+                .extract_if(.., |(of, _)| *of == at)
                 .map(|(_, foreseen)| foreseen)
                 .collect(),
         };
         Ok(DryRun {
-            parts: leaves.iter().map(part).collect(),
+            parts: parts.iter().enumerate().map(part).collect(),
         })
     }
 
@@ -128,15 +132,16 @@ impl Asker {
     async fn ask_node_whether(
         &self,
         offer: &Offer,
-        leaves: &[(usize, &Leaf)],
+        parts: &[(&Leaf, &Query)],
         errand: &Errand,
     ) -> Vec<(usize, Foreseen)> {
         let peer = &offer.peer;
         let mut said = Vec::new();
-        for (at, leaf) in leaves.iter().filter(|(_, leaf)| offer.is_asked(leaf)) {
+        let concerning = parts.iter().enumerate().filter(|(_, (leaf, _))| offer.is_asked(leaf));
+        for (at, (_, query)) in concerning {
             let ask = |connection| async move {
                 let now = self.clock.now();
-                errand.ask_whether(peer, &leaf.asked, &connection, now).await
+                errand.ask_whether(peer, query, &connection, now).await
             };
             let would = match self.stopped(peer) {
                 Some(report) => Err(report.into()),
@@ -146,7 +151,7 @@ impl Asker {
                 node: peer.member.clone(),
                 would: Would::of(would),
             };
-            said.push((*at, foreseen));
+            said.push((at, foreseen));
         }
         said
     }
@@ -171,8 +176,8 @@ impl Asker {
     }
 
     /// What the documents that the asker holds say about a part. Nodes decide for themselves.
-    fn documents_say(&self, leaf: &Leaf, question: &Question) -> String {
-        match self.decide(leaf, question) {
+    fn documents_say(&self, query: &Query, question: &Question) -> String {
+        match self.decide(query, question) {
             policy::Decision::Allow(grant) => {
                 let (rule, policy, version) = (grant.rule(), grant.policy(), grant.version());
                 format!("allowed by {rule} of {policy} version {version}")

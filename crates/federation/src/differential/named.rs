@@ -178,6 +178,53 @@ async fn parts_of_a_regression_are_pooled() {
 }
 
 #[tokio::test]
+async fn quantiles_of_all_nodes_are_interpolated_from_their_bins_together() {
+    let quantiles = "median(age), approx_percentile_cont(age, 0.25), approx_percentile_cont(age, 0.999), median(score)";
+    let sql = format!("SELECT {quantiles}, median(age) FILTER (WHERE level > 0) FROM visits");
+    let all = [Sameness::Mean; 5];
+    let ages = |ages: &[i64]| integers("age", ages);
+    // One node only, nodes without rows, nothing known, all in one bin, and the row at the share the last of its bin.
+    for by_node in [
+        vec![ages(&[3, 50, 51, 119])],
+        vec![Vec::new(), ages(&[3, 50]), Vec::new()],
+        vec![integers("level", &[1, 2]), integers("level", &[0])],
+        vec![Vec::new(), Vec::new()],
+        vec![ages(&[41, 42]), ages(&[43; 5])],
+        vec![ages(&[1, 2]), ages(&[20, 119])],
+    ] {
+        same(by_node, &sql, &all).await;
+    }
+    let by_bin = "SELECT bin(age), median(age), count(*) FROM visits GROUP BY bin(age)";
+    let by_node = vec![ages(&[1, 2]), ages(&[20, 119, 20]), integers("level", &[1])];
+    same(by_node, by_bin, &[Sameness::Exact, Sameness::Mean, Sameness::Exact]).await;
+}
+
+#[tokio::test]
+async fn a_quantile_has_the_bin_that_it_is_in_beside_it_and_decides_on_rows_like_a_number() {
+    let by_node = vec![integers("age", &[3, 50]), integers("age", &[51, 44, 70])];
+    let nodes = Nodes::hold(&Tables::of_visits(by_node));
+    let sql =
+        "SELECT median(age) AS middle, median(age) / 2 AS half, count(*) AS n FROM visits HAVING median(age) > 40";
+    let finished = nodes.ask(sql).await.unwrap();
+    let [open] = finished.intervals.as_slice() else {
+        panic!("{:?}", finished.intervals)
+    };
+    assert_eq!((open.column.as_str(), open.row), ("middle", 0));
+    assert_eq!((open.low, open.high, open.nodes.len()), (Some(40.0), Some(65.0), 0));
+    assert!(!finished.rows_open);
+    let by_node = nodes
+        .ask("SELECT node, median(age) AS middle FROM visits GROUP BY node ORDER BY node")
+        .await;
+    let bins: Vec<_> = by_node
+        .unwrap()
+        .intervals
+        .iter()
+        .map(|open| (open.low, open.high))
+        .collect();
+    assert_eq!(bins, [(Some(0.0), Some(18.0)), (Some(40.0), Some(65.0))]);
+}
+
+#[tokio::test]
 async fn of_people_each_node_answers_for_itself_what_cannot_be_pooled() {
     let sites = Arc::new(StringArray::from(vec!["a", "a", "b"])) as ArrayRef;
     let numbers = Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef;
@@ -196,11 +243,11 @@ async fn of_people_each_node_answers_for_itself_what_cannot_be_pooled() {
             "SELECT count(DISTINCT the_person) FROM t",
             "nobody knows who is at several nodes",
         ),
-        ("SELECT corr(x, y) FROM t", "do not leave a node"),
-        ("SELECT regr_sxy(x, y) FROM t", "do not leave a node"),
+        ("SELECT corr(x, y) FROM t", "x cannot be filtered by"),
+        ("SELECT regr_sxy(x, y) FROM t", "x cannot be filtered by"),
         (
             "SELECT node, regr_sxy(x, y) FROM t GROUP BY node",
-            "is not released of data about people",
+            "x cannot be filtered by",
         ),
     ] {
         let report = nodes.ask(sql).await.unwrap_err();
@@ -214,7 +261,15 @@ async fn of_people_each_node_answers_for_itself_what_cannot_be_pooled() {
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_with_what_can() {
     for (sql, says) in [
-        ("SELECT median(age) FROM visits", "add node to SELECT and GROUP BY"),
+        (
+            "SELECT median(small) FROM visits",
+            "interpolated from declared bins, and small has none",
+        ),
+        ("SELECT median(ward) FROM visits", "columns that can be"),
+        (
+            "SELECT median(empty) FROM visits",
+            "empty cannot be grouped by; add node to SELECT and GROUP BY",
+        ),
         ("SELECT age, count(*) FROM visits GROUP BY age", "GROUP BY bin(age)"),
         (
             "SELECT bin(level), count(*) FROM visits GROUP BY bin(level)",

@@ -83,16 +83,22 @@ impl Nodes {
         let split = split::split(sql, &Parameters::default(), collections, collections, own).await?;
         let mut tables = Vec::new();
         for leaf in &split.leaves {
-            // What a node reads is text; that it means the same is part of the test.
-            let query = engine::read::read(&leaf.asked.to_string(), &self.rules.collections).await?;
-            let mut answers = Vec::new();
-            for (member, datasets) in &self.nodes {
-                if split::concerns(leaf, member.as_str()) {
-                    answers.push((member.clone(), self.told(member, datasets, leaf, &query).await?));
+            let concerned = |(member, _): &&(MemberId, Datasets)| split::concerns(leaf, member.as_str());
+            let concerned: Vec<_> = self.nodes.iter().filter(concerned).collect();
+            let mut parts = Vec::new();
+            for query in leaf.queries() {
+                // What a node reads is text; that it means the same is part of the test.
+                let query = engine::read::read(&query.to_string(), &self.rules.collections).await?;
+                let mut answers = Vec::new();
+                for (member, datasets) in &concerned {
+                    answers.push(self.told(member, datasets, leaf, &query).await?);
                 }
+                parts.push(answers);
             }
-            let answers: Vec<_> = answers.iter().map(|(member, told)| (member.clone(), told)).collect();
-            tables.push(combine::pool(leaf, &answers)?);
+            let answers = concerned.iter().zip(&parts[0]);
+            let answers: Vec<_> = answers.map(|((member, _), told)| (member.clone(), told)).collect();
+            let bins: Vec<Vec<&Told>> = parts[1..].iter().map(|told| told.iter().collect()).collect();
+            tables.push(combine::pool(leaf, &answers, &bins)?);
         }
         finish::finish(split, &tables).await
     }

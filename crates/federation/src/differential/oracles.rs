@@ -87,7 +87,12 @@ fn sql_name(name: &str) -> String {
             '_'
         }
     };
-    name.chars().map(plain).collect()
+    let plain: String = name.chars().map(plain).collect();
+    // No name begins with a digit.
+    match plain.starts_with(|c: char| c.is_ascii_digit()) {
+        true => format!("c_{plain}"),
+        false => plain,
+    }
 }
 
 /// Each row with a person of its own.
@@ -479,11 +484,23 @@ async fn districts_and_registries_have_the_answers_that_duckdb_gave() {
         ("flu_districts", "german/flu_bybw_districts.csv"),
         ("measles_districts", "german/measles_weserems_districts.csv"),
     ]);
-    let files: [(&str, &str, &str, &Questions); 4] = [
+    let files: [(&str, &str, &str, &Questions); 6] = [
         ("flu", "german/flu_bybw_2001_2008.csv", "year", &FLU),
         ("measles", "german/measles_weserems_2001_2002.csv", "district", &MEASLES),
         ("ed", "german/rki_emergency_departments.csv", "state", &EMERGENCY),
         ("tcga", "clinical/tcga_brca_6regions.csv", "region", &TCGA),
+        (
+            "hosp",
+            "german/rki_covid_hospitalisation_state_age_day.parquet",
+            "bundesland_id",
+            &HOSPITALISATION,
+        ),
+        (
+            "vac",
+            "german/rki_covid_vaccination_state_day.parquet",
+            "bundeslandid_impfort",
+            &VACCINATION,
+        ),
     ];
     for (name, path, by, questions) in files {
         let (nodes, table) = split(name, &file(path), by);
@@ -523,4 +540,20 @@ const EMERGENCY: [(&str, &str); 1] = [(
 const TCGA: [(&str, &str); 1] = [(
     "tcga_region_stage_cells",
     "SELECT region, sum(tumor_stage_stage_iiic) AS iiic, sum(tumor_stage_stage_iiia) AS iiia, count(*) AS n FROM tcga GROUP BY region ORDER BY 1",
+)];
+
+const HOSPITALISATION: [(&str, &str); 1] = [(
+    "hospitalisation_age_peaks",
+    "WITH t AS (SELECT bundesland, altersgruppe, datum, sum(c_7t_hospitalisierung_faelle) AS n FROM hosp \
+      WHERE bundesland_id IN ('03', '05', '10', '14', '16') GROUP BY bundesland, altersgruppe, datum) \
+     SELECT p.bundesland AS \"Bundesland\", p.altersgruppe AS \"Altersgruppe\", p.peak, max(t.datum) AS peak_date_last FROM t JOIN \
+     (SELECT bundesland, altersgruppe, max(n) AS peak FROM t GROUP BY bundesland, altersgruppe) p \
+     ON t.bundesland = p.bundesland AND t.altersgruppe = p.altersgruppe AND t.n = p.peak \
+     GROUP BY p.bundesland, p.altersgruppe, p.peak ORDER BY 1, 2",
+)];
+
+const VACCINATION: [(&str, &str); 1] = [(
+    "vaccinations_by_state_series",
+    "SELECT bundeslandid_impfort AS \"BundeslandId_Impfort\", impfserie AS \"Impfserie\", sum(anzahl) AS doses FROM vac \
+     WHERE bundeslandid_impfort IN ('03', '05', '10', '14', '16') GROUP BY bundeslandid_impfort, impfserie ORDER BY 1, 2",
 )];

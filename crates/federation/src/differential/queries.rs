@@ -158,7 +158,8 @@ impl Writer<'_> {
         };
         let x = *self.random.pick(measured);
         let y = *self.random.pick(measured);
-        let (call, sameness) = match self.random.below(10) {
+        let (call, sameness) = match self.random.below(if table == "visits" { 11 } else { 10 }) {
+            10 => (self.quantile(), Sameness::Mean),
             0..=3 => (format!("count({})", self.random.pick(counted)), Sameness::Exact),
             4 | 5 => (
                 format!("sum({x})"),
@@ -187,6 +188,17 @@ impl Writer<'_> {
         match self.random.chance(20) {
             true => (format!("{call} FILTER (WHERE {})", self.condition(table, 1)), sameness),
             false => (call, sameness),
+        }
+    }
+
+    fn quantile(&mut self) -> String {
+        let x = *self.random.pick(&["age", "score"]);
+        match self.random.below(3) {
+            0 => format!("median({x})"),
+            _ => format!(
+                "approx_percentile_cont({x}, {:?})",
+                self.random.pick(&[0.1, 0.25, 1.0 / 3.0, 0.5, 0.75, 0.9, 0.999])
+            ),
         }
     }
 

@@ -27,13 +27,18 @@ impl Reference {
         register_moments(&context);
         register_exact_sum(&context);
         register_bins(&context);
+        register_quantiles(&context);
         Self(context)
     }
 
     pub(super) async fn answer(&self, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
         let sql = sql
             .replace("bin(age)", "bin_of_integer(age)")
-            .replace("bin(score)", "bin_of_number(score)");
+            .replace("bin(score)", "bin_of_number(score)")
+            .replace("median(age)", "quantile_of_age(age, 0.5)")
+            .replace("median(score)", "quantile_of_score(score, 0.5)")
+            .replace("approx_percentile_cont(age, ", "quantile_of_age(age, ")
+            .replace("approx_percentile_cont(score, ", "quantile_of_score(score, ");
         self.0
             .sql(&sql.replace("sum(huge)", "sum_exact(huge)"))
             .await?
@@ -223,6 +228,76 @@ impl Accumulator for ExactSum {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let sum = self.0.map(i64::try_from).transpose();
         sum.map_or_else(|_| exec_err!("does not fit 64 bits"), |sum| Ok(ScalarValue::Int64(sum)))
+    }
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        exec_err!("one table has one part")
+    }
+
+    fn merge_batch(&mut self, _states: &[ArrayRef]) -> Result<()> {
+        exec_err!("one table has one part")
+    }
+}
+
+/// `quantile_of_age(age, 0.5)` and the same of `score`, interpolated within the bin of the row that is first not before that share of all.
+fn register_quantiles(context: &SessionContext) {
+    for (name, edges) in [
+        ("quantile_of_age", AGE_EDGES.as_slice()),
+        ("quantile_of_score", SCORE_EDGES.as_slice()),
+    ] {
+        let make = move |_: datafusion::logical_expr::function::AccumulatorArgs<'_>| {
+            Ok(Box::new(Sorted {
+                rows: Vec::new(),
+                share: 0.0,
+                edges,
+            }) as Box<dyn Accumulator>)
+        };
+        context.register_udaf(create_udaf(
+            name,
+            vec![DataType::Float64; 2],
+            Arc::new(DataType::Float64),
+            Volatility::Immutable,
+            Arc::new(make),
+            Arc::new(vec![DataType::Float64]),
+        ));
+    }
+}
+
+#[derive(Debug)]
+struct Sorted {
+    rows: Vec<f64>,
+    share: f64,
+    edges: &'static [f64],
+}
+
+impl Accumulator for Sorted {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.rows
+            .extend(values[0].as_primitive::<Float64Type>().iter().flatten());
+        self.share = values[1]
+            .as_primitive::<Float64Type>()
+            .iter()
+            .flatten()
+            .next()
+            .unwrap_or(self.share);
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.rows.sort_by(f64::total_cmp);
+        let wanted = self.share * self.rows.len() as f64;
+        let row = self.rows.get((wanted.ceil() as usize).max(1) - 1);
+        let value = row.and_then(|row| {
+            let bin = self.edges.windows(2).find(|bin| *row < bin[1])?;
+            let below = self.rows.partition_point(|row| *row < bin[0]);
+            let within = self.rows.partition_point(|row| *row < bin[1]) - below;
+            Some(bin[0] + (bin[1] - bin[0]) * (wanted - below as f64) / within as f64)
+        });
+        Ok(ScalarValue::Float64(value))
     }
 
     fn size(&self) -> usize {

@@ -49,7 +49,7 @@ far   = { type = "number", role = "measure" }
 huge  = { type = "integer", role = "measure" }
 code  = { type = "integer", role = "measure" }
 small = { type = "integer", role = ["filter", "measure"], bounds = [0, 1000] }
-empty = { type = "number", role = "measure" }
+empty = { type = "number", role = "measure", bins = [-10, 0, 20] }
 "#;
 
 const BEDS: &str = r#"

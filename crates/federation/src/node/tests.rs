@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use arrow::array::Int64Array;
+use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
 
 const RECEIPT: &[u8] = b"{}";
 
-async fn query(sql: &str) -> Query {
+fn rules() -> policy::Rules {
     let collection = r#"
 id = "beds"
 title = "Beds"
@@ -15,6 +15,10 @@ personal = false
 [columns.beds]
 type = "integer"
 role = "measure"
+[columns.floor]
+type = "integer"
+role = "group"
+bins = [0, 3, 20]
 "#;
     let files = [
         ("space.toml", "id = \"town\"\ntitle = \"Town\"\n"),
@@ -24,8 +28,11 @@ role = "measure"
     let files: BTreeMap<_, _> = files
         .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
         .into();
-    let rules = policy::Rules::compile_files(1, Digest::of(b"test"), &files).unwrap();
-    engine::read::read(sql, &rules.collections).await.unwrap()
+    policy::Rules::compile_files(1, Digest::of(b"test"), &files).unwrap()
+}
+
+async fn query(sql: &str) -> Query {
+    engine::read::read(sql, &rules().collections).await.unwrap()
 }
 
 fn batch(rows: i64) -> RecordBatch {
@@ -132,4 +139,21 @@ fn what_is_compressed_is_recognised() {
     for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
         assert_eq!(sent(Some(compression)), [false, true]);
     }
+}
+
+#[tokio::test]
+async fn a_range_that_is_not_declared_is_refused() {
+    let query = query("SELECT bin(floor) AS g0, count(*) AS a0 FROM beds GROUP BY bin(floor)").await;
+    let rules = rules();
+    let collection = rules.collections.values().next().unwrap();
+    let declared = |said: [Option<&str>; 2]| {
+        let said: ArrayRef = Arc::new(StringArray::from(said.to_vec()));
+        let counts: ArrayRef = Arc::new(Int64Array::from(vec![7, 8]));
+        let batch = RecordBatch::try_from_iter_with_nullable([("g0", said, true), ("a0", counts, true)]);
+        bins_are_declared(&[batch.unwrap()], &query, collection)
+    };
+    for said in ["[0, 20)", "[0,3)", "0", "", "[20, 99)"] {
+        assert!(!declared([Some("[0, 3)"), Some(said)]), "{said}");
+    }
+    assert!(declared([Some("[3, 20)"), None]));
 }
