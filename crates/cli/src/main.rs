@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
 //! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`] and
-//! [`render`], [`catalog`], [`demo`], [`problems`].
+//! [`render`], [`plot`], [`catalog`], [`demo`], [`problems`].
 
 mod args;
 mod audit;
@@ -17,6 +17,7 @@ mod demo;
 mod deploy_tests;
 mod fail;
 mod permit;
+mod plot;
 mod problems;
 mod query;
 mod registers;

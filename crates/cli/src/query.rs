@@ -7,6 +7,7 @@ use federation::{Answer, Asker, Plan, Profile, Question, Status, Tables};
 use terms::{ExitCode, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{AskerArgs, Format, QueryArgs};
+use crate::plot::Plot;
 use crate::sandbox::found::counted;
 use crate::{render, show};
 
@@ -20,6 +21,7 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
     let question = question(&args)?;
     let profile = profile(&args.asker)?;
     let asker = Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await?;
+    let plot = plot(&args, &asker, &question).await?;
     if args.dry_run {
         show_plan(&asker.plan(&question).await?, json)?;
         return Ok(ExitCode::Ok);
@@ -34,11 +36,23 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
         return Err(failure);
     }
     render::write(&answer, format, args.output.as_deref())?;
+    if let Some(plot) = plot {
+        plot.write(&answer)?;
+        if format != Format::Json {
+            render::note(&format!("the chart is in {}", plot.file().display()));
+        }
+    }
     let is_told = format == Format::Json && answer.receipts.iter().all(|receipts| receipts.problem.is_none());
     if !is_told {
         render::receipts(&answer);
     }
     Ok(answer.exit_code())
+}
+
+/// The chart that is asked for, if its file and the question's columns allow one.
+async fn plot(args: &QueryArgs, asker: &Asker, question: &Question) -> Result<Option<Plot>, Report> {
+    let Some(file) = &args.plot else { return Ok(None) };
+    Plot::new(file, args.plot_kind, asker.expected(question).await?).map(Some)
 }
 
 fn question(args: &QueryArgs) -> Result<Question, Report> {

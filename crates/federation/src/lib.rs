@@ -6,7 +6,7 @@
 //! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
 //! answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
-//! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
+//! `listing` (what a person finds in the catalogue), `expected` (what can be said of an answer's columns). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
 
 pub mod answer;
@@ -15,6 +15,7 @@ mod catalog;
 mod combine;
 #[cfg(test)]
 mod differential;
+mod expected;
 mod finish;
 pub mod gateway;
 mod interval;
@@ -29,6 +30,7 @@ mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::{Asker, Plan, Question};
+pub use expected::Expected;
 pub use gateway::Gateway;
 pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};
 pub use local::Tables;
