@@ -95,6 +95,6 @@ fn svg(figure: &Figure) -> Result<String, Report> {
     let drawing = Drawing::of(figure);
     let mut text = String::new();
     let backend = SVGBackend::with_string(&mut text, drawing.size());
-    drawing.draw(&Canvas::new(backend.into_drawing_area(), 1))?;
+    drawing.draw(&Canvas::of_texts(backend.into_drawing_area()))?;
     Ok(text)
 }

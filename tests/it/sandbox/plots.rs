@@ -48,13 +48,16 @@ fn a_chart_of_nodes_answers_is_the_one_in_the_documents() {
     draw(BY_SEX, "by-sex.png", &[]).returns(0);
     assert!(std::fs::read(file("by-sex.png")).unwrap().starts_with(b"\x89PNG"));
 
-    draw(RELAPSE_FREE, "relapse-free.svg", &["--plot-kind", "survival"]).returns(0);
-    same_as_document("relapse-free.svg", &file("relapse-free.svg"));
-
-    let by_node = "SELECT node, sex, count(*) AS people FROM lung_cancer GROUP BY node, sex ORDER BY node, sex";
+    let by_node = "SELECT grade, node, count(*) AS people FROM breast_cancer GROUP BY grade, node ORDER BY grade, node";
     draw(by_node, "by-node.svg", &[]).returns(0);
     let text = std::fs::read_to_string(file("by-node.svg")).unwrap();
     assert!(text.contains("no value: not released, or nothing there"), "{text}");
+
+    // Counts of such groups are withheld here and there: nothing is known of what is computed from them, and the curve says so.
+    draw(RELAPSE_FREE, "relapse-free.svg", &["--plot-kind", "survival"]).returns(0);
+    let text = std::fs::read_to_string(file("relapse-free.svg")).unwrap();
+    assert!(text.contains("nobody knows how much"), "{text}");
+    assert!(text.contains("relapse_free over day by treatment"), "{text}");
 
     // A partial answer is drawn as one.
     let dir = sandbox.dir();

@@ -13,6 +13,9 @@ use super::text::{self, FAMILY};
 /// What plotters divides a font's size by before it writes an SVG.
 const FONT_FACTOR: f64 = 1.24;
 
+/// By how much of their size letters made of pixels come out above their middle.
+const PIXEL_DROP: f64 = 0.13;
+
 /// A place in units of the drawing, from the upper left.
 pub(super) type At = (f64, f64);
 
@@ -56,6 +59,7 @@ pub(super) type Dashes = &'static [f64];
 pub(super) struct Canvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
+    drop: f64,
 }
 
 impl<B: DrawingBackend> std::fmt::Debug for Canvas<B> {
@@ -65,11 +69,21 @@ impl<B: DrawingBackend> std::fmt::Debug for Canvas<B> {
 }
 
 impl<B: DrawingBackend> Canvas<B> {
-    /// A canvas with `scale` pixels for each unit.
-    pub(super) fn new(area: DrawingArea<B, Shift>, scale: u32) -> Self {
+    /// A canvas of lines and texts, with one unit for each pixel.
+    pub(super) fn of_texts(area: DrawingArea<B, Shift>) -> Self {
+        Self {
+            area,
+            scale: 1.0,
+            drop: 0.0,
+        }
+    }
+
+    /// A canvas of pixels, with `scale` of them for each unit.
+    pub(super) fn of_pixels(area: DrawingArea<B, Shift>, scale: u32) -> Self {
         Self {
             area,
             scale: f64::from(scale),
+            drop: PIXEL_DROP,
         }
     }
 
@@ -135,6 +149,11 @@ impl<B: DrawingBackend> Canvas<B> {
             .transform(way)
             .color(&letters.colour)
             .pos(Pos::new(side, VPos::Center));
+        let drop = self.drop * letters.size;
+        let at = match letters.way {
+            Way::Across => (at.0, at.1 + drop),
+            Way::Up => (at.0 + drop, at.1),
+        };
         drawn(self.area.draw(&Text::new(text::clean(words), self.pixel(at), style)))
     }
 

@@ -5,7 +5,7 @@ use plotters::style::RGBColor;
 use terms::Report;
 
 use super::canvas::{Area, Canvas, Letters, Side, Way};
-use super::figure::{Figure, Form, Note, Places, Ticks};
+use super::figure::{Figure, Form, Note, Open, Places, Ticks};
 use super::marks::{self, Field, INK, PAPER};
 use super::scale::Scale;
 use super::text;
@@ -54,6 +54,7 @@ pub(super) struct Drawing<'a> {
 enum Entry {
     Series(usize),
     Open,
+    Unbounded,
     Missing,
 }
 
@@ -189,6 +190,7 @@ impl<'a> Drawing<'a> {
                         canvas.line(&[(middle - 5.0, y), (middle + 5.0, y)], INK, 1.6, &[])?;
                     }
                 }
+                Entry::Unbounded => marks::question(canvas, ((area.left + area.right) / 2.0, *y))?,
                 Entry::Missing => marks::cross(canvas, ((area.left + area.right) / 2.0, *y))?,
             }
             let at = (area.right + 7.0, *y);
@@ -288,14 +290,17 @@ fn legend(figure: &Figure, names: &[&str], top: f64, inside: f64) -> Vec<(Entry,
         .enumerate()
         .map(|(at, name)| (Entry::Series(at), text::clipped(name, LABEL_SIZE, 220.0)))
         .collect();
-    if figure.has_open_values() {
-        let endless = figure.panels.iter().flat_map(|panel| &panel.series);
-        let endless = endless.flat_map(|series| &series.marks).any(marks::is_endless);
-        let arrow = if endless { "; an arrow: no end is known" } else { "" };
+    if figure.open_values().any(|open| !open.is_unbounded()) {
+        let is_endless = |open: &Open| open.low.is_none() != open.high.is_none();
+        let arrow = if figure.open_values().any(is_endless) { "; an arrow: no end is known" } else { "" };
         entries.push((
             Entry::Open,
             format!("left open by suppression: the value lies in this range{arrow}"),
         ));
+    }
+    if figure.open_values().any(Open::is_unbounded) {
+        let words = "left open by suppression: what was not released may be lacking, and nobody knows how much".to_owned();
+        entries.push((Entry::Unbounded, words));
     }
     if figure.has_missing_bars() {
         entries.push((Entry::Missing, "no value: not released, or nothing there".to_owned()));

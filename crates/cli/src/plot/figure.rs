@@ -94,6 +94,13 @@ pub(crate) struct Open {
     pub(crate) high: Option<f64>,
 }
 
+impl Open {
+    /// Whether nothing is known of it.
+    pub(crate) fn is_unbounded(&self) -> bool {
+        self.low.is_none() && self.high.is_none()
+    }
+}
+
 impl Figure {
     /// Names of series, in the order of their colours.
     pub(crate) fn series_names(&self) -> Vec<&str> {
@@ -106,9 +113,9 @@ impl Figure {
         names
     }
 
-    /// Whether some mark is open.
-    pub(crate) fn has_open_values(&self) -> bool {
-        self.marks().any(|(_, mark)| mark.open.is_some() && mark.value.is_some())
+    /// What values can be that are drawn and open.
+    pub(crate) fn open_values(&self) -> impl Iterator<Item = &Open> {
+        self.marks().filter(|(_, mark)| mark.value.is_some()).filter_map(|(_, mark)| mark.open.as_ref())
     }
 
     /// Whether a bar is missing that could be taken for a zero.

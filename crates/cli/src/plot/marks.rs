@@ -5,7 +5,7 @@ use plotters::style::RGBColor;
 use terms::Report;
 
 use super::canvas::{Area, At, Canvas, Dashes, Letters, Side, Way};
-use super::figure::{Form, Mark, Open, Panel, Series};
+use super::figure::{Form, Open, Panel, Series};
 use super::scale::Scale;
 use super::text;
 
@@ -109,9 +109,15 @@ fn bars<B: DrawingBackend>(
                 Some(value) => bar(canvas, value, mark.open.as_ref(), sides, colour(number(series)), field)?,
                 None => cross(canvas, (left + wide / 2.0, field.y(0.0) - 7.0))?,
             }
-            if let Some(value) = mark.value.filter(|_| has_numbers) {
-                number_at_end(canvas, value, left + wide / 2.0, field)?;
-            }
+            let Some(value) = mark.value else { continue };
+            let is_unbounded = mark.open.as_ref().is_some_and(Open::is_unbounded);
+            let words = match (has_numbers, is_unbounded) {
+                (true, true) => format!("{} ?", short(value)),
+                (true, false) => short(value),
+                (false, true) => "?".to_owned(),
+                (false, false) => continue,
+            };
+            at_end(canvas, &words, (left + wide / 2.0, value), field)?;
         }
     }
     Ok(())
@@ -130,14 +136,18 @@ fn bar<B: DrawingBackend>(
     canvas.fill(Area { left, top, right, bottom }, colour)?;
     // A released zero is a line, and so is the end of each bar.
     canvas.line(&[(left, end), (right, end)], INK, 1.5, &[])?;
-    if let Some(open) = open {
-        let reach = reach(open, field);
-        let area = Area { left, right, ..reach };
-        canvas.hatch(area, INK)?;
-        canvas.outline(area, INK, &[3.0, 2.0])?;
-        whisker(canvas, (left + right) / 2.0, open, field)?;
-    }
-    Ok(())
+    let Some(open) = open else { return Ok(()) };
+    let area = match open.is_unbounded() {
+        true => Area { left, top, right, bottom },
+        false => Area {
+            left,
+            right,
+            ..reach(open, field)
+        },
+    };
+    canvas.hatch(area, INK)?;
+    canvas.outline(area, INK, &[3.0, 2.0])?;
+    whisker(canvas, (left + right) / 2.0, open, field)
 }
 
 /// How far up and down an open value can lie.
@@ -150,10 +160,13 @@ fn reach(open: &Open, field: &Field<'_>) -> Area {
     }
 }
 
-/// A line from the least to the most; an arrow where there is no known end.
+/// A line from the least to the most; an arrow where there is no known end. Of bars without either their number says so.
 fn whisker<B: DrawingBackend>(canvas: &Canvas<B>, x: f64, open: &Open, field: &Field<'_>) -> Result<(), Report> {
+    if open.is_unbounded() {
+        return Ok(());
+    }
     let Area { top, bottom, .. } = reach(open, field);
-    canvas.line(&[(x, top), (x, bottom)], PAPER, 4.0, &[])?;
+    canvas.line(&[(x, top), (x, bottom)], PAPER, 3.0, &[])?;
     canvas.line(&[(x, top), (x, bottom)], INK, 1.6, &[])?;
     for (y, is_known, inward) in [(top, open.high.is_some(), 8.0), (bottom, open.low.is_some(), -8.0)] {
         if is_known {
@@ -171,11 +184,27 @@ pub(super) fn cross<B: DrawingBackend>(canvas: &Canvas<B>, (x, y): At) -> Result
     canvas.line(&[(x - 3.5, y + 3.5), (x + 3.5, y - 3.5)], FAINT, 1.4, &[])
 }
 
-/// The number of a bar, beyond its end.
-fn number_at_end<B: DrawingBackend>(canvas: &Canvas<B>, value: f64, x: f64, field: &Field<'_>) -> Result<(), Report> {
-    let words = short(value);
+/// The mark of a value of which it is not known how far off it is.
+pub(super) fn question<B: DrawingBackend>(canvas: &Canvas<B>, at: At) -> Result<(), Report> {
+    canvas.text("?", at, VALUE)
+}
+
+const VALUE: Letters = Letters {
+    size: VALUE_SIZE,
+    colour: INK,
+    side: Side::Middle,
+    way: Way::Across,
+};
+
+/// Words beyond the end of a bar.
+fn at_end<B: DrawingBackend>(
+    canvas: &Canvas<B>,
+    words: &str,
+    (x, value): (f64, f64),
+    field: &Field<'_>,
+) -> Result<(), Report> {
     let y = field.y(value) + if value < 0.0 { 9.0 } else { -9.0 };
-    let half = text::width(&words, VALUE_SIZE) / 2.0 + 1.0;
+    let half = text::width(words, VALUE_SIZE) / 2.0 + 1.0;
     let plate = Area {
         left: x - half,
         right: x + half,
@@ -183,13 +212,7 @@ fn number_at_end<B: DrawingBackend>(canvas: &Canvas<B>, value: f64, x: f64, fiel
         bottom: y + 6.5,
     };
     canvas.fill(plate, PAPER)?;
-    let letters = Letters {
-        size: VALUE_SIZE,
-        colour: INK,
-        side: Side::Middle,
-        way: Way::Across,
-    };
-    canvas.text(&words, (x, y), letters)
+    canvas.text(words, (x, y), VALUE)
 }
 
 /// A number for a bar: four digits that say something.
@@ -209,17 +232,31 @@ fn line<B: DrawingBackend>(
     number: usize,
     field: &Field<'_>,
 ) -> Result<(), Report> {
-    let colour = colour(number);
+    open_points(canvas, series, number, field)?;
     for piece in pieces(series, field) {
-        canvas.line(&piece, colour, 2.0, DASHES[number % DASHES.len()])?;
+        canvas.line(&piece, colour(number), 2.0, DASHES[number % DASHES.len()])?;
     }
-    let crowded = field.room < 5.0;
+    let size = if field.room < 5.0 { 2.0 } else { 4.0 };
+    let marks = field.places.iter().zip(&series.marks);
+    let mut known = marks.filter_map(|(x, mark)| mark.value.map(|value| (*x, field.y(value))));
+    known.try_for_each(|at| symbol(canvas, at, number, size))
+}
+
+/// What is open at the points of a line, a little apart from that of other lines.
+fn open_points<B: DrawingBackend>(
+    canvas: &Canvas<B>,
+    series: &Series,
+    number: usize,
+    field: &Field<'_>,
+) -> Result<(), Report> {
+    const APART: f64 = 3.0;
     for (x, mark) in field.places.iter().zip(&series.marks) {
-        let Some(value) = mark.value else { continue };
-        if let Some(open) = &mark.open {
-            whisker(canvas, *x, open, field)?;
+        let (Some(value), Some(open)) = (mark.value, &mark.open) else { continue };
+        let x = x + number as f64 * APART;
+        whisker(canvas, x, open, field)?;
+        if open.is_unbounded() {
+            question(canvas, (x, field.y(value) - 11.0))?;
         }
-        symbol(canvas, (*x, field.y(value)), number, if crowded { 2.0 } else { 4.0 })?;
     }
     Ok(())
 }
@@ -272,13 +309,8 @@ fn steps<B: DrawingBackend>(
         }
         points.push((*x, field.y(value)));
     }
-    canvas.line(&points, colour(number), 2.0, DASHES[number % DASHES.len()])?;
-    let marks = field.places.iter().zip(&series.marks);
-    let open = marks.filter_map(|(x, mark)| mark.value.and(mark.open.as_ref()).map(|open| (x, open)));
-    for (x, open) in open {
-        whisker(canvas, *x, open, field)?;
-    }
-    Ok(())
+    open_points(canvas, series, number, field)?;
+    canvas.line(&points, colour(number), 2.0, DASHES[number % DASHES.len()])
 }
 
 /// What stands for a series in the legend.
@@ -299,10 +331,4 @@ pub(super) fn sample<B: DrawingBackend>(
         Form::Lines => symbol(canvas, ((area.left + area.right) / 2.0, middle), number, 4.0),
         Form::Bars | Form::Steps => Ok(()),
     }
-}
-
-/// Whether some mark has a range of which an end is not known.
-pub(super) fn is_endless(mark: &Mark) -> bool {
-    let open = mark.open.as_ref().filter(|_| mark.value.is_some());
-    open.is_some_and(|open| open.low.is_none() || open.high.is_none())
 }

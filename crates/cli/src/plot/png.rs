@@ -32,27 +32,24 @@ pub(super) fn png(figure: &Figure) -> Result<Vec<u8>, Report> {
     let mut drawn = vec![0; (width * SAMPLES * height * SAMPLES * 3) as usize];
     {
         let backend = BitMapBackend::with_buffer(&mut drawn, (width * SAMPLES, height * SAMPLES));
-        drawing.draw(&Canvas::new(backend.into_drawing_area(), PIXELS * SAMPLES))?;
+        drawing.draw(&Canvas::of_pixels(backend.into_drawing_area(), PIXELS * SAMPLES))?;
     }
-    let encoded = encode(&smaller(&drawn, width as usize, height as usize), width, height);
+    let encoded = encode(&smaller(&drawn, width as usize), width, height);
     encoded.map_err(|error| Problem::Internal.report(format!("the chart cannot be compressed: {error}")))
 }
 
 /// Each pixel is the average of those that were drawn for it.
-fn smaller(drawn: &[u8], width: usize, height: usize) -> Vec<u8> {
+fn smaller(drawn: &[u8], width: usize) -> Vec<u8> {
     let samples = SAMPLES as usize;
-    let row = width * samples * 3;
-    let mut pixels = Vec::with_capacity(width * height * 3);
-    for y in 0..height {
-        for x in 0..width {
-            for colour in 0..3 {
-                let at = |dy: usize, dx: usize| drawn[(y * samples + dy) * row + (x * samples + dx) * 3 + colour];
-                let sum: usize = (0..samples * samples)
-                    .map(|n| usize::from(at(n / samples, n % samples)))
-                    .sum();
-                pixels.push((sum / (samples * samples)) as u8);
+    let mut pixels = Vec::with_capacity(drawn.len() / (samples * samples));
+    for rows in drawn.chunks(width * samples * 3 * samples) {
+        let mut sums = vec![0_u16; width * 3];
+        for row in rows.chunks(width * samples * 3) {
+            for (at, value) in row.iter().enumerate() {
+                sums[at / (3 * samples) * 3 + at % 3] += u16::from(*value);
             }
         }
+        pixels.extend(sums.iter().map(|sum| (sum / (SAMPLES * SAMPLES) as u16) as u8));
     }
     pixels
 }
@@ -60,7 +57,7 @@ fn smaller(drawn: &[u8], width: usize, height: usize) -> Vec<u8> {
 /// A file of the PNG specification, third edition, with three bytes a pixel. The crate `png` would do it, and would switch on features of
 /// `flate2` for the whole workspace.
 fn encode(pixels: &[u8], width: u32, height: u32) -> std::io::Result<Vec<u8>> {
-    let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
     for row in pixels.chunks(width as usize * 3) {
         packed.write_all(&[0])?; // filter type: none
         packed.write_all(row)?;

@@ -35,7 +35,7 @@ impl Scale {
         }
         let marks = || panel.series.iter().flat_map(|series| &series.marks);
         let shown = || marks().filter(|mark| mark.value.is_some());
-        let bounds = shown().filter_map(|mark| mark.open.as_ref());
+        let bounds = shown().filter_map(|mark| mark.open.as_ref()).filter(|open| !open.is_unbounded());
         let ends = bounds.clone().flat_map(|open| [open.low, open.high]);
         let numbers: Vec<f64> = shown().map(|mark| mark.value).chain(ends).flatten().collect();
         let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);

@@ -262,6 +262,18 @@ fn open_values_are_drawn_as_open() {
 }
 
 #[test]
+fn a_value_of_which_nothing_is_known_is_no_range() {
+    for kind in [PlotKind::Bar, PlotKind::Line, PlotKind::Survival] {
+        let mut answer = answer(&[("time", whole(&[1, 2])), ("share", measured(&[0.9, 0.8]))]);
+        answer.intervals = vec![open(1, "share", None, None)];
+        let text = svg(&drawn(&answer, Some(kind)).unwrap()).unwrap();
+        let marks = text.matches("?\n").count();
+        assert_eq!(marks, 2, "in the legend and at one value: {text}");
+        assert!(text.contains("nobody knows how much") && !text.contains("in this range"), "{text}");
+    }
+}
+
+#[test]
 fn a_partial_answer_says_so_under_the_title() {
     let mut answer = answer(&[("sex", words(&["female"])), ("n", whole(&[5]))]);
     answer.coverage[1] = node("b", Status::Unreachable);
