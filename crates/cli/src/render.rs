@@ -140,7 +140,11 @@ fn fitted(table: &Table) -> String {
     let Some(width) = table.width().filter(|width| least >= *width) else {
         return table.to_string();
     };
-    let names: Vec<String> = table.header().into_iter().flat_map(|header| header.cell_iter().map(Cell::content)).collect();
+    let names: Vec<String> = table
+        .header()
+        .into_iter()
+        .flat_map(|header| header.cell_iter().map(Cell::content))
+        .collect();
     let mut records = Table::new();
     records
         .load_preset(presets::UTF8_BORDERS_ONLY)
@@ -369,6 +373,14 @@ mod tests {
 
     /// Letters of East Asia take two places.
     fn comfy_width(line: &str) -> usize {
-        line.chars().map(|letter| if ('\u{3000}'..'\u{a000}').contains(&letter) { 2 } else { 1 }).sum()
+        line.chars()
+            .map(|letter| {
+                if ('\u{3000}'..'\u{a000}').contains(&letter) {
+                    2
+                } else {
+                    1
+                }
+            })
+            .sum()
     }
 }

@@ -73,7 +73,10 @@ fn origins(plan: &LogicalPlan, leaves: &[Leaf]) -> Vec<Origin> {
                 is_group: true,
                 ..of_expr(expr, &aggregate.input, &known)
             });
-            let values = aggregate.aggr_expr.iter().map(|expr| of_aggregate(expr, &aggregate.input, &known));
+            let values = aggregate
+                .aggr_expr
+                .iter()
+                .map(|expr| of_aggregate(expr, &aggregate.input, &known));
             groups.chain(values).collect()
         }
         LogicalPlan::Filter(filter) => below(&filter.input),

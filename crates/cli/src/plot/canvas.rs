@@ -64,7 +64,9 @@ pub(super) struct Canvas<B: DrawingBackend> {
 
 impl<B: DrawingBackend> std::fmt::Debug for Canvas<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Canvas").field("scale", &self.scale).finish_non_exhaustive()
+        f.debug_struct("Canvas")
+            .field("scale", &self.scale)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +90,12 @@ impl<B: DrawingBackend> Canvas<B> {
     }
 
     pub(super) fn fill(&self, area: Area, colour: RGBColor) -> Result<(), Report> {
-        let Area { left, top, right, bottom } = area;
+        let Area {
+            left,
+            top,
+            right,
+            bottom,
+        } = area;
         let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
         self.polygon(&corners, colour)
     }
@@ -109,7 +116,12 @@ impl<B: DrawingBackend> Canvas<B> {
     }
 
     pub(super) fn outline(&self, area: Area, colour: RGBColor, dashes: Dashes) -> Result<(), Report> {
-        let Area { left, top, right, bottom } = area;
+        let Area {
+            left,
+            top,
+            right,
+            bottom,
+        } = area;
         let round = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
         self.line(&round, colour, 1.0, dashes)
     }
@@ -117,7 +129,12 @@ impl<B: DrawingBackend> Canvas<B> {
     /// Fills an area with slanted lines.
     pub(super) fn hatch(&self, area: Area, colour: RGBColor) -> Result<(), Report> {
         const APART: f64 = 7.0;
-        let Area { left, top, right, bottom } = area;
+        let Area {
+            left,
+            top,
+            right,
+            bottom,
+        } = area;
         // Lines x + y = sum, from the upper left corner to the lower right.
         let mut sum = ((left + top) / APART).ceil() * APART;
         while sum < right + bottom {

@@ -37,9 +37,15 @@ const NAMED_MAX: usize = 4;
 /// `Chart`, with what to change.
 pub(super) fn check(columns: &[Expected], kind: Option<PlotKind>) -> Result<(), Report> {
     let numbers = columns.iter().filter(|column| column.data_type.is_numeric()).count();
-    let scales = columns.iter().filter(|column| nature(&column.data_type).is_scale()).count();
+    let scales = columns
+        .iter()
+        .filter(|column| nature(&column.data_type).is_scale())
+        .count();
     if numbers == 0 {
-        return Err(unfit("the answer has no number to draw", "select one, such as count(*)"));
+        return Err(unfit(
+            "the answer has no number to draw",
+            "select one, such as count(*)",
+        ));
     }
     if columns.len() < 2 {
         let message = "the answer has one column, and a chart needs a number and what it is drawn over";
@@ -50,7 +56,10 @@ pub(super) fn check(columns: &[Expected], kind: Option<PlotKind>) -> Result<(), 
     }
     match columns.iter().find(|column| nature(&column.data_type) == Nature::Other) {
         Some(column) => {
-            let message = format!("{} is of the type {}, which a chart cannot show", column.name, column.data_type);
+            let message = format!(
+                "{} is of the type {}, which a chart cannot show",
+                column.name, column.data_type
+            );
             Err(unfit(message, "select numbers, texts, dates or yes or no"))
         }
         None => Ok(()),
@@ -90,9 +99,14 @@ type Drawn = (String, Axis, Vec<Panel>);
 fn over_keys(table: &Table<'_>, form: Option<Form>) -> Result<Drawn, Report> {
     let keys = keys(table)?;
     let values = table.columns.iter().filter(|column| column.nature.is_number());
-    let values: Vec<&Column<'_>> = values.filter(|column| !keys.iter().any(|key| key.name == column.name)).collect();
+    let values: Vec<&Column<'_>> = values
+        .filter(|column| !keys.iter().any(|key| key.name == column.name))
+        .collect();
     if values.is_empty() {
-        return Err(unfit("every number of the answer is a group", "select what is counted or measured, such as count(*)"));
+        return Err(unfit(
+            "every number of the answer is a group",
+            "select what is counted or measured, such as count(*)",
+        ));
     }
     let is_complete = |key: &&&Column<'_>| key.nature.is_scale() && key.has_no_null();
     let x = keys.iter().find(is_complete).or(keys.first()).copied();
@@ -105,10 +119,16 @@ fn over_keys(table: &Table<'_>, form: Option<Form>) -> Result<Drawn, Report> {
     let by = keys.iter().find(|key| key.name != x.name).copied();
     let form = form.unwrap_or(if is_complete(&&x) { Form::Lines } else { Form::Bars });
     let places = places(x, form)?;
-    let names = by.map_or_else(Vec::new, |by| by.distinct());
+    let names = by.map_or_else(Vec::new, table::series_of);
     if names.len() > SERIES_MAX {
-        let message = format!("{} groups of {} cannot be told apart in one chart", names.len(), by.map_or("", |by| by.name));
-        let remedy = format!("leave out some with WHERE or HAVING, at most {SERIES_MAX}; or exchange the columns, the first lies along the bottom");
+        let message = format!(
+            "{} groups of {} cannot be told apart in one chart",
+            names.len(),
+            by.map_or("", |by| by.name)
+        );
+        let remedy = format!(
+            "leave out some with WHERE or HAVING, at most {SERIES_MAX}; or exchange the columns, the first lies along the bottom"
+        );
         return Err(unfit(message, remedy));
     }
     let panels = match by {
@@ -138,10 +158,16 @@ fn over_keys(table: &Table<'_>, form: Option<Form>) -> Result<Drawn, Report> {
 
 /// The columns that tell rows apart: those that were grouped by, all texts and dates, and as many numbers as are needed.
 fn keys<'a, 'b>(table: &'b Table<'a>) -> Result<Vec<&'b Column<'a>>, Report> {
-    let grouped = table.columns.iter().any(|column| column.is_group && column.nature.is_number());
+    let grouped = table
+        .columns
+        .iter()
+        .any(|column| column.is_group && column.nature.is_number());
     let is_key = |column: &&Column<'_>| column.is_group || !column.nature.is_number();
     let mut keys: Vec<&Column<'_>> = table.columns.iter().filter(is_key).collect();
-    let mut whole = table.columns.iter().filter(|column| column.nature == Nature::Whole && !column.is_group && !column.is_open);
+    let mut whole = table
+        .columns
+        .iter()
+        .filter(|column| column.nature == Nature::Whole && !column.is_group && !column.is_open);
     while !grouped && !(table.tells_apart(&keys) && (table.rows == 1 || !keys.is_empty())) {
         let Some(next) = whole.next() else { break };
         keys.push(next);
@@ -153,7 +179,11 @@ fn keys<'a, 'b>(table: &'b Table<'a>) -> Result<Vec<&'b Column<'a>>, Report> {
     }
     if keys.len() > 2 {
         let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-        let message = format!("a chart shows two columns of groups, and the answer has {}: {}", keys.len(), names.join(", "));
+        let message = format!(
+            "a chart shows two columns of groups, and the answer has {}: {}",
+            keys.len(),
+            names.join(", ")
+        );
         return Err(unfit(message, "group by one or two; put conditions on the others"));
     }
     keys.sort_by_key(|key| table.columns.iter().position(|column| column.name == key.name));
@@ -173,7 +203,11 @@ fn places(x: &Column<'_>, form: Form) -> Result<Placed, Report> {
     if !as_scale {
         let distinct = x.distinct();
         if distinct.len() > GROUPS_MAX {
-            let message = format!("{} groups of {} are too many side by side, more than {GROUPS_MAX}", distinct.len(), x.name);
+            let message = format!(
+                "{} groups of {} are too many side by side, more than {GROUPS_MAX}",
+                distinct.len(),
+                x.name
+            );
             let remedy = "take coarser groups such as bin(x) or date_trunc('month', x), leave out some with WHERE, HAVING or LIMIT, or draw --plot-kind line of a date or a number";
             return Err(unfit(message, remedy));
         }
@@ -192,7 +226,10 @@ fn places(x: &Column<'_>, form: Form) -> Result<Placed, Report> {
     }
     if !x.has_no_null() {
         let message = format!("some {} is NULL, which is nowhere on a scale", x.name);
-        return Err(unfit(message, format!("ask with WHERE {} IS NOT NULL, or draw --plot-kind bar", x.name)));
+        return Err(unfit(
+            message,
+            format!("ask with WHERE {} IS NOT NULL, or draw --plot-kind bar", x.name),
+        ));
     }
     let mut order: Vec<usize> = (0..x.texts.len()).collect();
     order.sort_by(|a, b| x.numbers[*a].total_cmp(&x.numbers[*b]));
@@ -214,7 +251,11 @@ fn places(x: &Column<'_>, form: Form) -> Result<Placed, Report> {
         let message = format!("{} points are more than a chart can show, {POINTS_MAX}", points.len());
         return Err(unfit(message, "take coarser groups such as date_trunc('month', x)"));
     }
-    let ticks = if x.nature == Nature::Measure { Ticks::Round } else { Ticks::AtPoints };
+    let ticks = if x.nature == Nature::Measure {
+        Ticks::Round
+    } else {
+        Ticks::AtPoints
+    };
     Ok(Placed {
         places: Places::Scale(points, ticks),
         rows_at,
@@ -231,18 +272,18 @@ fn by_series(
     table: &Table<'_>,
     places: &Placed,
     by: &Column<'_>,
-    names: &[Option<String>],
+    names: &[(Option<String>, String)],
     values: &[&Column<'_>],
     form: Form,
 ) -> Vec<Panel> {
     let panel = |value: &&Column<'_>| {
-        let series = names.iter().map(|name| {
+        let series = names.iter().map(|(key, name)| {
             let marks = places.rows_at.iter().map(|rows| {
-                let row = rows.iter().find(|row| by.texts[**row] == *name);
+                let row = rows.iter().find(|row| by.texts[**row] == *key);
                 row.map_or_else(Mark::default, |row| table.mark(value, *row))
             });
             Series {
-                name: label(name),
+                name: name.clone(),
                 marks: marks.collect(),
             }
         });
@@ -270,15 +311,25 @@ fn by_kind(table: &Table<'_>, places: &Placed, values: &[&Column<'_>], form: For
     }
     let panel = |kind: &Vec<&Column<'_>>| {
         let series = kind.iter().map(|value| {
-            let marks = places.rows_at.iter().map(|rows| rows.first().map_or_else(Mark::default, |row| table.mark(value, *row)));
+            let marks = places
+                .rows_at
+                .iter()
+                .map(|rows| rows.first().map_or_else(Mark::default, |row| table.mark(value, *row)));
             Series {
-                name: if kind.len() > 1 { value.name.to_owned() } else { String::new() },
+                name: if kind.len() > 1 {
+                    value.name.to_owned()
+                } else {
+                    String::new()
+                },
                 marks: marks.collect(),
             }
         });
         let title = match kind.as_slice() {
             [only] => only.title.clone(),
-            several => several[0].unit.as_deref().map_or_else(|| "number".to_owned(), table::unit_words),
+            several => several[0]
+                .unit
+                .as_deref()
+                .map_or_else(|| "number".to_owned(), table::unit_words),
         };
         Panel {
             title,
@@ -294,7 +345,9 @@ fn notes(answer: &Answer) -> Vec<Note> {
     let asked = answer.coverage.len();
     let answered = format!("{} of {} answered", answer.answered(), counted(asked, "node", "nodes"));
     let absent = answer.coverage.iter().filter(|node| node.status != Status::Answered);
-    let absent: Vec<String> = absent.map(|node| format!("{} ({})", node.node, node.status.word())).collect();
+    let absent: Vec<String> = absent
+        .map(|node| format!("{} ({})", node.node, node.status.word()))
+        .collect();
     let mut notes = Vec::new();
     if absent.is_empty() {
         notes.push(Note::Plain(answered));
@@ -311,7 +364,9 @@ fn notes(answer: &Answer) -> Vec<Note> {
     if cells > 0 {
         let nodes = answer.coverage.iter().filter(|node| node.suppressed_cells > 0).count();
         let (cells, nodes) = (counted(cells, "cell", "cells"), counted(nodes, "node", "nodes"));
-        notes.push(Note::Plain(format!("{cells} of {nodes} not released: too few people, nobody, or to protect another cell")));
+        notes.push(Note::Plain(format!(
+            "{cells} of {nodes} not released: too few people, nobody, or to protect another cell"
+        )));
     }
     if values > 0 {
         let values = counted(usize::try_from(values).unwrap_or(usize::MAX), "value", "values");

@@ -70,7 +70,9 @@ impl<'a> Drawing<'a> {
                     Note::Plain(words) => (words.clone(), INK),
                     Note::Warning(words) => (format!("! {words}"), WARNING),
                 };
-                text::wrapped(&words, NOTE_SIZE, inside).into_iter().map(move |line| (line, colour))
+                text::wrapped(&words, NOTE_SIZE, inside)
+                    .into_iter()
+                    .map(move |line| (line, colour))
             })
             .collect();
         let sources: Vec<String> = figure
@@ -85,7 +87,9 @@ impl<'a> Drawing<'a> {
 
         let scales: Vec<Scale> = figure.panels.iter().map(Scale::of_panel).collect();
         let ticks = scales.iter().flat_map(|scale| &scale.ticks);
-        let ticks = ticks.map(|(_, words)| text::width(words, LABEL_SIZE)).fold(0.0, f64::max);
+        let ticks = ticks
+            .map(|(_, words)| text::width(words, LABEL_SIZE))
+            .fold(0.0, f64::max);
         let (left, right) = (MARGIN + LABEL_SIZE + 12.0 + ticks + 8.0, WIDTH - MARGIN);
         let each = if scales.len() == 1 { PANEL } else { PANELS };
         let panels: Vec<Area> = (0..scales.len())
@@ -227,7 +231,11 @@ impl<'a> Drawing<'a> {
 
     /// The lines of both axes, over the marks.
     fn axis<B: DrawingBackend>(&self, canvas: &Canvas<B>, area: Area, scale: &Scale) -> Result<(), Report> {
-        let corner = [(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)];
+        let corner = [
+            (area.left, area.top),
+            (area.left, area.bottom),
+            (area.right, area.bottom),
+        ];
         canvas.line(&corner, INK, 1.2, &[])?;
         let zero = scale.share(0.0);
         if zero > 0.0 && zero < 1.0 {
@@ -245,7 +253,10 @@ impl<'a> Drawing<'a> {
                 canvas.line(&[(*x, area.bottom), (*x, area.bottom + 5.0)], INK, 1.2, &[])?;
             }
             let (at, letters) = match self.labels_run {
-                Way::Across => ((*x, area.bottom + 8.0 + LABEL_SIZE / 2.0), across(LABEL_SIZE, INK, Side::Middle)),
+                Way::Across => (
+                    (*x, area.bottom + 8.0 + LABEL_SIZE / 2.0),
+                    across(LABEL_SIZE, INK, Side::Middle),
+                ),
                 Way::Up => (
                     (*x, area.bottom + 8.0),
                     Letters {
@@ -256,7 +267,10 @@ impl<'a> Drawing<'a> {
             };
             canvas.text(words, at, letters)?;
         }
-        let at = ((area.left + area.right) / 2.0, area.bottom + self.labels_height + 4.0 + LABEL_SIZE / 2.0);
+        let at = (
+            (area.left + area.right) / 2.0,
+            area.bottom + self.labels_height + 4.0 + LABEL_SIZE / 2.0,
+        );
         let title = text::clipped(&self.figure.x.title, LABEL_SIZE + 1.0, area.right - area.left);
         canvas.text(&title, at, across(LABEL_SIZE + 1.0, INK, Side::Middle))
     }
@@ -291,15 +305,12 @@ fn legend(figure: &Figure, names: &[&str], top: f64, inside: f64) -> Vec<(Entry,
         .map(|(at, name)| (Entry::Series(at), text::clipped(name, LABEL_SIZE, 220.0)))
         .collect();
     if figure.open_values().any(|open| !open.is_unbounded()) {
-        let is_endless = |open: &Open| open.low.is_none() != open.high.is_none();
-        let arrow = if figure.open_values().any(is_endless) { "; an arrow: no end is known" } else { "" };
-        entries.push((
-            Entry::Open,
-            format!("left open by suppression: the value lies in this range{arrow}"),
-        ));
+        let words = "left open by suppression: the value lies in this range; an arrow: it goes on, or no end is known";
+        entries.push((Entry::Open, words.to_owned()));
     }
     if figure.open_values().any(Open::is_unbounded) {
-        let words = "left open by suppression: what was not released may be lacking, and nobody knows how much".to_owned();
+        let words =
+            "left open by suppression: what was not released may be lacking, and nobody knows how much".to_owned();
         entries.push((Entry::Unbounded, words));
     }
     if figure.has_missing_bars() {
@@ -348,7 +359,10 @@ impl Across {
                         labels.map(|(x, point)| (*x, point.label.clone())).collect()
                     }
                     Ticks::Round => {
-                        let inside = scale.ticks.iter().filter(|(tick, _)| (scale.low()..=scale.high()).contains(tick));
+                        let inside = scale
+                            .ticks
+                            .iter()
+                            .filter(|(tick, _)| (scale.low()..=scale.high()).contains(tick));
                         inside.map(|(tick, words)| (place(*tick), words.clone())).collect()
                     }
                 };
@@ -377,7 +391,10 @@ impl Across {
         } else {
             (Way::Up, LABEL_MAX)
         };
-        let labels: Vec<String> = labels.iter().map(|label| text::clipped(label, LABEL_SIZE, most)).collect();
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|label| text::clipped(label, LABEL_SIZE, most))
+            .collect();
         let height = match run {
             Way::Across => LABEL_SIZE + 12.0,
             Way::Up => widest(&labels) + 14.0,

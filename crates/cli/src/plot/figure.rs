@@ -115,12 +115,15 @@ impl Figure {
 
     /// What values can be that are drawn and open.
     pub(crate) fn open_values(&self) -> impl Iterator<Item = &Open> {
-        self.marks().filter(|(_, mark)| mark.value.is_some()).filter_map(|(_, mark)| mark.open.as_ref())
+        self.marks()
+            .filter(|(_, mark)| mark.value.is_some())
+            .filter_map(|(_, mark)| mark.open.as_ref())
     }
 
     /// Whether a bar is missing that could be taken for a zero.
     pub(crate) fn has_missing_bars(&self) -> bool {
-        self.marks().any(|(form, mark)| form == Form::Bars && mark.value.is_none())
+        self.marks()
+            .any(|(form, mark)| form == Form::Bars && mark.value.is_none())
     }
 
     fn marks(&self) -> impl Iterator<Item = (Form, &Mark)> {

@@ -65,6 +65,12 @@ impl Field<'_> {
         let share = self.scale.share(number).clamp(0.0, 1.0);
         self.area.bottom - share * (self.area.bottom - self.area.top)
     }
+
+    /// Where the end of a range is, if it is known and on the axis.
+    fn on_axis(&self, end: Option<f64>) -> Option<f64> {
+        let end = end.filter(|end| (self.scale.low()..=self.scale.high()).contains(end));
+        end.map(|end| self.y(end))
+    }
 }
 
 /// Draws all marks of a panel; `names` are those of the legend.
@@ -96,8 +102,16 @@ fn bars<B: DrawingBackend>(
 ) -> Result<(), Report> {
     let side_by_side = panel.series.len() as f64;
     let wide = (field.room * 0.82 / side_by_side).min(BAR_MAX);
-    let values = || panel.series.iter().flat_map(|series| &series.marks).filter_map(|mark| mark.value);
-    let widest = values().map(|value| text::width(&short(value), VALUE_SIZE)).fold(0.0, f64::max);
+    let values = || {
+        panel
+            .series
+            .iter()
+            .flat_map(|series| &series.marks)
+            .filter_map(|mark| mark.value)
+    };
+    let widest = values()
+        .map(|value| text::width(&short(value), VALUE_SIZE))
+        .fold(0.0, f64::max);
     let has_numbers = widest + 2.0 <= wide.max(field.room / side_by_side);
     for (at, place) in field.places.iter().enumerate() {
         for (turn, series) in panel.series.iter().enumerate() {
@@ -133,12 +147,25 @@ fn bar<B: DrawingBackend>(
 ) -> Result<(), Report> {
     let (zero, end) = (field.y(0.0), field.y(value));
     let (top, bottom) = (zero.min(end), zero.max(end));
-    canvas.fill(Area { left, top, right, bottom }, colour)?;
+    canvas.fill(
+        Area {
+            left,
+            top,
+            right,
+            bottom,
+        },
+        colour,
+    )?;
     // A released zero is a line, and so is the end of each bar.
     canvas.line(&[(left, end), (right, end)], INK, 1.5, &[])?;
     let Some(open) = open else { return Ok(()) };
     let area = match open.is_unbounded() {
-        true => Area { left, top, right, bottom },
+        true => Area {
+            left,
+            top,
+            right,
+            bottom,
+        },
         false => Area {
             left,
             right,
@@ -150,17 +177,18 @@ fn bar<B: DrawingBackend>(
     whisker(canvas, (left + right) / 2.0, open, field)
 }
 
-/// How far up and down an open value can lie.
+/// How far up and down an open value can lie, within the axis.
 fn reach(open: &Open, field: &Field<'_>) -> Area {
     Area {
         left: 0.0,
         right: 0.0,
-        top: open.high.map_or(field.area.top + 4.0, |high| field.y(high)),
-        bottom: open.low.map_or(field.area.bottom, |low| field.y(low)),
+        top: field.on_axis(open.high).unwrap_or(field.area.top + 4.0),
+        bottom: field.on_axis(open.low).unwrap_or(field.area.bottom),
     }
 }
 
-/// A line from the least to the most; an arrow where there is no known end. Of bars without either their number says so.
+/// A line from the least to the most; an arrow where it goes on beyond the axis, or nobody knows how far. Of values without any bounds
+/// something else says so.
 fn whisker<B: DrawingBackend>(canvas: &Canvas<B>, x: f64, open: &Open, field: &Field<'_>) -> Result<(), Report> {
     if open.is_unbounded() {
         return Ok(());
@@ -168,11 +196,10 @@ fn whisker<B: DrawingBackend>(canvas: &Canvas<B>, x: f64, open: &Open, field: &F
     let Area { top, bottom, .. } = reach(open, field);
     canvas.line(&[(x, top), (x, bottom)], PAPER, 3.0, &[])?;
     canvas.line(&[(x, top), (x, bottom)], INK, 1.6, &[])?;
-    for (y, is_known, inward) in [(top, open.high.is_some(), 8.0), (bottom, open.low.is_some(), -8.0)] {
-        if is_known {
-            canvas.line(&[(x - 5.0, y), (x + 5.0, y)], INK, 1.6, &[])?;
-        } else {
-            canvas.polygon(&[(x, y), (x - 5.0, y + inward), (x + 5.0, y + inward)], INK)?;
+    for (y, end, inward) in [(top, open.high, 8.0), (bottom, open.low, -8.0)] {
+        match field.on_axis(end) {
+            Some(_) => canvas.line(&[(x - 5.0, y), (x + 5.0, y)], INK, 1.6, &[])?,
+            None => canvas.polygon(&[(x, y), (x - 5.0, y + inward), (x + 5.0, y + inward)], INK)?,
         }
     }
     Ok(())
@@ -218,7 +245,11 @@ fn at_end<B: DrawingBackend>(
 /// A number for a bar: four digits that say something.
 fn short(value: f64) -> String {
     let whole = value.abs().max(1.0).log10().floor() as usize + 1;
-    let decimals = if value.fract() == 0.0 { 0 } else { 4_usize.saturating_sub(whole).min(3) };
+    let decimals = if value.fract() == 0.0 {
+        0
+    } else {
+        4_usize.saturating_sub(whole).min(3)
+    };
     let text = format!("{value:.decimals$}");
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -251,7 +282,9 @@ fn open_points<B: DrawingBackend>(
 ) -> Result<(), Report> {
     const APART: f64 = 3.0;
     for (x, mark) in field.places.iter().zip(&series.marks) {
-        let (Some(value), Some(open)) = (mark.value, &mark.open) else { continue };
+        let (Some(value), Some(open)) = (mark.value, &mark.open) else {
+            continue;
+        };
         let x = x + number as f64 * APART;
         whisker(canvas, x, open, field)?;
         if open.is_unbounded() {

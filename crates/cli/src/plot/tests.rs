@@ -113,7 +113,12 @@ fn what_makes_no_chart_is_refused_before_anything_is_asked() {
         ("a.svg", &of_words, None, "no number"),
         ("a.svg", &answer(&[("n", whole(&[1]))]), None, "one column"),
         ("a.svg", &of_list, None, "List"),
-        ("a.svg", &good, Some(PlotKind::Survival), "a time and one that is a probability"),
+        (
+            "a.svg",
+            &good,
+            Some(PlotKind::Survival),
+            "a time and one that is a probability",
+        ),
     ] {
         let report = file(name, answer, kind).unwrap_err();
         assert!(report.message.contains(says), "no {says:?} in {report}");
@@ -128,7 +133,11 @@ fn an_answer_that_is_too_much_for_a_chart_is_refused_with_what_to_change() {
     let numbers: Vec<i64> = (0..61).collect();
     let many = answer(&[("ward", words(&names)), ("n", whole(&numbers))]);
     refused(&many, None, "61 groups of ward", "HAVING");
-    let crossed = answer(&[("all", words(&["x"; 61])), ("ward", words(&names)), ("n", whole(&numbers))]);
+    let crossed = answer(&[
+        ("all", words(&["x"; 61])),
+        ("ward", words(&names)),
+        ("n", whole(&numbers)),
+    ]);
     refused(&crossed, None, "61 groups of ward cannot be told apart", "exchange");
     let three = answer(&[
         ("a", words(&["x"])),
@@ -162,13 +171,43 @@ fn an_answer_that_is_too_much_for_a_chart_is_refused_with_what_to_change() {
 fn what_is_no_survival_curve_is_refused() {
     let curve = |time: ArrayRef, share: ArrayRef| answer(&[("time", time), ("share", share)]);
     let survival = Some(PlotKind::Survival);
-    refused(&curve(whole(&[1, 2]), measured(&[0.9, 1.2])), survival, "not between 0 and 1", "the time, then");
-    refused(&curve(whole(&[1, 2]), measured(&[0.5, 0.6])), survival, "share rises", "--plot-kind line");
-    refused(&curve(whole(&[-1, 2]), measured(&[0.9, 0.8])), survival, "time is negative", "time before");
-    refused(&curve(days(&[1, 2]), measured(&[0.9, 0.8])), survival, "is a date", "number of days");
-    refused(&curve(whole(&[1, 1]), measured(&[0.9, 0.8])), survival, "several rows of the same time", "text");
+    refused(
+        &curve(whole(&[1, 2]), measured(&[0.9, 1.2])),
+        survival,
+        "not between 0 and 1",
+        "the time, then",
+    );
+    refused(
+        &curve(whole(&[1, 2]), measured(&[0.5, 0.6])),
+        survival,
+        "share rises",
+        "--plot-kind line",
+    );
+    refused(
+        &curve(whole(&[-1, 2]), measured(&[0.9, 0.8])),
+        survival,
+        "time is negative",
+        "time before",
+    );
+    refused(
+        &curve(days(&[1, 2]), measured(&[0.9, 0.8])),
+        survival,
+        "is a date",
+        "number of days",
+    );
+    refused(
+        &curve(whole(&[1, 1]), measured(&[0.9, 0.8])),
+        survival,
+        "several rows of the same time",
+        "text",
+    );
     let three = answer(&[("t", whole(&[1])), ("s", measured(&[0.9])), ("u", measured(&[0.8]))]);
-    refused(&three, survival, "a time and one that is a probability", "select these two");
+    refused(
+        &three,
+        survival,
+        "a time and one that is a probability",
+        "select these two",
+    );
 }
 
 #[test]
@@ -181,7 +220,9 @@ fn a_name_never_becomes_a_part_of_the_drawing() {
     ]);
     answer.coverage = vec![node("a", Status::Answered)];
     let text = svg(&drawn(&answer, None).unwrap()).unwrap();
-    let known = ["svg", "/svg", "rect", "line", "polyline", "polygon", "circle", "text", "/text"];
+    let known = [
+        "svg", "/svg", "rect", "line", "polyline", "polygon", "circle", "text", "/text",
+    ];
     for tag in tags(&text) {
         assert!(known.contains(&tag), "a tag {tag:?} in {text}");
     }
@@ -196,13 +237,23 @@ fn what_was_not_released_is_no_zero() {
         ("node", words(&["a", "a", "b"])),
         ("sex", words(&["female", "male", "male"])),
         ("n", whole(&[7, 0, 5])),
-        ("mean", Arc::new(Float64Array::from(vec![Some(1.5), None, Some(f64::NAN)])) as ArrayRef),
+        (
+            "mean",
+            Arc::new(Float64Array::from(vec![Some(1.5), None, Some(f64::NAN)])) as ArrayRef,
+        ),
     ]);
     let figure = drawn(&answer, None).unwrap();
     let values = |panel: usize, series: usize| -> Vec<Option<f64>> {
-        figure.panels[panel].series[series].marks.iter().map(|mark| mark.value).collect()
+        figure.panels[panel].series[series]
+            .marks
+            .iter()
+            .map(|mark| mark.value)
+            .collect()
     };
-    assert_eq!((values(0, 0), values(0, 1)), (vec![Some(7.0), None], vec![Some(0.0), Some(5.0)]));
+    assert_eq!(
+        (values(0, 0), values(0, 1)),
+        (vec![Some(7.0), None], vec![Some(0.0), Some(5.0)])
+    );
     assert_eq!((values(1, 0), values(1, 1)), (vec![Some(1.5), None], vec![None, None]));
     let text = svg(&figure).unwrap();
     assert!(text.contains("no value: not released, or nothing there"), "{text}");
@@ -216,7 +267,9 @@ fn a_line_is_cut_where_a_value_is_missing() {
     let weeks = answer(&[("week", days(&[0, 7, 21, 28])), ("n", whole(&[3, 4, 5, 6]))]);
     let lines = |answer: &Answer| {
         let text = svg(&drawn(answer, None).unwrap()).unwrap();
-        text.lines().filter(|line| line.starts_with("<polyline") && line.contains("#0072B2")).count()
+        text.lines()
+            .filter(|line| line.starts_with("<polyline") && line.contains("#0072B2"))
+            .count()
     };
     assert_eq!(lines(&weeks), 2);
     let all = answer(&[("week", days(&[0, 7, 14, 21])), ("n", whole(&[3, 4, 5, 6]))]);
@@ -256,9 +309,37 @@ fn open_values_are_drawn_as_open() {
         })
     );
     let text = svg(&figure).unwrap();
-    assert!(text.contains("left open by suppression") && text.contains("no end is known"), "{text}");
+    assert!(
+        text.contains("left open by suppression: the value lies in this range"),
+        "{text}"
+    );
     assert!(!closed.contains("left open by suppression"), "{closed}");
-    assert!(text.contains("\n120\n"), "the scale reaches the end of the range: {text}");
+    assert!(
+        text.contains("\n120\n"),
+        "the scale reaches the end of the range: {text}"
+    );
+}
+
+#[test]
+fn a_range_far_longer_than_its_values_leaves_them_readable() {
+    let mut answer = answer(&[("grade", words(&["1", "2"])), ("mean", measured(&[2.5, 3.5]))]);
+    answer.intervals = vec![open(0, "mean", Some(0.0), Some(100.0))];
+    let text = svg(&drawn(&answer, None).unwrap()).unwrap();
+    assert!(
+        text.contains("\n4\n") && !text.contains("\n100\n") && !text.contains("\n20\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn series_are_in_their_own_order_and_numbers_say_of_what() {
+    let answer = answer(&[
+        ("ward", words(&["x", "x", "y", "y"])),
+        ("grade", words(&["10", "9", "10", "2"])),
+        ("n", whole(&[1, 2, 3, 4])),
+    ]);
+    let figure = drawn(&answer, None).unwrap();
+    assert_eq!(figure.series_names(), ["grade 2", "grade 9", "grade 10"]);
 }
 
 #[test]
@@ -269,7 +350,10 @@ fn a_value_of_which_nothing_is_known_is_no_range() {
         let text = svg(&drawn(&answer, Some(kind)).unwrap()).unwrap();
         let marks = text.matches("?\n").count();
         assert_eq!(marks, 2, "in the legend and at one value: {text}");
-        assert!(text.contains("nobody knows how much") && !text.contains("in this range"), "{text}");
+        assert!(
+            text.contains("nobody knows how much") && !text.contains("in this range"),
+            "{text}"
+        );
     }
 }
 
@@ -284,7 +368,10 @@ fn a_partial_answer_says_so_under_the_title() {
         Note::Warning("1 of 2 nodes answered; without b (unreachable)".to_owned())
     );
     let text = svg(&figure).unwrap();
-    assert!(text.contains("! 1 of 2 nodes answered; without b (unreachable)"), "{text}");
+    assert!(
+        text.contains("! 1 of 2 nodes answered; without b (unreachable)"),
+        "{text}"
+    );
     assert!(text.contains("groups can be missing"), "{text}");
 }
 
@@ -300,7 +387,10 @@ fn columns_find_their_place_by_their_types() {
         ("year", whole(&[2001, 2001, 2002, 2002])),
         ("cases", whole(&[3, 4, 5, 6])),
     ]);
-    assert_eq!(forms(&districts), ("cases by year and district".to_owned(), Form::Lines, vec![2]));
+    assert_eq!(
+        forms(&districts),
+        ("cases by year and district".to_owned(), Form::Lines, vec![2])
+    );
     let wards = answer(&[
         ("ward", words(&["x", "y"])),
         ("people", whole(&[3, 4])),
@@ -322,13 +412,21 @@ fn columns_find_their_place_by_their_types() {
 
 #[test]
 fn a_number_that_was_grouped_by_is_no_value_and_units_are_in_the_titles() {
-    let answer = answer(&[("age", whole(&[40, 50])), ("n", whole(&[5, 5])), ("days", measured(&[1.5, 2.5]))]);
+    let answer = answer(&[
+        ("age", whole(&[40, 50])),
+        ("n", whole(&[5, 5])),
+        ("days", measured(&[1.5, 2.5])),
+    ]);
     let mut columns = expected(&answer);
     columns[0].is_group = true;
     columns[0].unit = Some("a".to_owned());
+    columns[1].unit = Some("{n}".to_owned());
     columns[2].unit = Some("{bed-days}".to_owned());
     let figure = choose::figure(&answer, &columns, None).unwrap();
-    assert_eq!((figure.x.title.as_str(), figure.title.as_str()), ("age (years)", "n, days by age"));
+    assert_eq!(
+        (figure.x.title.as_str(), figure.title.as_str()),
+        ("age (years)", "n, days by age")
+    );
     let titles: Vec<&str> = figure.panels.iter().map(|panel| panel.title.as_str()).collect();
     assert_eq!(titles, ["n", "days (bed-days)"]);
 }
@@ -342,10 +440,15 @@ fn a_survival_curve_begins_with_everybody() {
     ]);
     let figure = drawn(&answer, Some(PlotKind::Survival)).unwrap();
     let values = |series: usize| -> Vec<Option<f64>> {
-        figure.panels[0].series[series].marks.iter().map(|mark| mark.value).collect()
+        figure.panels[0].series[series]
+            .marks
+            .iter()
+            .map(|mark| mark.value)
+            .collect()
     };
-    assert_eq!(values(0), [Some(1.0), Some(0.9), Some(0.7)]);
-    assert_eq!(values(1), [Some(1.0), Some(0.8), None]);
+    assert_eq!(figure.series_names(), ["no", "yes"]);
+    assert_eq!(values(0), [Some(1.0), Some(0.8), None]);
+    assert_eq!(values(1), [Some(1.0), Some(0.9), Some(0.7)]);
     assert_eq!(figure.title, "share over time by treated");
 }
 
@@ -367,13 +470,23 @@ fn pixels(file: &[u8]) -> (usize, usize, Vec<u8>) {
 fn a_png_is_the_same_drawing_and_what_its_font_lacks_is_refused() {
     let of = |ward: &str| drawn(&answer(&[("ward", words(&[ward])), ("n", whole(&[3]))]), None).unwrap();
     let report = png::png(&of("東京")).unwrap_err();
-    assert!(report.message.contains("'東'") && report.remedy.contains(".svg"), "{report}");
+    assert!(
+        report.message.contains("'東'") && report.remedy.contains(".svg"),
+        "{report}"
+    );
     let figure = of("Größe");
     let (width, height, pixels) = pixels(&png::png(&figure).unwrap());
     let text = svg(&figure).unwrap();
-    assert!(text.contains(&format!("width=\"{}\" height=\"{}\"", width / 2, height / 2)), "{text}");
+    assert!(
+        text.contains(&format!("width=\"{}\" height=\"{}\"", width / 2, height / 2)),
+        "{text}"
+    );
     let blue = pixels.chunks(3).filter(|pixel| *pixel == [0x00, 0x72, 0xb2]).count();
-    assert!(blue * 50 > width * height, "{blue} of {} pixels are of the bar", width * height);
+    assert!(
+        blue * 50 > width * height,
+        "{blue} of {} pixels are of the bar",
+        width * height
+    );
     assert_eq!(&pixels[..3], [255, 255, 255]);
 }
 

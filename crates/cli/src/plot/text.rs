@@ -53,7 +53,9 @@ pub(super) fn clean(text: &str) -> String {
             && !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
             && !matches!(letter, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     };
-    text.chars().map(|letter| if is_seen(&letter) { letter } else { ' ' }).collect()
+    text.chars()
+        .map(|letter| if is_seen(&letter) { letter } else { ' ' })
+        .collect()
 }
 
 /// The text, shortened with `…` if it is wider than `most`.

@@ -29,9 +29,18 @@ fn collections() -> Collections {
 /// Name, unit and whether it is a group, of each column.
 async fn columns(sql: &str) -> Vec<(String, Option<String>, bool)> {
     let collections = Arc::new(collections());
-    let split = split::split(sql, &Parameters::default(), &collections, &collections, &Tables::default()).await;
+    let split = split::split(
+        sql,
+        &Parameters::default(),
+        &collections,
+        &collections,
+        &Tables::default(),
+    )
+    .await;
     let columns = of(&split.unwrap()).into_iter();
-    columns.map(|column| (column.name, column.unit, column.is_group)).collect()
+    columns
+        .map(|column| (column.name, column.unit, column.is_group))
+        .collect()
 }
 
 fn column(name: &str, unit: Option<&str>, is_group: bool) -> (String, Option<String>, bool) {
@@ -41,7 +50,8 @@ fn column(name: &str, unit: Option<&str>, is_group: bool) -> (String, Option<Str
 #[tokio::test]
 async fn of_what_is_computed_nothing_is_said() {
     assert_eq!(
-        columns("SELECT ward, count(*) AS n, var_pop(age) AS v, avg(age) / 10 AS decades FROM stays GROUP BY ward").await,
+        columns("SELECT ward, count(*) AS n, var_pop(age) AS v, avg(age) / 10 AS decades FROM stays GROUP BY ward")
+            .await,
         [
             column("ward", None, true),
             column("n", None, false),
@@ -58,7 +68,10 @@ async fn units_follow_columns_through_the_question() {
         [column("ages", Some("a"), true), column("mean", Some("a"), false)]
     );
     assert_eq!(
-        columns("WITH t AS (SELECT ward, stddev(age) AS s FROM stays GROUP BY ward) SELECT t.s AS spread, t.ward FROM t").await,
+        columns(
+            "WITH t AS (SELECT ward, stddev(age) AS s FROM stays GROUP BY ward) SELECT t.s AS spread, t.ward FROM t"
+        )
+        .await,
         [column("spread", Some("a"), false), column("ward", None, true)]
     );
     assert_eq!(

@@ -6,8 +6,8 @@ use terms::Report;
 
 use super::super::figure::{Axis, Form, Mark, Panel, Places, Point, Series, Ticks};
 use super::super::marks::SERIES_MAX;
-use super::table::{Column, Nature, Table};
-use super::{Drawn, POINTS_MAX, label, unfit};
+use super::table::{Column, Nature, Table, series_of};
+use super::{Drawn, POINTS_MAX, unfit};
 
 /// By how much a share may seem to rise that was computed.
 const ROUNDING: f64 = 1e-9;
@@ -27,13 +27,19 @@ pub(super) fn curves(table: &Table<'_>) -> Result<Drawn, Report> {
     };
     let mut words = table.columns.iter().filter(|column| column.nature == Nature::Word);
     let (by, None) = (words.next(), words.next()) else {
-        return Err(unfit("a survival curve has one column of groups", "select one text at most"));
+        return Err(unfit(
+            "a survival curve has one column of groups",
+            "select one text at most",
+        ));
     };
     require_shares(time, share)?;
-    let names = by.map_or_else(|| vec![None], Column::distinct);
+    let names = by.map_or_else(|| vec![(None, String::new())], series_of);
     if names.len() > SERIES_MAX {
         let message = format!("{} curves cannot be told apart in one chart", names.len());
-        return Err(unfit(message, format!("leave out some with WHERE, at most {SERIES_MAX}")));
+        return Err(unfit(
+            message,
+            format!("leave out some with WHERE, at most {SERIES_MAX}"),
+        ));
     }
     let points = points(time);
     if points.len() > POINTS_MAX {
@@ -42,10 +48,9 @@ pub(super) fn curves(table: &Table<'_>) -> Result<Drawn, Report> {
             "take coarser times",
         ));
     }
-    let series = names.iter().map(|name| {
-        let rows = (0..table.rows).filter(|row| by.is_none_or(|by| by.texts[*row] == *name));
+    let series = names.into_iter().map(|(key, name)| {
+        let rows = (0..table.rows).filter(|row| by.is_none_or(|by| by.texts[*row] == key));
         let marks = curve(table, time, share, rows.collect(), &points)?;
-        let name = by.map_or_else(String::new, |_| label(name));
         Ok(Series { name, marks })
     });
     let panel = Panel {
@@ -66,16 +71,28 @@ pub(super) fn curves(table: &Table<'_>) -> Result<Drawn, Report> {
 
 fn require_shares(time: &Column<'_>, share: &Column<'_>) -> Result<(), Report> {
     if time.nature == Nature::Moment {
-        let message = format!("{} is a date, and a survival curve is over the time since a beginning", time.name);
-        return Err(unfit(message, "select a number of days, months or years, before the probability"));
+        let message = format!(
+            "{} is a date, and a survival curve is over the time since a beginning",
+            time.name
+        );
+        return Err(unfit(
+            message,
+            "select a number of days, months or years, before the probability",
+        ));
     }
     if time.numbers.iter().any(|time| !time.is_finite() || *time < 0.0) {
-        let message = format!("{} is negative or NULL in some row, and is taken for the time", time.name);
+        let message = format!(
+            "{} is negative or NULL in some row, and is taken for the time",
+            time.name
+        );
         return Err(unfit(message, "select the time before the probability"));
     }
     let is_share = |share: &f64| share.is_nan() || (-ROUNDING..=1.0 + ROUNDING).contains(share);
     if !share.numbers.iter().all(is_share) {
-        let message = format!("{} is not between 0 and 1 everywhere, and is taken for the probability", share.name);
+        let message = format!(
+            "{} is not between 0 and 1 everywhere, and is taken for the probability",
+            share.name
+        );
         return Err(unfit(message, "select the time, then the probability"));
     }
     Ok(())
@@ -111,12 +128,17 @@ fn curve(
     let values: Vec<f64> = at.values().filter_map(|mark| mark.value).collect();
     if values.windows(2).any(|pair| pair[1] > pair[0] + ROUNDING) {
         let message = format!("{} rises, and the share that is left never does", share.name);
-        return Err(unfit(message, "draw --plot-kind line, or compute the share that is left"));
+        return Err(unfit(
+            message,
+            "draw --plot-kind line, or compute the share that is left",
+        ));
     }
     let everybody = Mark {
         value: Some(1.0),
         open: None,
     };
     at.entry(0).or_insert(everybody);
-    Ok((0..points.len()).map(|place| at.remove(&place).unwrap_or_default()).collect())
+    Ok((0..points.len())
+        .map(|place| at.remove(&place).unwrap_or_default())
+        .collect())
 }

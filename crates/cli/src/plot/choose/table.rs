@@ -1,5 +1,6 @@
 //! An answer by columns, each as texts and as numbers.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array as _, ArrayRef, AsArray};
@@ -9,6 +10,7 @@ use federation::{Answer, Expected, Interval};
 use terms::{Problem, Report};
 
 use super::super::figure::{Mark, Open};
+use super::label;
 use crate::render;
 
 /// What a column can be in a chart.
@@ -74,6 +76,27 @@ impl Column<'_> {
     }
 }
 
+/// The values of a key as series: in their own order, NULL last, and numbers with what they are of.
+pub(super) fn series_of(by: &Column<'_>) -> Vec<(Option<String>, String)> {
+    let number = |key: &Option<String>| key.as_ref().and_then(|text| text.parse::<f64>().ok());
+    let mut keys = by.distinct();
+    keys.sort_by(|a, b| {
+        let by_number = number(a)
+            .zip(number(b))
+            .map_or(Ordering::Equal, |(a, b)| a.total_cmp(&b));
+        a.is_none().cmp(&b.is_none()).then(by_number).then_with(|| a.cmp(b))
+    });
+    let says_nothing = |key: &Option<String>| number(key).is_some() || matches!(key.as_deref(), Some("true" | "false"));
+    let named = keys.into_iter().map(|key| {
+        let name = match says_nothing(&key) {
+            true => format!("{} {}", by.name, label(&key)),
+            false => label(&key),
+        };
+        (key, name)
+    });
+    named.collect()
+}
+
 /// The answer.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
@@ -85,13 +108,19 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     pub(super) fn of(answer: &'a Answer, expected: &'a [Expected]) -> Result<Self, Report> {
         let whole = concat_batches(&answer.schema, &answer.batches).map_err(|error| unread(&error))?;
-        let open: BTreeMap<_, _> = answer.intervals.iter().map(|open| ((open.column.as_str(), open.row), open)).collect();
+        let open: BTreeMap<_, _> = answer
+            .intervals
+            .iter()
+            .map(|open| ((open.column.as_str(), open.row), open))
+            .collect();
         let fields = answer.schema.fields().iter().zip(whole.columns()).enumerate();
         let columns = fields.map(|(at, (field, values))| {
             let known = expected.get(at).filter(|known| known.name == *field.name());
             let unit = known.and_then(|known| known.unit.clone());
-            let title = match &unit {
-                Some(unit) => format!("{} ({})", field.name(), unit_words(unit)),
+            let says_it =
+                |words: &String| [words.as_str(), words.trim_end_matches('s')].contains(&field.name().as_str());
+            let title = match unit.as_deref().map(unit_words).filter(|words| !says_it(words)) {
+                Some(words) => format!("{} ({words})", field.name()),
                 None => field.name().clone(),
             };
             let nature = nature(field.data_type());
@@ -148,7 +177,10 @@ pub(super) fn unit_words(unit: &str) -> String {
         "[lb_av]" => "pounds",
         "1" => "ratio",
         // What is in braces is said for people.
-        other => other.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(other),
+        other => other
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .unwrap_or(other),
     };
     words.to_owned()
 }
@@ -163,7 +195,11 @@ fn texts(values: &ArrayRef, nature: Nature) -> Result<Vec<Option<String>>, Repor
     };
     let mut texts: Vec<Option<String>> = (0..values.len()).map(text).collect::<Result<_, Report>>()?;
     // Days, where every moment is the beginning of one.
-    let day = |text: &str| text.split_once("T00:00:00").filter(|(_, rest)| ["", "Z"].contains(rest)).map(|(day, _)| day.to_owned());
+    let day = |text: &str| {
+        text.split_once("T00:00:00")
+            .filter(|(_, rest)| ["", "Z"].contains(rest))
+            .map(|(day, _)| day.to_owned())
+    };
     if nature == Nature::Moment && texts.iter().flatten().all(|text| day(text).is_some()) {
         texts = texts.into_iter().map(|text| text.and_then(|text| day(&text))).collect();
     }
@@ -191,9 +227,13 @@ fn numbers(values: &ArrayRef, nature: Nature) -> Result<Vec<f64>, Report> {
         (Nature::Moment, _) => cast(values, &DataType::Int64),
         (Nature::Whole | Nature::Measure, _) => Ok(values.clone()),
     };
-    let values = values.and_then(|values| cast(&values, &DataType::Float64)).map_err(|error| unread(&error))?;
+    let values = values
+        .and_then(|values| cast(&values, &DataType::Float64))
+        .map_err(|error| unread(&error))?;
     let values = values.as_primitive::<Float64Type>().iter();
-    Ok(values.map(|value| value.map_or(f64::NAN, |value| value / per_day)).collect())
+    Ok(values
+        .map(|value| value.map_or(f64::NAN, |value| value / per_day))
+        .collect())
 }
 
 fn unread(error: &dyn std::fmt::Display) -> Report {
