@@ -31,15 +31,23 @@ fn a_chart_of_nodes_answers_is_the_one_in_the_documents() {
     // What cannot be drawn is refused before anything is asked, and writes nothing.
     draw(BY_SEX, "chart.pdf", &[]).fails_with("E_CHART", "neither an SVG nor a PNG");
     draw("SELECT count(*) AS n FROM lung_cancer", "chart.svg", &[]).fails_with("E_CHART", "one column");
-    draw(BY_SEX, "chart.svg", &["--plot-kind", "survival"]).fails_with("E_CHART", "probability");
-    assert!(!file("chart.svg").exists());
+    let three = "SELECT sex, count(*) AS n, avg(age) AS a, sum(age) AS s FROM lung_cancer GROUP BY sex";
+    draw(three, "chart.svg", &["--plot-kind", "survival"])
+        .fails_with("E_CHART", "a time and one that is a probability");
     let audit = super::datenraum([
         "audit",
         "show",
         "--json",
         sandbox.dir().join("nodes/ncctg-01").to_str().unwrap(),
     ]);
-    assert_eq!(audit.returns(0).out().trim(), "");
+    let audit = audit.returns(0).out();
+    assert!(!audit.contains("SELECT"), "{audit}");
+
+    // What only the answer tells is refused after it is printed: it was asked, and counts.
+    let run = draw(BY_SEX, "chart.svg", &["--plot-kind", "survival", "--format", "csv"]).returns(2);
+    assert!(run.out().contains("female,56,"), "{}", run.out());
+    run.fails_with("E_CHART", "mean_age is not between 0 and 1");
+    assert!(!file("chart.svg").exists());
 
     let run = draw(BY_SEX, "by-sex.svg", &["--format", "csv"]).returns(0);
     let lines: Vec<String> = run.out().lines().map(str::to_owned).collect();

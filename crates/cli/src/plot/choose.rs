@@ -51,7 +51,7 @@ pub(super) fn check(columns: &[Expected], kind: Option<PlotKind>) -> Result<(), 
         let message = "the answer has one column, and a chart needs a number and what it is drawn over";
         return Err(unfit(message, "group by a column, and select that column too"));
     }
-    if kind == Some(PlotKind::Survival) && scales < 2 {
+    if kind == Some(PlotKind::Survival) && scales != 2 {
         return Err(survival::unfit_columns());
     }
     match columns.iter().find(|column| nature(&column.data_type) == Nature::Other) {
@@ -119,23 +119,23 @@ fn over_keys(table: &Table<'_>, form: Option<Form>) -> Result<Drawn, Report> {
     let by = keys.iter().find(|key| key.name != x.name).copied();
     let form = form.unwrap_or(if is_complete(&&x) { Form::Lines } else { Form::Bars });
     let places = places(x, form)?;
-    let names = by.map_or_else(Vec::new, table::series_of);
-    if names.len() > SERIES_MAX {
-        let message = format!(
-            "{} groups of {} cannot be told apart in one chart",
-            names.len(),
-            by.map_or("", |by| by.name)
-        );
-        let remedy = format!(
-            "leave out some with WHERE or HAVING, at most {SERIES_MAX}; or exchange the columns, the first lies along the bottom"
-        );
-        return Err(unfit(message, remedy));
-    }
     let panels = match by {
-        Some(by) => by_series(table, &places, by, &names, &values, form),
+        Some(by) => by_series(table, &places, by, &values, form)?,
         None => by_kind(table, &places, &values, form),
     };
-    let bars = panels.iter().map(|panel| panel.series.len()).max().unwrap_or(0) * places.rows_at.len();
+    require_readable(&panels, form, places.rows_at.len())?;
+    let whats: Vec<&str> = values.iter().map(|column| column.name).collect();
+    let over: Vec<&str> = [Some(x), by].into_iter().flatten().map(|key| key.name).collect();
+    let title = format!("{} by {}", whats.join(", "), over.join(" and "));
+    let axis = Axis {
+        title: x.title.clone(),
+        places: places.places,
+    };
+    Ok((title, axis, panels))
+}
+
+fn require_readable(panels: &[Panel], form: Form, places: usize) -> Result<(), Report> {
+    let bars = panels.iter().map(|panel| panel.series.len()).max().unwrap_or(0) * places;
     if form == Form::Bars && bars > BARS_MAX {
         return Err(unfit(
             format!("{bars} bars are too many to read, more than {BARS_MAX}"),
@@ -146,14 +146,7 @@ fn over_keys(table: &Table<'_>, form: Option<Form>) -> Result<Drawn, Report> {
         let message = format!("{} numbers of different kinds are too many for one chart", panels.len());
         return Err(unfit(message, format!("select at most {PANELS_MAX}")));
     }
-    let whats: Vec<&str> = values.iter().map(|column| column.name).collect();
-    let over: Vec<&str> = [Some(x), by].into_iter().flatten().map(|key| key.name).collect();
-    let title = format!("{} by {}", whats.join(", "), over.join(" and "));
-    let axis = Axis {
-        title: x.title.clone(),
-        places: places.places,
-    };
-    Ok((title, axis, panels))
+    Ok(())
 }
 
 /// The columns that tell rows apart: those that were grouped by, all texts and dates, and as many numbers as are needed.
@@ -267,15 +260,26 @@ fn label(key: &Option<String>) -> String {
     key.clone().unwrap_or_else(|| "–".to_owned())
 }
 
-/// One panel for each value, with one series for each of `names`.
+/// One panel for each value, with one series for each value of `by`.
 fn by_series(
     table: &Table<'_>,
     places: &Placed,
     by: &Column<'_>,
-    names: &[(Option<String>, String)],
     values: &[&Column<'_>],
     form: Form,
-) -> Vec<Panel> {
+) -> Result<Vec<Panel>, Report> {
+    let names = table::series_of(by);
+    if names.len() > SERIES_MAX {
+        let message = format!(
+            "{} groups of {} cannot be told apart in one chart",
+            names.len(),
+            by.name
+        );
+        let remedy = format!(
+            "leave out some with WHERE or HAVING, at most {SERIES_MAX}; or exchange the columns, the first lies along the bottom"
+        );
+        return Err(unfit(message, remedy));
+    }
     let panel = |value: &&Column<'_>| {
         let series = names.iter().map(|(key, name)| {
             let marks = places.rows_at.iter().map(|rows| {
@@ -293,7 +297,7 @@ fn by_series(
             series: series.collect(),
         }
     };
-    values.iter().map(panel).collect()
+    Ok(values.iter().map(panel).collect())
 }
 
 /// Values of the same unit in one panel, and whole numbers without one.

@@ -146,35 +146,54 @@ fn bar<B: DrawingBackend>(
     field: &Field<'_>,
 ) -> Result<(), Report> {
     let (zero, end) = (field.y(0.0), field.y(value));
-    let (top, bottom) = (zero.min(end), zero.max(end));
-    canvas.fill(
-        Area {
-            left,
-            top,
-            right,
-            bottom,
-        },
-        colour,
-    )?;
+    let area = Area {
+        left,
+        top: zero.min(end),
+        right,
+        bottom: zero.max(end),
+    };
+    canvas.fill(area, colour)?;
+    if let Some(open) = open {
+        open_bar(canvas, area, open, colour, field)?;
+    }
     // A released zero is a line, and so is the end of each bar.
-    canvas.line(&[(left, end), (right, end)], INK, 1.5, &[])?;
-    let Some(open) = open else { return Ok(()) };
-    let area = match open.is_unbounded() {
-        true => Area {
-            left,
-            top,
-            right,
-            bottom,
-        },
+    canvas.line(&[(left, end), (right, end)], INK, 1.5, &[])
+}
+
+/// Hatches where the end of a bar can be; all of the bar, if that is not known.
+fn open_bar<B: DrawingBackend>(
+    canvas: &Canvas<B>,
+    bar: Area,
+    open: &Open,
+    colour: RGBColor,
+    field: &Field<'_>,
+) -> Result<(), Report> {
+    let reach = reach(open, field);
+    let range = match open.is_unbounded() {
+        true => bar,
         false => Area {
-            left,
-            right,
-            ..reach(open, field)
+            top: reach.top,
+            bottom: reach.bottom,
+            ..bar
         },
     };
-    canvas.hatch(area, INK)?;
-    canvas.outline(area, INK, &[3.0, 2.0])?;
-    whisker(canvas, (left + right) / 2.0, open, field)
+    canvas.hatch(range, INK)?;
+    let within = Area {
+        top: range.top.max(bar.top),
+        bottom: range.bottom.min(bar.bottom),
+        ..bar
+    };
+    if is_dark(colour) && within.top < within.bottom {
+        canvas.fill(within, colour)?;
+        canvas.hatch(within, PAPER)?;
+    }
+    canvas.outline(range, INK, &[3.0, 2.0])?;
+    whisker(canvas, (bar.left + bar.right) / 2.0, open, field, INK)
+}
+
+/// Whether white lines are seen better on it than dark ones.
+fn is_dark(RGBColor(red, green, blue): RGBColor) -> bool {
+    0.3 * f64::from(red) + 0.59 * f64::from(green) + 0.11 * f64::from(blue) < 110.0
 }
 
 /// How far up and down an open value can lie, within the axis.
@@ -189,17 +208,23 @@ fn reach(open: &Open, field: &Field<'_>) -> Area {
 
 /// A line from the least to the most; an arrow where it goes on beyond the axis, or nobody knows how far. Of values without any bounds
 /// something else says so.
-fn whisker<B: DrawingBackend>(canvas: &Canvas<B>, x: f64, open: &Open, field: &Field<'_>) -> Result<(), Report> {
+fn whisker<B: DrawingBackend>(
+    canvas: &Canvas<B>,
+    x: f64,
+    open: &Open,
+    field: &Field<'_>,
+    ink: RGBColor,
+) -> Result<(), Report> {
     if open.is_unbounded() {
         return Ok(());
     }
     let Area { top, bottom, .. } = reach(open, field);
     canvas.line(&[(x, top), (x, bottom)], PAPER, 3.0, &[])?;
-    canvas.line(&[(x, top), (x, bottom)], INK, 1.6, &[])?;
+    canvas.line(&[(x, top), (x, bottom)], ink, 1.6, &[])?;
     for (y, end, inward) in [(top, open.high, 8.0), (bottom, open.low, -8.0)] {
         match field.on_axis(end) {
-            Some(_) => canvas.line(&[(x - 5.0, y), (x + 5.0, y)], INK, 1.6, &[])?,
-            None => canvas.polygon(&[(x, y), (x - 5.0, y + inward), (x + 5.0, y + inward)], INK)?,
+            Some(_) => canvas.line(&[(x - 5.0, y), (x + 5.0, y)], ink, 1.6, &[])?,
+            None => canvas.polygon(&[(x, y), (x - 5.0, y + inward), (x + 5.0, y + inward)], ink)?,
         }
     }
     Ok(())
@@ -286,9 +311,13 @@ fn open_points<B: DrawingBackend>(
             continue;
         };
         let x = x + number as f64 * APART;
-        whisker(canvas, x, open, field)?;
+        whisker(canvas, x, open, field, colour(number))?;
         if open.is_unbounded() {
-            question(canvas, (x, field.y(value) - 11.0))?;
+            let letters = Letters {
+                colour: colour(number),
+                ..VALUE
+            };
+            canvas.text("?", (x + 8.0 + number as f64 * 6.0, field.y(value) - 9.0), letters)?;
         }
     }
     Ok(())
