@@ -36,15 +36,15 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
         return Err(failure);
     }
     render::write(&answer, format, args.output.as_deref())?;
+    let is_told = format == Format::Json && answer.receipts.iter().all(|receipts| receipts.problem.is_none());
+    if !is_told {
+        render::receipts(&answer);
+    }
     if let Some(plot) = plot {
         plot.write(&answer)?;
         if format != Format::Json {
             render::note(&format!("the chart is in {}", plot.file().display()));
         }
-    }
-    let is_told = format == Format::Json && answer.receipts.iter().all(|receipts| receipts.problem.is_none());
-    if !is_told {
-        render::receipts(&answer);
     }
     Ok(answer.exit_code())
 }

@@ -136,8 +136,11 @@ const COLUMN_LEAST: u16 = 8;
 /// column.
 fn fitted(table: &Table) -> String {
     let widths = table.column_max_content_widths();
-    let least: u16 = widths.iter().map(|width| (*width).min(COLUMN_LEAST) + 3).sum();
-    let Some(width) = table.width().filter(|width| least >= *width) else {
+    let least: u32 = widths
+        .iter()
+        .map(|width| u32::from((*width).min(COLUMN_LEAST)) + 3)
+        .sum();
+    let Some(width) = table.width().filter(|width| least >= u32::from(*width)) else {
         return table.to_string();
     };
     let names: Vec<String> = table
