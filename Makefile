@@ -38,7 +38,7 @@ unit: ## unit and integration tests
 	@scripts/step.sh "running the tests" $(CARGO) test $(ALL) 2>&1 | tee target/test.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
 
-clients: ## other implementations (disclosure rules, python-tuf, JSON-LD, Flight SQL clients), against what the tests have built
+clients: ## other implementations (disclosure rules, python-tuf, JSON-LD, Flight SQL clients, the notebook), against what the tests have built
 	@scripts/step.sh "trying other implementations" scripts/clients.sh
 
 doc: ## the API documentation, warnings denied

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Other implementations of what we read, write and answer, against ours: the rules of disclosure in Python, whose answers the
-# Rust tests compare with, python-tuf in both directions, two JSON-LD processors, and Flight SQL clients in Python, Java and Go. Needs
-# what `cargo test` has built, and PyPI, Maven Central and the Go module proxy the first time and when the requirements change; skips
-# aloud what is not there.
+# Rust tests compare with, python-tuf in both directions, two JSON-LD processors, Flight SQL clients in Python, Java and Go, and the
+# notebook in docs. Needs what `cargo test` has built, and PyPI, Maven Central and the Go module proxy the first time and when the
+# requirements change; skips aloud what is not there.
 set -euo pipefail
 programs=target/debug/examples
 venv=target/venv
@@ -25,3 +25,4 @@ fi
 "$programs/odrl" policies/signed/oncology breast-cancer-research >"$place/policy.jsonld"
 "$venv/bin/python" tests/clients/odrl_jsonld.py "$place/policy.jsonld"
 "$venv/bin/python" tests/clients/gateway.py target/debug/datenraum
+"$venv/bin/python" tests/clients/notebook.py target/debug/datenraum

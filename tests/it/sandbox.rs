@@ -19,6 +19,7 @@ mod methods;
 mod own_tables;
 mod people;
 mod permit_rows;
+mod plots;
 mod raw;
 mod receipts;
 mod regions;

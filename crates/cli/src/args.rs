@@ -126,6 +126,23 @@ pub(crate) struct QueryArgs {
     /// Write the answer to a file, in the form that --format says
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Draw the answer too, as FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// What to draw: of dates and numbers lines, of texts bars, unless this says otherwise
+    #[arg(long, value_enum, requires = "plot")]
+    pub(crate) plot_kind: Option<PlotKind>,
+}
+
+/// What an answer is drawn as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlotKind {
+    /// Groups side by side
+    Bar,
+    /// Points and lines between them
+    Line,
+    /// Steps: the share that is left over time
+    Survival,
 }
 
 /// Who looks or asks.

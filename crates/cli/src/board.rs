@@ -10,7 +10,7 @@ mod check;
 mod desk;
 mod examine;
 mod export;
-mod folder;
+pub(crate) mod folder;
 mod init;
 mod key;
 mod members;

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
 //! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`waiting`] and
-//! [`render`], [`catalog`], [`demo`], [`problems`].
+//! [`render`], [`plot`], [`catalog`], [`demo`], [`problems`].
 
 mod args;
 mod audit;
@@ -18,6 +18,7 @@ mod deploy_tests;
 mod dry_run;
 mod fail;
 mod permit;
+mod plot;
 mod problems;
 mod query;
 mod registers;

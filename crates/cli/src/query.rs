@@ -7,6 +7,7 @@ use federation::{Answer, Asker, Parameters, Profile, Question, Status, Step, Tab
 use terms::{ExitCode, MemberId, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{AskerArgs, Format, QueryArgs};
+use crate::plot::Plot;
 use crate::sandbox::found::counted;
 use crate::waiting::Waiting;
 use crate::{dry_run, render};
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
     let question = question(&args)?;
     let profile = profile(&args.asker)?;
     let asker = Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await?;
+    let plot = plot(&args, &asker, &question).await?;
     if args.dry_run {
         let run = asker.dry_run(&question).await?;
         dry_run::show(&run, format)?;
@@ -48,7 +50,19 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
     if !is_told {
         render::receipts(&answer);
     }
+    if let Some(plot) = plot {
+        plot.write(&answer)?;
+        if format != Format::Json {
+            render::note(&format!("the chart is in {}", plot.file().display()));
+        }
+    }
     Ok(answer.exit_code())
+}
+
+/// The chart that is asked for, if its file and the question's columns allow one.
+async fn plot(args: &QueryArgs, asker: &Asker, question: &Question) -> Result<Option<Plot>, Report> {
+    let Some(file) = &args.plot else { return Ok(None) };
+    Plot::new(file, args.plot_kind, asker.expected(question).await?).map(Some)
 }
 
 fn question(args: &QueryArgs) -> Result<Question, Report> {

@@ -28,7 +28,7 @@ use crate::show;
 pub(crate) fn write(answer: &Answer, format: Format, output: Option<&Path>) -> Result<(), Report> {
     match (format, output) {
         (Format::Table, None) => {
-            show::text(table(answer)?)?;
+            show::text(fitted(&table(answer)?))?;
             return show::text(summary(answer));
         }
         (Format::Json, None) => return show::json(&as_json(answer)?),
@@ -53,6 +53,11 @@ pub(crate) fn write(answer: &Answer, format: Format, output: Option<&Path>) -> R
 pub(crate) fn coverage(answer: &Answer) -> Result<(), Report> {
     let _ = writeln!(io::stderr().lock(), "{}", summary(answer));
     Ok(())
+}
+
+/// Tells something beside the answer. A closed error stream has nobody to tell.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 type Written<T> = Result<T, Box<dyn std::error::Error>>;
@@ -124,7 +129,44 @@ pub(crate) fn table(answer: &Answer) -> Result<Table, Report> {
     Ok(table)
 }
 
-fn cell_text(column: &ArrayRef, at: usize) -> Result<String, Report> {
+/// Least width of a column in which its values can still be read, in characters.
+const COLUMN_LEAST: u16 = 8;
+
+/// A table as text for the terminal: if its columns would become too narrow, one row after the other, each with a line for each
+/// column.
+fn fitted(table: &Table) -> String {
+    let widths = table.column_max_content_widths();
+    let least: u32 = widths
+        .iter()
+        .map(|width| u32::from((*width).min(COLUMN_LEAST)) + 3)
+        .sum();
+    let Some(width) = table.width().filter(|width| least >= u32::from(*width)) else {
+        return table.to_string();
+    };
+    let names: Vec<String> = table
+        .header()
+        .into_iter()
+        .flat_map(|header| header.cell_iter().map(Cell::content))
+        .collect();
+    let mut records = Table::new();
+    records
+        .load_preset(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
+    for (number, row) in (1..).zip(table.row_iter()) {
+        records.add_row(vec![format!("── row {number}"), String::new()]);
+        for (name, cell) in names.iter().zip(row.cell_iter()) {
+            records.add_row(vec![name.clone(), cell.content()]);
+        }
+    }
+    records.to_string()
+}
+
+/// A value as text.
+///
+/// # Errors
+/// If it has none.
+pub(crate) fn cell_text(column: &ArrayRef, at: usize) -> Result<String, Report> {
     if column.is_null(at) {
         return Ok("–".to_owned());
     }
@@ -189,6 +231,29 @@ pub(crate) fn summary(answer: &Answer) -> String {
     for (why, nodes) in answer.absent() {
         text.push_str(&format!("\n{} {why}", nodes.join(", ")));
     }
+    let policies = policies(answer);
+    if !policies.is_empty() {
+        text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
+    }
+    let kept: u64 = answer
+        .coverage
+        .iter()
+        .filter_map(|node| node.policy.as_ref())
+        .map(|policy| policy.kept_values)
+        .sum();
+    if kept > 0 {
+        text.push_str(&format!(
+            "\n{kept} values of nodes are those that were released before for the same people, or nearly the same"
+        ));
+    }
+    for duty in answer.duties() {
+        text.push_str(&format!("\nyour duty: {duty}"));
+    }
+    text
+}
+
+/// Under which policies nodes answered, and what these do to results.
+pub(crate) fn policies(answer: &Answer) -> Vec<String> {
     let mut policies: Vec<String> = answer
         .coverage
         .iter()
@@ -210,24 +275,7 @@ pub(crate) fn summary(answer: &Answer) -> String {
         .collect();
     policies.sort();
     policies.dedup();
-    if !policies.is_empty() {
-        text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
-    }
-    let kept: u64 = answer
-        .coverage
-        .iter()
-        .filter_map(|node| node.policy.as_ref())
-        .map(|policy| policy.kept_values)
-        .sum();
-    if kept > 0 {
-        text.push_str(&format!(
-            "\n{kept} values of nodes are those that were released before for the same people, or nearly the same"
-        ));
-    }
-    for duty in answer.duties() {
-        text.push_str(&format!("\nyour duty: {duty}"));
-    }
-    text
+    policies
 }
 
 /// `gbsg: 2 (one or a few people dominate)`; of several reasons each with its number.
@@ -298,4 +346,47 @@ fn json_value(column: &ArrayRef, at: usize) -> Result<Value, Report> {
             parsed.map_or(Value::String(text), Value::Number)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(columns: usize, width: u16) -> String {
+        let mut table = Table::new();
+        table
+            .load_preset(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
+        table.set_header((0..columns).map(|at| format!("column_{at}")));
+        for value in ["12345.6789", "東京都千代田区の病院"] {
+            table.add_row((0..columns).map(|_| value));
+        }
+        fitted(&table)
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_no_value_is_cut_into_letters() {
+        for columns in [1, 2, 6, 7, 8, 20, 60] {
+            let text = of(columns, 80);
+            let widest = text.lines().map(comfy_width).max();
+            assert!(widest <= Some(80), "{columns} columns: {widest:?}\n{text}");
+            let values = text.matches("12345.67").count();
+            assert_eq!(values, columns, "{columns} columns:\n{text}");
+        }
+        assert!(of(20, 80).contains("── row 2") && !of(3, 80).contains("── row"));
+    }
+
+    /// Letters of East Asia take two places.
+    fn comfy_width(line: &str) -> usize {
+        line.chars()
+            .map(|letter| {
+                if ('\u{3000}'..'\u{a000}').contains(&letter) {
+                    2
+                } else {
+                    1
+                }
+            })
+            .sum()
+    }
 }

@@ -253,7 +253,7 @@ impl Asker {
         queryable.map(|q| (q.collection.id.clone(), q.collection)).collect()
     }
 
-    async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
+    pub(crate) async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
         let visible = self.visible();
         let split = split::split(
             &question.sql,

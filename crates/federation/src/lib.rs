@@ -7,7 +7,7 @@
 //! (which parts go to nodes), [`fan_out`] (all nodes at once, within a time),
 //! `node` (one node's answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
-//! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
+//! `listing` (what a person finds in the catalogue), `expected` (what can be said of an answer's columns). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
 
 pub mod answer;
@@ -16,6 +16,7 @@ mod catalog;
 mod combine;
 #[cfg(test)]
 mod differential;
+mod expected;
 pub mod fan_out;
 mod finish;
 pub mod gateway;
@@ -33,6 +34,7 @@ mod split;
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};
 pub use ask::dry_run::{DryRun, DryRunPart, Foreseen, Would};
 pub use ask::{Asker, Question};
+pub use expected::Expected;
 pub use fan_out::{Step, Timeout};
 pub use gateway::Gateway;
 pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};

@@ -169,6 +169,7 @@ problems! {
     SqlRole = "E_SQL_ROLE", DataUser, Refused, "The query uses a column for what it has no role for.", "Use the column as the message says.";
     SqlDomain = "E_SQL_DOMAIN", DataUser, Refused, "The query filters or groups outside a column's declared bins or values.", "Use declared edges or values; a value of a text column stands in single quotes, also if it is a digit: grade = '3'.";
     OwnFile = "E_OWN_FILE", DataUser, Usage, "A file of your own that the question joins with cannot be read as a table.", "Save it as CSV (UTF-8, with a header) or as Parquet.";
+    Chart = "E_CHART", DataUser, Usage, "An answer cannot be drawn as the chart that was asked for.", "Group by one or two columns and select at least one number; name a file that ends in .svg or .png.";
 
     // Running and releasing.
     Resources = "E_RESOURCES", DataUser, Failed, "More is asked at the same time, or by more people, than is accepted.", "Ask again later.";

@@ -1,0 +1,100 @@
+//! An answer as a chart, SVG or PNG.
+//!
+//! What suppression left open is drawn as open, and what was not released is never drawn as nothing. A chart that cannot be
+//! made well is refused with what to change.
+//!
+//! Reading order: [`choose`] (what of an answer lies where), [`figure`] (what a chart shows; other commands can make one), `draw` and
+//! `marks` (how it looks), `png`.
+
+mod canvas;
+mod choose;
+mod draw;
+pub(crate) mod figure;
+mod marks;
+mod png;
+mod scale;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use federation::{Answer, Expected};
+use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
+use terms::{Problem, Report};
+
+use crate::args::PlotKind;
+use crate::board::folder;
+use canvas::Canvas;
+use draw::Drawing;
+use figure::Figure;
+
+/// A chart that was asked for: its file has a known form, and the question's columns make one.
+#[derive(Debug)]
+pub(crate) struct Plot {
+    file: PathBuf,
+    format: Format,
+    kind: Option<PlotKind>,
+    columns: Vec<Expected>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Svg,
+    Png,
+}
+
+impl Plot {
+    /// Checks what can be checked before anything is asked.
+    ///
+    /// # Errors
+    /// `Chart` if the file has no known ending, or the columns cannot be drawn.
+    pub(crate) fn new(file: &Path, kind: Option<PlotKind>, columns: Vec<Expected>) -> Result<Self, Report> {
+        let format = format(file)?;
+        choose::check(&columns, kind)?;
+        Ok(Self {
+            file: file.to_owned(),
+            format,
+            kind,
+            columns,
+        })
+    }
+
+    /// Where it is drawn.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Draws the answer into the file, which is replaced whole if it is there.
+    ///
+    /// # Errors
+    /// `Chart` if the answer does not make a chart; if the file cannot be written.
+    pub(crate) fn write(&self, answer: &Answer) -> Result<(), Report> {
+        let figure = choose::figure(answer, &self.columns, self.kind)?;
+        let bytes = match self.format {
+            Format::Svg => svg(&figure)?.into_bytes(),
+            Format::Png => png::png(&figure)?,
+        };
+        folder::write(&self.file, &bytes)
+    }
+}
+
+fn format(file: &Path) -> Result<Format, Report> {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    match ending.map(str::to_lowercase).as_deref() {
+        Some("svg") => Ok(Format::Svg),
+        Some("png") => Ok(Format::Png),
+        _ => Err(Problem::Chart
+            .report(format!("{} is neither an SVG nor a PNG", file.display()))
+            .remedy("end the name of the file in .svg or .png")),
+    }
+}
+
+/// The chart as the text of an SVG file.
+fn svg(figure: &Figure) -> Result<String, Report> {
+    let drawing = Drawing::of(figure);
+    let mut text = String::new();
+    let backend = SVGBackend::with_string(&mut text, drawing.size());
+    drawing.draw(&Canvas::of_texts(backend.into_drawing_area()))?;
+    Ok(text)
+}
