@@ -20,6 +20,7 @@ mod raw;
 mod receipts;
 mod regions;
 mod stops;
+mod tunnels;
 mod whole_answers;
 
 use std::path::{Path, PathBuf};

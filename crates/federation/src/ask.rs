@@ -23,6 +23,7 @@ use crate::node::{Errand, NodeAnswer, Part, Peer};
 use crate::parameters::Parameters;
 use crate::profile::Profile;
 use crate::receipts;
+use crate::road::Roads;
 use crate::split::{self, Description, Leaf, Split};
 
 /// A person who can ask a data space.
@@ -34,6 +35,7 @@ pub struct Asker {
     caller: Caller,
     rules: Rules,
     peers: Vec<Offer>,
+    roads: Roads,
     connections: Mutex<BTreeMap<MemberId, Connection>>,
     clock: Arc<dyn Clock>,
 }
@@ -107,6 +109,13 @@ impl Asker {
             purpose: None,
             permit: None,
         };
+        let roads = Roads {
+            broker: broker.as_ref().ok().cloned(),
+            space: profile.space.clone(),
+            key: Arc::clone(&key),
+            credential: credential.clone(),
+            clock: Arc::clone(&clock),
+        };
         let peers = catalog::offers(&broker, &profile, &asking, &rules, clock.now()).await?;
         let connections = Mutex::default();
         Ok(Self {
@@ -116,6 +125,7 @@ impl Asker {
             caller,
             rules,
             peers,
+            roads,
             connections,
             clock,
         })
@@ -414,7 +424,7 @@ impl Asker {
         if let Some(open) = self.connections.lock().await.get(&peer.member) {
             return Ok(open.clone());
         }
-        let opened = wire::connect(&peer.address, peer.member.as_str(), &peer.key).await?;
+        let opened = self.roads.connect(peer).await?;
         self.connections
             .lock()
             .await

@@ -3,8 +3,8 @@
 //! This crate must never present a subset as the whole, never merge what did not verify, and never compute an
 //! average of averages. It sees released values only.
 //!
-//! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `node` (one node's
-//! answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
+//! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `road` (how
+//! a node is reached), `node` (its answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
@@ -25,6 +25,7 @@ mod node;
 pub mod parameters;
 pub mod profile;
 mod receipts;
+mod road;
 mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};

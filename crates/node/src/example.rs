@@ -288,7 +288,8 @@ impl World {
         Config {
             space: space(),
             member: "gbsg".parse().unwrap(),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            tunnels: 0,
             advertise: None,
             key: self.path("node.key"),
             root: self.path("root.json"),

@@ -15,6 +15,8 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trust::PublicKey;
 
+use crate::socket::Socket;
+
 /// A server in somebody's configuration: where it is and the key that it must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,51 +46,101 @@ impl Connection {
     }
 }
 
+/// How the bytes of a connection come about. Asked again when a connection is renewed.
+#[async_trait::async_trait]
+pub trait Dialer: std::fmt::Debug + Send + Sync {
+    /// Bytes to whoever is to be reached, who has proved nothing yet.
+    async fn dial(&self) -> io::Result<Socket>;
+}
+
 /// Connects to `address` (`host:port`) and goes on only if `expected` is the key at the other end.
 ///
 /// # Errors
 /// [`Problem::PeerKey`] if another key answers, [`Problem::Unreachable`] for everything else.
 pub async fn connect(address: &str, name: &str, expected: &PublicKey) -> Result<Connection, Report> {
-    let config = crate::tls::client_config(expected).map_err(|e| Problem::Internal.report(e.to_string()))?;
+    let dialer = Arc::new(Direct(address.to_owned()));
+    let outcome = connect_by(dialer, name, expected).await;
+    outcome.map_err(|error| match error {
+        ConnectError::Configuration(what) => Problem::Internal.report(what),
+        ConnectError::OtherKey => {
+            let message = format!("{name} at {address} does not hold the key that the roster names");
+            Problem::PeerKey.report(message)
+        }
+        ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {address}")),
+    })
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// TLS cannot be set up here.
+    #[error("TLS cannot be set up: {0}")]
+    Configuration(String),
+    /// Whoever answers does not hold the expected key.
+    #[error("another key answers")]
+    OtherKey,
+    /// Nobody answers, or not in time.
+    #[error("nobody answers")]
+    NoAnswer,
+}
+
+/// Connects by way of `dialer` and goes on only if `expected` is the key at the other end.
+///
+/// # Errors
+/// Why there is no connection.
+pub async fn connect_by(dialer: Arc<dyn Dialer>, name: &str, expected: &PublicKey) -> Result<Connection, ConnectError> {
+    let config = crate::tls::client_config(expected).map_err(|e| ConnectError::Configuration(e.to_string()))?;
+    let server_name = ServerName::try_from(name.to_owned());
     let binding = Arc::new(Mutex::new(None));
     let dial = Dial {
-        address: address.to_owned(),
-        name: name.to_owned(),
+        dialer,
+        name: server_name.map_err(|e| ConnectError::Configuration(e.to_string()))?,
         config,
         binding: Arc::clone(&binding),
     };
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|_| Problem::Unreachable.report(format!("{address:?} is not an address of the form host:port")))?
+    // Where it is, the dialer knows; HTTP/2 needs a name all the same.
+    let endpoint = Endpoint::from_static("http://node.invalid")
         .connect_timeout(Duration::from_secs(limit::CONNECT_SECONDS_MAX))
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10));
+        .initial_stream_window_size(limit::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limit::CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(Duration::from_secs(limit::KEEP_ALIVE_SECONDS))
+        .keep_alive_timeout(Duration::from_secs(limit::KEEP_ALIVE_ANSWER_SECONDS_MAX));
     let connector = tower::service_fn(move |_: Uri| {
         let dial = dial.clone();
         async move { dial.dial().await }
     });
     match endpoint.connect_with_connector(connector).await {
         Ok(grpc) => Ok(Connection { grpc, binding }),
-        Err(error) if caused_by_other_key(&error) => Err(Problem::PeerKey.report(format!(
-            "{name} at {address} does not hold the key that the roster names"
-        ))),
-        Err(_) => Err(Problem::Unreachable.report(format!("{name} does not answer at {address}"))),
+        Err(error) if caused_by_other_key(&error) => Err(ConnectError::OtherKey),
+        Err(_) => Err(ConnectError::NoAnswer),
+    }
+}
+
+/// `host:port` on the network.
+#[derive(Debug)]
+struct Direct(String);
+
+#[async_trait::async_trait]
+impl Dialer for Direct {
+    async fn dial(&self) -> io::Result<Socket> {
+        let tcp = TcpStream::connect(&self.0).await?;
+        tcp.set_nodelay(true)?;
+        Ok(Socket::Tcp(tcp))
     }
 }
 
 #[derive(Clone)]
 struct Dial {
-    address: String,
-    name: String,
+    dialer: Arc<dyn Dialer>,
+    name: ServerName<'static>,
     config: Arc<ClientConfig>,
     binding: Arc<Mutex<Option<trust::Channel>>>,
 }
 
 impl Dial {
-    async fn dial(self) -> io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
-        let tcp = TcpStream::connect(&self.address).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from(self.name).map_err(io::Error::other)?;
-        let tls = TlsConnector::from(self.config).connect(name, tcp).await?;
+    async fn dial(self) -> io::Result<TokioIo<tokio_rustls::client::TlsStream<Socket>>> {
+        let socket = self.dialer.dial().await?;
+        let tls = TlsConnector::from(self.config).connect(self.name, socket).await?;
         let binding = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
         *self.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
         Ok(TokioIo::new(tls))

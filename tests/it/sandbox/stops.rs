@@ -210,7 +210,7 @@ impl Client {
         let folder = sandbox.dir().join("people").join(person);
         let config = node_config(sandbox);
         let key = SigningKey::load(&config.key).unwrap().public();
-        let connection = wire::connect(&config.listen, config.member.as_str(), &key)
+        let connection = wire::connect(config.listen.as_deref().unwrap(), config.member.as_str(), &key)
             .await
             .unwrap();
         Self {
