@@ -80,7 +80,7 @@ impl Asker {
         let key = Arc::new(SigningKey::load(&profile.key)?);
         let credential = profile.credential_text()?;
         let store = SpaceStore::open_or_create(&profile.data, &profile.root_document()?)?;
-        let broker = wire::connect(&profile.broker.address, "broker", &profile.broker.key).await;
+        let broker = profile.broker.connect("broker").await;
         let documents = match &broker {
             Ok(broker) => {
                 let source = BrokerSource::new(broker.clone(), profile.space.clone());

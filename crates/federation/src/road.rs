@@ -74,16 +74,7 @@ impl Roads {
 async fn relayed(road: ThroughBroker, peer: &Peer) -> Result<Connection, Report> {
     let name = peer.member.as_str();
     let connected = wire::connect_by(Arc::new(road), name, &peer.key).await;
-    connected.map_err(|error| match error {
-        wire::ConnectError::OtherKey => {
-            let message = format!("whoever answers for {name} through the broker does not hold the key of the roster");
-            Problem::PeerKey.report(message)
-        }
-        wire::ConnectError::NoAnswer => {
-            Problem::Unreachable.report(format!("{name} does not answer through the broker"))
-        }
-        wire::ConnectError::Configuration(what) => Problem::Internal.report(what),
-    })
+    connected.map_err(|error| error.report(name, "the broker's relay"))
 }
 
 /// The road through the broker. Each time it is taken, the broker is told anew who takes it.

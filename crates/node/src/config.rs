@@ -82,6 +82,7 @@ impl Config {
             return Err(Problem::FileValue.report(message));
         }
         let folder = path.parent().unwrap_or(Path::new("."));
+        config.broker = config.broker.relative_to(folder);
         let paths = [&mut config.key, &mut config.root, &mut config.data];
         for inside in paths.into_iter().chain(config.anchor.as_mut()) {
             *inside = folder.join(&*inside);

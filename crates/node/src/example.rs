@@ -296,10 +296,7 @@ impl World {
             anchor: None,
             data: self.path("data"),
             refresh_seconds: 30,
-            broker: wire::PeerConfig {
-                address: "127.0.0.1:1".to_owned(),
-                key: self.online.public(),
-            },
+            broker: wire::PeerConfig::direct("127.0.0.1:1".to_owned(), self.online.public()),
         }
     }
 

@@ -15,7 +15,7 @@ use trust::{Replay, SigningKey, SpaceStore};
 use wire::description::{self, NodeDescription, OfferedDataset};
 use wire::v1::PublishDescriptionRequest;
 use wire::v1::catalog_service_client::CatalogServiceClient;
-use wire::{BrokerSource, Connection, Incoming, PeerConfig};
+use wire::{BrokerSource, Connection, Incoming};
 
 use crate::config::Config;
 use crate::flight::Face;
@@ -138,8 +138,7 @@ impl Node {
         while !stop.is_cancelled() {
             if broker.is_none() {
                 is_announced = false;
-                let PeerConfig { address, key } = &self.config.broker;
-                broker = told(wire::connect(address, "broker", key).await);
+                broker = told(self.config.broker.connect("broker").await);
             }
             // A broker that does not take the description may have documents all the same.
             if let Some(connection) = &broker
@@ -231,7 +230,7 @@ fn open_store(config: &Config) -> Result<SpaceStore, Report> {
 }
 
 async fn broker_source(config: &Config) -> Result<BrokerSource, Report> {
-    let connection = wire::connect(&config.broker.address, "broker", &config.broker.key).await?;
+    let connection = config.broker.connect("broker").await?;
     Ok(BrokerSource::new(connection, config.space.clone()))
 }
 

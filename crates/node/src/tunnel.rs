@@ -66,7 +66,7 @@ async fn keep_one(config: &Config, desk: &Desk, door: &Door, open: &watch::Sende
 
 /// Holds one tunnel until it ends. Those who came through it end with it.
 async fn hold(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u16>) -> Result<(), Report> {
-    let broker = wire::connect(&config.broker.address, "broker", &config.broker.key).await?;
+    let broker = config.broker.connect("broker").await?;
     let mut calls = relay::hold(&broker, &config.space, &config.member, &desk.key, desk.clock.now()).await?;
     let _open = Open::one_more(open);
     info!("a tunnel to the broker is open");

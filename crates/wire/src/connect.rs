@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trust::PublicKey;
 
+use crate::proxy::ProxyConfig;
 use crate::socket::Socket;
 
 /// A server in somebody's configuration: where it is and the key that it must hold.
@@ -25,6 +27,40 @@ pub struct PeerConfig {
     pub address: String,
     /// Whoever answers there must prove to hold this key.
     pub key: PublicKey,
+    /// The proxy through which it is reached, if the network lets nothing else out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyConfig>,
+}
+
+impl PeerConfig {
+    /// A server that is reached without a proxy.
+    pub fn direct(address: String, key: PublicKey) -> Self {
+        let proxy = None;
+        Self { address, key, proxy }
+    }
+
+    /// The same with paths relative to the configuration's own folder.
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.credentials = proxy.credentials.take().map(|file| folder.join(file));
+        }
+        self
+    }
+
+    /// Connects, and goes on only if the server holds the key. It is called `name` in messages.
+    ///
+    /// # Errors
+    /// [`Problem::PeerKey`] if another key answers, what is wrong with the proxy's credentials, or [`Problem::Unreachable`].
+    pub async fn connect(&self, name: &str) -> Result<Connection, Report> {
+        let Some(proxy) = &self.proxy else {
+            return connect(&self.address, name, &self.key).await;
+        };
+        let dialer = Arc::new(proxy.dialer(&self.address)?);
+        let outcome = connect_by(dialer, name, &self.key).await;
+        let place = format!("{} through the proxy {}", self.address, proxy.address);
+        outcome.map_err(|error| error.report(name, &place))
+    }
 }
 
 /// A gRPC channel to a server that proved to hold the expected key.
@@ -60,14 +96,7 @@ pub trait Dialer: std::fmt::Debug + Send + Sync {
 pub async fn connect(address: &str, name: &str, expected: &PublicKey) -> Result<Connection, Report> {
     let dialer = Arc::new(Direct(address.to_owned()));
     let outcome = connect_by(dialer, name, expected).await;
-    outcome.map_err(|error| match error {
-        ConnectError::Configuration(what) => Problem::Internal.report(what),
-        ConnectError::OtherKey => {
-            let message = format!("{name} at {address} does not hold the key that the roster names");
-            Problem::PeerKey.report(message)
-        }
-        ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {address}")),
-    })
+    outcome.map_err(|error| error.report(name, address))
 }
 
 /// Why there is no connection.
@@ -79,9 +108,37 @@ pub enum ConnectError {
     /// Whoever answers does not hold the expected key.
     #[error("another key answers")]
     OtherKey,
+    /// The proxy on the way wants credentials, or others.
+    #[error("the proxy wants credentials")]
+    ProxyCredentials,
+    /// The proxy on the way does not connect there.
+    #[error("the proxy does not connect there")]
+    ProxyRefused,
     /// Nobody answers, or not in time.
     #[error("nobody answers")]
     NoAnswer,
+}
+
+impl ConnectError {
+    /// What it means for whoever wanted to reach `name` at `place`.
+    pub fn report(&self, name: &str, place: &str) -> Report {
+        match self {
+            ConnectError::Configuration(what) => Problem::Internal.report(what.clone()),
+            ConnectError::OtherKey => {
+                let message = format!("{name} at {place} does not hold the key that the roster names");
+                Problem::PeerKey.report(message)
+            }
+            ConnectError::ProxyCredentials => Problem::Unreachable
+                .report(format!("{name} is not reached at {place}: the proxy wants credentials"))
+                .remedy("put the line user:password into a file, and name it as credentials under proxy"),
+            ConnectError::ProxyRefused => Problem::Unreachable
+                .report(format!(
+                    "{name} is not reached at {place}: the proxy does not connect there"
+                ))
+                .remedy("ask whoever runs the proxy to allow CONNECT to this address"),
+            ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {place}")),
+        }
+    }
 }
 
 /// Connects by way of `dialer` and goes on only if `expected` is the key at the other end.
@@ -111,8 +168,7 @@ pub async fn connect_by(dialer: Arc<dyn Dialer>, name: &str, expected: &PublicKe
     });
     match endpoint.connect_with_connector(connector).await {
         Ok(grpc) => Ok(Connection { grpc, binding }),
-        Err(error) if caused_by_other_key(&error) => Err(ConnectError::OtherKey),
-        Err(_) => Err(ConnectError::NoAnswer),
+        Err(error) => Err(ConnectError::of(&error)),
     }
 }
 
@@ -147,22 +203,31 @@ impl Dial {
     }
 }
 
-fn caused_by_other_key(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error
-            .downcast_ref::<rustls::Error>()
-            .is_some_and(crate::tls::says_other_key)
-        {
-            return true;
+impl ConnectError {
+    /// Why a connection did not come about: the first cause that says more than that it did not.
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error
+                .downcast_ref::<rustls::Error>()
+                .is_some_and(crate::tls::says_other_key)
+            {
+                return ConnectError::OtherKey;
+            }
+            // What the proxy said has a type that is not public.
+            match error.to_string().as_str() {
+                "tunnel error: proxy authorization required" => return ConnectError::ProxyCredentials,
+                "tunnel error: unsuccessful" => return ConnectError::ProxyRefused,
+                _ => {}
+            }
+            cause = match error.downcast_ref::<io::Error>() {
+                // `io::Error::source` skips the error that it wraps.
+                Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+                None => error.source(),
+            };
         }
-        cause = match error.downcast_ref::<io::Error>() {
-            // `io::Error::source` skips the error that it wraps.
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
+        ConnectError::NoAnswer
     }
-    false
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 //! This crate must never decide whether something is allowed, and never see a data set.
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
-//! [`mod@connect`] (the two ends of a connection), [`relay`] (connections that a broker carries), [`socket`], [`status`] (what may leave as an error), [`description`] (what a node
+//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), [`socket`], [`status`] (what may leave as an error), [`description`] (what a node
 //! says of itself), [`governance_source`] (governance documents through the broker), [`publish`] (new ones to it).
 
 pub mod connect;
 pub mod description;
 pub mod governance_source;
 pub mod header;
+pub mod proxy;
 pub mod publish;
 pub mod relay;
 pub mod serve;
@@ -35,5 +36,6 @@ pub mod v1 {
 pub use connect::{ConnectError, Connection, Dialer, PeerConfig, connect, connect_by};
 pub use description::{NodeDescription, OfferedDataset};
 pub use governance_source::BrokerSource;
+pub use proxy::ProxyConfig;
 pub use serve::{Door, Incoming, PeerInfo};
 pub use socket::Socket;

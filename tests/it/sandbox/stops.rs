@@ -131,7 +131,7 @@ fn node_config(sandbox: &Sandbox) -> node::Config {
 }
 
 async fn broker(sandbox: &Sandbox) -> Connection {
-    let PeerConfig { address, key } = node_config(sandbox).broker;
+    let PeerConfig { address, key, .. } = node_config(sandbox).broker;
     wire::connect(&address, "broker", &key).await.unwrap()
 }
 

@@ -216,10 +216,7 @@ fn write_files(layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<(),
 
 /// One configuration for each party, each with its own copy of the pinned root, as if they lived far apart.
 fn configure(spec: &Spec, layout: &Layout, broker_key: PublicKey, root: &[u8]) -> Result<(), Report> {
-    let broker = PeerConfig {
-        address: ANY_PORT.to_owned(),
-        key: broker_key,
-    };
+    let broker = PeerConfig::direct(ANY_PORT.to_owned(), broker_key);
     let config = broker::Config {
         space: spec.space.clone(),
         listen: ANY_PORT.to_owned(),
