@@ -6,6 +6,7 @@ mod broken_data;
 mod canaries;
 mod catalog;
 mod demo;
+mod dry_run;
 mod gateway;
 mod governance;
 mod hostile;

@@ -114,7 +114,7 @@ pub(crate) struct QueryArgs {
     pub(crate) with: Vec<String>,
     #[command(flatten)]
     pub(crate) asker: AskerArgs,
-    /// Show what each node would be asked, and ask nothing
+    /// Ask each node whether it would answer, by which rule and at what cost; no data is read and nothing charged
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How to write the answer

@@ -230,6 +230,8 @@ fn told(entry: &AuditEntry, ends: &Ends<'_>) -> String {
         (Outcome::Failed, problem) => format!("failed{}", code(problem)),
         (Outcome::Revoked, problem) => format!("revoked after {} rows had gone{}", entry.rows, code(problem)),
         (Outcome::Abandoned, problem) => format!("abandoned by who asked{}", code(problem)),
+        (Outcome::Foreseen, None) => "asked whether it would be allowed: yes; nothing was read".to_owned(),
+        (Outcome::Foreseen, problem) => format!("asked whether it would be allowed: no{}", code(problem)),
     };
     let purpose = entry
         .purpose

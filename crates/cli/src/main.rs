@@ -15,6 +15,7 @@ mod dataset;
 mod demo;
 #[cfg(test)]
 mod deploy_tests;
+mod dry_run;
 mod fail;
 mod permit;
 mod problems;

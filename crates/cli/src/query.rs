@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use federation::{Answer, Asker, Plan, Profile, Question, Status, Tables};
+use federation::{Answer, Asker, Profile, Question, Status, Tables};
 use terms::{ExitCode, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{AskerArgs, Format, QueryArgs};
 use crate::sandbox::found::counted;
-use crate::{render, show};
+use crate::{dry_run, render};
 
 /// Asks, prints, and says what the command returns to the shell.
 pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report> {
@@ -17,12 +17,17 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
         let report = Problem::Usage.report("Parquet and Arrow are not written to a terminal");
         return Err(report.remedy("name a file with --output FILE"));
     }
+    if args.dry_run && (args.output.is_some() || !matches!(format, Format::Table | Format::Json)) {
+        let report = Problem::Usage.report("what nodes would do is no table of values to write to a file");
+        return Err(report.remedy("leave --output out, and choose --format table or json"));
+    }
     let question = question(&args)?;
     let profile = profile(&args.asker)?;
     let asker = Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await?;
     if args.dry_run {
-        show_plan(&asker.plan(&question).await?, json)?;
-        return Ok(ExitCode::Ok);
+        let run = asker.dry_run(&question).await?;
+        dry_run::show(&run, format)?;
+        return Ok(run.exit_code());
     }
     let answer = asker.ask(&question).await?;
     if let Some(failure) = nobody_answered(&answer) {
@@ -134,21 +139,4 @@ fn nobody_answered(answer: &Answer) -> Option<Report> {
     let why = first.message.as_deref().unwrap_or_default();
     let report = problem.report(format!("none of {asked} answered; {}: {why}", first.node));
     Some(report.remedy(first.remedy.clone().unwrap_or_default()))
-}
-
-fn show_plan(plan: &Plan, json: bool) -> Result<(), Report> {
-    if json {
-        return show::json(plan);
-    }
-    for part in &plan.parts {
-        let nodes: Vec<&str> = part.nodes.iter().map(terms::MemberId::as_str).collect();
-        show::text(format!(
-            "asked of {} ({}):\n  {}\n{}\n",
-            counted(nodes.len(), "node", "nodes"),
-            nodes.join(", "),
-            part.sql,
-            part.decision
-        ))?;
-    }
-    show::text("Nothing was asked.")
 }

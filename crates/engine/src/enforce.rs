@@ -147,8 +147,7 @@ pub struct Holding<'a> {
 /// not declare; `Internal` if grant, query and dataset are not about the same, which cannot happen in `answer`.
 pub fn enforce(query: &Query, grant: Grant, holding: Holding<'_>) -> Result<EnforcedPlan, Report> {
     require_covered(query, &grant, holding)?;
-    let collection = seen(query, &grant)?;
-    domain::check(query, &collection)?;
+    let collection = admit(query, &grant)?;
     let built = match query {
         Query::Release(query) => cells(query, &grant, &collection, holding),
         Query::Rows(query) => rows(query, &grant, &collection, holding),
@@ -157,6 +156,22 @@ pub fn enforce(query: &Query, grant: Grant, holding: Holding<'_>) -> Result<Enfo
         BuildError::Refused(report) => report,
         BuildError::Engine(error) => Problem::Internal.report(format!("no plan: {}", error.strip_backtrace())),
     })
+}
+
+/// The collection that a query sees under its grant, if the query uses columns only for what both allow: all of [`enforce()`] that can
+/// be said without data.
+///
+/// # Errors
+/// As [`enforce()`].
+pub fn admit(query: &Query, grant: &Grant) -> Result<Arc<Collection>, Report> {
+    let joined = query.joins().iter().zip(grant.joined());
+    let joined = joined.map(|(join, grant)| (query.joined_columns(join), grant));
+    for (columns, grant) in std::iter::once((query.columns(), grant)).chain(joined) {
+        transform::require_untouched(&columns, grant)?;
+    }
+    let collection = seen(query, grant)?;
+    domain::check(query, &collection)?;
+    Ok(collection)
 }
 
 /// The collection that a query sees under its grant.
@@ -192,7 +207,6 @@ fn require_covered(query: &Query, grant: &Grant, holding: Holding<'_>) -> Result
         if !is_covered {
             return Err(Problem::Internal.report("the grant does not cover the query"));
         }
-        transform::require_untouched(&columns, grant)?;
     }
     Ok(())
 }

@@ -110,6 +110,18 @@ impl Status {
         }
     }
 
+    /// What a command returns that got so far at each node.
+    pub(crate) fn exit_code(nodes: impl Iterator<Item = Status> + Clone) -> ExitCode {
+        let all = |status: Status| nodes.clone().all(|node| node == status);
+        match nodes.clone().any(|node| node == Status::Answered) {
+            true if all(Status::Answered) => ExitCode::Ok,
+            true => ExitCode::Partial,
+            false if all(Status::Refused) => ExitCode::Refused,
+            false if all(Status::Unreachable) => ExitCode::Unreachable,
+            false => ExitCode::Failed,
+        }
+    }
+
     /// What a problem at a node means for its status.
     pub fn of(problem: Problem) -> Self {
         match problem {
@@ -154,15 +166,7 @@ impl Answer {
     /// What a command that ends with this answer returns: 0, or 3 if some did not answer; if none did, 4 if all
     /// refused, 5 if all were unreachable, else 1. Suppression does not make an answer partial.
     pub fn exit_code(&self) -> ExitCode {
-        let all = |status: Status| self.coverage.iter().all(|node| node.status == status);
-        let any_answered = self.coverage.iter().any(|node| node.status == Status::Answered);
-        match any_answered {
-            true if all(Status::Answered) => ExitCode::Ok,
-            true => ExitCode::Partial,
-            false if all(Status::Refused) => ExitCode::Refused,
-            false if all(Status::Unreachable) => ExitCode::Unreachable,
-            false => ExitCode::Failed,
-        }
+        Status::exit_code(self.coverage.iter().map(|node| node.status))
     }
 
     /// What whoever has the answer is asked to do or leave, each duty once.

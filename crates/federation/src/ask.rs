@@ -1,5 +1,7 @@
 //! The story of one question: documents, catalogue, split, fan out, pool, finish, coverage.
 
+pub mod dry_run;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,24 +53,6 @@ pub struct Question {
     pub permit: Option<PermitId>,
     /// Tables of the asker's own, which no node sees.
     pub tables: Tables,
-}
-
-/// What would be asked of whom.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Plan {
-    /// One for each part of the query that nodes run.
-    pub parts: Vec<PlannedPart>,
-}
-
-/// One part of a query that nodes run.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct PlannedPart {
-    /// The SQL that each node is asked.
-    pub sql: String,
-    /// The nodes.
-    pub nodes: Vec<MemberId>,
-    /// What the documents that the asker holds say about it; nodes decide for themselves.
-    pub decision: String,
 }
 
 impl Asker {
@@ -173,25 +157,6 @@ impl Asker {
         &self.caller
     }
 
-    /// What would be asked of whom. Nothing is asked.
-    ///
-    /// # Errors
-    /// As [`Asker::ask`], before anything is asked.
-    pub async fn plan(&self, question: &Question) -> Result<Plan, Report> {
-        let split = self.split(question, &Parameters::default()).await?;
-        let part = |leaf: &Leaf| {
-            let nodes = self.concerned(leaf).map(|offer| offer.peer.member.clone()).collect();
-            PlannedPart {
-                sql: leaf.asked.to_string(),
-                nodes,
-                decision: self.foresee(leaf, question),
-            }
-        };
-        Ok(Plan {
-            parts: split.leaves.iter().map(part).collect(),
-        })
-    }
-
     /// Asks all nodes and pools what they release.
     ///
     /// # Errors
@@ -206,20 +171,7 @@ impl Asker {
     /// # Errors
     /// As [`Asker::ask`], and if the values are not those that the question needs.
     pub async fn ask_with(&self, question: &Question, parameters: &Parameters) -> Result<Answer, Report> {
-        let split = self.split(question, parameters).await?;
-        for leaf in &split.leaves {
-            if self.concerned(leaf).next().is_none() {
-                let message = format!("no node offers {} to you", leaf.collection.sql_name());
-                return Err(Problem::NoNode.report(message));
-            }
-        }
-        let errand = Errand {
-            space: self.profile.space.clone(),
-            key: Arc::clone(&self.key),
-            credential: self.credential.clone(),
-            purpose: question.purpose,
-            permit: question.permit.clone(),
-        };
+        let (split, errand) = self.prepare(question, parameters).await?;
         let asking: FuturesUnordered<_> = self
             .peers
             .iter()
@@ -279,6 +231,25 @@ impl Asker {
         split::describe(sql, &self.rules.collections, &self.visible()).await
     }
 
+    /// What nodes are asked, each part of at least one of them, and what accompanies it.
+    async fn prepare(&self, question: &Question, parameters: &Parameters) -> Result<(Split, Errand), Report> {
+        let split = self.split(question, parameters).await?;
+        for leaf in &split.leaves {
+            if self.concerned(leaf).next().is_none() {
+                let message = format!("no node offers {} to you", leaf.collection.sql_name());
+                return Err(Problem::NoNode.report(message));
+            }
+        }
+        let errand = Errand {
+            space: self.profile.space.clone(),
+            key: Arc::clone(&self.key),
+            credential: self.credential.clone(),
+            purpose: question.purpose,
+            permit: question.permit.clone(),
+        };
+        Ok((split, errand))
+    }
+
     fn visible(&self) -> Collections {
         let queryable = self.queryable().into_iter();
         queryable.map(|q| (q.collection.id.clone(), q.collection)).collect()
@@ -331,20 +302,6 @@ impl Asker {
         policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
-    fn foresee(&self, leaf: &Leaf, question: &Question) -> String {
-        match self.decide(leaf, question) {
-            policy::Decision::Allow(grant) => {
-                format!(
-                    "allowed by {} of {} version {}",
-                    grant.rule(),
-                    grant.policy(),
-                    grant.version()
-                )
-            }
-            policy::Decision::Refuse(refusal) => format!("refused: {}; {}", refusal.message, refusal.remedy),
-        }
-    }
-
     /// Asks one node all parts that concern it. `None` if none does.
     async fn ask_node<'a>(&self, offer: &'a Offer, leaves: &[Leaf], errand: &Errand) -> Option<Asked<'a>> {
         let parts: Vec<(usize, &Leaf)> = leaves
@@ -393,29 +350,40 @@ impl Asker {
         Ok(answers)
     }
 
-    /// Asks a node one part, and once more if the connection was lost: under the same name, so that the node answers it
-    /// once and charges it once. Waits no longer than the limit in all.
+    /// Asks a node one part: also the second time under the same name, so that the node answers it once and charges it once.
     async fn ask_part(&self, part: Part<'_>) -> Result<NodeAnswer, Ended> {
+        let ask = |connection| async move { part.ask(&connection, self.clock.now()).await };
+        self.ask_peer(part.peer, limit::NODE_ANSWER_SECONDS_MAX, ask).await
+    }
+
+    /// Asks on an open connection, and once more if that was lost. Waits no longer than so many seconds in all.
+    async fn ask_peer<T, Asking>(
+        &self,
+        peer: &Peer,
+        seconds: u64,
+        ask: impl Fn(Connection) -> Asking,
+    ) -> Result<T, Ended>
+    where
+        Asking: Future<Output = Result<T, Ended>>,
+    {
         let asked = async {
-            let connection = self.connection(part.peer).await?;
-            match self.ask_on(&connection, part).await {
-                Err(ended) if is_lost(&ended) => self.ask_on(&self.connection(part.peer).await?, part).await,
+            match self.see_lost(peer, ask(self.connection(peer).await?)).await {
+                Err(ended) if is_lost(&ended) => self.see_lost(peer, ask(self.connection(peer).await?)).await,
                 outcome => outcome,
             }
         };
-        let seconds = limit::NODE_ANSWER_SECONDS_MAX;
         let in_time = tokio::time::timeout(Duration::from_secs(seconds), asked).await;
         in_time.unwrap_or_else(|_| {
-            let message = format!("{} did not answer within {seconds} s", part.peer.member);
+            let message = format!("{} did not answer within {seconds} s", peer.member);
             Err(Problem::Unreachable.report(message).into())
         })
     }
 
-    /// Asks on a connection, which is not used again if it was lost.
-    async fn ask_on(&self, connection: &Connection, part: Part<'_>) -> Result<NodeAnswer, Ended> {
-        let outcome = part.ask(connection, self.clock.now()).await;
+    /// A connection is not used again if it was lost.
+    async fn see_lost<T>(&self, peer: &Peer, asking: impl Future<Output = Result<T, Ended>>) -> Result<T, Ended> {
+        let outcome = asking.await;
         if outcome.as_ref().is_err_and(is_lost) {
-            self.connections.lock().await.remove(&part.peer.member);
+            self.connections.lock().await.remove(&peer.member);
         }
         outcome
     }

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use policy::Rules;
 use terms::{CollectionId, MemberId, Problem, Report, UtcTime, limit};
-use tonic::Request;
 use trust::{Digest, Proof, Verified};
 use wire::Connection;
 use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
-use wire::header::Tokens;
 use wire::v1::DiscoverRequest;
 use wire::v1::catalog_service_client::CatalogServiceClient;
 
@@ -79,20 +77,10 @@ async fn discover(broker: &Connection, who: &Errand, now: UtcTime) -> Result<Vec
         request: None,
         channel: broker.binding()?,
     };
-    let proof = proof
-        .issue(&who.key, now)
-        .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
-    let mut request = Request::new(DiscoverRequest {
+    let asked = DiscoverRequest {
         space: who.space.to_string(),
-    });
-    wire::header::attach(
-        request.metadata_mut(),
-        Tokens {
-            credential: &who.credential,
-            proof: &proof,
-            request: None,
-        },
-    )?;
+    };
+    let request = who.accompany(asked, &proof, now)?;
     let mut catalog = CatalogServiceClient::new(broker.grpc.clone());
     let seconds = limit::CATALOG_SECONDS_MAX;
     let response = tokio::time::timeout(Duration::from_secs(seconds), catalog.discover(request)).await;

@@ -3,8 +3,9 @@
 //! This crate must never present a subset as the whole, never merge what did not verify, and never compute an
 //! average of averages. It sees released values only.
 //!
-//! Reading order: [`ask`] (the story of one question), `catalog` (whom to ask), `split` (which parts go to nodes), `road` (how
-//! a node is reached), `node` (its answer), `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
+//! Reading order: [`ask`] (the story of one question; [`ask::dry_run`]: whether nodes would answer it), `catalog` (whom to ask), `split`
+//! (which parts go to nodes), `road` (how a node is reached), `node` (its answer),
+//! `combine` (pooling) with `moments` (variances and correlations), `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
@@ -29,10 +30,12 @@ mod road;
 mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};
-pub use ask::{Asker, Plan, Question};
+pub use ask::dry_run::{DryRun, DryRunPart, Foreseen, Would};
+pub use ask::{Asker, Question};
 pub use gateway::Gateway;
 pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};
 pub use local::Tables;
 pub use parameters::Parameters;
 pub use profile::Profile;
 pub use split::Description;
+pub use wire::dry_run::{AllowingRule, Checks, Cost, Quota, Tier, Window, WouldAllow};

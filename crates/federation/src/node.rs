@@ -2,6 +2,8 @@
 //!
 //! Nothing of an answer is used unless its columns are those asked for and the node's receipt matches it.
 
+mod dry_run;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,6 +51,23 @@ pub(crate) struct Errand {
     pub(crate) credential: String,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) permit: Option<PermitId>,
+}
+
+impl Errand {
+    /// The request with what a node believes: who asks, and the proof that they ask exactly this.
+    pub(crate) fn accompany<T>(&self, message: T, proof: &Proof, now: UtcTime) -> Result<Request<T>, Report> {
+        let issued = proof
+            .issue(&self.key, now)
+            .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
+        let mut request = Request::new(message);
+        let tokens = Tokens {
+            credential: &self.credential,
+            proof: &issued,
+            request: proof.request.as_ref().map(RequestId::as_str),
+        };
+        wire::header::attach(request.metadata_mut(), tokens)?;
+        Ok(request)
+    }
 }
 
 /// One node's answer to one leaf, with its signature under it.
@@ -120,20 +139,11 @@ impl Part<'_> {
             request: Some(name.clone()),
             channel: connection.binding()?,
         };
-        let proof = proof
-            .issue(&errand.key, now)
-            .map_err(|error| Problem::TokenMalformed.report(error.to_string()))?;
         let handle = QueryTicket { sql }.encode_to_vec().into();
         let ticket = TicketStatementQuery {
             statement_handle: handle,
         };
-        let mut request = Request::new(Ticket::new(ticket.as_any().encode_to_vec()));
-        let tokens = Tokens {
-            credential: &errand.credential,
-            proof: &proof,
-            request: Some(name.as_str()),
-        };
-        wire::header::attach(request.metadata_mut(), tokens)?;
+        let request = errand.accompany(Ticket::new(ticket.as_any().encode_to_vec()), &proof, now)?;
 
         let ended = |status: &tonic::Status| wire::status::from_status(status, peer.member.as_str());
         let mut client = FlightServiceClient::new(connection.grpc.clone())

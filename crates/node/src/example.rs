@@ -14,6 +14,7 @@ use trust::{
     BoardRoles, Channel, Credential, Digest, DocumentSource, Draft, Envelope, Proof, Replay, RoleKeys, SigningKey,
     SourceError, SpaceStore, Stop, Stopped,
 };
+use wire::dry_run::WouldAllow;
 use wire::header::Tokens;
 use wire::status::Ended;
 
@@ -377,13 +378,26 @@ impl World {
 
     /// Asks as somebody of the university.
     pub(crate) async fn send_any(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answered, Ended> {
+        let (credential, proof, channel) = self.tokens(&sent);
+        let arrival = arrival(&credential, &proof, sent.request, &channel);
+        Box::pin(desk.answer(arrival, sent.sql)).await
+    }
+
+    /// Asks as somebody of the university whether it would be answered.
+    pub(crate) async fn send_whether(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<WouldAllow, Ended> {
+        let (credential, proof, channel) = self.tokens(&sent);
+        let arrival = arrival(&credential, &proof, sent.request, &channel);
+        Box::pin(desk.foresee(arrival, sent.sql)).await
+    }
+
+    fn tokens(&self, sent: &Sent<'_>) -> (String, String, Channel) {
         let Sent {
             person,
             sql,
             purpose,
             permit,
             request,
-        } = sent;
+        } = *sent;
         let credential = Credential {
             space: space(),
             member: "university".parse().unwrap(),
@@ -404,17 +418,17 @@ impl World {
             channel,
         };
         let proof = proof.issue(&self.person, self.now()).unwrap();
-        let tokens = Tokens {
-            credential: &credential,
-            proof: &proof,
-            request,
-        };
-        let arrival = Arrival {
-            tokens,
-            channel: &channel,
-        };
-        Box::pin(desk.answer(arrival, sql)).await
+        (credential, proof, channel)
     }
+}
+
+fn arrival<'a>(credential: &'a str, proof: &'a str, request: Option<&'a str>, channel: &'a Channel) -> Arrival<'a> {
+    let tokens = Tokens {
+        credential,
+        proof,
+        request,
+    };
+    Arrival { tokens, channel }
 }
 
 /// A question for all rows with so many columns that they leave while they are read: the first batch is too much to wait for more.

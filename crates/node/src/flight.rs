@@ -14,15 +14,16 @@ use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::FlightSqlService;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt, SqlInfo, TicketStatementQuery};
 use arrow_flight::utils::batches_to_flight_data;
-use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use arrow_flight::{Action, ActionType, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use terms::{Problem, Report};
 use tonic::{Request, Response, Status};
 use trust::Envelope;
 use wire::PeerInfo;
+use wire::dry_run;
 use wire::status::{Ended, to_status};
-use wire::v1::QueryTicket;
+use wire::v1::{DryRunRequest, QueryTicket};
 
 use crate::delivery::{Part, deliver, deliver_rows};
 use crate::query::{Answer, Answered, Arrival, Desk, unfinished};
@@ -30,6 +31,8 @@ use crate::query::{Answer, Answered, Arrival, Desk, unfinished};
 /// The Flight SQL face of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Face(pub(crate) Arc<Desk>);
+
+type DoActionStream = Pin<Box<dyn Stream<Item = Result<arrow_flight::Result, Status>> + Send>>;
 
 type DoGetStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
@@ -99,6 +102,26 @@ impl FlightSqlService for Face {
                 Ok(Response::new(messages(schema, deliver_rows(&self.0, *answer))))
             }
         }
+    }
+
+    async fn list_custom_actions(&self) -> Option<Vec<Result<ActionType, Status>>> {
+        Some(vec![Ok(ActionType {
+            r#type: dry_run::ACTION.to_owned(),
+            description: "Whether a query would be answered: see dry_run.proto".to_owned(),
+        })])
+    }
+
+    async fn do_action_fallback(&self, request: Request<Action>) -> Result<Response<DoActionStream>, Status> {
+        if request.get_ref().r#type != dry_run::ACTION {
+            return Err(Status::invalid_argument("there is no such action"));
+        }
+        let asked = DryRunRequest::decode(request.get_ref().body.clone());
+        let asked = asked.map_err(|_| status(Problem::SqlNotAllowed.report("the action's body cannot be read")))?;
+        let arrival = arrival(&request).map_err(status)?;
+        let would = self.0.foresee(arrival, &asked.sql).await;
+        let would = would.map_err(|ended| to_status(&ended))?.encode();
+        let told = arrow_flight::Result::new(would);
+        Ok(Response::new(stream::iter([Ok(told)]).boxed()))
     }
 
     async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}

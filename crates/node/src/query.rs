@@ -34,8 +34,8 @@ use crate::turns::{self, Turns};
 /// Most bytes of duties in one receipt: with the rest of it, and encoded twice, they fit the headers of an answer.
 const DUTIES_BYTES_MAX: usize = 4 * 1024;
 
-/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves, and
-/// `again.rs`, what is told to whoever asks again.
+/// Everything that answering needs. Next: `delivery.rs`, how an answer leaves,
+/// `again.rs`, what is told to whoever asks again, and `query/foresee.rs`, what to whoever asks whether.
 #[derive(Debug)]
 pub struct Desk {
     pub(crate) space: SpaceId,
@@ -332,8 +332,9 @@ impl Desk {
         asked: impl Fn(&CollectionId) -> Asked,
     ) -> Result<(Query, Requests, Grant), Refused> {
         let query = self.read(sql, &asker.visible(current, now)).await?;
-        let requests = asker.requests(&query, now, &asked);
-        let grant = decide(current, &requests, asked(query.collection()))?;
+        let mut requests = asker.requests(&query, now, &asked);
+        requests.asked.asked = asked(query.collection());
+        let grant = decide(current, &requests, requests.asked.asked)?;
         Ok((query, requests, grant))
     }
 
@@ -427,9 +428,7 @@ impl Desk {
     }
 
     async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Leaving, Unanswered> {
-        let dataset = self.dataset(grant.collection())?;
-        let joined = grant.joined().iter().map(|joined| self.dataset(joined.collection()));
-        let joined: Vec<Arc<Dataset>> = joined.collect::<Result<_, Report>>()?;
+        let (dataset, joined) = self.datasets_of(&grant)?;
         let registers = Arc::clone(&self.registers);
         let read = tokio::task::spawn_blocking(move || (people_of(&registers, &grant, now), grant)).await;
         let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
@@ -454,6 +453,15 @@ impl Desk {
         let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;
         let leaving = engine::release(executed, self.member.as_str(), self.ledger.kept_values()).await;
         leaving.map_err(Unanswered::of_run)
+    }
+
+    /// The dataset asked, and each that is joined.
+    fn datasets_of(&self, grant: &Grant) -> Result<(Arc<Dataset>, Vec<Arc<Dataset>>), Report> {
+        let joined = grant.joined().iter().map(|joined| self.dataset(joined.collection()));
+        Ok((
+            self.dataset(grant.collection())?,
+            joined.collect::<Result<_, Report>>()?,
+        ))
     }
 
     fn dataset(&self, collection: &Collection) -> Result<Arc<Dataset>, Report> {
@@ -652,5 +660,6 @@ fn stopping() -> Report {
     Problem::Unreachable.report("the node is stopping")
 }
 
+mod foresee;
 #[cfg(test)]
 mod tests;

@@ -128,6 +128,9 @@ pub const CONNECTIONS_MAX: usize = 4_096;
 /// How long a client waits for one node, in seconds.
 pub const NODE_ANSWER_SECONDS_MAX: u64 = 330;
 
+/// How long a client waits for one node to say whether it would answer, in seconds: it reads a text and writes one entry.
+pub const NODE_DRY_RUN_SECONDS_MAX: u64 = 30;
+
 /// How long a client waits for a connection to a node, in seconds.
 pub const CONNECT_SECONDS_MAX: u64 = 10;
 

@@ -156,7 +156,7 @@ problems! {
     PermitInvalid = "E_PERMIT_INVALID", DataUser, Refused, "The permit that the request names does not cover it, has expired or was withdrawn.", "Ask within the permit, or ask its issuer to change it.";
     Reserved = "E_RESERVED", DataUser, Refused, "The purpose is reserved to public bodies and those acting for them (EHDS Art. 53(2)).", "Name the purpose that it really is; or ask the board to put on the roster for which public body you act.";
     Quota = "E_QUOTA", DataUser, Refused, "The quota of queries of the permission or of the data permit is used up.", "Wait, and ask for several statistics in one query.";
-    LockedOut = "E_LOCKED_OUT", DataUser, Refused, "So many queries of the person were refused that nothing more of theirs is read for a while.", "Wait until the time that the message names; datenraum query --dry-run tells what is allowed without asking a node.";
+    LockedOut = "E_LOCKED_OUT", DataUser, Refused, "So many queries of the person were refused that nothing more of theirs is read for a while.", "Wait until the time that the message names; meanwhile datenraum query --dry-run still tells what your documents allow.";
     Stopped = "E_STOPPED", DataUser, Refused, "A board member has stopped the policy, permit, member or person.", "Ask the board of the data space; only the board together lifts a stop.";
     Revoked = "E_REVOKED", DataUser, Refused, "Access was revoked while the answer was on its way.", "Discard what arrived; ask the board of the data space.";
 

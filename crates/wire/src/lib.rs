@@ -4,11 +4,14 @@
 //! This crate must never decide whether something is allowed, and never see a data set.
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
-//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), [`socket`], [`status`] (what may leave as an error), [`description`] (what a node
-//! says of itself), [`governance_source`] (governance documents through the broker), [`publish`] (new ones to it).
+//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), [`socket`]
+//! (what is under TLS), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
+//! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
+//! [`publish`] (new ones to it).
 
 pub mod connect;
 pub mod description;
+pub mod dry_run;
 pub mod governance_source;
 pub mod header;
 pub mod proxy;

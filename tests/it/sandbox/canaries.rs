@@ -637,6 +637,18 @@ async fn a_26_no_canary_is_in_any_byte_that_a_node_sends_nor_in_what_it_writes_a
         }
     }
 
+    // Whoever only asks whether is told nothing of the data, as often as they like.
+    for sql in &not_permitted {
+        let seen = ada.ask_whether(sql, None).await;
+        assert!(seen.refused.is_some(), "allowed: {sql}");
+        assert_eq!(found(&seen.bytes, &canaries), Vec::<String>::new(), "{sql}");
+    }
+    for (sql, permit) in permitted.iter().step_by(7) {
+        let seen = ada.ask_whether(sql, *permit).await;
+        assert!(seen.refused.is_none(), "{sql}: {:?}", seen.refused);
+        assert_eq!(found(&seen.bytes, &canaries), Vec::<String>::new(), "{sql}");
+    }
+
     for (sql, permit) in permitted.iter().step_by(7) {
         let info = ada.info(sql, *permit).await.unwrap();
         assert_eq!((info.total_records, info.total_bytes), (-1, -1), "{sql}");

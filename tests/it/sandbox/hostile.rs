@@ -11,14 +11,16 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::sql::server::FlightSqlService;
 use arrow_flight::sql::{SqlInfo, TicketStatementQuery};
-use arrow_flight::{FlightData, Ticket};
-use federation::{Answer, Asker, Profile, Question, Status as NodeStatus};
+use arrow_flight::{Action, FlightData, Ticket};
+use federation::{Answer, Asker, DryRun, Profile, Question, Status as NodeStatus, Would};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use terms::{Problem, SystemClock, UtcTime};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 use trust::{Digest, Receipt, SigningKey};
+use wire::dry_run::{AllowingRule, Checks, Tier, WouldAllow};
+use wire::status::{Ended, to_status};
 
 use super::{Sandbox, datenraum};
 
@@ -253,12 +255,17 @@ fn garbled(messages: &mut Vec<FlightData>, how: usize) {
 
 const GARBLED: usize = 7;
 
+/// One message about what a node would do.
+type Said = Result<Vec<u8>, Ended>;
+
 /// A node with the right key that says what it is told to say.
 #[derive(Clone)]
 struct Liar {
     key: Arc<SigningKey>,
     lie: Arc<Mutex<Option<Lie>>>,
     garbled: Arc<Mutex<Option<usize>>>,
+    /// What it says when it is asked whether it would answer.
+    whether: Arc<Mutex<Vec<Said>>>,
 }
 
 #[tonic::async_trait]
@@ -292,6 +299,15 @@ impl FlightSqlService for Liar {
             wire::header::attach_receipt(response.metadata_mut(), &header);
         }
         Ok(response)
+    }
+
+    async fn do_action_fallback(
+        &self,
+        _: Request<Action>,
+    ) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
+        let said = self.whether.lock().unwrap().clone().into_iter();
+        let said = said.map(|said| said.map(arrow_flight::Result::new).map_err(|ended| to_status(&ended)));
+        Ok(Response::new(stream::iter(said.collect::<Vec<_>>()).boxed()))
     }
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
@@ -329,6 +345,7 @@ impl Clinics {
             key: Arc::new(SigningKey::load(&config.key).unwrap()),
             lie: Arc::default(),
             garbled: Arc::default(),
+            whether: Arc::default(),
         };
         let listener = TcpListener::bind(config.listen.as_deref().unwrap()).await.unwrap();
         let tls = wire::tls::server_config(&liar.key, "clinic-b").unwrap();
@@ -348,13 +365,12 @@ impl Clinics {
     }
 
     async fn ask(&self) -> Answer {
-        let question = Question {
-            sql: SQL.to_owned(),
-            purpose: Some("ehds-53-1-e".parse().unwrap()),
-            permit: None,
-            tables: federation::Tables::default(),
-        };
-        Box::pin(self.asker.ask(&question)).await.unwrap()
+        Box::pin(self.asker.ask(&question())).await.unwrap()
+    }
+
+    async fn ask_whether(&self, said: Vec<Said>) -> DryRun {
+        *self.liar.whether.lock().unwrap() = said;
+        Box::pin(self.asker.dry_run(&question())).await.unwrap()
     }
 
     /// Asks, and asserts that the honest clinic's numbers stand alone.
@@ -369,6 +385,15 @@ impl Clinics {
         assert!(liar.receipts.is_empty(), "{name}");
         assert_eq!(counts(&answer), [10, 10], "{name}");
         assert_eq!(answer.exit_code(), terms::ExitCode::Partial, "{name}");
+    }
+}
+
+fn question() -> Question {
+    Question {
+        sql: SQL.to_owned(),
+        purpose: Some("ehds-53-1-e".parse().unwrap()),
+        permit: None,
+        tables: federation::Tables::default(),
     }
 }
 
@@ -401,4 +426,66 @@ async fn a_36_a_node_that_lies_is_left_out_by_name_and_the_others_numbers_stand(
     }
     *clinics.liar.garbled.lock().unwrap() = None;
     assert_eq!(counts(&clinics.ask().await), [20, 20]);
+}
+
+fn would_allow(collection: &str, permit: Option<&str>) -> Vec<u8> {
+    let would = WouldAllow {
+        query_id: "q1".parse().unwrap(),
+        rules: vec![AllowingRule {
+            collection: collection.parse().unwrap(),
+            policy: "stays-statistics".parse().unwrap(),
+            version: 1,
+            rule: "statistics".parse().unwrap(),
+        }],
+        permit: permit.map(|permit| permit.parse().unwrap()),
+        checks: Checks {
+            tier: Tier::Statistical,
+            min_people: Some(3),
+            dominance: None,
+            p_percent: None,
+            round_to: None,
+            zeros_protected: false,
+        },
+        duties: Vec::new(),
+        costs: Vec::new(),
+    };
+    would.encode()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lies_about_what_it_would_do_is_named_and_the_other_is_heard() {
+    let clinics = Clinics::new().await;
+    let truth = || Ok(would_allow("stays", None));
+    let lies = [
+        ("it says nothing", vec![]),
+        ("it says it twice", vec![truth(), truth()]),
+        ("it goes on and on", vec![truth(); 1_000]),
+        ("noise", vec![Ok(vec![0xff; 64])]),
+        ("too much", vec![Ok(vec![0; 1 << 20])]),
+        ("of another collection", vec![Ok(would_allow("wards", None))]),
+        (
+            "under a permit that nobody named",
+            vec![Ok(would_allow("stays", Some("study-7")))],
+        ),
+    ];
+    for (name, lie) in lies {
+        let run = clinics.ask_whether(lie).await;
+        let [honest, liar] = run.parts[0].nodes.as_slice() else {
+            panic!("{name}: {run:?}");
+        };
+        assert!(matches!(honest.would, Would::Allowed(_)), "{name}: {honest:?}");
+        assert!(matches!(liar.would, Would::Failed(_)), "{name}: {liar:?}");
+        assert_eq!(run.exit_code(), terms::ExitCode::Partial, "{name}");
+    }
+    let ended = Ended {
+        report: Problem::Quota.report("used\u{1b}[2Jup"),
+        query_id: None,
+    };
+    let run = clinics.ask_whether(vec![Err(ended)]).await;
+    let Would::Refused(ended) = &run.parts[0].nodes[1].would else {
+        panic!("{run:?}");
+    };
+    assert_eq!(ended.report.message, "used [2Jup");
+    let run = clinics.ask_whether(vec![truth()]).await;
+    assert_eq!(run.exit_code(), terms::ExitCode::Ok);
 }

@@ -183,6 +183,8 @@ fn nodes_join_what_they_hold_and_say_what_they_lack() {
         coverage[0]
     );
 
+    what_nodes_would_join_is_told_before(&sandbox, third);
+
     // By JOIN the four people of h9 are left out, and they are enough for that to be said.
     let inner = "SELECT sum(days) AS days FROM hospitals JOIN admissions USING (hospital_id) WHERE admissions.node <> 'clinic-c'";
     assert_eq!(sandbox.query(inner, &more).returns(0).json()["rows"], json!([[312]]));
@@ -222,6 +224,25 @@ fn whoever_opts_out_of_a_register_has_no_match_there_and_counts_among_the_admiss
     assert_eq!(sandbox.ask(PEOPLE)["rows"], json!([[16]]));
     let all = "SELECT count(days) AS n FROM admissions WHERE node = 'clinic-a'";
     assert_eq!(sandbox.ask(all)["rows"], json!([[24]]));
+}
+
+/// Before a question is asked, each node says what it says of the question.
+fn what_nodes_would_join_is_told_before(sandbox: &Sandbox, third: &Value) {
+    let more = ["--purpose", "ehds-53-1-e", "--format", "json", "--dry-run"];
+    let run = sandbox.query(REGIONS, &more).returns(3).json();
+    let nodes = &run["parts"][0]["nodes"];
+    for field in ["node", "status", "problem", "message", "remedy"] {
+        assert_eq!(nodes[2][field], third[field], "{nodes}");
+    }
+    let rule = |collection: &str| {
+        let (policy, rule) = (format!("{collection}-policy"), format!("of-{collection}"));
+        json!({ "collection": collection, "policy": policy, "version": 1, "rule": rule })
+    };
+    assert_eq!(nodes[0]["rules"], json!([rule("admissions"), rule("hospitals")]));
+    assert_eq!(nodes[0]["checks"]["min_people"], 3);
+    // The register's policy asks for more people, and the stricter one holds.
+    let run = sandbox.query(PEOPLE, &more).returns(0).json();
+    assert_eq!(run["parts"][0]["nodes"][0]["checks"]["min_people"], 4, "{run}");
 }
 
 fn audit_and_receipt_name_both(sandbox: &Sandbox, answer: &Value) {

@@ -22,7 +22,7 @@ use prost::Message;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Sandbox;
-use super::raw::{Person, ticket};
+use super::raw::{Person, dry_run, ticket};
 
 const SPEC: &str = include_str!("../../../examples/own/spec.toml");
 const COLLECTION: &str = include_str!("../../../examples/own/collections/stays.toml");
@@ -140,6 +140,8 @@ fn actions() -> Vec<(&'static str, Vec<u8>)> {
         ("SetSessionOptions", Vec::new()),
         ("GetSessionOptions", Vec::new()),
         ("CloseSession", Vec::new()),
+        // The one that is used, with a body that cannot be read.
+        (wire::dry_run::ACTION, vec![0xff; 64]),
         ("", vec![0xff; 64]),
     ]
 }
@@ -352,12 +354,15 @@ async fn a_35_tickets_and_messages_that_cannot_be_read_are_refused_and_the_node_
             .do_get(person.request(Ticket::new(bytes.clone()), SQL, None))
             .await;
         refuses(&format!("do_get {name}"), first(got).await);
-        let descriptor = FlightDescriptor::new_cmd(bytes);
+        let descriptor = FlightDescriptor::new_cmd(bytes.clone());
         let info = person
             .flight()
             .get_flight_info(person.request(descriptor, SQL, None))
             .await;
         refuses(&format!("get_flight_info {name}"), info.map(drop));
+        let action = Action::new(wire::dry_run::ACTION, bytes);
+        let whether = person.flight().do_action(person.request(action, SQL, None)).await;
+        refuses(&format!("do_action {name}"), first(whether).await);
     }
     // Larger than a node takes.
     for bytes in [5 << 20, 20 << 20] {
@@ -386,6 +391,29 @@ async fn a_40_a_ticket_without_a_proof_or_with_one_for_another_question_is_no_ri
     // With a proof of one's own it is answered as if the ticket had been made by hand: there is nothing in it but the question.
     assert_eq!(theirs, ticket(SQL));
     goes_on(&sandbox, &person).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_40_nobody_is_told_whether_a_question_would_be_answered_without_a_proof_for_this_question() {
+    let sandbox = clinic();
+    let person = person(&sandbox).await;
+    let bare = person.flight().do_action(Request::new(dry_run(SQL))).await;
+    assert_eq!(first(bare).await.unwrap_err().code(), Code::Unauthenticated);
+    let other = person.request(dry_run(SQL), "SELECT count(*) AS n FROM stays", None);
+    let other = person.flight().do_action(other).await;
+    assert_eq!(first(other).await.unwrap_err().code(), Code::Unauthenticated);
+    let twice = person.request(dry_run(SQL), SQL, None);
+    let again = copy(&twice);
+    assert!(first(person.flight().do_action(twice).await).await.is_ok());
+    let again = person.flight().do_action(again).await;
+    assert_eq!(first(again).await.unwrap_err().code(), Code::Unauthenticated);
+    goes_on(&sandbox, &person).await;
+}
+
+fn copy(request: &Request<Action>) -> Request<Action> {
+    let mut copy = Request::new(request.get_ref().clone());
+    *copy.metadata_mut() = request.metadata().clone();
+    copy
 }
 
 /// An answer as a node sends it.

@@ -2,7 +2,7 @@
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt, TicketStatementQuery};
-use arrow_flight::{FlightDescriptor, FlightInfo, Ticket};
+use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
 use prost::Message;
 use terms::{MemberId, UtcTime};
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
@@ -106,6 +106,30 @@ impl Person {
         Ok(())
     }
 
+    /// Asks whether it would be answered, and keeps all that comes.
+    pub(crate) async fn ask_whether(&self, sql: &str, permit: Option<&str>) -> Seen {
+        let mut seen = Seen::default();
+        if let Err(status) = self.ask_whether_into(&mut seen, sql, permit).await {
+            seen.status(&status);
+            seen.refused = Some(status);
+        }
+        seen
+    }
+
+    async fn ask_whether_into(&self, seen: &mut Seen, sql: &str, permit: Option<&str>) -> Result<(), Status> {
+        let request = self.request(dry_run(sql), sql, permit);
+        let response = self.flight().do_action(request).await?;
+        seen.metadata(response.metadata());
+        let mut stream = response.into_inner();
+        while let Some(said) = stream.message().await? {
+            seen.bytes.extend_from_slice(&said.body);
+        }
+        if let Some(trailers) = stream.trailers().await? {
+            seen.metadata(&trailers);
+        }
+        Ok(())
+    }
+
     /// What the node says of an answer before it gives it.
     pub(crate) async fn info(&self, sql: &str, permit: Option<&str>) -> Result<FlightInfo, Status> {
         let command = CommandStatementQuery {
@@ -143,6 +167,11 @@ impl Seen {
         self.bytes.extend(status.details());
         self.metadata(status.metadata());
     }
+}
+
+pub(crate) fn dry_run(sql: &str) -> Action {
+    let asked = wire::v1::DryRunRequest { sql: sql.to_owned() };
+    Action::new(wire::dry_run::ACTION, asked.encode_to_vec())
 }
 
 pub(crate) fn ticket(sql: &str) -> Ticket {

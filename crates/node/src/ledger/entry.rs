@@ -1,6 +1,6 @@
 //! One query in the ledger, from the moment it is asked: a type that cannot be forgotten.
 //!
-//! `Entry<Opened>` → refused, or `Entry<Decided>` → failed or released, or begun: a long answer, whose `Entry<Begun>` → released,
+//! `Entry<Opened>` → refused, or only foreseen, or `Entry<Decided>` → failed or released, or begun: a long answer, whose `Entry<Begun>` → released,
 //! failed or revoked is a second one in the log. After a release at once there is possibly one more entry, that it was revoked.
 //! Each end is durable before it returns. An entry
 //! that is dropped before its end is recorded as abandoned. It must never hold a value from a dataset.
@@ -190,6 +190,36 @@ impl Entry<Opened> {
         report: &Report,
         rule: Option<(PolicyId, u64, Option<RuleId>)>,
     ) -> Result<AuditIndex, Report> {
+        self.refuse(Outcome::Refused, report, rule).await
+    }
+
+    /// The query would be refused, and that is told.
+    ///
+    /// # Errors
+    /// As [`Entry::refused`].
+    pub(crate) async fn would_be_refused(
+        self,
+        report: &Report,
+        rule: Option<(PolicyId, u64, Option<RuleId>)>,
+    ) -> Result<AuditIndex, Report> {
+        self.refuse(Outcome::Foreseen, report, rule).await
+    }
+
+    /// The query would be allowed, and that is told. It does not run.
+    ///
+    /// # Errors
+    /// As [`Entry::refused`].
+    pub(crate) async fn would_be_allowed(self, permitted: Permitted) -> Result<AuditIndex, Report> {
+        let foreseen = |entry: &mut AuditEntry| entry.outcome = Outcome::Foreseen;
+        Ok(self.decided(permitted).finish(End::Nothing, foreseen).await?.index)
+    }
+
+    async fn refuse(
+        self,
+        outcome: Outcome,
+        report: &Report,
+        rule: Option<(PolicyId, u64, Option<RuleId>)>,
+    ) -> Result<AuditIndex, Report> {
         let describe = |entry: &mut AuditEntry| {
             entry.policy = rule.map(|(id, version, rule)| AuditPolicy {
                 id,
@@ -197,7 +227,7 @@ impl Entry<Opened> {
                 digest: None,
                 rule,
             });
-            explain(entry, Outcome::Refused, report);
+            explain(entry, outcome, report);
         };
         Ok(self.finish(End::Report(report.clone()), describe).await?.index)
     }

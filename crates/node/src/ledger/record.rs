@@ -115,15 +115,17 @@ pub enum Outcome {
     /// It was released, as an earlier entry of the same query says, and access was revoked while the answer was on its
     /// way. Rows are those that were handed out until then.
     Revoked,
+    /// Whether it would be allowed was asked and told, as the policy or the problem says. Nothing was read, and it counts nowhere.
+    Foreseen,
 }
 
 impl AuditEntry {
     /// Whether a policy allowed the query to run: then it counts against the asker's quota, whatever became of it.
     pub(crate) fn was_allowed(&self) -> bool {
         // Only an allowed query was decided by a text that was read. A revocation, and the end of what had begun, are about one
-        // that is counted.
-        let is_counted = self.outcome == Outcome::Revoked || self.ends_begun;
-        !is_counted && self.policy.as_ref().is_some_and(|policy| policy.digest.is_some())
+        // that is counted; what was foreseen did not run.
+        let counts_nothing = matches!(self.outcome, Outcome::Revoked | Outcome::Foreseen) || self.ends_begun;
+        !counts_nothing && self.policy.as_ref().is_some_and(|policy| policy.digest.is_some())
     }
 
     /// In what this entry does not say what a receipt says, if in anything.

@@ -23,8 +23,9 @@ use crate::ledger::values;
 use crate::ledger::writer::{End, Job};
 
 /// The form of the file, in `user_version`. Each has entries that the one before does not know; form 3
-/// has the tables of `outcome.rs` and `values.rs` too, which are no part of the log; form 4, answers that begin and end.
-const SCHEMA_VERSION: i64 = 4;
+/// has the tables of `outcome.rs` and `values.rs` too, which are no part of the log; form 4, answers that begin and end;
+/// form 5, queries that were only foreseen.
+const SCHEMA_VERSION: i64 = 5;
 
 /// Since this form a ledger with entries has an anchor. One of an older form gets it when it is opened.
 const ANCHORED_VERSION: i64 = 3;
@@ -39,7 +40,7 @@ const PRAGMAS: &str = "
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
     CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
-    PRAGMA user_version = 4;";
+    PRAGMA user_version = 5;";
 
 /// Why a ledger file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]

@@ -69,7 +69,7 @@ async fn a_file_that_is_no_ledger_is_left_alone() {
     place.tamper("CREATE TABLE patients (name TEXT)");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::with_released(1).await;
-    place.tamper("PRAGMA user_version = 5");
+    place.tamper("PRAGMA user_version = 6");
     assert_eq!(reopened(&place).problem, Problem::FileValue);
     let place = Place::new();
     std::fs::write(

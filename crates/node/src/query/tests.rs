@@ -120,9 +120,16 @@ async fn a_23_a_collection_that_is_not_open_to_the_asker_is_not_told_from_one_th
         "SELECT district FROM NAME WHERE district = 'd7'",
     ] {
         let (there, not_there) = (sql.replace("NAME", "wards"), sql.replace("NAME", "warps"));
-        let there = told(world.ask(&desk, &there, None).await.unwrap_err(), "wards");
-        let not_there = told(world.ask(&desk, &not_there, None).await.unwrap_err(), "warps");
-        assert_eq!(there, not_there);
+        let asked = told(world.ask(&desk, &there, None).await.unwrap_err(), "wards");
+        assert_eq!(
+            asked,
+            told(world.ask(&desk, &not_there, None).await.unwrap_err(), "warps")
+        );
+        // Nor by asking whether.
+        for (sql, name) in [(&there, "wards"), (&not_there, "warps")] {
+            let foreseen = world.send_whether(&desk, Sent::of(sql)).await.unwrap_err();
+            assert_eq!(told(foreseen, name), asked);
+        }
     }
 }
 
