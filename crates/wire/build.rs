@@ -2,9 +2,22 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
-    let files = ["governance", "catalog", "ticket", "dry_run"].map(|name| format!("{root}/datenraum/v1/{name}.proto"));
+    let files = ["governance", "catalog", "relay", "ticket", "dry_run"];
+    let files = files.map(|name| format!("{root}/datenraum/v1/{name}.proto"));
     let descriptors = protox::compile(&files, [root])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    // What a relay carries is handed on, not copied.
+    let carried = [
+        "HoldResponse",
+        "CarryRequest",
+        "CarryResponse",
+        "ReachRequest",
+        "ReachResponse",
+    ];
+    let carried = carried.map(|message| format!(".datenraum.v1.{message}"));
+    let building = carried
+        .into_iter()
+        .fold(tonic_prost_build::configure(), tonic_prost_build::Builder::bytes);
+    building.compile_fds(descriptors)?;
     println!("cargo:rerun-if-changed={root}");
     Ok(())
 }

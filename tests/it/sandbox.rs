@@ -24,6 +24,7 @@ mod raw;
 mod receipts;
 mod regions;
 mod stops;
+mod tunnels;
 mod whole_answers;
 
 use std::path::{Path, PathBuf};
@@ -145,7 +146,7 @@ impl Sandbox {
             datenraum(["sandbox", "down", dir.to_str().unwrap(), "--node", id]).returns(0);
             let file = dir.join("nodes").join(id).join("node.toml");
             let text = std::fs::read_to_string(&file).unwrap();
-            let listens = node::Config::load(&file).unwrap().listen.parse().unwrap();
+            let listens = node::Config::load(&file).unwrap().listen.unwrap().parse().unwrap();
             let proxy = Proxy::before(listens).await.unwrap();
             let advertised = format!("listen = \"{listens}\"\nadvertise = \"{}\"", proxy.address());
             let changed = text.replace(&format!("listen = \"{listens}\""), &advertised);

@@ -8,46 +8,36 @@ mod store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use policy::{Caller, Rules};
 use terms::limit::{CLOCK_LEEWAY_SECONDS, MESSAGE_BYTES_MAX};
-use terms::{Clock, CollectionId, Problem, Report, SpaceId};
+use terms::{CollectionId, Problem, Report};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
-use trust::{Channel, Credential, Digest, Proof, PublicKey, Received, Replay};
+use trust::Channel;
 use wire::PeerInfo;
-use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
-use wire::status::to_status;
+use wire::description::{self, DISCOVER_QUERY, NodeDescription};
 use wire::v1::catalog_service_server::CatalogService;
 use wire::v1::{DiscoverRequest, DiscoverResponse, PublishDescriptionRequest, PublishDescriptionResponse};
 
-use crate::roster::Roster;
+use crate::callers::{Callers, key_of};
+use crate::refused;
 pub(crate) use store::Store;
 
 /// The catalogue of one data space.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    space: SpaceId,
-    roster: Arc<Roster>,
+    callers: Arc<Callers>,
     store: Store,
-    clock: Arc<dyn Clock>,
-    replay: Replay,
 }
 
 impl Catalog {
-    pub(crate) fn new(space: SpaceId, roster: Arc<Roster>, store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            space,
-            roster,
-            store,
-            clock,
-            replay: Replay::new(),
-        }
+    pub(crate) fn new(callers: Arc<Callers>, store: Store) -> Self {
+        Self { callers, store }
     }
 
     /// Keeps what a member says of its node.
     async fn publish(&self, request: PublishDescriptionRequest) -> Result<(), Report> {
-        crate::require_space(&request.space, &self.space)?;
-        let rules = self.roster.rules().await?;
+        crate::require_space(&request.space, &self.callers.space)?;
+        let rules = self.callers.roster.rules().await?;
         let opened = description::open(&request.envelope, |member| key_of(&rules, member))?;
         self.require_here_and_now(&opened)?;
         if rules.stops.members.contains(&opened.member) {
@@ -61,8 +51,8 @@ impl Catalog {
     }
 
     fn require_here_and_now(&self, description: &NodeDescription) -> Result<(), Report> {
-        crate::require_space(description.space.as_str(), &self.space)?;
-        let ahead = description.issued.as_second() - self.clock.now().as_second();
+        crate::require_space(description.space.as_str(), &self.callers.space)?;
+        let ahead = description.issued.as_second() - self.callers.clock.now().as_second();
         if ahead <= CLOCK_LEEWAY_SECONDS {
             return Ok(());
         }
@@ -82,18 +72,18 @@ impl Catalog {
         metadata: &MetadataMap,
         channel: Option<Channel>,
     ) -> Result<Vec<Vec<u8>>, Report> {
-        crate::require_space(asked, &self.space)?;
-        let rules = self.roster.rules().await?;
-        let caller = self.authenticate(&rules, metadata, channel)?;
-        let queryable = policy::queryable(&rules, &caller, self.clock.now());
+        crate::require_space(asked, &self.callers.space)?;
+        let called = self.callers.authenticate(metadata, channel, DISCOVER_QUERY).await?;
+        let rules = &called.rules;
+        let queryable = policy::queryable(rules, &called.caller, self.callers.clock.now());
         let queryable: BTreeSet<CollectionId> = queryable.iter().map(|open| open.collection.id.clone()).collect();
         if queryable.is_empty() {
             return Ok(Vec::new());
         }
-        let mut kept = self.store.all(self.space.clone()).await?;
+        let mut kept = self.store.all(self.callers.space.clone()).await?;
         // Opened again: a member may have left, changed its key or been stopped since it was kept.
         kept.retain(|sealed| {
-            let opened = description::open(sealed, |member| key_of(&rules, member));
+            let opened = description::open(sealed, |member| key_of(rules, member));
             opened.is_ok_and(|node| {
                 let mut offered = node.datasets.iter();
                 let is_stopped = rules.stops.members.contains(&node.member);
@@ -102,35 +92,6 @@ impl Catalog {
         });
         require_one_message(&kept)?;
         Ok(kept)
-    }
-
-    /// Who asks, on this connection, with a proof that was not used before.
-    fn authenticate(&self, rules: &Rules, metadata: &MetadataMap, channel: Option<Channel>) -> Result<Caller, Report> {
-        let channel = channel.ok_or_else(|| Problem::Internal.report("the connection has no binding"))?;
-        let now = self.clock.now();
-        let tokens = wire::header::read(metadata)?;
-        let credential = Credential::verify(tokens.credential, &self.space, |member| key_of(rules, member), now)?;
-        let received = Received {
-            node: BROKER_AUDIENCE,
-            query: Digest::of(DISCOVER_QUERY),
-            // To ask for the catalogue again is harmless: it needs no name.
-            request: None,
-            channel: &channel,
-        };
-        let proof = Proof::verify(tokens.proof, &credential, received, now)?;
-        self.replay.first_use(&proof, now)?;
-        let Credential {
-            member, person, roles, ..
-        } = credential.into_inner();
-        let caller = Caller { member, person, roles };
-        if rules.stops.names(&caller) {
-            let message = format!(
-                "a member of the board has stopped this person of {}, or all of them",
-                caller.member
-            );
-            return Err(Problem::Stopped.report(message));
-        }
-        Ok(caller)
     }
 }
 
@@ -151,15 +112,6 @@ impl CatalogService for Catalog {
         let envelopes = found.map_err(refused)?;
         Ok(Response::new(DiscoverResponse { envelopes }))
     }
-}
-
-fn refused(report: Report) -> Status {
-    tracing::info!(problem = %report.problem, "refused");
-    to_status(&report.into())
-}
-
-fn key_of(rules: &Rules, member: &terms::MemberId) -> Option<PublicKey> {
-    rules.members.get(member).map(|member| member.key)
 }
 
 /// Refuses an answer that no client would read, instead of sending a part of it.

@@ -6,13 +6,15 @@
 //! nothing else. Its two online keys say which documents are current, never what they say.
 //!
 //! Reading order: [`repository`] (the folder of signed documents, how it is published and kept fresh),
-//! `governance` (how documents are served), `roster` (which of them the broker itself works under), `catalog` (who
-//! offers what, and who may know), [`serve`](mod@serve) (how a broker runs), [`config`].
+//! `governance` (how documents are served), `roster` (which of them the broker itself works under), `callers` (who
+//! calls), `catalog` (who offers what, and who may know), `relay` (connections to nodes that take none from outside), [`serve`](mod@serve) (how a broker runs), [`config`].
 
+mod callers;
 mod catalog;
 pub mod config;
 mod durable;
 mod governance;
+mod relay;
 pub mod repository;
 mod roster;
 pub mod serve;
@@ -24,6 +26,7 @@ pub use repository::{OnlineKeys, Publication, Renewal, Repository};
 pub use serve::serve;
 
 use terms::{Problem, Report, SpaceId};
+use tonic::Status;
 
 /// Refuses a request for any data space but this broker's, in the same words whether it exists elsewhere or not.
 fn require_space(asked: &str, here: &SpaceId) -> Result<(), Report> {
@@ -34,4 +37,10 @@ fn require_space(asked: &str, here: &SpaceId) -> Result<(), Report> {
     Err(Problem::PolicyScope
         .report("this broker has no such data space")
         .remedy(remedy))
+}
+
+/// A report as what ends a call.
+fn refused(report: Report) -> Status {
+    tracing::info!(problem = %report.problem, "refused");
+    wire::status::to_status(&report.into())
 }

@@ -4,19 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use terms::{Clock, Problem, Report};
+use terms::{Clock, Problem, Report, limit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 use wire::Incoming;
 use wire::description::{BROKER_AUDIENCE, DESCRIPTION_BYTES_MAX};
 use wire::publish::PIECE_BYTES_MAX;
+use wire::relay::RELAY_MESSAGE_BYTES_MAX;
 use wire::v1::catalog_service_server::CatalogServiceServer;
 use wire::v1::governance_service_server::GovernanceServiceServer;
+use wire::v1::relay_service_server::RelayServiceServer;
 
+use crate::callers::Callers;
 use crate::catalog::{Catalog, Store};
 use crate::config::Config;
 use crate::governance::Governance;
+use crate::relay::Relay;
 use crate::repository::{OnlineKeys, Renewal, Repository};
 use crate::roster::Roster;
 
@@ -54,22 +58,28 @@ pub async fn serve(
         require_own_space(roster.rules().await)?;
     }
     let store = Store::open(&config.data.join("catalog.sqlite"))?;
-    let catalog = Catalog::new(config.space.clone(), roster, store, Arc::clone(&clock));
+    let callers = Arc::new(Callers::new(config.space.clone(), roster, Arc::clone(&clock)));
+    let catalog = Catalog::new(Arc::clone(&callers), store);
+    let relay = Relay::new(callers);
+    let watching = tokio::spawn(relay.clone().watch(stop.clone()));
     let governance = Governance::new(config.space, repository.clone(), Arc::clone(&keys), Arc::clone(&clock));
 
     let renewing = tokio::spawn(keep_fresh(repository, keys, clock, RENEWAL_EVERY, stop.clone()));
     let serving = wire::serve::server()
+        .max_concurrent_streams(limit::RELAY_STREAMS_PER_CONNECTION_MAX)
         .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(RelayServiceServer::new(relay).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
         .serve_with_incoming_shutdown(Incoming::new(listener, tls), stop.clone().cancelled_owned());
     let served = tokio::select! {
         served = serving => served.map_err(|_| Problem::Internal.report("the broker cannot serve any more")),
         () = waited_out(&stop) => Ok(()),
     };
     stop.cancel();
-    renewing
-        .await
-        .map_err(|_| Problem::Internal.report("the renewal of documents ended early"))?;
+    for task in [renewing, watching] {
+        let ended_early = |_| Problem::Internal.report("a task of the broker ended early");
+        task.await.map_err(ended_early)?;
+    }
     served
 }
 

@@ -20,7 +20,10 @@ pub(crate) async fn node(args: NodeRunArgs) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
     let address = config.listen.clone();
     let node = Box::pin(Node::open(config, Arc::new(SystemClock))).await?;
-    let listener = node::serve::listen(&address).await?;
+    let listener = match address {
+        Some(address) => Some(node::serve::listen(&address).await?),
+        None => None,
+    };
     Box::pin(node.serve(listener, stop_when_told()?)).await?;
     Ok(ExitCode::Ok)
 }

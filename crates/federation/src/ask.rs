@@ -24,6 +24,7 @@ use crate::node::{Errand, NodeAnswer, Peer};
 use crate::parameters::Parameters;
 use crate::profile::Profile;
 use crate::receipts;
+use crate::road::Roads;
 use crate::split::{self, Description, Leaf, Split};
 
 /// A person who can ask a data space.
@@ -35,6 +36,7 @@ pub struct Asker {
     caller: Caller,
     pub(crate) rules: Rules,
     peers: Vec<Offer>,
+    roads: Roads,
     pub(crate) connections: Mutex<BTreeMap<MemberId, Connection>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -63,7 +65,7 @@ impl Asker {
         let key = Arc::new(SigningKey::load(&profile.key)?);
         let credential = profile.credential_text()?;
         let store = SpaceStore::open_or_create(&profile.data, &profile.root_document()?)?;
-        let broker = wire::connect(&profile.broker.address, "broker", &profile.broker.key).await;
+        let broker = profile.broker.connect("broker").await;
         let documents = match &broker {
             Ok(broker) => {
                 let source = BrokerSource::new(broker.clone(), profile.space.clone());
@@ -92,6 +94,13 @@ impl Asker {
             purpose: None,
             permit: None,
         };
+        let roads = Roads {
+            broker: broker.as_ref().ok().cloned(),
+            space: profile.space.clone(),
+            key: Arc::clone(&key),
+            credential: credential.clone(),
+            clock: Arc::clone(&clock),
+        };
         let peers = catalog::offers(&broker, &profile, &asking, &rules, clock.now()).await?;
         let connections = Mutex::default();
         Ok(Self {
@@ -101,6 +110,7 @@ impl Asker {
             caller,
             rules,
             peers,
+            roads,
             connections,
             clock,
         })
@@ -304,7 +314,7 @@ impl Asker {
         if let Some(open) = self.connections.lock().await.get(&peer.member) {
             return Ok(open.clone());
         }
-        let opened = wire::connect(&peer.address, peer.member.as_str(), &peer.key).await?;
+        let opened = self.roads.connect(peer).await?;
         self.connections
             .lock()
             .await

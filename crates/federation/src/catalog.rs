@@ -136,6 +136,7 @@ fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
         let peer = Peer {
             member: description.member.clone(),
             address: description.address.clone(),
+            relayed: description.relayed,
             key: rules.members.get(&description.member)?.key,
         };
         let collections = description
@@ -171,7 +172,8 @@ mod tests {
         let description = NodeDescription {
             space: space.parse().unwrap(),
             member: "gbsg".parse().unwrap(),
-            address: address.to_owned(),
+            address: Some(address.to_owned()),
+            relayed: false,
             datasets: Vec::new(),
             issued: issued.parse().unwrap(),
         };
@@ -190,8 +192,8 @@ mod tests {
             vec![new.clone(), old.clone()],
         ] {
             let offers = peers(&latest(&shown, &rules), &rules);
-            let addresses: Vec<&str> = offers.iter().map(|offer| offer.peer.address.as_str()).collect();
-            assert_eq!(addresses, ["127.0.0.1:2"]);
+            let addresses: Vec<_> = offers.iter().map(|offer| offer.peer.address.as_deref()).collect();
+            assert_eq!(addresses, [Some("127.0.0.1:2")]);
         }
     }
 

@@ -4,8 +4,8 @@
 //! average of averages. It sees released values only.
 //!
 //! Reading order: [`ask`] (the story of one question; [`ask::dry_run`]: whether nodes would answer it), `catalog` (whom to ask), `split`
-//! (which parts go to nodes), [`fan_out`] (all nodes at once, within a time),
-//! `node` (one node's answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
+//! (which parts go to nodes), [`fan_out`] (all nodes at once, within a time), `road` (how a node is reached),
+//! `node` (its answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
 //! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue), `expected` (what can be said of an answer's columns). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
@@ -29,6 +29,7 @@ pub mod parameters;
 pub mod profile;
 mod quantile;
 mod receipts;
+mod road;
 mod split;
 
 pub use answer::{Answer, Coverage, Interval, Receipts, Status};

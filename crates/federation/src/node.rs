@@ -41,7 +41,10 @@ const TIMEOUT_LEEWAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {
     pub(crate) member: MemberId,
-    pub(crate) address: String,
+    /// Where it takes connections, if it does.
+    pub(crate) address: Option<String>,
+    /// Whether it is also reached through the broker.
+    pub(crate) relayed: bool,
     pub(crate) key: PublicKey,
 }
 

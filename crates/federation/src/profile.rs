@@ -37,6 +37,7 @@ impl Profile {
         let name = path.display().to_string();
         let mut profile: Profile = terms::text::parse_toml(&name, &read(path)?)?;
         let folder = path.parent().unwrap_or(Path::new("."));
+        profile.broker = profile.broker.relative_to(folder);
         for inside in [
             &mut profile.key,
             &mut profile.credential,

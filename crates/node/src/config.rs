@@ -19,8 +19,9 @@ pub struct Config {
     pub space: SpaceId,
     /// The institution that runs the node.
     pub member: MemberId,
-    /// Where to listen, `host:port`; port 0 takes any free one.
-    pub listen: String,
+    /// Where to listen, `host:port`; port 0 takes any free one. A node that is reached through the broker alone listens nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
     /// The address that others are told, if it is not the one listened on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertise: Option<String>,
@@ -33,11 +34,21 @@ pub struct Config {
     /// Where the newest checkpoint of the ledger is kept once more; best on another disk. If nothing is said, beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<PathBuf>,
+    /// How many connections to the broker are held open, over which the node is reached without taking one from outside.
+    #[serde(default = "tunnels")]
+    pub tunnels: u16,
     /// How often governance documents are fetched, in seconds. Bounds how long a revocation takes.
     #[serde(default = "refresh_seconds")]
     pub refresh_seconds: u64,
     /// The broker.
     pub broker: PeerConfig,
+}
+
+/// Two, so that one can be lost.
+const TUNNELS: u16 = 2;
+
+fn tunnels() -> u16 {
+    TUNNELS
 }
 
 fn refresh_seconds() -> u64 {
@@ -59,7 +70,19 @@ impl Config {
                 format!("{name}: refresh_seconds must be from 1 to 60, because a revocation must act within 60 s");
             return Err(Problem::FileValue.report(message));
         }
+        if config.listen.is_none() && config.tunnels == 0 {
+            let message = format!("{name}: without listen and without tunnels nobody can reach the node");
+            return Err(Problem::FileValue
+                .report(message)
+                .remedy("say where to listen, or leave tunnels at 2"));
+        }
+        if usize::from(config.tunnels) > terms::limit::TUNNELS_PER_MEMBER_MAX {
+            let most = terms::limit::TUNNELS_PER_MEMBER_MAX;
+            let message = format!("{name}: tunnels is {}, and a broker takes {most}", config.tunnels);
+            return Err(Problem::FileValue.report(message));
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
+        config.broker = config.broker.relative_to(folder);
         let paths = [&mut config.key, &mut config.root, &mut config.data];
         for inside in paths.into_iter().chain(config.anchor.as_mut()) {
             *inside = folder.join(&*inside);

@@ -289,17 +289,15 @@ impl World {
         Config {
             space: space(),
             member: "gbsg".parse().unwrap(),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            tunnels: 0,
             advertise: None,
             key: self.path("node.key"),
             root: self.path("root.json"),
             anchor: None,
             data: self.path("data"),
             refresh_seconds: 30,
-            broker: wire::PeerConfig {
-                address: "127.0.0.1:1".to_owned(),
-                key: self.online.public(),
-            },
+            broker: wire::PeerConfig::direct("127.0.0.1:1".to_owned(), self.online.public()),
         }
     }
 

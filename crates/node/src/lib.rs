@@ -6,7 +6,8 @@
 //! Reading order: [`query`] (the story of one request), `flight` (how it arrives), `delivery` (how its answer leaves), `turns`
 //! and `again` (what is asked twice under one name is answered once),
 //! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
-//! [`audit`] (how it is checked), [`serve`] (how a node runs), [`status`] (what it tells its operator), [`config`].
+//! [`audit`] (how it is checked), [`serve`] (how a node runs), `tunnel` (how it is
+//! reached through the broker), [`status`] (what it tells its operator), [`config`].
 
 mod again;
 pub mod audit;
@@ -22,6 +23,7 @@ pub mod query;
 pub mod registers;
 pub mod serve;
 pub mod status;
+mod tunnel;
 mod turns;
 
 pub use config::Config;

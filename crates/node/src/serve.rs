@@ -11,11 +11,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use trust::{Envelope, Replay, SigningKey, SpaceStore};
+use trust::{Replay, SigningKey, SpaceStore};
 use wire::description::{self, NodeDescription, OfferedDataset};
 use wire::v1::PublishDescriptionRequest;
 use wire::v1::catalog_service_client::CatalogServiceClient;
-use wire::{BrokerSource, Connection, Incoming, PeerConfig};
+use wire::{BrokerSource, Connection, Incoming};
 
 use crate::config::Config;
 use crate::flight::Face;
@@ -24,6 +24,7 @@ use crate::ledger::Ledger;
 use crate::query::Desk;
 use crate::registers::Registers;
 use crate::status::NodeStatus;
+use crate::tunnel;
 use crate::turns::Turns;
 
 /// How long open streams may take to end once the node is told to stop.
@@ -35,6 +36,7 @@ pub struct Node {
     config: Config,
     desk: Arc<Desk>,
     announced: watch::Sender<bool>,
+    open_tunnels: watch::Sender<u16>,
 }
 
 impl Node {
@@ -75,31 +77,42 @@ impl Node {
             config,
             desk: Arc::new(desk),
             announced: watch::Sender::new(false),
+            open_tunnels: watch::Sender::new(0),
         })
     }
 
-    /// Becomes true once the broker has taken the node's description: from then on it can be found.
-    pub fn announced(&self) -> watch::Receiver<bool> {
-        self.announced.subscribe()
+    /// Waits until the node can be found and reached: the broker has taken its description, and a node that listens nowhere has a tunnel.
+    pub fn reachable(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (mut announced, mut open_tunnels) = (self.announced.subscribe(), self.open_tunnels.subscribe());
+        let tunnels_min = u16::from(self.config.listen.is_none());
+        async move {
+            // A node that is gone never becomes reachable.
+            let found = announced.wait_for(|announced| *announced).await.is_ok();
+            let reached = open_tunnels.wait_for(|open| *open >= tunnels_min).await.is_ok();
+            if !(found && reached) {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
-    /// Serves on `listener` until `stop`. Tasks that it starts end with it.
+    /// Serves on `listener`, if the node listens, and through its tunnels until `stop`. Tasks that it starts end with it.
     ///
     /// # Errors
     /// If the listener or TLS cannot be set up.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Report> {
-        let bound = listener
-            .local_addr()
-            .map_err(|error| Problem::PortTaken.report(error.to_string()))?;
+    pub async fn serve(self, listener: Option<TcpListener>, stop: CancellationToken) -> Result<(), Report> {
+        let bound = listener.as_ref().map(TcpListener::local_addr).transpose();
+        let bound = bound.map_err(|error| Problem::PortTaken.report(error.to_string()))?;
         let tls = wire::tls::server_config(&self.desk.key, self.config.member.as_str());
         let tls = tls.map_err(|error| Problem::Internal.report(error.to_string()))?;
         let service = FlightServiceServer::new(Face(Arc::clone(&self.desk)))
             .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
-        info!(member = %self.config.member, %bound, "node serves");
+        info!(member = %self.config.member, ?bound, "node serves");
+        let incoming = Incoming::new(listener, tls);
+        let tunnels = tunnel::keep(&self.config, &self.desk, incoming.door(), &self.open_tunnels, &stop);
         let serving = wire::serve::server()
             .add_service(service)
-            .serve_with_incoming_shutdown(Incoming::new(listener, tls), stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;
@@ -110,6 +123,7 @@ impl Node {
             served = serving => served.map_err(|error| Problem::Internal.report(format!("the server ended: {error}")))?,
             () = drained => {}
             () = upkeep => {}
+            () = tunnels => {}
         }
         // What is still on its way ends here, and is recorded.
         self.desk.stopping.cancel();
@@ -118,14 +132,13 @@ impl Node {
     }
 
     /// Keeps documents current and the broker informed. Ends with `stop`, after which the server drains.
-    async fn upkeep(&self, bound: SocketAddr, stop: &CancellationToken) {
+    async fn upkeep(&self, bound: Option<SocketAddr>, stop: &CancellationToken) {
         let every = Duration::from_secs(self.config.refresh_seconds);
         let (mut broker, mut is_announced) = (None, false);
         while !stop.is_cancelled() {
             if broker.is_none() {
                 is_announced = false;
-                let PeerConfig { address, key } = &self.config.broker;
-                broker = told(wire::connect(address, "broker", key).await);
+                broker = told(self.config.broker.connect("broker").await);
             }
             // A broker that does not take the description may have documents all the same.
             if let Some(connection) = &broker
@@ -160,7 +173,7 @@ impl Node {
         }
     }
 
-    async fn announce(&self, connection: &Connection, bound: SocketAddr) -> Result<(), Report> {
+    async fn announce(&self, connection: &Connection, bound: Option<SocketAddr>) -> Result<(), Report> {
         let datasets = self.desk.datasets.all();
         let offered = |d: &Arc<engine::Dataset>| OfferedDataset {
             collection: d.collection().clone(),
@@ -169,13 +182,12 @@ impl Node {
         let description = NodeDescription {
             space: self.config.space.clone(),
             member: self.config.member.clone(),
-            address: self.config.advertise.clone().unwrap_or_else(|| bound.to_string()),
+            address: bound.map(|bound| self.config.advertise.clone().unwrap_or_else(|| bound.to_string())),
+            relayed: self.config.tunnels > 0,
             datasets: datasets.iter().map(offered).collect(),
             issued: self.desk.clock.now(),
         };
-        let envelope = Envelope::seal(description::PAYLOAD_TYPE, &description, &self.desk.key);
-        let envelope = envelope.map_err(|error| Problem::Internal.report(error.to_string()))?;
-        let envelope = serde_json::to_vec(&envelope).map_err(|error| Problem::Internal.report(error.to_string()))?;
+        let envelope = description::seal(&description, &self.desk.key)?;
         let request = PublishDescriptionRequest {
             space: self.config.space.to_string(),
             envelope,
@@ -218,7 +230,7 @@ fn open_store(config: &Config) -> Result<SpaceStore, Report> {
 }
 
 async fn broker_source(config: &Config) -> Result<BrokerSource, Report> {
-    let connection = wire::connect(&config.broker.address, "broker", &config.broker.key).await?;
+    let connection = config.broker.connect("broker").await?;
     Ok(BrokerSource::new(connection, config.space.clone()))
 }
 

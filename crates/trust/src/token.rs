@@ -13,6 +13,8 @@ use std::fmt;
 
 use terms::{Problem, Report};
 
+use crate::digest::Digest;
+
 pub use credential::Credential;
 #[cfg(test)]
 pub(crate) use jwt::verdict_on;
@@ -27,6 +29,11 @@ impl Channel {
     /// The value that both ends of a connection exported.
     pub fn new(exported: [u8; 32]) -> Self {
         Self(exported)
+    }
+
+    /// By which a connection can be named without giving its value away.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
     }
 }
 

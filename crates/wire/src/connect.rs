@@ -4,6 +4,7 @@ mod heard;
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +19,28 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use trust::PublicKey;
 
 use self::heard::{Heard, Hearing};
+use crate::proxy::ProxyConfig;
+use crate::socket::Socket;
 
-/// How long the other end may take to answer when it is made to say something, until the connection is given up: a machine can be
-/// that busy.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the other end of a connection is made to say something while a call is open, and how long it may take to, until the
+/// connection is given up.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    every: Duration,
+    within: Duration,
+}
+
+/// While somebody waits for an answer. A machine can be busy for a while.
+const WAITED_FOR: Pace = Pace {
+    every: Duration::from_secs(limit::KEEP_ALIVE_SECONDS),
+    within: Duration::from_secs(30),
+};
+
+/// On a connection that is held open.
+const HELD: Pace = Pace {
+    every: Duration::from_secs(limit::HELD_KEEP_ALIVE_SECONDS),
+    within: Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX),
+};
 
 /// A server in somebody's configuration: where it is and the key that it must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +50,42 @@ pub struct PeerConfig {
     pub address: String,
     /// Whoever answers there must prove to hold this key.
     pub key: PublicKey,
+    /// The proxy through which it is reached, if the network lets nothing else out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyConfig>,
+}
+
+impl PeerConfig {
+    /// A server that is reached without a proxy.
+    pub fn direct(address: String, key: PublicKey) -> Self {
+        let proxy = None;
+        Self { address, key, proxy }
+    }
+
+    /// The same with paths relative to the configuration's own folder.
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.credentials = proxy.credentials.take().map(|file| folder.join(file));
+        }
+        self
+    }
+
+    /// Connects for as long as it may be, and goes on only if the server holds the key. It is called `name` in messages.
+    ///
+    /// # Errors
+    /// [`Problem::PeerKey`] if another key answers, what is wrong with the proxy's credentials, or [`Problem::Unreachable`].
+    pub async fn connect(&self, name: &str) -> Result<Connection, Report> {
+        let (dialer, place): (Arc<dyn Dialer>, String) = match &self.proxy {
+            None => (Arc::new(Direct(self.address.clone())), self.address.clone()),
+            Some(proxy) => {
+                let place = format!("{} through the proxy {}", self.address, proxy.address);
+                (Arc::new(proxy.dialer(&self.address)?), place)
+            }
+        };
+        let outcome = connect_at(HELD, dialer, name, &self.key).await;
+        outcome.map_err(|error| error.report(name, &place))
+    }
 }
 
 /// A gRPC channel to a server that proved to hold the expected key.
@@ -63,75 +118,163 @@ impl Connection {
     }
 }
 
+/// How the bytes of a connection come about. Asked again when a connection is renewed.
+#[async_trait::async_trait]
+pub trait Dialer: std::fmt::Debug + Send + Sync {
+    /// Bytes to whoever is to be reached, who has proved nothing yet.
+    async fn dial(&self) -> io::Result<Socket>;
+}
+
 /// Connects to `address` (`host:port`) and goes on only if `expected` is the key at the other end.
 ///
 /// # Errors
 /// [`Problem::PeerKey`] if another key answers, [`Problem::Unreachable`] for everything else.
 pub async fn connect(address: &str, name: &str, expected: &PublicKey) -> Result<Connection, Report> {
-    let config = crate::tls::client_config(expected).map_err(|e| Problem::Internal.report(e.to_string()))?;
+    let dialer = Arc::new(Direct(address.to_owned()));
+    let outcome = connect_by(dialer, name, expected).await;
+    outcome.map_err(|error| error.report(name, address))
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// TLS cannot be set up here.
+    #[error("TLS cannot be set up: {0}")]
+    Configuration(String),
+    /// Whoever answers does not hold the expected key.
+    #[error("another key answers")]
+    OtherKey,
+    /// The proxy on the way wants credentials, or others.
+    #[error("the proxy wants credentials")]
+    ProxyCredentials,
+    /// The proxy on the way does not connect there.
+    #[error("the proxy does not connect there")]
+    ProxyRefused,
+    /// Nobody answers, or not in time.
+    #[error("nobody answers")]
+    NoAnswer,
+}
+
+impl ConnectError {
+    /// What it means for whoever wanted to reach `name` at `place`.
+    pub fn report(&self, name: &str, place: &str) -> Report {
+        match self {
+            ConnectError::Configuration(what) => Problem::Internal.report(what.clone()),
+            ConnectError::OtherKey => {
+                let message = format!("{name} at {place} does not hold the key that the roster names");
+                Problem::PeerKey.report(message)
+            }
+            ConnectError::ProxyCredentials => Problem::Unreachable
+                .report(format!("{name} is not reached at {place}: the proxy wants credentials"))
+                .remedy("put the line user:password into a file, and name it as credentials under proxy"),
+            ConnectError::ProxyRefused => Problem::Unreachable
+                .report(format!(
+                    "{name} is not reached at {place}: the proxy does not connect there"
+                ))
+                .remedy("ask whoever runs the proxy to allow CONNECT to this address"),
+            ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {place}")),
+        }
+    }
+}
+
+/// Connects by way of `dialer` and goes on only if `expected` is the key at the other end.
+///
+/// # Errors
+/// Why there is no connection.
+pub async fn connect_by(dialer: Arc<dyn Dialer>, name: &str, expected: &PublicKey) -> Result<Connection, ConnectError> {
+    connect_at(WAITED_FOR, dialer, name, expected).await
+}
+
+async fn connect_at(
+    pace: Pace,
+    dialer: Arc<dyn Dialer>,
+    name: &str,
+    expected: &PublicKey,
+) -> Result<Connection, ConnectError> {
+    let config = crate::tls::client_config(expected).map_err(|e| ConnectError::Configuration(e.to_string()))?;
+    let server_name = ServerName::try_from(name.to_owned());
     let (binding, heard) = (Arc::new(Mutex::new(None)), Heard::now());
     let dial = Dial {
-        address: address.to_owned(),
-        name: name.to_owned(),
+        dialer,
+        name: server_name.map_err(|e| ConnectError::Configuration(e.to_string()))?,
         config,
         binding: Arc::clone(&binding),
         heard: heard.clone(),
     };
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|_| Problem::Unreachable.report(format!("{address:?} is not an address of the form host:port")))?
+    // Where it is, the dialer knows; HTTP/2 needs a name all the same.
+    let endpoint = Endpoint::from_static("http://node.invalid")
         .connect_timeout(Duration::from_secs(limit::CONNECT_SECONDS_MAX))
-        .http2_keep_alive_interval(Duration::from_secs(limit::KEEP_ALIVE_SECONDS))
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+        .initial_stream_window_size(limit::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limit::CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(pace.every)
+        .keep_alive_timeout(pace.within);
     let connector = tower::service_fn(move |_: Uri| {
         let dial = dial.clone();
         async move { dial.dial().await }
     });
     match endpoint.connect_with_connector(connector).await {
         Ok(grpc) => Ok(Connection { grpc, binding, heard }),
-        Err(error) if caused_by_other_key(&error) => Err(Problem::PeerKey.report(format!(
-            "{name} at {address} does not hold the key that the roster names"
-        ))),
-        Err(_) => Err(Problem::Unreachable.report(format!("{name} does not answer at {address}"))),
+        Err(error) => Err(ConnectError::of(&error)),
+    }
+}
+
+/// `host:port` on the network.
+#[derive(Debug)]
+struct Direct(String);
+
+#[async_trait::async_trait]
+impl Dialer for Direct {
+    async fn dial(&self) -> io::Result<Socket> {
+        let tcp = TcpStream::connect(&self.0).await?;
+        tcp.set_nodelay(true)?;
+        Ok(Socket::Tcp(tcp))
     }
 }
 
 #[derive(Clone)]
 struct Dial {
-    address: String,
-    name: String,
+    dialer: Arc<dyn Dialer>,
+    name: ServerName<'static>,
     config: Arc<ClientConfig>,
     binding: Arc<Mutex<Option<trust::Channel>>>,
     heard: Heard,
 }
 
 impl Dial {
-    async fn dial(self) -> io::Result<TokioIo<Hearing<tokio_rustls::client::TlsStream<TcpStream>>>> {
-        let tcp = TcpStream::connect(&self.address).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from(self.name).map_err(io::Error::other)?;
-        let tls = TlsConnector::from(self.config).connect(name, tcp).await?;
+    async fn dial(self) -> io::Result<TokioIo<Hearing<tokio_rustls::client::TlsStream<Socket>>>> {
+        let socket = self.dialer.dial().await?;
+        let tls = TlsConnector::from(self.config).connect(self.name, socket).await?;
         let binding = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
         *self.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
         Ok(TokioIo::new(Hearing::new(tls, self.heard)))
     }
 }
 
-fn caused_by_other_key(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error
-            .downcast_ref::<rustls::Error>()
-            .is_some_and(crate::tls::says_other_key)
-        {
-            return true;
+impl ConnectError {
+    /// Why a connection did not come about: the first cause that says more than that it did not.
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error
+                .downcast_ref::<rustls::Error>()
+                .is_some_and(crate::tls::says_other_key)
+            {
+                return ConnectError::OtherKey;
+            }
+            // What the proxy said has a type that is not public.
+            match error.to_string().as_str() {
+                "tunnel error: proxy authorization required" => return ConnectError::ProxyCredentials,
+                "tunnel error: unsuccessful" => return ConnectError::ProxyRefused,
+                _ => {}
+            }
+            cause = match error.downcast_ref::<io::Error>() {
+                // `io::Error::source` skips the error that it wraps.
+                Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+                None => error.source(),
+            };
         }
-        cause = match error.downcast_ref::<io::Error>() {
-            // `io::Error::source` skips the error that it wraps.
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
+        ConnectError::NoAnswer
     }
-    false
 }
 
 #[cfg(test)]

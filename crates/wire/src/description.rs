@@ -3,17 +3,23 @@
 //! A description travels sealed and is opened in one place, [`open`], by the broker and again by everybody who
 //! reads the catalogue. It must never say how many rows there are.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, MemberId, Problem, Report, SpaceId, UtcTime};
-use trust::{Envelope, PublicKey, SigningKey, Verified};
+use trust::{PublicKey, SigningKey, Verified};
+
+use crate::statement::Kind;
 
 /// DSSE payload type of a [`NodeDescription`].
-pub const PAYLOAD_TYPE: &str = "application/vnd.datenraum.node-description.v1+json";
+const PAYLOAD_TYPE: &str = "application/vnd.datenraum.node-description.v1+json";
 
 /// Largest sealed description, in bytes: a node with a hundred datasets. A catalogue is one message of many of them.
 pub const DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
+
+const DESCRIPTION: Kind = Kind {
+    payload_type: PAYLOAD_TYPE,
+    name: "node's description",
+    bytes_max: DESCRIPTION_BYTES_MAX,
+};
 
 /// The name for which the broker's certificate is made, and the audience of proofs that are meant for it.
 pub const BROKER_AUDIENCE: &str = "broker";
@@ -29,8 +35,12 @@ pub struct NodeDescription {
     pub space: SpaceId,
     /// The institution; its key in the roster signs this description and the node's TLS.
     pub member: MemberId,
-    /// Where the node listens, `host:port`.
-    pub address: String,
+    /// Where the node listens, `host:port`, if it takes connections from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Whether it is also reached through the broker.
+    #[serde(default)]
+    pub relayed: bool,
     /// What it offers.
     pub datasets: Vec<OfferedDataset>,
     /// When this was said. A broker keeps the latest only.
@@ -52,14 +62,10 @@ pub struct OfferedDataset {
 /// # Errors
 /// [`Problem::DataSchema`] if it is larger than a broker takes.
 pub fn seal(description: &NodeDescription, key: &SigningKey) -> Result<Vec<u8>, Report> {
-    let unwritable = || Problem::Internal.report("the node's description cannot be written as JSON");
-    let envelope = Envelope::seal(PAYLOAD_TYPE, description, key).map_err(|_| unwritable())?;
-    let sealed = serde_json::to_vec(&envelope).map_err(|_| unwritable())?;
-    if sealed.len() > DESCRIPTION_BYTES_MAX {
+    DESCRIPTION.seal(description, key)?.ok_or_else(|| {
         let message = format!("the node's description has more than {DESCRIPTION_BYTES_MAX} bytes");
-        return Err(Problem::DataSchema.report(message).remedy("offer fewer datasets"));
-    }
-    Ok(sealed)
+        Problem::DataSchema.report(message).remedy("offer fewer datasets")
+    })
 }
 
 /// Opens a sealed description with the key that the roster names for the institution that it claims to be of.
@@ -71,37 +77,7 @@ pub fn open(
     sealed: &[u8],
     member_key: impl Fn(&MemberId) -> Option<PublicKey>,
 ) -> Result<Verified<NodeDescription>, Report> {
-    let claimed = claimed_member(sealed).ok_or_else(|| refusal("is not of the expected form"))?;
-    let key = member_key(&claimed).ok_or_else(|| refusal("is of an institution that is not a member"))?;
-    let envelope = Envelope::parse(sealed).map_err(|_| refusal("is not a signed envelope"))?;
-    let opened = envelope.open(PAYLOAD_TYPE, &key);
-    opened.map_err(|_| refusal(&format!("has no valid signature of {claimed}")))
-}
-
-/// Whose description it claims to be, unverified: only to know whose key has to be asked. `open` reads the same
-/// payload again, so what is verified names the same institution.
-fn claimed_member(sealed: &[u8]) -> Option<MemberId> {
-    #[derive(Deserialize)]
-    struct Payload {
-        payload: String,
-    }
-    #[derive(Deserialize)]
-    struct Claim {
-        member: MemberId,
-    }
-    if sealed.len() > DESCRIPTION_BYTES_MAX {
-        return None;
-    }
-    let outer: Payload = serde_json::from_slice(sealed).ok()?;
-    let payload = STANDARD.decode(outer.payload).ok()?;
-    Some(serde_json::from_slice::<Claim>(&payload).ok()?.member)
-}
-
-fn refusal(what: &str) -> Report {
-    let remedy = "the institution's operator has to check the node's key and configuration";
-    Problem::Answer
-        .report(format!("the node's description {what}"))
-        .remedy(remedy)
+    DESCRIPTION.open(sealed, member_key)
 }
 
 #[cfg(test)]
@@ -112,7 +88,8 @@ mod tests {
         NodeDescription {
             space: "oncology".parse().unwrap(),
             member: "gbsg".parse().unwrap(),
-            address: "127.0.0.1:1".to_owned(),
+            address: Some("127.0.0.1:1".to_owned()),
+            relayed: false,
             datasets: Vec::new(),
             issued: "2026-11-21T12:00:00Z".parse().unwrap(),
         }
@@ -135,7 +112,7 @@ mod tests {
     fn what_is_too_large_or_not_an_envelope_is_refused() {
         let key = SigningKey::generate().unwrap();
         let large = NodeDescription {
-            address: "a".repeat(DESCRIPTION_BYTES_MAX),
+            address: Some("a".repeat(DESCRIPTION_BYTES_MAX)),
             ..description()
         };
         assert!(seal(&large, &key).is_err());

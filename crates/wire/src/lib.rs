@@ -4,8 +4,9 @@
 //! This crate must never decide whether something is allowed, and never see a data set.
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
-//! [`mod@connect`] (the two ends of a connection), [`status`] (what may leave as an error), [`description`] (what a node
-//! says of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
+//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), [`socket`]
+//! (what is under TLS), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
+//! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
 //! [`publish`] (new ones to it).
 
 pub mod connect;
@@ -13,8 +14,12 @@ pub mod description;
 pub mod dry_run;
 pub mod governance_source;
 pub mod header;
+pub mod proxy;
 pub mod publish;
+pub mod relay;
 pub mod serve;
+pub mod socket;
+mod statement;
 pub mod status;
 pub mod tls;
 
@@ -31,7 +36,9 @@ pub mod v1 {
     tonic::include_proto!("datenraum.v1");
 }
 
-pub use connect::{Connection, PeerConfig, connect};
+pub use connect::{ConnectError, Connection, Dialer, PeerConfig, connect, connect_by};
 pub use description::{NodeDescription, OfferedDataset};
 pub use governance_source::BrokerSource;
-pub use serve::{Incoming, PeerInfo};
+pub use proxy::ProxyConfig;
+pub use serve::{Door, Incoming, PeerInfo};
+pub use socket::Socket;

@@ -12,12 +12,14 @@ use futures::Stream;
 use rustls::ServerConfig;
 use terms::limit;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, Server};
+
+use crate::socket::Socket;
 
 /// Accepted connections that wait for gRPC to take them.
 const ACCEPTED_WAITING_MAX: usize = 64;
@@ -36,8 +38,10 @@ pub fn server() -> Server {
         .http2_max_header_list_size(limit::HEADER_LIST_BYTES_MAX)
         // Also for a request whose body never ends. A client waits no longer either.
         .timeout(Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX))
-        .http2_keepalive_interval(Some(Duration::from_secs(20)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .initial_stream_window_size(limit::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limit::CONNECTION_WINDOW_BYTES)
+        .http2_keepalive_interval(Some(Duration::from_secs(limit::HELD_KEEP_ALIVE_SECONDS)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX)))
         .tcp_nodelay(true)
 }
 
@@ -45,21 +49,40 @@ pub fn server() -> Server {
 #[derive(Debug)]
 pub struct Incoming {
     accepted: mpsc::Receiver<io::Result<PeerStream>>,
-    accepting: tokio::task::JoinHandle<()>,
+    door: Door,
+    accepting: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Incoming {
-    /// Accepts on `listener` until this value is dropped.
-    pub fn new(listener: TcpListener, config: Arc<ServerConfig>) -> Self {
+    /// Accepts on `listener`, if there is one, until this value is dropped.
+    pub fn new(listener: impl Into<Option<TcpListener>>, config: Arc<ServerConfig>) -> Self {
         let (sender, accepted) = mpsc::channel(ACCEPTED_WAITING_MAX);
-        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(config), sender));
-        Self { accepted, accepting }
+        let door = Door {
+            acceptor: TlsAcceptor::from(config),
+            slots: Arc::new(Semaphore::new(limit::CONNECTIONS_MAX)),
+            accepted: sender,
+        };
+        let accepting = listener
+            .into()
+            .map(|listener| tokio::spawn(accept(listener, door.clone())));
+        Self {
+            accepted,
+            door,
+            accepting,
+        }
+    }
+
+    /// By which connections come that no listener here accepts.
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        self.accepting.abort();
+        if let Some(accepting) = &self.accepting {
+            accepting.abort();
+        }
     }
 }
 
@@ -71,10 +94,43 @@ impl Stream for Incoming {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, accepted: mpsc::Sender<io::Result<PeerStream>>) {
-    let slots = Arc::new(Semaphore::new(limit::CONNECTIONS_MAX));
+/// Where a connection becomes one of a server's: the handshake has a time limit, and there are so many slots.
+#[derive(Clone)]
+pub struct Door {
+    acceptor: TlsAcceptor,
+    slots: Arc<Semaphore>,
+    accepted: mpsc::Sender<io::Result<PeerStream>>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// Shakes hands and hands the connection over, or drops it. Without a free slot it is dropped at once.
+    pub async fn admit(&self, socket: Socket) {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            self.admit_to(slot, socket).await;
+        }
+    }
+
+    async fn admit_to(&self, slot: OwnedSemaphorePermit, socket: Socket) {
+        let shaken = tokio::time::timeout(
+            Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX),
+            handshake(socket, self.acceptor.clone(), slot),
+        );
+        if let Ok(Ok(stream)) = shaken.await {
+            // The receiver is gone only when the server stops.
+            let _ = self.accepted.send(Ok(stream)).await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, door: Door) {
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
+        let Ok(slot) = Arc::clone(&door.slots).acquire_owned().await else {
             return;
         };
         let Ok((tcp, _)) = listener.accept().await else {
@@ -82,23 +138,15 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, accepted: mpsc::Se
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
-        tokio::spawn(async move {
-            let shaken = tokio::time::timeout(
-                Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX),
-                handshake(tcp, acceptor, slot),
-            );
-            if let Ok(Ok(stream)) = shaken.await {
-                // The receiver is gone only when the server stops.
-                let _ = accepted.send(Ok(stream)).await;
-            }
-        });
+        // Small answers are not held back. A connection that does not take the wish is as good.
+        let _ = tcp.set_nodelay(true);
+        let door = door.clone();
+        tokio::spawn(async move { door.admit_to(slot, Socket::Tcp(tcp)).await });
     }
 }
 
-async fn handshake(tcp: TcpStream, acceptor: TlsAcceptor, slot: OwnedSemaphorePermit) -> io::Result<PeerStream> {
-    tcp.set_nodelay(true)?;
-    let tls = acceptor.accept(tcp).await?;
+async fn handshake(socket: Socket, acceptor: TlsAcceptor, slot: OwnedSemaphorePermit) -> io::Result<PeerStream> {
+    let tls = acceptor.accept(socket).await?;
     let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
     let seconds = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
     Ok(PeerStream {
@@ -126,7 +174,7 @@ struct Opening {
 /// One accepted connection.
 #[derive(Debug)]
 pub struct PeerStream {
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Socket>,
     info: PeerInfo,
     /// Until the peer has spoken.
     opening: Option<Opening>,
@@ -178,6 +226,7 @@ mod tests {
     use super::*;
     use rustls::pki_types::ServerName;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
     use trust::SigningKey;
 

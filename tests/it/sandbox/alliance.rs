@@ -111,7 +111,10 @@ async fn one_killed_one_silent_and_one_refusing_of_many_are_named_and_delay_nobo
     let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await.unwrap();
     let config = node::Config::load(&dir.join("nodes").join(KILLED).join("node.toml")).unwrap();
     let started = Instant::now();
-    while tokio::net::TcpStream::connect(&config.listen).await.is_err() {
+    while tokio::net::TcpStream::connect(config.listen.as_deref().unwrap())
+        .await
+        .is_err()
+    {
         assert!(started.elapsed() < Duration::from_secs(20), "the node does not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

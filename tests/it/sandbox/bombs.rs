@@ -90,7 +90,7 @@ impl Works {
         datenraum(["sandbox", "down", dir.to_str().unwrap(), "--node", "works"]).returns(0);
         let config = dir.join("nodes/works/node.toml");
         let process = Process::start(&config);
-        let address = node::Config::load(&config).unwrap().listen;
+        let address = node::Config::load(&config).unwrap().listen.unwrap();
         let begun = Instant::now();
         while tokio::net::TcpStream::connect(&address).await.is_err() {
             assert!(begun.elapsed() < Duration::from_secs(20), "the node does not start");

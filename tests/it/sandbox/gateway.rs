@@ -78,7 +78,7 @@ impl World {
     fn silent(&self, node: &str) -> TcpListener {
         self.down(node);
         let config = self.sandbox.dir().join("nodes").join(node).join("node.toml");
-        TcpListener::bind(node::Config::load(&config).unwrap().listen).unwrap()
+        TcpListener::bind(node::Config::load(&config).unwrap().listen.unwrap()).unwrap()
     }
 }
 

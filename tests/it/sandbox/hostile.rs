@@ -359,7 +359,7 @@ impl Clinics {
             garbled: Arc::default(),
             whether: Arc::default(),
         };
-        let listener = TcpListener::bind(&config.listen).await.unwrap();
+        let listener = TcpListener::bind(config.listen.as_deref().unwrap()).await.unwrap();
         let tls = wire::tls::server_config(&liar.key, "clinic-b").unwrap();
         let service = FlightServiceServer::new(liar.clone());
         tokio::spawn(

@@ -152,7 +152,7 @@ impl Client {
         let folder = sandbox.dir().join("people").join(person);
         Self {
             person,
-            address: config.listen,
+            address: config.listen.unwrap(),
             node: SigningKey::load(&config.key).unwrap().public(),
             key: SigningKey::load(&folder.join("person.key")).unwrap(),
             credential: std::fs::read_to_string(folder.join("credential.jwt"))
@@ -408,7 +408,10 @@ async fn a_node_that_is_killed_while_rows_leave_has_recorded_that_they_began_to_
     let process = Process::start(&file);
     let config = node::Config::load(&file).unwrap();
     let since = Instant::now();
-    while tokio::net::TcpStream::connect(&config.listen).await.is_err() {
+    while tokio::net::TcpStream::connect(config.listen.as_deref().unwrap())
+        .await
+        .is_err()
+    {
         assert!(since.elapsed() < RESTARTS_WITHIN, "the node does not answer");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -438,7 +441,10 @@ async fn a_node_that_is_killed_while_rows_leave_has_recorded_that_they_began_to_
     // It starts again on that ledger.
     let process = Process::start(&file);
     let since = Instant::now();
-    while tokio::net::TcpStream::connect(&config.listen).await.is_err() {
+    while tokio::net::TcpStream::connect(config.listen.as_deref().unwrap())
+        .await
+        .is_err()
+    {
         assert!(since.elapsed() < RESTARTS_WITHIN, "the node does not start again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

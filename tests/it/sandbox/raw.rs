@@ -34,7 +34,7 @@ impl Person {
         let folder = sandbox.dir().join("people").join(person);
         let config = node::Config::load(&sandbox.dir().join("nodes").join(node).join("node.toml")).unwrap();
         let node_key = SigningKey::load(&config.key).unwrap().public();
-        let connection = wire::connect(&config.listen, config.member.as_str(), &node_key).await;
+        let connection = wire::connect(config.listen.as_deref().unwrap(), config.member.as_str(), &node_key).await;
         let credential = std::fs::read_to_string(folder.join("credential.jwt")).unwrap();
         Self {
             connection: connection.unwrap(),

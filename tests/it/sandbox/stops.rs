@@ -131,7 +131,7 @@ fn node_config(sandbox: &Sandbox) -> node::Config {
 }
 
 async fn broker(sandbox: &Sandbox) -> Connection {
-    let PeerConfig { address, key } = node_config(sandbox).broker;
+    let PeerConfig { address, key, .. } = node_config(sandbox).broker;
     wire::connect(&address, "broker", &key).await.unwrap()
 }
 
@@ -210,7 +210,7 @@ impl Client {
         let folder = sandbox.dir().join("people").join(person);
         let config = node_config(sandbox);
         let key = SigningKey::load(&config.key).unwrap().public();
-        let connection = wire::connect(&config.listen, config.member.as_str(), &key)
+        let connection = wire::connect(config.listen.as_deref().unwrap(), config.member.as_str(), &key)
             .await
             .unwrap();
         Self {

@@ -218,7 +218,8 @@ impl World {
         NodeDescription {
             space: "oncology".parse().unwrap(),
             member: member.parse().unwrap(),
-            address: "127.0.0.1:4711".to_owned(),
+            address: Some("127.0.0.1:4711".to_owned()),
+            relayed: false,
             datasets: vec![offered],
             issued: self.now(),
         }

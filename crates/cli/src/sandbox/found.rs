@@ -20,7 +20,7 @@ use self::keys::Keys;
 use self::site::Site;
 use super::layout::{Layout, Record, make_folder, write_config, write_private};
 use super::progress::Progress;
-use super::spec::Spec;
+use super::spec::{Reach, Spec};
 
 /// How long what the board of a sandbox signs is valid, in seconds. Nobody renews it.
 const SIGNED_SECONDS: i64 = 365 * 24 * 3600;
@@ -216,10 +216,7 @@ fn write_files(layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<(),
 
 /// One configuration for each party, each with its own copy of the pinned root, as if they lived far apart.
 fn configure(spec: &Spec, layout: &Layout, broker_key: PublicKey, root: &[u8]) -> Result<(), Report> {
-    let broker = PeerConfig {
-        address: ANY_PORT.to_owned(),
-        key: broker_key,
-    };
+    let broker = PeerConfig::direct(ANY_PORT.to_owned(), broker_key);
     let config = broker::Config {
         space: spec.space.clone(),
         listen: ANY_PORT.to_owned(),
@@ -236,12 +233,13 @@ fn configure(spec: &Spec, layout: &Layout, broker_key: PublicKey, root: &[u8]) -
         let config = node::Config {
             space: spec.space.clone(),
             member: node.id.clone(),
-            listen: ANY_PORT.to_owned(),
+            listen: (node.reach == Reach::Direct).then(|| ANY_PORT.to_owned()),
             advertise: None,
             key: PathBuf::from("node.key"),
             root: PathBuf::from("root.json"),
             anchor: None,
             data: PathBuf::from("data"),
+            tunnels: node.reach.tunnels(),
             refresh_seconds: 30,
             broker: broker.clone(),
         };

@@ -27,6 +27,9 @@ use super::layout::{Layout, Lock, Record, read_config, write_config};
 /// Where to listen if the port of last time was taken meanwhile.
 const ANY_PORT: &str = "127.0.0.1:0";
 
+/// Where a node is that listens nowhere.
+const THROUGH_BROKER: &str = "through the broker";
+
 /// How long a node may take to announce itself at the broker.
 const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -212,24 +215,27 @@ impl Host {
     async fn run_node(&self, id: &MemberId) -> Result<Arc<Running>, Report> {
         let file = self.layout.node_config(id);
         let mut written: node::Config = read_config(&file)?;
-        let (listener, address) = listen(&written.listen).await?;
+        let (listener, address) = match &written.listen {
+            Some(configured) => listen(configured)
+                .await
+                .map(|(listener, address)| (Some(listener), Some(address)))?,
+            None => (None, None),
+        };
         if written.listen != address || written.broker.address != self.broker.address {
             written.listen.clone_from(&address);
             written.broker.address.clone_from(&self.broker.address);
             write_config(&file, "A node of a sandbox.", &written)?;
         }
         let node = Box::pin(Node::open(node::Config::load(&file)?, Arc::clone(&self.clock))).await?;
-        let mut announced = node.announced();
+        let reachable = node.reachable();
         let stop = CancellationToken::new();
         let running = Arc::new(Running::start(
             id.to_string(),
-            address,
+            address.unwrap_or_else(|| THROUGH_BROKER.to_owned()),
             stop.clone(),
             node.serve(listener, stop),
         ));
-        let told = tokio::time::timeout(ANNOUNCE_TIME_MAX, announced.wait_for(|announced| *announced));
-        let is_announced = matches!(told.await, Ok(Ok(_)));
-        if is_announced {
+        if tokio::time::timeout(ANNOUNCE_TIME_MAX, reachable).await.is_ok() {
             return Ok(running);
         }
         running.stop().await;

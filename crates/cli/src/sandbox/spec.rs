@@ -62,8 +62,31 @@ pub(crate) struct Node {
     pub(crate) id: MemberId,
     /// What people call it, and what it is.
     pub(crate) member: Member,
+    /// How its node is reached.
+    pub(crate) reach: Reach,
     /// What its node offers.
     pub(crate) datasets: Vec<Dataset>,
+}
+
+/// How a node is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reach {
+    /// It listens on a port of its own.
+    #[default]
+    Direct,
+    /// It listens nowhere, and is reached through the broker.
+    Broker,
+}
+
+impl Reach {
+    /// How many tunnels it holds.
+    pub(crate) fn tunnels(self) -> u16 {
+        match self {
+            Reach::Direct => 0,
+            Reach::Broker => 2,
+        }
+    }
 }
 
 /// A data file of a node.
@@ -139,6 +162,8 @@ struct WrittenNode {
     id: Spanned<MemberId>,
     title: Option<String>,
     roles: BTreeSet<RoleName>,
+    #[serde(default)]
+    reach: Reach,
     #[serde(default)]
     datasets: Vec<WrittenDataset>,
 }
@@ -239,6 +264,7 @@ fn check_nodes(written: Vec<WrittenNode>, known: &[CollectionId], place: &Place<
         id,
         title,
         roles,
+        reach,
         datasets,
     } in written
     {
@@ -251,6 +277,7 @@ fn check_nodes(written: Vec<WrittenNode>, known: &[CollectionId], place: &Place<
         nodes.push(Node {
             id,
             member: Member { title, roles },
+            reach,
             datasets,
         });
     }

@@ -162,12 +162,6 @@ fn a_peer_in_a_configuration_has_no_other_keys() {
     let key = SigningKey::generate().unwrap().public();
     let text = format!("address = \"127.0.0.1:1\"\nkey = \"{key}\"\n");
     let peer: PeerConfig = terms::text::parse_toml("node.toml", &text).unwrap();
-    assert_eq!(
-        peer,
-        PeerConfig {
-            address: "127.0.0.1:1".to_owned(),
-            key
-        }
-    );
+    assert_eq!(peer, PeerConfig::direct("127.0.0.1:1".to_owned(), key));
     assert!(terms::text::parse_toml::<PeerConfig>("node.toml", &format!("{text}tls = false\n")).is_err());
 }

@@ -1,0 +1,319 @@
+//! Who holds a tunnel, who waits to be connected, and what is carried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use policy::{Caller, Rules};
+use prost::bytes::Bytes;
+use terms::{MemberId, Problem, Report, UtcTime, limit};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+use trust::{Digest, PublicKey};
+use wire::relay::CALL_BYTES;
+use wire::v1::HoldResponse;
+
+use super::flow::Rest;
+use super::{Coming, not_reachable};
+use crate::callers::{key_of, require_not_stopped};
+
+pub(super) type CallId = [u8; CALL_BYTES];
+
+/// Calls of which a tunnel's node has not heard yet.
+const OFFERS_WAITING_MAX: usize = 64;
+
+/// All tunnels and calls of a broker.
+#[derive(Default)]
+pub(super) struct Switchboard {
+    lines: Mutex<Lines>,
+}
+
+impl std::fmt::Debug for Switchboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = self.lines();
+        f.debug_struct("Switchboard")
+            .field("members", &lines.tunnels.len())
+            .field("calls", &lines.calls.len())
+            .finish()
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    tunnels: BTreeMap<MemberId, Vec<Tunnel>>,
+    calls: HashMap<CallId, Call>,
+}
+
+/// A connection on which a node hears of calls, and takes them up.
+#[derive(Clone, Debug)]
+pub(super) struct Tunnel {
+    /// Digest of the value to which the connection is bound.
+    channel: Digest,
+    key: PublicKey,
+    offers: mpsc::Sender<CallId>,
+    ended: CancellationToken,
+}
+
+/// A call that waits or is carried.
+struct Call {
+    node: MemberId,
+    key: PublicKey,
+    caller: Caller,
+    /// When the institution's word for the caller ends.
+    expires: UtcTime,
+    /// On which tunnel it is carried.
+    channel: Option<Digest>,
+    /// Until it is taken up: what the caller says, and where the node's end is waited for.
+    waiting: Option<(Coming, oneshot::Sender<Carrying>)>,
+    ended: CancellationToken,
+    place: Weak<Place>,
+    /// Of what goes to the caller, and of what goes to the node.
+    rests: [Arc<Rest>; 2],
+}
+
+/// A call that nobody has taken up yet.
+pub(super) struct Calling {
+    taken_up: oneshot::Receiver<Carrying>,
+    place: Arc<Place>,
+}
+
+/// One direction of a call that was taken up.
+pub(super) struct Carrying {
+    pub(super) coming: Coming,
+    pub(super) ended: CancellationToken,
+    pub(super) rest: Arc<Rest>,
+    _place: Arc<Place>,
+}
+
+/// A call's place in the list, until both directions are gone.
+struct Place {
+    switchboard: Arc<Switchboard>,
+    id: CallId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.switchboard.lines().calls.remove(&self.id);
+    }
+}
+
+impl Calling {
+    pub(super) fn id(&self) -> CallId {
+        self.place.id
+    }
+
+    /// The node's end, when it takes the call up. None if the call was ended.
+    pub(super) async fn taken_up(&mut self) -> Option<Carrying> {
+        (&mut self.taken_up).await.ok()
+    }
+}
+
+impl Tunnel {
+    /// Lets the node hear of a call. One that hears of too many hears of no more.
+    pub(super) fn offer(&self, call: CallId) -> bool {
+        self.offers.try_send(call).is_ok()
+    }
+}
+
+impl Switchboard {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a connection as a member's tunnel, once. One more than a member may have ends its oldest.
+    pub(super) fn hold(self: &Arc<Self>, member: MemberId, key: PublicKey, channel: Digest) -> Result<Held, Report> {
+        let mut lines = self.lines();
+        if lines.tunnels.values().flatten().any(|tunnel| tunnel.channel == channel) {
+            let message = "this connection is registered as a tunnel already";
+            return Err(Problem::Answer
+                .report(message)
+                .remedy("open another connection for another tunnel"));
+        }
+        let tunnels = lines.tunnels.entry(member.clone()).or_default();
+        if tunnels.len() >= limit::TUNNELS_PER_MEMBER_MAX {
+            let oldest = tunnels.remove(0);
+            oldest.ended.cancel();
+            tracing::warn!(%member, "the oldest tunnel ends: there are too many");
+        }
+        let (offers, calls) = mpsc::channel(OFFERS_WAITING_MAX);
+        let ended = CancellationToken::new();
+        tunnels.push(Tunnel {
+            channel,
+            key,
+            offers,
+            ended: ended.clone(),
+        });
+        tracing::info!(%member, tunnels = tunnels.len(), "tunnel held");
+        Ok(Held {
+            calls,
+            ended: Box::pin(ended.cancelled_owned()),
+            tunnel: (member, channel),
+            switchboard: Arc::clone(self),
+        })
+    }
+
+    /// The tunnels of a node, those that carry least first.
+    pub(super) fn tunnels(&self, node: &MemberId) -> Vec<Tunnel> {
+        let lines = self.lines();
+        let carried = |tunnel: &Tunnel| {
+            let calls = lines.calls.values();
+            calls.filter(|call| call.channel == Some(tunnel.channel)).count()
+        };
+        let tunnels = lines.tunnels.get(node).into_iter().flatten();
+        let mut tunnels: Vec<_> = tunnels.map(|tunnel| (carried(tunnel), tunnel.clone())).collect();
+        tunnels.retain(|(carried, _)| *carried < limit::CALLS_PER_TUNNEL_MAX);
+        tunnels.sort_by_key(|(carried, _)| *carried);
+        tunnels.into_iter().map(|(_, tunnel)| tunnel).collect()
+    }
+
+    /// Lets somebody wait for a node. What they say is heard once it is taken up.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        node: MemberId,
+        caller: Caller,
+        expires: UtcTime,
+        coming: Coming,
+    ) -> Result<Calling, Report> {
+        let id = trust::random_bytes().map_err(|_| Problem::Internal.report("the system gives no randomness"))?;
+        let mut lines = self.lines();
+        let tunnel = lines.tunnels.get(&node).and_then(|tunnels| tunnels.first());
+        let key = tunnel.ok_or_else(|| not_reachable(&node))?.key;
+        let is_theirs = |call: &&Call| call.node == node && call.caller == caller;
+        if lines.calls.values().filter(is_theirs).count() >= limit::CALLS_PER_CALLER_MAX {
+            let message = format!("you hold too many connections to {node} through the broker");
+            return Err(Problem::Resources.report(message).remedy("end some of them"));
+        }
+        let (sender, taken_up) = oneshot::channel();
+        let place = Arc::new(Place {
+            switchboard: Arc::clone(self),
+            id,
+        });
+        let call = Call {
+            node,
+            key,
+            caller,
+            expires,
+            channel: None,
+            waiting: Some((coming, sender)),
+            ended: CancellationToken::new(),
+            place: Arc::downgrade(&place),
+            rests: [Arc::default(), Arc::default()],
+        };
+        lines.calls.insert(id, call);
+        Ok(Calling { taken_up, place })
+    }
+
+    /// A node takes up a call, on a tunnel of its own, once. Gets what the caller says.
+    pub(super) fn take_up(self: &Arc<Self>, id: CallId, channel: Digest, coming: Coming) -> Option<Carrying> {
+        let mut lines = self.lines();
+        let Lines { tunnels, calls } = &mut *lines;
+        let call = calls.get_mut(&id)?;
+        let holds = |tunnel: &Tunnel| tunnel.channel == channel;
+        if !tunnels.get(&call.node).is_some_and(|tunnels| tunnels.iter().any(holds)) {
+            return None;
+        }
+        let (said, caller) = call.waiting.take()?;
+        call.channel = Some(channel);
+        let [to_caller, to_node] = call.rests.clone();
+        let (ended, place) = (call.ended.clone(), call.place.upgrade()?);
+        // The last of them to go takes the list's lock.
+        drop(lines);
+        let carrying = |coming, rest| Carrying {
+            coming,
+            ended: ended.clone(),
+            rest,
+            _place: Arc::clone(&place),
+        };
+        caller.send(carrying(coming, to_caller)).ok()?;
+        Some(carrying(said, to_node))
+    }
+
+    /// Ends tunnels and calls of those who may not be connected any more.
+    pub(super) fn end_revoked(&self, rules: &Rules, now: UtcTime) {
+        let lines = self.lines();
+        let is_gone = |member: &MemberId, key: PublicKey| {
+            key_of(rules, member) != Some(key) || rules.stops.members.contains(member)
+        };
+        for (member, tunnel) in lines
+            .tunnels
+            .iter()
+            .flat_map(|(m, tunnels)| tunnels.iter().map(move |t| (m, t)))
+        {
+            if is_gone(member, tunnel.key) && !tunnel.ended.is_cancelled() {
+                tracing::warn!(%member, "a tunnel ends: its member has gone, was stopped or has another key");
+                tunnel.ended.cancel();
+            }
+        }
+        for call in lines.calls.values() {
+            let may_call = || {
+                let is_member = rules.members.contains_key(&call.caller.member);
+                is_member && call.expires > now && require_not_stopped(rules, &call.caller).is_ok()
+            };
+            if is_gone(&call.node, call.key) || !may_call() {
+                call.ended.cancel();
+            }
+        }
+    }
+
+    /// Ends calls in which bytes wait for somebody who does not take them.
+    pub(super) fn end_resting(&self) {
+        for call in self.lines().calls.values() {
+            if call.rests.iter().any(|rest| rest.is_too_long()) {
+                tracing::info!(node = %call.node, "a call ends: what is said is not taken");
+                call.ended.cancel();
+            }
+        }
+    }
+
+    /// Ends everything.
+    pub(super) fn end_all(&self) {
+        let lines = self.lines();
+        lines
+            .tunnels
+            .values()
+            .flatten()
+            .for_each(|tunnel| tunnel.ended.cancel());
+        lines.calls.values().for_each(|call| call.ended.cancel());
+    }
+}
+
+/// A tunnel as the node holds it: the calls that come. When it is dropped, the tunnel is gone.
+pub(crate) struct Held {
+    calls: mpsc::Receiver<CallId>,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    tunnel: (MemberId, Digest),
+    switchboard: Arc<Switchboard>,
+}
+
+impl Stream for Held {
+    type Item = Result<HoldResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        let response = |call: CallId| {
+            Ok(HoldResponse {
+                call: Bytes::copy_from_slice(&call),
+            })
+        };
+        self.calls.poll_recv(cx).map(|call| call.map(response))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (member, channel) = &self.tunnel;
+        let mut lines = self.switchboard.lines();
+        if let Some(tunnels) = lines.tunnels.get_mut(member) {
+            tunnels.retain(|tunnel| tunnel.channel != *channel);
+            tracing::info!(%member, tunnels = tunnels.len(), "tunnel gone");
+            if tunnels.is_empty() {
+                lines.tunnels.remove(member);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+use futures::StreamExt;
+use prost::bytes::Bytes;
+use terms::{MemberId, Problem, Report};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tonic::Streaming;
+use trust::{Digest, Proof, SigningKey};
+use wire::Connection;
+use wire::description::BROKER_AUDIENCE;
+use wire::header::Tokens;
+use wire::relay::{self, Carried, reach_query};
+use wire::v1::HoldResponse;
+
+use crate::tests::world::{Running, World, new_key, space};
+
+fn gbsg() -> MemberId {
+    "gbsg".parse().unwrap()
+}
+
+/// Holds a tunnel as `member`, signed with `key`.
+async fn hold(
+    world: &World,
+    connection: &Connection,
+    member: &str,
+    key: &SigningKey,
+) -> Result<Streaming<HoldResponse>, Report> {
+    relay::hold(connection, &space(), &member.parse().unwrap(), key, world.now()).await
+}
+
+/// Reaches a node as a person of the university, with a proof made for `query`.
+async fn reach_with(world: &World, connection: &Connection, node: &str, query: &str) -> Result<Carried, Report> {
+    let proof = Proof {
+        node: BROKER_AUDIENCE.to_owned(),
+        query: Digest::of(query.as_bytes()),
+        purpose: None,
+        permit: None,
+        request: None,
+        channel: connection.binding().unwrap(),
+    };
+    let proof = proof.issue(&world.person, world.now()).unwrap();
+    let credential = world.credential("saarland-university", "university");
+    let tokens = Tokens {
+        credential: &credential,
+        proof: &proof,
+        request: None,
+    };
+    relay::reach(connection, &space(), &node.parse().unwrap(), tokens).await
+}
+
+async fn reach(world: &World, connection: &Connection, node: &str) -> Result<Carried, Report> {
+    reach_with(world, connection, node, &reach_query(&node.parse().unwrap())).await
+}
+
+/// A node that says back what it hears.
+async fn echo(world: &World, broker: &Running) -> Connection {
+    let connection = broker.connect().await;
+    let mut calls = hold(world, &connection, "gbsg", &world.members["gbsg"]).await.unwrap();
+    let node = connection.clone();
+    tokio::spawn(async move {
+        while let Some(Ok(HoldResponse { call })) = calls.next().await {
+            let carried = relay::carry(&node, call).await.unwrap();
+            tokio::spawn(async move {
+                let (mut coming, mut going) = tokio::io::split(carried);
+                // It ends when either end does.
+                let _ = tokio::io::copy(&mut coming, &mut going).await;
+                let _ = going.shutdown().await;
+            });
+        }
+    });
+    connection
+}
+
+fn problem<T>(outcome: Result<T, Report>) -> Problem {
+    outcome.err().unwrap().problem
+}
+
+#[tokio::test]
+async fn a_tunnel_is_taken_from_whoever_holds_the_members_key_on_this_connection_and_now() {
+    let world = World::published();
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    // Another member's key, a key of nobody, and somebody who is no member.
+    let archive = &world.members["archive"];
+    assert_eq!(
+        problem(hold(&world, &connection, "gbsg", archive).await),
+        Problem::Answer
+    );
+    assert_eq!(
+        problem(hold(&world, &connection, "gbsg", &new_key()).await),
+        Problem::Answer
+    );
+    assert_eq!(
+        problem(hold(&world, &connection, "nobody", archive).await),
+        Problem::Answer
+    );
+    // What was said some time ago.
+    let now = world.now();
+    world.clock.advance(120);
+    let old = relay::hold(&connection, &space(), &gbsg(), &world.members["gbsg"], now).await;
+    assert_eq!(problem(old), Problem::TokenExpired);
+    // Once on one connection, and then on another.
+    let _held = hold(&world, &connection, "gbsg", &world.members["gbsg"]).await.unwrap();
+    assert_eq!(
+        problem(hold(&world, &connection, "gbsg", &world.members["gbsg"]).await),
+        Problem::Answer
+    );
+    assert_eq!(
+        problem(hold(&world, &connection, "archive", archive).await),
+        Problem::Answer
+    );
+    let second = broker.connect().await;
+    let _held_too = hold(&world, &second, "gbsg", &world.members["gbsg"]).await.unwrap();
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_who_may_query_something_reaches_a_node_and_proves_it_for_that_node() {
+    let world = World::published();
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    assert_eq!(problem(reach(&world, &connection, "gbsg").await), Problem::Unreachable);
+    let _node = echo(&world, &broker).await;
+    let elsewhere = reach_with(&world, &connection, "gbsg", "reach archive").await;
+    assert_eq!(problem(elsewhere), Problem::ProofMismatch);
+    assert_eq!(
+        problem(reach(&world, &connection, "archive").await),
+        Problem::Unreachable
+    );
+    assert!(reach(&world, &connection, "gbsg").await.is_ok());
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_is_taken_up_once_and_by_the_node_that_is_called() {
+    let world = World::published();
+    let broker = world.start().await;
+    let (node, other, client) = (broker.connect().await, broker.connect().await, broker.connect().await);
+    let mut calls = hold(&world, &node, "gbsg", &world.members["gbsg"]).await.unwrap();
+    let _held = hold(&world, &other, "archive", &world.members["archive"])
+        .await
+        .unwrap();
+    let guessed = relay::carry(&node, Bytes::from_static(&[7; 16])).await;
+    assert_eq!(problem(guessed), Problem::Unreachable);
+    let reaching = async { reach(&world, &client, "gbsg").await };
+    let taking_up = async {
+        let call = calls.next().await.unwrap().unwrap().call;
+        // Another member, and the right one on a connection that is no tunnel.
+        assert_eq!(problem(relay::carry(&other, call.clone()).await), Problem::Unreachable);
+        assert_eq!(problem(relay::carry(&client, call.clone()).await), Problem::Unreachable);
+        let carried = relay::carry(&node, call.clone()).await.unwrap();
+        assert_eq!(problem(relay::carry(&node, call).await), Problem::Unreachable);
+        carried
+    };
+    let (reached, mut carried) = tokio::join!(reaching, taking_up);
+    let mut reached = reached.unwrap();
+    reached.write_all(b"who is there?").await.unwrap();
+    let mut heard = [0; 13];
+    carried.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"who is there?");
+    // When one end goes, the other is told.
+    drop(reached);
+    assert!(carried.read_exact(&mut heard).await.is_err());
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_said_arrives_whole_in_both_directions() {
+    let world = World::published();
+    let broker = world.start().await;
+    let _node = echo(&world, &broker).await;
+    let client = broker.connect().await;
+    let calls = (0..4_u8).map(|call| {
+        let (world, client) = (&world, &client);
+        async move {
+            let (mut coming, mut going) = tokio::io::split(reach(world, client, "gbsg").await.unwrap());
+            let said: Vec<u8> = (0..3_000_000_u32).map(|at| call ^ (at % 251) as u8).collect();
+            let saying = async {
+                going.write_all(&said).await.unwrap();
+                going.shutdown().await.unwrap();
+            };
+            let mut heard = Vec::new();
+            let (read, ()) = tokio::join!(coming.read_to_end(&mut heard), saying);
+            assert_eq!(read.unwrap(), said.len());
+            assert_eq!(heard, said);
+        }
+    });
+    futures::future::join_all(calls).await;
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_left_or_was_stopped_is_cut_off() {
+    let world = World::published();
+    let relay = {
+        let root = std::fs::read(world.path("root.json")).unwrap();
+        let folder = world.path("roster");
+        let roster =
+            crate::roster::Roster::open(space(), world.repository.clone(), &root, &folder, world.clock.clone());
+        let callers = crate::callers::Callers::new(space(), std::sync::Arc::new(roster.unwrap()), world.clock.clone());
+        super::Relay::new(std::sync::Arc::new(callers))
+    };
+    let rules = relay.callers.roster.rules().await.unwrap();
+    let held = |member: &str, channel: u8| {
+        let key = world.members[member].public();
+        let channel = Digest::of(&[channel]);
+        relay.switchboard.hold(member.parse().unwrap(), key, channel).unwrap()
+    };
+    let (mut gbsg, mut archive) = (held("gbsg", 1), held("archive", 2));
+    relay.switchboard.end_revoked(&rules, world.now());
+    assert!(futures::poll!(gbsg.next()).is_pending());
+    // The next roster names the archive no more.
+    world
+        .publish(2, &world.files_of(&["gbsg", "saarland-university"]))
+        .unwrap();
+    world.clock.advance(10);
+    let rules = relay.callers.roster.rules().await.unwrap();
+    relay.switchboard.end_revoked(&rules, world.now());
+    assert!(futures::poll!(gbsg.next()).is_pending());
+    assert!(archive.next().await.is_none());
+}
