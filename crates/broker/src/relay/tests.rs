@@ -4,7 +4,7 @@ use terms::{MemberId, Problem, Report};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Streaming;
 use trust::{Digest, Proof, SigningKey};
-use wire::Connection;
+use wire::{Connection, Socket};
 use wire::description::BROKER_AUDIENCE;
 use wire::header::Tokens;
 use wire::relay::{self, Carried, reach_query};
@@ -74,7 +74,7 @@ fn problem<T>(outcome: Result<T, Report>) -> Problem {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_taken_from_whoever_holds_the_members_key_on_this_connection_and_now() {
+async fn a_41_a_tunnel_is_taken_from_whoever_holds_the_members_key_on_this_connection_and_now() {
     let world = World::published();
     let broker = world.start().await;
     let connection = broker.connect().await;
@@ -113,7 +113,7 @@ async fn a_tunnel_is_taken_from_whoever_holds_the_members_key_on_this_connection
 }
 
 #[tokio::test]
-async fn only_who_may_query_something_reaches_a_node_and_proves_it_for_that_node() {
+async fn a_41_only_who_may_query_something_reaches_a_node_and_proves_it_for_that_node() {
     let world = World::published();
     let broker = world.start().await;
     let connection = broker.connect().await;
@@ -130,7 +130,7 @@ async fn only_who_may_query_something_reaches_a_node_and_proves_it_for_that_node
 }
 
 #[tokio::test]
-async fn a_call_is_taken_up_once_and_by_the_node_that_is_called() {
+async fn a_41_a_call_is_taken_up_once_and_by_the_node_that_is_called() {
     let world = World::published();
     let broker = world.start().await;
     let (node, other, client) = (broker.connect().await, broker.connect().await, broker.connect().await);
@@ -159,6 +159,48 @@ async fn a_call_is_taken_up_once_and_by_the_node_that_is_called() {
     // When one end goes, the other is told.
     drop(reached);
     assert!(carried.read_exact(&mut heard).await.is_err());
+    broker.stop().await.unwrap();
+}
+
+/// The way to `gbsg`, whoever is expected there.
+struct Astray(World, Connection);
+
+impl std::fmt::Debug for Astray {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Astray")
+    }
+}
+
+#[async_trait::async_trait]
+impl wire::Dialer for Astray {
+    async fn dial(&self) -> std::io::Result<Socket> {
+        let reached = reach(&self.0, &self.1, "gbsg").await;
+        Ok(Socket::Carried(Box::new(reached.map_err(std::io::Error::other)?)))
+    }
+}
+
+#[tokio::test]
+async fn a_41_whoever_is_led_to_another_node_than_the_one_they_want_does_not_go_on() {
+    let world = World::published();
+    let broker = world.start().await;
+    let (node, client) = (broker.connect().await, broker.connect().await);
+    let mut calls = hold(&world, &node, "gbsg", &world.members["gbsg"]).await.unwrap();
+    let tls = wire::tls::server_config(&world.members["gbsg"], "gbsg").unwrap();
+    let incoming = wire::Incoming::new(None, tls);
+    let door = incoming.door();
+    tokio::spawn(wire::serve::server().add_routes(tonic::service::Routes::default()).serve_with_incoming(incoming));
+    tokio::spawn(async move {
+        while let Some(Ok(HoldResponse { call })) = calls.next().await {
+            let carried = relay::carry(&node, call).await.unwrap();
+            door.admit(Socket::Carried(Box::new(carried))).await;
+        }
+    });
+    let wanted = world.members["archive"].public();
+    let there = world.members["gbsg"].public();
+    let astray = std::sync::Arc::new(Astray(world, client));
+    let led_astray = wire::connect_by(astray.clone(), "archive", &wanted).await;
+    assert_eq!(led_astray.unwrap_err(), wire::ConnectError::OtherKey);
+    assert!(wire::connect_by(astray, "gbsg", &there).await.is_ok());
     broker.stop().await.unwrap();
 }
 
