@@ -379,13 +379,12 @@ impl World {
 
     /// Asks as somebody of the university.
     pub(crate) async fn send_any(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answered, Ended> {
-        let Sent {
-            person,
-            sql,
-            purpose,
-            permit,
-            request,
-        } = sent;
+        let credential = self.credential(sent.person);
+        self.send_with(desk, sent, &credential).await
+    }
+
+    /// What the university says of a person, for an hour.
+    pub(crate) fn credential(&self, person: &str) -> String {
         let credential = Credential {
             space: space(),
             member: "university".parse().unwrap(),
@@ -395,7 +394,23 @@ impl World {
             not_before: self.now(),
             expires: self.after(HOUR),
         };
-        let credential = credential.issue(&self.university).unwrap();
+        credential.issue(&self.university).unwrap()
+    }
+
+    /// Asks with a credential.
+    pub(crate) async fn send_with(
+        &self,
+        desk: &Arc<Desk>,
+        sent: Sent<'_>,
+        credential: &str,
+    ) -> Result<Answered, Ended> {
+        let Sent {
+            sql,
+            purpose,
+            permit,
+            request,
+            ..
+        } = sent;
         let channel = Channel::new([7; 32]);
         let proof = Proof {
             node: "gbsg".to_owned(),
@@ -407,7 +422,7 @@ impl World {
         };
         let proof = proof.issue(&self.person, self.now()).unwrap();
         let tokens = Tokens {
-            credential: &credential,
+            credential,
             proof: &proof,
             request,
         };
