@@ -35,6 +35,7 @@ pub struct Asker {
     rules: Rules,
     peers: Vec<Offer>,
     connections: Mutex<BTreeMap<MemberId, Connection>>,
+    known: split::Known,
     clock: Arc<dyn Clock>,
 }
 
@@ -117,6 +118,7 @@ impl Asker {
             rules,
             peers,
             connections,
+            known: split::Known::default(),
             clock,
         })
     }
@@ -233,7 +235,11 @@ impl Asker {
             });
         }
         let released = asked.iter().filter_map(|asked| asked.outcome.as_ref().ok());
-        let receipts = receipts::keep(&self.profile.data, released.flat_map(BTreeMap::values)).await;
+        let envelopes: Vec<_> = released
+            .flat_map(BTreeMap::values)
+            .map(|answer| &answer.envelope)
+            .collect();
+        let receipts = receipts::keep(&self.profile.data, &query_id, &envelopes);
         let tables = pool(&split, &asked)?;
         for node in &mut coverage {
             for withheld in tables.iter().filter_map(|table| table.withheld.get(&node.node)) {
@@ -257,7 +263,7 @@ impl Asker {
             intervals,
             rows_open,
             coverage,
-            receipts,
+            receipts: receipts.await,
         })
     }
 
@@ -276,14 +282,16 @@ impl Asker {
 
     async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
         let visible = self.visible();
-        let split = split::split(
-            &question.sql,
-            parameters,
-            &self.rules.collections,
-            &visible,
-            &question.tables,
-        )
-        .await?;
+        let split = self
+            .known
+            .split(
+                &question.sql,
+                parameters,
+                &self.rules.collections,
+                &visible,
+                &question.tables,
+            )
+            .await?;
         let is_closed = |leaf: &&Leaf| {
             let joined = leaf.asked.joins().iter().map(|join| &join.collection);
             joined

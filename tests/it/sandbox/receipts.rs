@@ -42,7 +42,7 @@ fn a_receipt_is_kept_and_found_in_the_audit_and_one_that_does_not_fit_ends_with_
     let answer = sandbox.ask(SQL);
     assert_eq!(answer["receipts"], folder.to_str().unwrap());
     let query_id = answer["coverage"][0]["query_id"].as_str().unwrap();
-    let kept = folder.join(format!("{query_id}.json"));
+    let kept = folder.join(format!("{}.json", answer["query_id"].as_str().unwrap()));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
 
     let verified = verify(&sandbox, kept.to_str().unwrap()).returns(0);
