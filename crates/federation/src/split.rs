@@ -543,3 +543,6 @@ pub(crate) fn concerns(leaf: &Leaf, node: &str) -> bool {
         _ => true,
     })
 }
+
+#[cfg(test)]
+mod tests;
