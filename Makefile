@@ -60,4 +60,5 @@ bench: setup ## what speed and memory claims are measured with; see docs/benchma
 	@benches/sandbox.sh target/release/datenraum
 	@$(CARGO) bench $(ALL) --bench gate
 	@$(CARGO) bench $(ALL) --bench rows
+	@$(CARGO) bench $(ALL) --bench federation
 	@$(CARGO) bench --locked -p policy --bench decide --target-dir target/bench

@@ -449,7 +449,7 @@ pub(crate) struct AuditVerifyArgs {
     /// An older checkpoint that must be a beginning of this log
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
-    /// A receipt of an answer that must be in this log, as a data user keeps it; can be given several times
+    /// The receipts of an answer, as a data user keeps them: those of this log's node must be in it; can be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Vec<PathBuf>,
     /// Write the checkpoint that was verified to a file, for --against later

@@ -22,8 +22,11 @@ const SQL_CHARS_SHOWN: usize = 400;
 /// How a ledger's file begins; an export begins otherwise.
 const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
 
-/// Largest checkpoint or receipt that is read, in bytes: a note and some hundred cosignatures.
+/// Largest checkpoint that is read, in bytes: a note and some hundred cosignatures.
 const NOTE_BYTES_MAX: u64 = 32 * 1024;
+
+/// Largest file of receipts that is read, in bytes: those of some thousand nodes.
+const RECEIPTS_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Recomputes an audit.
 ///
@@ -124,15 +127,27 @@ impl Log {
         })
     }
 
-    /// Receipts in files, once this log's key is found to have signed them.
+    /// Receipts in files, once this log's key is found to have signed them. Those of other nodes, in the file of the same answer, are
+    /// not for this log.
     fn receipts(&self, files: &[PathBuf]) -> Result<Vec<Verified<Receipt>>, Report> {
-        let open = |path: &PathBuf| {
-            let envelope = Envelope::parse(read_note(path)?.as_bytes()).map_err(|error| error.to_string());
-            let opened =
-                envelope.and_then(|envelope| Receipt::open(&envelope, &self.key).map_err(|report| report.message));
-            opened.map_err(|why| Problem::AuditBroken.report(format!("{}: {why}", path.display())))
-        };
-        files.iter().map(open).collect()
+        let mut receipts = Vec::new();
+        for path in files {
+            let broken = |why: String| Problem::AuditBroken.report(format!("{}: {why}", path.display()));
+            let text = read(path, RECEIPTS_BYTES_MAX)?;
+            let envelopes = text.lines().map(|line| Envelope::parse(line.as_bytes()));
+            let envelopes: Result<Vec<Envelope>, _> = envelopes.collect();
+            let mut envelopes = envelopes.map_err(|error| broken(error.to_string()))?;
+            if envelopes.len() != 1 {
+                envelopes.retain(|envelope| envelope.names_signer(&self.key));
+            }
+            if envelopes.is_empty() {
+                return Err(broken(format!("none of its receipts is of {}", self.key)));
+            }
+            for envelope in envelopes {
+                receipts.push(Receipt::open(&envelope, &self.key).map_err(|report| broken(report.message))?);
+            }
+        }
+        Ok(receipts)
     }
 
     fn verify(&self, compared: &Compared) -> Result<AuditSummary, Report> {
@@ -160,9 +175,13 @@ fn node_config(folder: &Path) -> Result<node::Config, Report> {
 }
 
 fn read_note(path: &Path) -> Result<String, Report> {
+    read(path, NOTE_BYTES_MAX)
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<String, Report> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    file.take(NOTE_BYTES_MAX)
+    file.take(bytes_max)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(path, &error))?;
     Ok(text)

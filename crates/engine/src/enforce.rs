@@ -7,10 +7,8 @@ pub(crate) mod cells;
 pub(crate) mod expr;
 mod join;
 
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef};
 use datafusion::common::DataFusionError;
@@ -32,8 +30,9 @@ use crate::query::{
 };
 use crate::scan::PolicyScan;
 use crate::secret::NodeSecret;
-use crate::session;
+use crate::session::{self, Planning};
 use crate::transform;
+use crate::workers;
 
 /// The type of sums of integers that may not fit 64 bits: of one node they must not fail, because those of all may fit.
 const WIDE_SUM: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
@@ -325,7 +324,7 @@ impl Part {
 
     /// As many parts as there are processors and rows for.
     fn all(dataset: &Dataset, about: About) -> impl Iterator<Item = Part> {
-        let processors = available_parallelism().map_or(1, NonZeroUsize::get).min(PARTS_MAX);
+        let processors = workers::processors().min(PARTS_MAX);
         let filled = usize::try_from(dataset.rows() / PART_ROWS_MIN).unwrap_or(usize::MAX);
         let of = match about {
             About::People => processors.min(filled).max(1),
@@ -423,7 +422,7 @@ fn rows(
     let schema = answer_schema(&Query::Rows(query.clone()), collection)?;
     Ok(EnforcedPlan {
         plans: vec![plan],
-        state: session::for_running()?,
+        state: session::for_running(Planning::OfAnything)?,
         shape: Shape {
             schema,
             kind: ShapeKind::Rows,
@@ -449,6 +448,10 @@ fn cells(
             }
             (About::People, Some(checks(query, grant, collection)))
         }
+    };
+    let planning = match query.joins.as_slice() {
+        [] => Planning::OfAList,
+        _ => Planning::OfAnything,
     };
     let (mut plans, mut layout) = (Vec::new(), None);
     for part in Part::all(holding.dataset, about) {
@@ -476,7 +479,7 @@ fn cells(
     };
     Ok(EnforcedPlan {
         plans,
-        state: session::for_running()?,
+        state: session::for_running(planning)?,
         shape: Shape {
             schema: answer_schema(&Query::Release(query.clone()), collection)?,
             kind: ShapeKind::Cells(Box::new(shape)),

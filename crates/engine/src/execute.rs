@@ -124,7 +124,7 @@ async fn start(plan: &LogicalPlan, state: &SessionState) -> Result<SendableRecor
     Ok(execute_stream(physical, Arc::new(TaskContext::from(state)))?)
 }
 
-/// Takes in row after row, all parts at the same time; only cells stay. All of a person's rows are in one part.
+/// Takes in row after row, all parts at the same time, the first of them here; only cells stay. All of a person's rows are in one part.
 async fn cells(
     parts: Vec<LogicalPlan>,
     state: &Arc<SessionState>,
@@ -137,11 +137,16 @@ async fn cells(
         .map(|checks| sketch::slots(checks.rules.people_min));
     // Aborts what still runs when it is dropped.
     let (mut running, workers) = (JoinSet::new(), workers::handle());
+    let new_fold = || Fold::new(Arc::clone(&layout), slots);
+    let mut parts = parts.into_iter();
+    let first = parts.next();
     for part in parts {
-        let fold = Fold::new(Arc::clone(&layout), slots);
-        running.spawn_on(cells_of(part, Arc::clone(state), fold), &workers);
+        running.spawn_on(cells_of(part, Arc::clone(state), new_fold()), &workers);
     }
-    let mut all = Fold::new(Arc::clone(&layout), slots).finish();
+    let mut all = new_fold().finish();
+    if let Some(first) = first {
+        all.merge(cells_of(first, Arc::clone(state), new_fold()).await?)?;
+    }
     while let Some(part) = running.join_next().await {
         all.merge(part.map_err(|_| ExecuteError::Stopped)??)?;
     }

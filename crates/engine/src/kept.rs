@@ -197,7 +197,10 @@ impl Shelf {
         let of_size = people.saturating_sub(close)..=people.saturating_add(close);
         let candidates = of_statistic.by_people.range(of_size).flat_map(|(_, values)| values);
         candidates
-            .filter(|(_, kept)| kept.sketch.distance(&value.sketch) < value.people_min.max(kept.people_min))
+            .filter(|(_, kept)| {
+                kept.sketch
+                    .is_nearer(&value.sketch, value.people_min.max(kept.people_min))
+            })
             .min_by_key(|(order, _)| *order)
             .map(|(_, kept)| kept)
     }

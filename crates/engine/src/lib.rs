@@ -7,7 +7,7 @@
 //! Reading order: [`query`] (the shapes a query can have), [`read`] (SQL to those shapes), `domain` (roles, bins
 //! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
 //! rows show), [`mod@execute`] with
-//! `workers` (the threads that it has), `fold` (one person after the other), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
+//! [`workers`] (the threads that it has), `fold` (one person after the other), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
 //! released before) with `sketch`, [`mod@release`] (what leaves), [`stream`] (long lists of rows), [`digest`] (what a receipt says of it),
 //! [`dataset`] (how data gets in).
 
@@ -33,7 +33,7 @@ mod session;
 mod sketch;
 pub mod stream;
 mod transform;
-mod workers;
+pub mod workers;
 
 pub use dataset::{Dataset, Datasets};
 pub use digest::digest_of;

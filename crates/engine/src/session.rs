@@ -21,6 +21,10 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, TableType, Volatility,
 };
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use policy::{Collection, Column, ColumnKind};
@@ -107,8 +111,18 @@ pub fn people_function() -> Arc<AggregateUDF> {
     }))
 }
 
+/// What the engine does to a plan of ours before it runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planning {
+    /// Expressions are made simpler, and columns that nothing needs are left out. There is no more to do for a list over one barrier,
+    /// and to look for it takes longer than to run a small query.
+    OfAList,
+    /// Everything that it knows.
+    OfAnything,
+}
+
 /// A session that executes one plan within the limits. It knows no function by name, and nothing is spilled to disk.
-pub(crate) fn for_running() -> Result<SessionState> {
+pub(crate) fn for_running(planning: Planning) -> Result<SessionState> {
     // Where in a snapshot what is: read once, whoever asks.
     static SNAPSHOTS: LazyLock<Result<Arc<CacheManager>>> =
         LazyLock::new(|| CacheManager::try_new(&CacheManagerConfig::default()));
@@ -125,10 +139,22 @@ pub(crate) fn for_running() -> Result<SessionState> {
         .with_target_partitions(1)
         .with_collect_statistics(false)
         .with_information_schema(false);
-    Ok(SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .build())
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+    let state = match planning {
+        Planning::OfAList => state
+            .with_optimizer_rules(rules_of_a_list())
+            .with_physical_optimizer_rules(vec![]),
+        Planning::OfAnything => state,
+    };
+    Ok(state.build())
+}
+
+fn rules_of_a_list() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(CommonSubexprEliminate::new()),
+        Arc::new(OptimizeProjections::new()),
+    ]
 }
 
 /// A row filter of a policy, over stored columns. It may use all functions of the engine.

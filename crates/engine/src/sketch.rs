@@ -96,23 +96,35 @@ impl Sketch {
         self.0.iter_mut().zip(&other.0).for_each(|(slot, other)| *slot ^= other);
     }
 
-    /// In how many slots two sketches differ; the larger one is folded to the size of the other.
+    /// Whether two sketches differ in fewer slots than that. Of most it shows in the first few slots that they do not.
+    pub(crate) fn is_nearer(&self, other: &Sketch, slots: u64) -> bool {
+        let most = usize::try_from(slots).unwrap_or(usize::MAX);
+        self.differences(other).take(most).count() < most
+    }
+
+    /// In how many slots two sketches differ.
+    #[cfg(test)]
     pub(crate) fn distance(&self, other: &Sketch) -> u64 {
+        self.differences(other).count() as u64
+    }
+
+    /// The slots in which two sketches differ; the larger one is folded to the size of the other.
+    fn differences<'a>(&'a self, other: &'a Sketch) -> impl Iterator<Item = usize> + 'a {
         let (small, large) = if self.0.len() <= other.0.len() {
             (self, other)
         } else {
             (other, self)
         };
-        let differs = |slot: usize| {
+        let differs = move |slot: &usize| {
             let folded = large
                 .0
                 .iter()
-                .skip(slot)
+                .skip(*slot)
                 .step_by(small.0.len())
                 .fold(0, |all, one| all ^ one);
-            folded != small.0[slot]
+            folded != small.0[*slot]
         };
-        (0..small.0.len()).filter(|slot| differs(*slot)).count() as u64
+        (0..small.0.len()).filter(differs)
     }
 }
 

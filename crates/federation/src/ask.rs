@@ -20,7 +20,7 @@ use crate::combine::{self, PooledTable};
 use crate::fan_out::{Asked, Timeout, Watch};
 use crate::finish;
 use crate::local::Tables;
-use crate::node::{Errand, NodeAnswer, Peer};
+use crate::node::{Errand, Peer};
 use crate::parameters::Parameters;
 use crate::profile::Profile;
 use crate::receipts;
@@ -38,6 +38,7 @@ pub struct Asker {
     peers: Vec<Offer>,
     roads: Roads,
     pub(crate) connections: Mutex<BTreeMap<MemberId, Connection>>,
+    known: split::Known,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -112,6 +113,7 @@ impl Asker {
             peers,
             roads,
             connections,
+            known: split::Known::default(),
             clock,
         })
     }
@@ -202,8 +204,9 @@ impl Asker {
             });
         }
         let released = asked.iter().filter_map(|asked| asked.outcome.as_ref().ok());
-        let released: Vec<&NodeAnswer> = released.flat_map(BTreeMap::values).flatten().collect();
-        let receipts = receipts::keep(&self.profile.data, released.into_iter()).await;
+        let released = released.flat_map(BTreeMap::values).flatten();
+        let envelopes: Vec<_> = released.map(|answer| &answer.envelope).collect();
+        let receipts = receipts::keep(&self.profile.data, &query_id, &envelopes);
         let tables = pool(&split, &asked)?;
         for node in &mut coverage {
             for withheld in tables.iter().filter_map(|table| table.withheld.get(&node.node)) {
@@ -227,7 +230,7 @@ impl Asker {
             intervals,
             rows_open,
             coverage,
-            receipts,
+            receipts: receipts.await,
         })
     }
 
@@ -265,14 +268,16 @@ impl Asker {
 
     pub(crate) async fn split(&self, question: &Question, parameters: &Parameters) -> Result<Split, Report> {
         let visible = self.visible();
-        let split = split::split(
-            &question.sql,
-            parameters,
-            &self.rules.collections,
-            &visible,
-            &question.tables,
-        )
-        .await?;
+        let split = self
+            .known
+            .split(
+                &question.sql,
+                parameters,
+                &self.rules.collections,
+                &visible,
+                &question.tables,
+            )
+            .await?;
         let is_closed = |leaf: &&Leaf| {
             let joined = leaf.asked.joins().iter().map(|join| &join.collection);
             joined

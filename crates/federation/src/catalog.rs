@@ -3,7 +3,7 @@
 //! A broker must not hide a node that it showed before, show it as it was long ago, or show it twice. So what it shows
 //! is joined with what was kept, and of each node the latest description that verifies counts once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
@@ -61,7 +61,11 @@ pub(crate) async fn offers(
     let kept = kept_catalog(profile);
     let envelopes = match shown {
         Err(report) if report.problem == Problem::Unreachable => kept?,
-        shown => shown?.into_iter().chain(kept.unwrap_or_default()).collect(),
+        shown => {
+            // Most were kept as they are shown: each is verified once.
+            let all: BTreeSet<Vec<u8>> = shown?.into_iter().chain(kept.unwrap_or_default()).collect();
+            all.into_iter().collect()
+        }
     };
     let described = latest(&envelopes, rules);
     keep_catalog(profile, described.values().map(|(_, envelope)| *envelope));

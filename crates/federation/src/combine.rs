@@ -113,7 +113,7 @@ struct Cell {
 /// One aggregate of a cell, over nodes.
 #[derive(Clone, Default)]
 struct State {
-    /// What each node released.
+    /// What each node released, in the order of nodes.
     values: Vec<(usize, ScalarValue)>,
     /// Nodes that released the cell but not this value, and why.
     masked: Vec<(usize, Option<Reason>)>,
@@ -137,8 +137,8 @@ impl State {
 
     /// What one node released.
     fn of(&self, node: usize) -> Option<Total> {
-        let (_, value) = self.values.iter().find(|(at, _)| *at == node)?;
-        Some(as_total(value))
+        let at = self.values.binary_search_by_key(&node, |(at, _)| *at).ok()?;
+        Some(as_total(&self.values[at].1))
     }
 }
 

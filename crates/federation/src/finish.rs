@@ -5,7 +5,7 @@
 //! number of the answer is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
@@ -13,6 +13,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, JoinType};
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use terms::{MemberId, Report};
@@ -77,7 +78,15 @@ async fn run(split: Split, tables: &[PooledTable]) -> Result<Finished, DataFusio
 }
 
 async fn collect(plan: LogicalPlan) -> Result<Vec<RecordBatch>, DataFusionError> {
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    // A plan has its tables with it: nothing is registered, so one state serves all questions.
+    static STATE: LazyLock<SessionState> = LazyLock::new(|| {
+        let config = SessionConfig::new().with_target_partitions(1);
+        SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .build()
+    });
+    let context = SessionContext::new_with_state(STATE.clone());
     context.execute_logical_plan(plan).await?.collect().await
 }
 

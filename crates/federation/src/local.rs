@@ -28,6 +28,11 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub struct Tables(BTreeMap<String, RecordBatch>);
 
 impl Tables {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds a CSV (UTF-8, with a header) or Parquet file under a name.
     ///
     /// # Errors

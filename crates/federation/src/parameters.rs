@@ -27,6 +27,11 @@ use crate::split::unfinished;
 pub struct Parameters(Vec<ScalarValue>);
 
 impl Parameters {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The values of a batch with one row, a column for each parameter.
     ///
     /// # Errors

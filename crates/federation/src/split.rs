@@ -4,7 +4,7 @@
 //! the plan runs on released results, at the asker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -118,6 +118,43 @@ fn planned(
     let plan = plan.map_err(|error| read::planning_report(&error, visible))?;
     only_queries(&plan)?;
     Ok(plan)
+}
+
+/// Most questions that are remembered.
+const KNOWN_MAX: usize = 256;
+
+/// Longest question that is remembered, in bytes.
+const KNOWN_BYTES_MAX: usize = 4 * 1024;
+
+/// Questions that were split over one and the same set of collections, by their texts.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<BTreeMap<String, Arc<Split>>>);
+
+impl Known {
+    /// As [`split`], once for each text. Questions with values or tables of the asker's own are split each time.
+    pub(crate) async fn split(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        collections: &Collections,
+        visible: &Collections,
+        tables: &Tables,
+    ) -> Result<Split, Report> {
+        let is_plain = parameters.is_empty() && tables.is_empty() && sql.len() <= KNOWN_BYTES_MAX;
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if let Some(known) = known.filter(|_| is_plain) {
+            return Ok(Split::clone(&known));
+        }
+        let split = split(sql, parameters, collections, visible, tables).await?;
+        if is_plain {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= KNOWN_MAX {
+                all.clear();
+            }
+            all.insert(sql.to_owned(), Arc::new(split.clone()));
+        }
+        Ok(split)
+    }
 }
 
 /// Plans and splits `sql`. `visible` is what the person may query, for messages; `tables` are her own.
@@ -555,3 +592,6 @@ pub(crate) fn concerns(leaf: &Leaf, node: &str) -> bool {
         _ => true,
     })
 }
+
+#[cfg(test)]
+mod tests;

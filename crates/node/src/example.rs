@@ -378,26 +378,20 @@ impl World {
 
     /// Asks as somebody of the university.
     pub(crate) async fn send_any(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<Answered, Ended> {
-        let (credential, proof, channel) = self.tokens(&sent);
-        let arrival = arrival(&credential, &proof, sent.request, &channel);
-        Box::pin(desk.answer(arrival, sent.sql)).await
+        let credential = self.credential(sent.person);
+        self.send_with(desk, sent, &credential).await
     }
 
     /// Asks as somebody of the university whether it would be answered.
     pub(crate) async fn send_whether(&self, desk: &Arc<Desk>, sent: Sent<'_>) -> Result<WouldAllow, Ended> {
-        let (credential, proof, channel) = self.tokens(&sent);
+        let credential = self.credential(sent.person);
+        let (proof, channel) = self.proof(&sent);
         let arrival = arrival(&credential, &proof, sent.request, &channel);
         Box::pin(desk.foresee(arrival, sent.sql)).await
     }
 
-    fn tokens(&self, sent: &Sent<'_>) -> (String, String, Channel) {
-        let Sent {
-            person,
-            sql,
-            purpose,
-            permit,
-            request,
-        } = *sent;
+    /// What the university says of a person, for an hour.
+    pub(crate) fn credential(&self, person: &str) -> String {
         let credential = Credential {
             space: space(),
             member: "university".parse().unwrap(),
@@ -407,18 +401,32 @@ impl World {
             not_before: self.now(),
             expires: self.after(HOUR),
         };
-        let credential = credential.issue(&self.university).unwrap();
+        credential.issue(&self.university).unwrap()
+    }
+
+    /// Asks with a credential.
+    pub(crate) async fn send_with(
+        &self,
+        desk: &Arc<Desk>,
+        sent: Sent<'_>,
+        credential: &str,
+    ) -> Result<Answered, Ended> {
+        let (proof, channel) = self.proof(&sent);
+        let arrival = arrival(credential, &proof, sent.request, &channel);
+        Box::pin(desk.answer(arrival, sent.sql)).await
+    }
+
+    fn proof(&self, sent: &Sent<'_>) -> (String, Channel) {
         let channel = Channel::new([7; 32]);
         let proof = Proof {
             node: "gbsg".to_owned(),
-            query: Digest::of(sql.as_bytes()),
-            purpose: Some(purpose.parse().unwrap()),
-            permit: permit.map(|id| id.parse().unwrap()),
-            request: request.and_then(|id| id.parse().ok()),
+            query: Digest::of(sent.sql.as_bytes()),
+            purpose: Some(sent.purpose.parse().unwrap()),
+            permit: sent.permit.map(|id| id.parse().unwrap()),
+            request: sent.request.and_then(|id| id.parse().ok()),
             channel,
         };
-        let proof = proof.issue(&self.person, self.now()).unwrap();
-        (credential, proof, channel)
+        (proof.issue(&self.person, self.now()).unwrap(), channel)
     }
 }
 

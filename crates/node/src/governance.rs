@@ -5,9 +5,11 @@
 //! the next look in any case: a stop does not wait for documents that are in order. It must never forget one.
 //!
 //! Reading order: here, `governance/kept.rs` (what holds if the newest documents do not compile),
-//! `governance/stop_files.rs` (stops that an operator got by another way than the broker).
+//! `governance/stop_files.rs` (stops that an operator got by another way than the broker), `governance/read.rs` (what was read
+//! under a set of documents and goes with it).
 
 mod kept;
+mod read;
 mod stop_files;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +26,7 @@ use trust::tuf::{DelegatedDocuments, Evidence};
 use trust::{AcceptedStop, Digest, DocumentSource, Documents, PublicKey, SpaceStore, Verified};
 
 use self::kept::Kept;
+use self::read::Read;
 pub use self::stop_files::StopFile;
 
 /// How long one look at the broker of a running node may take, in seconds: a broker that answers drop by drop must not
@@ -34,12 +37,14 @@ const LOOK_SECONDS_MAX: u64 = 30;
 #[derive(Debug)]
 pub struct Current {
     /// The compiled documents.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Where they come from.
     pub set: DocumentSet,
     /// Stops in force, with who signed them.
     pub stops: Vec<AcceptedStop>,
     expires: UtcTime,
+    /// What was read under these rules.
+    pub(crate) read: Arc<Read>,
 }
 
 /// What is known of a set of documents, without its files.
@@ -80,9 +85,22 @@ impl Current {
         let rules = Rules::compile(documents)?;
         Ok(Self {
             stops: in_force(&documents.stops, &rules),
-            rules,
+            rules: Arc::new(rules),
             set: DocumentSet::of(documents),
             expires: documents.expires,
+            read: Arc::default(),
+        })
+    }
+
+    /// The same rules for as long as these documents hold, if they are what these documents compile to.
+    fn renewed(&self, documents: &Verified<Documents>) -> Option<Self> {
+        let is_same = self.set == DocumentSet::of(documents) && self.stops == in_force(&documents.stops, &self.rules);
+        is_same.then(|| Self {
+            rules: Arc::clone(&self.rules),
+            set: self.set.clone(),
+            stops: self.stops.clone(),
+            expires: documents.expires,
+            read: Arc::clone(&self.read),
         })
     }
 
@@ -91,10 +109,11 @@ impl Current {
     fn held_beside(&self, newest: &Documents) -> Self {
         let stops = Stops::in_force(&newest.stops, &self.rules.space);
         Self {
-            rules: self.rules.clone().with_stops(stops),
+            rules: Arc::new(Rules::clone(&self.rules).with_stops(stops)),
             set: self.set.clone(),
             stops: in_force(&newest.stops, &self.rules),
             expires: newest.expires.min(self.set.signed_until),
+            read: Arc::default(),
         }
     }
 
@@ -264,7 +283,8 @@ impl Place {
             look.problem = Some(Problem::PolicyScope.report(message));
             return (None, look);
         }
-        match Current::compile(&documents) {
+        let renewed = before.and_then(|before| before.renewed(&documents));
+        match renewed.map_or_else(|| Current::compile(&documents), Ok) {
             Ok(current) => {
                 self.kept.keep(&documents, now);
                 (Some(current), look)

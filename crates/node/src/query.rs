@@ -15,9 +15,9 @@ use terms::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, instrument};
+use tracing::{Instrument as _, error, info, instrument};
 use trust::{
-    Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey,
+    Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey, Verified,
 };
 use wire::header::Tokens;
 use wire::status::Ended;
@@ -152,7 +152,7 @@ impl Desk {
     }
 
     /// Answers one query. Each step moves it forward or ends it with a reason in the ledger.
-    async fn answer_once(&self, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answered, Ended> {
+    async fn answer_once(self: &Arc<Self>, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answered, Ended> {
         let _slot = self.running.acquire().await.map_err(|_| stopping())?;
         // What was revoked while the query waited is revoked.
         let (current, now) = (self.governance.current()?, self.clock.now());
@@ -169,7 +169,7 @@ impl Desk {
             return Err(refused(entry, report.into()).await);
         }
         // 3 engine: parse
-        let query = match self.read(sql, &asker.visible(&current, now)).await {
+        let query = match self.read(sql, &current, &asker.visible(&current, now)).await {
             Ok(query) => query,
             Err(report) => return Err(refused(entry, report.into()).await),
         };
@@ -202,7 +202,10 @@ impl Desk {
             obligations,
         };
         // 7 to 9 engine: enforce, execute, release
-        let released = match self.run(&query, grant, now).await {
+        let (desk, asked) = (Arc::clone(self), Arc::clone(&query));
+        let work = async move { desk.run(&asked, grant, now).await }.in_current_span();
+        let ran = engine::workers::run(work).await;
+        let released = match ran.unwrap_or_else(|| Err(Unanswered::Late(unfinished()))) {
             Ok(Leaving::Whole(released)) => released,
             // 10 ledger: that rows begin to leave is durable before the first byte; how it ended, before the receipt
             Ok(Leaving::Rows(rows)) => return self.begin(entry, rows, access, terms, arrived).await,
@@ -330,8 +333,8 @@ impl Desk {
         sql: &str,
         now: UtcTime,
         asked: impl Fn(&CollectionId) -> Asked,
-    ) -> Result<(Query, Requests, Grant), Refused> {
-        let query = self.read(sql, &asker.visible(current, now)).await?;
+    ) -> Result<(Arc<Query>, Requests, Grant), Refused> {
+        let query = self.read(sql, current, &asker.visible(current, now)).await?;
         let mut requests = asker.requests(&query, now, &asked);
         requests.asked.asked = asked(query.collection());
         let grant = decide(current, &requests, requests.asked.asked)?;
@@ -352,17 +355,32 @@ impl Desk {
         }
     }
 
-    /// Reads SQL, a few texts at a time.
-    async fn read(&self, sql: &str, visible: &Collections) -> Result<Query, Report> {
+    /// Reads SQL, a few texts at a time, and each once under the same documents.
+    async fn read(&self, sql: &str, current: &Current, visible: &Collections) -> Result<Arc<Query>, Report> {
+        if let Some(query) = current.read.query(sql, visible) {
+            return Ok(query);
+        }
         let slot = self.reading.acquire().await;
         let _slot = slot.map_err(|_| stopping())?;
-        engine::read::read(sql, visible).await
+        let query = Arc::new(engine::read::read(sql, visible).await?);
+        current.read.remember_query(sql, visible, &query);
+        Ok(query)
+    }
+
+    /// Checks a credential, and its signature once under the same documents.
+    fn credential(&self, text: &str, current: &Current, now: UtcTime) -> Result<Arc<Verified<Credential>>, Report> {
+        // Whether it is valid now, `Proof::verify` checks.
+        if let Some(credential) = current.read.credential(text) {
+            return Ok(credential);
+        }
+        let issuer_key = |member: &MemberId| current.rules.members.get(member).map(|member| member.key);
+        let credential = Arc::new(Credential::verify(text, &self.space, issuer_key, now)?);
+        current.read.remember_credential(text, &credential);
+        Ok(credential)
     }
 
     fn asker(&self, arrival: Arrival<'_>, sql: &str, current: &Current, now: UtcTime) -> Result<Asker, Report> {
-        let members = &current.rules.members;
-        let issuer_key = |member: &MemberId| members.get(member).map(|member| member.key);
-        let credential = Credential::verify(arrival.tokens.credential, &self.space, issuer_key, now)?;
+        let credential = self.credential(arrival.tokens.credential, current, now)?;
         let request: Option<RequestId> = arrival.tokens.request.map(str::parse).transpose()?;
         let received = Received {
             node: self.member.as_str(),
@@ -372,7 +390,7 @@ impl Desk {
         };
         let proof = Proof::verify(arrival.tokens.proof, &credential, received, now)?;
         self.replay.first_use(&proof, now)?;
-        let issuer_key = issuer_key(&credential.member);
+        let issuer_key = current.rules.members.get(&credential.member).map(|member| member.key);
         let issuer_key = issuer_key.ok_or_else(|| Problem::Internal.report("the issuer left the roster"))?;
         // As the credential says them: which count, `policy` decides together with the roster.
         let caller = Caller {
@@ -427,12 +445,10 @@ impl Desk {
         self.ledger.require_not_locked_out(caller, now)
     }
 
+    /// All of it on threads that serve no network.
     async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Leaving, Unanswered> {
         let (dataset, joined) = self.datasets_of(&grant)?;
-        let registers = Arc::clone(&self.registers);
-        let read = tokio::task::spawn_blocking(move || (people_of(&registers, &grant, now), grant)).await;
-        let (people, grant) = read.map_err(|_| Problem::Internal.report("reading the registers stopped"))?;
-        let (people, people_joined) = people?;
+        let (people, people_joined) = people_of(&self.registers, &grant, now)?;
         let held = |dataset, people| Holding {
             dataset,
             people,

@@ -103,7 +103,7 @@ impl Envelope {
     }
 
     /// Whether the key id, a claim that nobody has checked, is that of `key`.
-    pub(crate) fn names_signer(&self, key: &PublicKey) -> bool {
+    pub fn names_signer(&self, key: &PublicKey) -> bool {
         matches!(self.signatures.as_slice(), [one] if one.keyid == key.key_id())
     }
 

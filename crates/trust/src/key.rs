@@ -7,8 +7,10 @@ pub mod file;
 mod passphrase;
 mod public_file;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -54,6 +56,13 @@ pub struct SignatureInvalid;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; 64]);
 
+/// Keys that were checked, by their bytes. Whether bytes are a key depends on nothing else, and to find out takes longer than to
+/// check a signature.
+static CHECKED: RwLock<BTreeMap<[u8; 32], PublicKey>> = RwLock::new(BTreeMap::new());
+
+/// Most of them: the members of a large data space and some thousand people, in a megabyte.
+const CHECKED_MAX: usize = 4_096;
+
 impl PublicKey {
     /// The key with these bytes.
     ///
@@ -61,6 +70,24 @@ impl PublicKey {
     /// If they are not 32, not a point in its one encoding, a weak key, or one of mixed order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PublicKeyError> {
         let bytes: &[u8; 32] = bytes.try_into().map_err(|_| PublicKeyError::Form)?;
+        let checked = CHECKED
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(bytes)
+            .copied();
+        if let Some(key) = checked {
+            return Ok(key);
+        }
+        let key = Self::check(bytes)?;
+        let mut checked = CHECKED.write().unwrap_or_else(PoisonError::into_inner);
+        if checked.len() >= CHECKED_MAX {
+            checked.clear();
+        }
+        checked.insert(*bytes, key);
+        Ok(key)
+    }
+
+    fn check(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError::Point)?;
         // A second encoding of one key would count as a second key towards a threshold.
         if key.to_edwards().compress().as_bytes() != bytes {
@@ -212,11 +239,12 @@ impl SigningKey {
         Signature(self.0.sign(message).to_bytes())
     }
 
-    /// The seed, for the signer behind [`crate::token`].
+    #[cfg(test)]
     pub(crate) fn seed(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
+    #[cfg(test)]
     pub(crate) fn from_seed(seed: &[u8]) -> Option<Self> {
         let seed: &[u8; 32] = seed.try_into().ok()?;
         Some(Self(ed25519_dalek::SigningKey::from_bytes(seed)))

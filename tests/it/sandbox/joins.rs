@@ -255,7 +255,8 @@ fn audit_and_receipt_name_both(sandbox: &Sandbox, answer: &Value) {
         "{shown}"
     );
     let query_id = answer["coverage"][0]["query_id"].as_str().unwrap();
-    let receipt = sandbox.dir().join(format!("people/ada/cache/receipts/{query_id}.json"));
+    let question = answer["query_id"].as_str().unwrap();
+    let receipt = sandbox.dir().join(format!("people/ada/cache/receipts/{question}.json"));
     let words = [
         "audit",
         "verify",

@@ -42,7 +42,7 @@ fn a_receipt_is_kept_and_found_in_the_audit_and_one_that_does_not_fit_ends_with_
     let answer = sandbox.ask(SQL);
     assert_eq!(answer["receipts"], folder.to_str().unwrap());
     let query_id = answer["coverage"][0]["query_id"].as_str().unwrap();
-    let kept = folder.join(format!("{query_id}.json"));
+    let kept = folder.join(format!("{}.json", answer["query_id"].as_str().unwrap()));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
 
     let verified = verify(&sandbox, kept.to_str().unwrap()).returns(0);
@@ -55,6 +55,20 @@ fn a_receipt_is_kept_and_found_in_the_audit_and_one_that_does_not_fit_ends_with_
     verify(&sandbox, changed.to_str().unwrap())
         .returns(6)
         .fails_with("E_AUDIT_BROKEN", "changed.json");
+
+    // One that was changed is not passed over for another in the same file, and a file without any is not enough.
+    let one_of_two = text.clone() + &text.replacen("payload\":\"ey", "payload\":\"eY", 1);
+    for (receipts, says) in [
+        (one_of_two.as_str(), "changed.json"),
+        ("", "none of its receipts is of"),
+    ] {
+        fs::write(&changed, receipts).unwrap();
+        verify(&sandbox, changed.to_str().unwrap())
+            .returns(6)
+            .fails_with("E_AUDIT_BROKEN", says);
+    }
+    fs::write(&changed, text.repeat(2)).unwrap();
+    verify(&sandbox, changed.to_str().unwrap()).returns(0);
 
     // The node goes back to a ledger without the entry: the receipt shows it.
     sandbox.down().returns(0);

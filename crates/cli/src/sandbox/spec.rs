@@ -18,7 +18,7 @@ use self::place::Place;
 const BOARD_MEMBERS_MAX: u16 = 100;
 
 /// Most nodes of a sandbox: one process hosts them all.
-const NODES_MAX: usize = 200;
+const NODES_MAX: usize = 1_000;
 
 /// A sandbox as it was asked for, consistent, with every file that it names known to be there.
 #[derive(Clone, Debug)]

@@ -59,7 +59,7 @@ fn casts_the_hidden_code() -> Expr {
 }
 
 async fn physical(plan: LogicalPlan) -> Arc<dyn ExecutionPlan> {
-    session::for_running()
+    session::for_running(session::Planning::OfAnything)
         .unwrap()
         .create_physical_plan(&plan)
         .await
@@ -67,7 +67,7 @@ async fn physical(plan: LogicalPlan) -> Arc<dyn ExecutionPlan> {
 }
 
 async fn rows(plan: LogicalPlan) -> Result<usize> {
-    let state = session::for_running().unwrap();
+    let state = session::for_running(session::Planning::OfAnything).unwrap();
     let physical = state.create_physical_plan(&plan).await?;
     let batches = collect(physical, Arc::new(TaskContext::from(&state))).await?;
     Ok(batches.iter().map(RecordBatch::num_rows).sum())
@@ -193,7 +193,7 @@ async fn part_of_five(in_order: bool) -> Result<Vec<i64>> {
         key: None,
     };
     let plan = LogicalPlanBuilder::scan("patients", provider_as_source(Arc::new(scan)), None)?;
-    let state = session::for_running()?;
+    let state = session::for_running(session::Planning::OfAnything)?;
     let physical = state.create_physical_plan(&plan.build()?).await?;
     let batches = collect(physical, Arc::new(TaskContext::from(&state))).await?;
     let orders = batches

@@ -20,6 +20,9 @@ fn sets_that_differ_by_fewer_people_never_seem_to_differ_by_more() {
             of((extra..500 + extra).map(|p| (p, 1)), 64),
         );
         assert!(a.distance(&b) <= u64::from(2 * extra), "{extra}");
+        for slots in 0..70 {
+            assert_eq!(a.is_nearer(&b, slots), a.distance(&b) < slots, "{extra} {slots}");
+        }
     }
 }
 

@@ -88,3 +88,24 @@ fn debug_of_a_signing_key_shows_only_the_public_key() {
     assert_eq!(shown, format!("SigningKey(private, of {})", key(5).public()));
     assert!(!shown.contains(&hex(&[5; 32])) && !shown.contains(&URL_SAFE_NO_PAD.encode([5; 32])));
 }
+
+#[test]
+fn what_is_no_key_is_none_however_often_it_is_offered_and_whatever_was_checked_before() {
+    let key = SigningKey::generate().unwrap().public();
+    let (none, weak) = ([0xff; 32], [0; 32]);
+    for _ in 0..3 {
+        assert_eq!(PublicKey::from_bytes(key.bytes()), Ok(key));
+        assert!(PublicKey::from_bytes(&none).is_err() && PublicKey::from_bytes(&weak).is_err());
+    }
+}
+
+#[test]
+fn keys_that_were_checked_take_a_bounded_room() {
+    for _ in 0..CHECKED_MAX + 2 {
+        SigningKey::generate()
+            .map(|key| PublicKey::from_bytes(key.public().bytes()))
+            .unwrap()
+            .unwrap();
+        assert!(CHECKED.read().unwrap().len() <= CHECKED_MAX);
+    }
+}

@@ -1,7 +1,7 @@
 //! What every token of ours must look like, around the one signature check of `key.rs`.
 //!
-//! We read header and claims strictly first. Then the token library compares audience and issuer, and calls our signer
-//! and verifier; it never chooses an algorithm or a key, and its clock is not used. Next: `credential.rs` and `proof.rs`.
+//! We read header and claims strictly first. Then the token library compares audience and issuer, and calls our verifier;
+//! it never chooses an algorithm or a key, and its clock is not used. Next: `credential.rs` and `proof.rs`.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, Result as JwtResult};
-use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
+use jsonwebtoken::signature::{Error as SignatureError, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,20 +35,25 @@ impl Kind {
         TokenError::Malformed { kind: self.word }
     }
 
-    /// Signs `claims`.
+    /// Signs `claims`: the compact form of RFC 7515.
     pub(crate) fn issue<T: Serialize>(self, claims: &T, key: &SigningKey) -> Result<String, TokenError> {
-        self.require_library()?;
         let header = Header {
             typ: Some(self.typ.to_owned()),
             ..Header::new(Algorithm::EdDSA)
         };
-        let text = jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(key.seed()));
-        let text = text.map_err(|_| self.malformed())?;
+        let message = format!("{}.{}", self.encode(&header)?, self.encode(claims)?);
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).bytes());
+        let text = format!("{message}.{signature}");
         if text.len() > limit::TOKEN_BYTES_MAX {
             Err(self.malformed())
         } else {
             Ok(text)
         }
+    }
+
+    fn encode<T: Serialize>(self, part: &T) -> Result<String, TokenError> {
+        let json = serde_json::to_vec(part).map_err(|_| self.malformed())?;
+        Ok(URL_SAFE_NO_PAD.encode(json))
     }
 
     /// The claims, unchecked: for finding out whose key has to be asked. The form is checked in full, strictly.
@@ -165,12 +170,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-fn signer_factory(algorithm: &Algorithm, key: &EncodingKey) -> JwtResult<Box<dyn JwtSigner>> {
-    match (algorithm, SigningKey::from_seed(key.as_bytes())) {
-        (Algorithm::EdDSA, Some(key)) => Ok(Box::new(OurSigner(key))),
-        (Algorithm::EdDSA, None) => Err(Error::from(ErrorKind::InvalidEddsaKey)),
-        _ => Err(Error::from(ErrorKind::UnsupportedAlgorithm)),
-    }
+/// The library signs nothing.
+fn signer_factory(_: &Algorithm, _: &EncodingKey) -> JwtResult<Box<dyn JwtSigner>> {
+    Err(Error::from(ErrorKind::UnsupportedAlgorithm))
 }
 
 fn verifier_factory(algorithm: &Algorithm, key: &DecodingKey) -> JwtResult<Box<dyn JwtVerifier>> {
@@ -178,20 +180,6 @@ fn verifier_factory(algorithm: &Algorithm, key: &DecodingKey) -> JwtResult<Box<d
         (Algorithm::EdDSA, Ok(key)) => Ok(Box::new(OurVerifier(key))),
         (Algorithm::EdDSA, Err(_)) => Err(Error::from(ErrorKind::InvalidEddsaKey)),
         _ => Err(Error::from(ErrorKind::UnsupportedAlgorithm)),
-    }
-}
-
-struct OurSigner(SigningKey);
-
-impl Signer<Vec<u8>> for OurSigner {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
-        Ok(self.0.sign(message).bytes().to_vec())
-    }
-}
-
-impl JwtSigner for OurSigner {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
     }
 }
 
