@@ -467,9 +467,8 @@ impl Space {
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let numbers: Vec<u64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
-        let [microseconds, nodes, peak_megabytes] = numbers[..] else {
-            panic!("the client did not answer: {text}")
-        };
+        let [microseconds, nodes, peak_megabytes] =
+            <[u64; 3]>::try_from(numbers).expect("time, nodes and memory of a client that has answered");
         assert_eq!(nodes, self.nodes as u64);
         Alone {
             took: Duration::from_micros(microseconds),

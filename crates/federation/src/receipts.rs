@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use terms::{Problem, QueryId, Report};
 use trust::Envelope;
@@ -36,7 +36,7 @@ pub(crate) fn keep(
     }
 }
 
-fn keep_all(file: &PathBuf, lines: &[Vec<u8>]) -> io::Result<()> {
+fn keep_all(file: &Path, lines: &[Vec<u8>]) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
