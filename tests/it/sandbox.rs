@@ -16,6 +16,7 @@ mod joins;
 mod kill;
 mod lost_connection;
 mod methods;
+mod namespaces;
 mod own_tables;
 mod people;
 mod permit_rows;

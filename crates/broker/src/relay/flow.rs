@@ -10,6 +10,7 @@ use prost::bytes::Bytes;
 use terms::{Problem, limit};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
+use wire::status::to_status;
 
 use super::switchboard::Carrying;
 
@@ -82,5 +83,9 @@ impl<T> Drop for Flow<T> {
 }
 
 fn cut() -> Status {
-    crate::refused(Problem::Unreachable.report("the connection through the broker ended"))
+    to_status(
+        &Problem::Unreachable
+            .report("the connection through the broker ended")
+            .into(),
+    )
 }

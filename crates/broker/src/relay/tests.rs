@@ -4,11 +4,11 @@ use terms::{MemberId, Problem, Report};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Streaming;
 use trust::{Digest, Proof, SigningKey};
-use wire::{Connection, Socket};
 use wire::description::BROKER_AUDIENCE;
 use wire::header::Tokens;
 use wire::relay::{self, Carried, reach_query};
 use wire::v1::HoldResponse;
+use wire::{Connection, Socket};
 
 use crate::tests::world::{Running, World, new_key, space};
 
@@ -188,7 +188,11 @@ async fn a_41_whoever_is_led_to_another_node_than_the_one_they_want_does_not_go_
     let tls = wire::tls::server_config(&world.members["gbsg"], "gbsg").unwrap();
     let incoming = wire::Incoming::new(None, tls);
     let door = incoming.door();
-    tokio::spawn(wire::serve::server().add_routes(tonic::service::Routes::default()).serve_with_incoming(incoming));
+    tokio::spawn(
+        wire::serve::server()
+            .add_routes(tonic::service::Routes::default())
+            .serve_with_incoming(incoming),
+    );
     tokio::spawn(async move {
         while let Some(Ok(HoldResponse { call })) = calls.next().await {
             let carried = relay::carry(&node, call).await.unwrap();
