@@ -1,5 +1,6 @@
 //! What protection costs rows on their way: a node's row stream against bare arrow-flight servers over the same TLS, read to its
-//! end by the same client; and the node's peak memory while answers of several sizes leave.
+//! end by the same client; what the way through a broker costs against the direct one; and the node's peak memory while answers of
+//! several sizes leave.
 //!
 //!     cargo build --workspace --release --bin datenraum
 //!     cargo bench --workspace --bench rows -- [ROWS …]       default: 1, 4 and 16 million rows
@@ -46,6 +47,8 @@ use wire::{Connection, Incoming};
 
 const SQL: &str = "SELECT sex, district, age, admitted_on, days, cost FROM admissions";
 const RUNS: usize = 9;
+/// Calls of which the median is taken.
+const CALLS: usize = 500;
 const BATCH_ROWS: usize = 65_536;
 /// How a bare server is asked for.
 const SERVE_BARE: &str = "--serve-bare";
@@ -148,9 +151,9 @@ async fn main() {
         rows
     };
     println!(
-        "| rows | bytes | node | bare, from memory | ratio | bare, from the snapshot | ratio | node's peak memory |"
+        "| rows | bytes | node | bare, from memory | ratio | bare, from the snapshot | ratio | node through the broker | of direct | node's peak memory |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for rows in rows {
         compare(rows).await;
     }
@@ -163,33 +166,60 @@ async fn compare(rows: u64) {
         Bare::start("memory", &snapshot).await,
         Bare::start("snapshot", &snapshot).await,
     );
-    let (mut node, mut from_memory, mut from_snapshot) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut node, mut relayed) = (Vec::new(), Vec::new());
+    let (mut from_memory, mut from_snapshot) = (Vec::new(), Vec::new());
     let (mut bytes, mut peak) = (0, 0);
     for _ in 0..RUNS {
         let began = clinic.process.reset_peak();
-        let drained = drained(&clinic.connection, clinic.request()).await;
+        let drained = drained(&clinic.connection, clinic.request(&clinic.connection)).await;
         peak = peak.max(clinic.process.peak_megabytes());
         assert!(began <= peak && drained.rows == rows);
         bytes = drained.bytes;
         node.push(drained.took);
+        let drained = self::drained(&clinic.relayed, clinic.request(&clinic.relayed)).await;
+        assert_eq!(drained.rows, rows);
+        relayed.push(drained.took);
         for (bare, took) in [(&memory, &mut from_memory), (&stored, &mut from_snapshot)] {
             let drained = self::drained(&bare.connection, Request::new(ticket())).await;
             assert_eq!(drained.rows, rows);
             took.push(drained.took);
         }
     }
-    let (node, from_memory, from_snapshot) = (median(node), median(from_memory), median(from_snapshot));
+    let (node, relayed) = (median(node), median(relayed));
+    let (from_memory, from_snapshot) = (median(from_memory), median(from_snapshot));
     let speed = |took: Duration| bytes as f64 / took.as_secs_f64() / 1e6;
     let ratio = |took: Duration| speed(node) / speed(took);
     println!(
-        "| {rows} | {:.0} MB | {:.0} MB/s | {:.0} MB/s | {:.2} | {:.0} MB/s | {:.2} | {peak} MB |",
+        "| {rows} | {:.0} MB | {:.0} MB/s | {:.0} MB/s | {:.2} | {:.0} MB/s | {:.2} | {:.0} MB/s | {:.2} | {peak} MB |",
         bytes as f64 / 1e6,
         speed(node),
         speed(from_memory),
         ratio(from_memory),
         speed(from_snapshot),
         ratio(from_snapshot),
+        speed(relayed),
+        speed(relayed) / speed(node),
     );
+    let (direct, through) = (round_trip(&clinic.connection).await, round_trip(&clinic.relayed).await);
+    eprintln!(
+        "one call and its answer, p50: {:.3} ms, through the broker {:.3} ms",
+        direct.as_secs_f64() * 1e3,
+        through.as_secs_f64() * 1e3,
+    );
+}
+
+/// How long the smallest call takes that a node answers to anybody.
+async fn round_trip(connection: &Connection) -> Duration {
+    let mut flight = FlightServiceClient::new(connection.grpc.clone());
+    let mut times = Vec::new();
+    for _ in 0..CALLS {
+        let began = Instant::now();
+        let actions = flight.list_actions(arrow_flight::Empty {}).await.unwrap().into_inner();
+        let named: Vec<_> = actions.try_collect().await.unwrap();
+        assert!(!named.is_empty());
+        times.push(began.elapsed());
+    }
+    median(times)
 }
 
 struct Drained {
@@ -262,7 +292,10 @@ impl Drop for Process {
 struct Clinic {
     place: tempfile::TempDir,
     process: Process,
+    _broker: Process,
     connection: Connection,
+    /// The same node, through the broker.
+    relayed: Connection,
     credential: String,
     key: SigningKey,
 }
@@ -293,23 +326,36 @@ impl Clinic {
         run(&["sandbox", "down", dir.to_str().unwrap()]);
         std::fs::remove_file(source).unwrap();
         let config = dir.join("nodes/clinic/node.toml");
-        let process = Command::new(program())
-            .args(["node", "run", "--config", config.to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let process = Process(process.unwrap());
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("tunnels = 0", "tunnels = 2")).unwrap();
+        let start = |role: &str, config: &Path| {
+            let process = Command::new(program())
+                .args([role, "run", "--config", config.to_str().unwrap()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn();
+            Process(process.unwrap())
+        };
+        let broker = start("broker", &dir.join("broker/broker.toml"));
+        let process = start("node", &config);
         let node = SigningKey::load(&of_config(&config, "key")).unwrap().public();
         let address = of_config(&config, "listen");
         let person = dir.join("people/ada");
+        let profile = federation::Profile::load(&person.join("person.toml")).unwrap();
+        let connection = connect(address.to_str().unwrap(), &node).await;
+        let road = Arc::new(ThroughBroker {
+            broker: profile.broker.connect("broker").await.unwrap(),
+            credential: std::fs::read_to_string(&profile.credential).unwrap().trim().to_owned(),
+            key: SigningKey::load(&profile.key).unwrap(),
+        });
+        let relayed = until_there(|| wire::connect_by(road.clone(), "clinic", &node)).await;
         Self {
             process,
-            connection: connect(address.to_str().unwrap(), &node).await,
-            credential: std::fs::read_to_string(person.join("credential.jwt"))
-                .unwrap()
-                .trim()
-                .to_owned(),
-            key: SigningKey::load(&person.join("person.key")).unwrap(),
+            _broker: broker,
+            connection,
+            relayed,
+            credential: road.credential.clone(),
+            key: SigningKey::load(&profile.key).unwrap(),
             place,
         }
     }
@@ -323,15 +369,15 @@ impl Clinic {
             .unwrap()
     }
 
-    /// The question with a proof.
-    fn request(&self) -> Request<Ticket> {
+    /// The question with a proof for a connection.
+    fn request(&self, connection: &Connection) -> Request<Ticket> {
         let proof = Proof {
             node: "clinic".to_owned(),
             query: Digest::of(SQL.as_bytes()),
             purpose: Some("ehds-53-1-e".parse().unwrap()),
             permit: Some("study".parse().unwrap()),
             request: None,
-            channel: self.connection.binding().unwrap(),
+            channel: connection.binding().unwrap(),
         };
         let proof = proof.issue(&self.key, UtcTime::now()).unwrap();
         let mut request = Request::new(ticket());
@@ -372,13 +418,53 @@ fn run(words: &[&str]) {
 }
 
 async fn connect(address: &str, key: &PublicKey) -> Connection {
+    until_there(|| wire::connect(address, "clinic", key)).await
+}
+
+async fn until_there<E: std::fmt::Display, Connecting>(connect: impl Fn() -> Connecting) -> Connection
+where
+    Connecting: Future<Output = Result<Connection, E>>,
+{
     let since = Instant::now();
     loop {
-        match wire::connect(address, "clinic", key).await {
+        match connect().await {
             Ok(connection) => return connection,
-            Err(report) => assert!(since.elapsed() < Duration::from_secs(30), "{report}"),
+            Err(why) => assert!(since.elapsed() < Duration::from_secs(30), "{why}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The road to the node that a broker carries.
+#[derive(Debug)]
+struct ThroughBroker {
+    broker: Connection,
+    credential: String,
+    key: SigningKey,
+}
+
+#[tonic::async_trait]
+impl wire::Dialer for ThroughBroker {
+    async fn dial(&self) -> std::io::Result<wire::Socket> {
+        let node = "clinic".parse().unwrap();
+        let proof = Proof {
+            node: wire::description::BROKER_AUDIENCE.to_owned(),
+            query: Digest::of(wire::relay::reach_query(&node).as_bytes()),
+            purpose: None,
+            permit: None,
+            request: None,
+            channel: self.broker.binding().unwrap(),
+        };
+        let proof = proof.issue(&self.key, UtcTime::now()).unwrap();
+        let tokens = wire::header::Tokens {
+            credential: &self.credential,
+            proof: &proof,
+            request: None,
+        };
+        let carried = wire::relay::reach(&self.broker, &"bench".parse().unwrap(), &node, tokens).await;
+        carried
+            .map(|carried| wire::Socket::Carried(Box::new(carried)))
+            .map_err(std::io::Error::other)
     }
 }
 
