@@ -26,7 +26,9 @@ pub(crate) struct Callers {
 pub(crate) struct Called {
     pub(crate) rules: Arc<Rules>,
     pub(crate) caller: Caller,
-    /// When the institution's word for the person ends.
+    /// The key with which the institution vouches for the person.
+    pub(crate) issuer: PublicKey,
+    /// When its word ends.
     pub(crate) expires: UtcTime,
 }
 
@@ -61,7 +63,6 @@ impl Callers {
             channel: &channel,
         };
         let proof = Proof::verify(tokens.proof, &credential, received, now)?;
-        self.replay.first_use(&proof, now)?;
         let Credential {
             member,
             person,
@@ -70,8 +71,17 @@ impl Callers {
             ..
         } = credential.into_inner();
         let caller = Caller { member, person, roles };
+        // Whoever is stopped leaves no trace that others would have to make room for.
         require_not_stopped(&rules, &caller)?;
-        Ok(Called { rules, caller, expires })
+        self.replay.first_use(&proof, now)?;
+        let issuer = issuer_key(&caller.member);
+        let issuer = issuer.ok_or_else(|| Problem::Internal.report("the issuer left the roster"))?;
+        Ok(Called {
+            rules: Arc::clone(&rules),
+            caller,
+            issuer,
+            expires,
+        })
     }
 }
 

@@ -59,14 +59,14 @@ impl Relay {
         }
     }
 
-    /// Ends tunnels and calls of those who left, were stopped or do not read, until `stop`.
+    /// Ends tunnels and calls of those who left, were stopped or whose word expired, until `stop`.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            self.switchboard.end_expired(self.callers.clock.now());
             // Documents that cannot be read name nobody who has to go; nodes have their own.
             if let Ok(rules) = self.callers.roster.rules().await {
                 self.switchboard.end_revoked(&rules, self.callers.clock.now());
             }
-            self.switchboard.end_resting();
         }
         self.switchboard.end_all();
     }
@@ -121,9 +121,7 @@ impl Relay {
             Some(reach_request::Part::Opening(_)) | None => Err(refused(out_of_order())),
         };
         let coming = said.map(move |request| request.and_then(content)).boxed();
-        let calling = self
-            .switchboard
-            .call(node.clone(), called.caller, called.expires, coming)?;
+        let calling = self.switchboard.call(node.clone(), called, coming)?;
         let taken_up = self.taken_up(&node, calling).await?;
         Ok(Flow::new(taken_up, |content| ReachResponse { content }))
     }

@@ -64,7 +64,8 @@ impl Roster {
         {
             return look.found.clone();
         }
-        let known = latest.take().and_then(|look| look.found.ok());
+        // Not taken: who waits here may go before there is another.
+        let known = latest.as_ref().and_then(|look| look.found.clone().ok());
         let found = self.look(known, now).await;
         if let Err(report) = &found {
             tracing::warn!(problem = %report.problem, message = report.message, "published documents not usable");

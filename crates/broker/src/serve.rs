@@ -67,6 +67,8 @@ pub async fn serve(
     let renewing = tokio::spawn(keep_fresh(repository, keys, clock, RENEWAL_EVERY, stop.clone()));
     let serving = wire::serve::server()
         .max_concurrent_streams(limit::RELAY_STREAMS_PER_CONNECTION_MAX)
+        .initial_stream_window_size(limit::RELAY_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limit::RELAY_CONNECTION_WINDOW_BYTES)
         .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(RelayServiceServer::new(relay).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))

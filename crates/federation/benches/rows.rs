@@ -201,8 +201,8 @@ async fn compare(rows: u64) {
         speed(relayed) / speed(node),
     );
     let (direct, through) = (round_trip(&clinic.connection).await, round_trip(&clinic.relayed).await);
-    eprintln!(
-        "one call and its answer, p50: {:.3} ms, through the broker {:.3} ms",
+    println!(
+        "\nOne call and its answer, p50: {:.3} ms, through the broker {:.3} ms.\n",
         direct.as_secs_f64() * 1e3,
         through.as_secs_f64() * 1e3,
     );

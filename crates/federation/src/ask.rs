@@ -132,7 +132,9 @@ impl Asker {
             .collect();
         let mut open = self.connections.lock().await.clone();
         for Offer { peer, .. } in &renewed.peers {
-            if before.get(&peer.member) != Some(&peer) {
+            // The broker ends what it carries with the credential under which it was asked to.
+            let is_old = peer.relayed && renewed.credential != self.credential;
+            if is_old || before.get(&peer.member) != Some(&peer) {
                 open.remove(&peer.member);
             }
         }

@@ -43,6 +43,13 @@ impl FromStr for Timeout {
     }
 }
 
+impl Timeout {
+    /// The time, or the longest there is by itself if that is less.
+    pub(crate) fn seconds_of(given: Option<Self>, most: u64) -> u64 {
+        given.map_or(most, |Timeout(seconds)| seconds.min(most))
+    }
+}
+
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -157,7 +164,7 @@ impl Asker {
                 answers
                     .entry(*at)
                     .or_default()
-                    .push(self.ask_part(part, round.watch).await?);
+                    .push(Box::pin(self.ask_part(part, round.watch)).await?);
             }
         }
         Ok(answers)

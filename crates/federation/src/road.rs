@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use terms::{Clock, Problem, Report, SpaceId};
 use trust::{Digest, Proof, SigningKey};
 use wire::description::BROKER_AUDIENCE;
@@ -41,21 +42,14 @@ impl Roads {
             }
             (Some(address), Some(road)) => {
                 let mut direct = std::pin::pin!(wire::connect(address, name, &peer.key));
-                match tokio::time::timeout(OTHER_ROAD_AFTER, &mut direct).await {
-                    Ok(Ok(connection)) => return Ok(connection),
-                    Ok(Err(_)) => return relayed(road, peer).await,
-                    Err(_) => {}
+                let other = std::pin::pin!(relayed(road, peer));
+                if let Ok(direct) = tokio::time::timeout(OTHER_ROAD_AFTER, &mut direct).await {
+                    return either(direct, other).await;
                 }
-                let mut other = std::pin::pin!(relayed(road, peer));
-                tokio::select! {
-                    connected = &mut direct => match connected {
-                        Ok(connection) => Ok(connection),
-                        Err(_) => other.await,
-                    },
-                    connected = &mut other => match connected {
-                        Ok(connection) => Ok(connection),
-                        Err(_) => direct.await,
-                    },
+                match select(direct, other).await {
+                    Either::Left((direct, other)) => either(direct, other).await,
+                    Either::Right((Ok(connection), _)) => Ok(connection),
+                    Either::Right((other, direct)) => either(direct.await, std::future::ready(other)).await,
                 }
             }
         }
@@ -68,6 +62,18 @@ impl Roads {
             roads: self.clone(),
             peer: peer.clone(),
         })
+    }
+}
+
+/// The direct connection, or the other. That another key answers on the direct road is told if neither leads there.
+async fn either(
+    direct: Result<Connection, Report>,
+    other: impl Future<Output = Result<Connection, Report>>,
+) -> Result<Connection, Report> {
+    match direct {
+        Err(wrong) if wrong.problem == Problem::PeerKey => other.await.map_err(|_| wrong),
+        Err(_) => other.await,
+        Ok(connection) => Ok(connection),
     }
 }
 

@@ -153,6 +153,8 @@ pub struct LastLook {
 pub struct Governance {
     current: ArcSwap<Current>,
     last_look: Mutex<LastLook>,
+    /// Held while somebody looks: what was seen last holds.
+    looking: tokio::sync::Mutex<()>,
     documents: Place,
     clock: Arc<dyn Clock>,
 }
@@ -194,6 +196,7 @@ impl Governance {
         Ok(Self {
             current: ArcSwap::from_pointee(current),
             last_look: Mutex::new(look),
+            looking: tokio::sync::Mutex::default(),
             documents,
             clock,
         })
@@ -232,6 +235,7 @@ impl Governance {
     /// # Errors
     /// Why the offered documents were not taken.
     pub async fn refresh(&self, source: Option<&dyn DocumentSource>) -> Result<(), Report> {
+        let _looking = self.looking.lock().await;
         let before = self.current.load_full();
         let refreshed_at = self.last_look().refreshed_at;
         let (current, mut look) = self.documents.look(source, Some(&before), self.clock.now()).await;
@@ -243,6 +247,17 @@ impl Governance {
             self.current.store(Arc::new(current));
         }
         problem.map_or(Ok(()), Err)
+    }
+
+    /// Looks at stops that came as files, and nowhere else: they do not wait for a broker that is slow.
+    pub async fn look_at_stop_files(&self) {
+        let _looking = self.looking.lock().await;
+        let before = self.current.load_full();
+        let (current, _) = self.documents.look(None, Some(&before), self.clock.now()).await;
+        if let Some(current) = current.filter(|current| current.stops != before.stops) {
+            tell_changes(&before, &current);
+            self.current.store(Arc::new(current));
+        }
     }
 }
 

@@ -27,6 +27,9 @@ use crate::status::NodeStatus;
 use crate::tunnel;
 use crate::turns::Turns;
 
+/// How often the folder of stops is looked at, at the least: with the time that a look at the broker may take, a stop acts within 60 s.
+const STOP_FILES_EVERY: Duration = Duration::from_secs(15);
+
 /// How long open streams may take to end once the node is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -124,11 +127,21 @@ impl Node {
             () = drained => {}
             () = upkeep => {}
             () = tunnels => {}
+            () = self.keep_looking_at_stop_files() => {}
         }
         // What is still on its way ends here, and is recorded.
         self.desk.stopping.cancel();
         self.desk.ledger.close().await;
         Ok(())
+    }
+
+    /// Stops that came as files act soon, whatever the broker does.
+    async fn keep_looking_at_stop_files(&self) {
+        let every = Duration::from_secs(self.config.refresh_seconds).min(STOP_FILES_EVERY);
+        loop {
+            tokio::time::sleep(every).await;
+            self.desk.governance.look_at_stop_files().await;
+        }
     }
 
     /// Keeps documents current and the broker informed. Ends with `stop`, after which the server drains.

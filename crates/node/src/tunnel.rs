@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use prost::bytes::Bytes;
-use terms::Report;
+use terms::{Report, limit};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,9 @@ async fn hold(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u1
     let mut taking_up = JoinSet::new();
     while let Some(Ok(call)) = calls.next().await {
         while taking_up.try_join_next().is_some() {}
+        if taking_up.len() >= limit::CALLS_PER_TUNNEL_MAX {
+            continue;
+        }
         let (broker, door) = (broker.clone(), door.clone());
         taking_up.spawn(async move { take_up(&broker, call.call, &door).await });
     }
@@ -81,7 +84,8 @@ async fn hold(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u1
 
 /// Takes up one call. If whoever called has gone, nothing is to be done.
 async fn take_up(broker: &Connection, call: Bytes, door: &Door) {
-    if let Ok(carried) = relay::carry(broker, call).await {
+    let carrying = tokio::time::timeout(Duration::from_secs(limit::CALL_SECONDS_MAX), relay::carry(broker, call));
+    if let Ok(Ok(carried)) = carrying.await {
         door.admit(Socket::Carried(Box::new(carried))).await;
     }
 }

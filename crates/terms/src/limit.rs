@@ -93,12 +93,11 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// Streams on one connection to a broker: the nodes that somebody reaches through it, and the calls that a node carries.
 pub const RELAY_STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
 
-/// Bytes of one stream that may be on their way unread.
-pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes of one stream of a connection to a broker that may be on their way unread.
+pub const RELAY_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Bytes of all streams of one connection that may be on their way unread. Several times those of one stream, or one slow reader
-/// would stop all others on the same connection.
-pub const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+/// Bytes of all its streams that may be. Many times those of one, or a few slow readers would stop all others.
+pub const RELAY_CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
 
 /// After how long without a word the other end of a connection that is held open is made to say something, in seconds: well under the
 /// idle times of middle boxes.
@@ -110,17 +109,20 @@ pub const HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX: u64 = 15;
 /// Tunnels of one member at a broker; one more ends the oldest.
 pub const TUNNELS_PER_MEMBER_MAX: usize = 8;
 
+/// Connections through tunnels that a node holds at the same time, beside those that it accepts.
+pub const CARRIED_CONNECTIONS_MAX: usize = 1_024;
+
 /// Calls that one tunnel carries at the same time.
 pub const CALLS_PER_TUNNEL_MAX: usize = 256;
 
 /// Calls of one person to one node through a broker at the same time: several times what a program needs.
-pub const CALLS_PER_CALLER_MAX: usize = 32;
+pub const CALLS_PER_CALLER_MAX: usize = 16;
 
 /// How long a node may take to take up a call, in seconds.
 pub const CALL_SECONDS_MAX: u64 = 10;
 
 /// How long bytes may wait at a broker for a reader who does not take them, in seconds.
-pub const CARRIED_REST_SECONDS_MAX: u64 = 60;
+pub const CARRIED_REST_SECONDS_MAX: u64 = 20;
 
 /// Open connections at one server.
 pub const CONNECTIONS_MAX: usize = 4_096;

@@ -22,24 +22,28 @@ use self::heard::{Heard, Hearing};
 use crate::proxy::ProxyConfig;
 use crate::socket::Socket;
 
-/// How often the other end of a connection is made to say something while a call is open, and how long it may take to, until the
-/// connection is given up.
+/// How often the other end of a connection is made to say something while a call is open, how long it may take to, until the
+/// connection is given up, and how much it may say unread.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
     every: Duration,
     within: Duration,
+    /// Bytes that may be on their way unread: of one stream, and of all.
+    windows: Option<(u32, u32)>,
 }
 
 /// While somebody waits for an answer. A machine can be busy for a while.
 const WAITED_FOR: Pace = Pace {
     every: Duration::from_secs(limit::KEEP_ALIVE_SECONDS),
     within: Duration::from_secs(30),
+    windows: None,
 };
 
 /// On a connection that is held open.
 const HELD: Pace = Pace {
     every: Duration::from_secs(limit::HELD_KEEP_ALIVE_SECONDS),
     within: Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX),
+    windows: Some((limit::RELAY_STREAM_WINDOW_BYTES, limit::RELAY_CONNECTION_WINDOW_BYTES)),
 };
 
 /// A server in somebody's configuration: where it is and the key that it must hold.
@@ -204,8 +208,8 @@ async fn connect_at(
     // Where it is, the dialer knows; HTTP/2 needs a name all the same.
     let endpoint = Endpoint::from_static("http://node.invalid")
         .connect_timeout(Duration::from_secs(limit::CONNECT_SECONDS_MAX))
-        .initial_stream_window_size(limit::STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limit::CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(pace.windows.map(|(stream, _)| stream))
+        .initial_connection_window_size(pace.windows.map(|(_, all)| all))
         .http2_keep_alive_interval(pace.every)
         .keep_alive_timeout(pace.within);
     let connector = tower::service_fn(move |_: Uri| {

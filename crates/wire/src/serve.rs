@@ -38,8 +38,6 @@ pub fn server() -> Server {
         .http2_max_header_list_size(limit::HEADER_LIST_BYTES_MAX)
         // Also for a request whose body never ends. A client waits no longer either.
         .timeout(Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX))
-        .initial_stream_window_size(limit::STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limit::CONNECTION_WINDOW_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(limit::HELD_KEEP_ALIVE_SECONDS)))
         .http2_keepalive_timeout(Some(Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX)))
         .tcp_nodelay(true)
@@ -60,6 +58,7 @@ impl Incoming {
         let door = Door {
             acceptor: TlsAcceptor::from(config),
             slots: Arc::new(Semaphore::new(limit::CONNECTIONS_MAX)),
+            carried: Arc::new(Semaphore::new(limit::CARRIED_CONNECTIONS_MAX)),
             accepted: sender,
         };
         let accepting = listener
@@ -99,6 +98,8 @@ impl Stream for Incoming {
 pub struct Door {
     acceptor: TlsAcceptor,
     slots: Arc<Semaphore>,
+    /// Those who come through a broker take no place of those who come by themselves.
+    carried: Arc<Semaphore>,
     accepted: mpsc::Sender<io::Result<PeerStream>>,
 }
 
@@ -109,9 +110,9 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    /// Shakes hands and hands the connection over, or drops it. Without a free slot it is dropped at once.
+    /// Shakes hands and hands a carried connection over, or drops it. Without a free slot it is dropped at once.
     pub async fn admit(&self, socket: Socket) {
-        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+        if let Ok(slot) = Arc::clone(&self.carried).try_acquire_owned() {
             self.admit_to(slot, socket).await;
         }
     }

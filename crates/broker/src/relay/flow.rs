@@ -1,51 +1,55 @@
 //! One direction of what is carried.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use prost::bytes::Bytes;
 use terms::{Problem, limit};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio::sync::mpsc;
 use tonic::Status;
 use wire::status::to_status;
 
 use super::switchboard::Carrying;
 
-/// Since when bytes wait for the network to take them, if they do.
-#[derive(Debug, Default)]
-pub(super) struct Rest(Mutex<Option<Instant>>);
+/// Pieces between the two networks. What is more waits at the end that says it.
+const PIECES_WAITING_MAX: usize = 1;
 
-impl Rest {
-    pub(super) fn is_too_long(&self) -> bool {
-        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        since.is_some_and(|since| since.elapsed() > Duration::from_secs(limit::CARRIED_REST_SECONDS_MAX))
-    }
-
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
-}
-
-/// The bytes that one end says, as messages for the other. They are asked for when the network has taken those before.
+/// The bytes that one end says, as messages for the other.
 pub(crate) struct Flow<T> {
-    carrying: Carrying,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    pieces: mpsc::Receiver<Result<Bytes, Status>>,
     message: fn(Bytes) -> T,
-    /// Nothing comes any more.
-    is_over: bool,
 }
 
 impl<T> Flow<T> {
+    /// Carries until one end has said all or has gone, the call is ended, or what is said is not taken. The task that does it waits for
+    /// nothing else, so that it lets go of everything then, however little the other end listens.
     pub(super) fn new(carrying: Carrying, message: fn(Bytes) -> T) -> Self {
-        Self {
-            ended: Box::pin(carrying.ended.clone().cancelled_owned()),
-            carrying,
-            message,
-            is_over: false,
+        let (going, pieces) = mpsc::channel(PIECES_WAITING_MAX);
+        tokio::spawn(carry(carrying, going));
+        Self { pieces, message }
+    }
+}
+
+async fn carry(mut carrying: Carrying, going: mpsc::Sender<Result<Bytes, Status>>) {
+    let ended = carrying.ended.clone();
+    let carried = async {
+        while let Some(said) = carrying.coming.next().await {
+            // What is wrong at one end is not told to the other.
+            let (piece, is_last) = match said {
+                Ok(piece) => (Ok(piece), false),
+                Err(_) => (Err(cut()), true),
+            };
+            let patience = Duration::from_secs(limit::CARRIED_REST_SECONDS_MAX);
+            if going.send_timeout(piece, patience).await.is_err() || is_last {
+                return;
+            }
         }
+    };
+    if ended.run_until_cancelled(carried).await.is_none() {
+        // Whoever does not listen need not be told.
+        let _ = going.try_send(Err(cut()));
     }
 }
 
@@ -53,32 +57,9 @@ impl<T> Stream for Flow<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        self.carrying.rest.set(None);
-        let polled = match self.ended.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(cut()))),
-            Poll::Pending => self.carrying.coming.poll_next_unpin(cx),
-        };
         let message = self.message;
-        polled.map(|said| {
-            match &said {
-                Some(Ok(_)) => self.carrying.rest.set(Some(Instant::now())),
-                Some(Err(_)) | None => self.is_over = true,
-            }
-            // What is wrong at one end is not told to the other.
-            said.map(|said| said.map(message).map_err(|_| cut()))
-        })
-    }
-}
-
-impl<T> Drop for Flow<T> {
-    /// Whoever does not listen to the end has gone, and then the other need not go on.
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.carrying.ended.cancel();
-        }
+        let polled = self.pieces.poll_recv(cx);
+        polled.map(|said| said.map(|said| said.map(message)))
     }
 }
 

@@ -16,9 +16,8 @@ use trust::{Digest, PublicKey};
 use wire::relay::CALL_BYTES;
 use wire::v1::HoldResponse;
 
-use super::flow::Rest;
 use super::{Coming, not_reachable};
-use crate::callers::{key_of, require_not_stopped};
+use crate::callers::{Called, key_of, require_not_stopped};
 
 pub(super) type CallId = [u8; CALL_BYTES];
 
@@ -62,7 +61,8 @@ struct Call {
     node: MemberId,
     key: PublicKey,
     caller: Caller,
-    /// When the institution's word for the caller ends.
+    /// The key with which their institution vouches for them, and when its word ends.
+    issuer: PublicKey,
     expires: UtcTime,
     /// On which tunnel it is carried.
     channel: Option<Digest>,
@@ -70,8 +70,6 @@ struct Call {
     waiting: Option<(Coming, oneshot::Sender<Carrying>)>,
     ended: CancellationToken,
     place: Weak<Place>,
-    /// Of what goes to the caller, and of what goes to the node.
-    rests: [Arc<Rest>; 2],
 }
 
 /// A call that nobody has taken up yet.
@@ -84,7 +82,6 @@ pub(super) struct Calling {
 pub(super) struct Carrying {
     pub(super) coming: Coming,
     pub(super) ended: CancellationToken,
-    pub(super) rest: Arc<Rest>,
     _place: Arc<Place>,
 }
 
@@ -170,18 +167,21 @@ impl Switchboard {
     }
 
     /// Lets somebody wait for a node. What they say is heard once it is taken up.
-    pub(super) fn call(
-        self: &Arc<Self>,
-        node: MemberId,
-        caller: Caller,
-        expires: UtcTime,
-        coming: Coming,
-    ) -> Result<Calling, Report> {
+    pub(super) fn call(self: &Arc<Self>, node: MemberId, called: Called, coming: Coming) -> Result<Calling, Report> {
+        let Called {
+            caller,
+            issuer,
+            expires,
+            ..
+        } = called;
         let id = trust::random_bytes().map_err(|_| Problem::Internal.report("the system gives no randomness"))?;
         let mut lines = self.lines();
         let tunnel = lines.tunnels.get(&node).and_then(|tunnels| tunnels.first());
         let key = tunnel.ok_or_else(|| not_reachable(&node))?.key;
-        let is_theirs = |call: &&Call| call.node == node && call.caller == caller;
+        let is_theirs = |call: &&Call| {
+            let is_same = call.caller.member == caller.member && call.caller.person == caller.person;
+            call.node == node && is_same
+        };
         if lines.calls.values().filter(is_theirs).count() >= limit::CALLS_PER_CALLER_MAX {
             let message = format!("you hold too many connections to {node} through the broker");
             return Err(Problem::Resources.report(message).remedy("end some of them"));
@@ -195,12 +195,12 @@ impl Switchboard {
             node,
             key,
             caller,
+            issuer,
             expires,
             channel: None,
             waiting: Some((coming, sender)),
             ended: CancellationToken::new(),
             place: Arc::downgrade(&place),
-            rests: [Arc::default(), Arc::default()],
         };
         lines.calls.insert(id, call);
         Ok(Calling { taken_up, place })
@@ -211,46 +211,44 @@ impl Switchboard {
         let mut lines = self.lines();
         let Lines { tunnels, calls } = &mut *lines;
         let call = calls.get_mut(&id)?;
-        let holds = |tunnel: &Tunnel| tunnel.channel == channel;
-        if !tunnels.get(&call.node).is_some_and(|tunnels| tunnels.iter().any(holds)) {
-            return None;
-        }
+        let holds = |tunnel: &&Tunnel| tunnel.channel == channel && !tunnel.ended.is_cancelled();
+        let tunnel = tunnels.get(&call.node)?.iter().find(holds)?;
         let (said, caller) = call.waiting.take()?;
-        call.channel = Some(channel);
-        let [to_caller, to_node] = call.rests.clone();
+        (call.channel, call.key) = (Some(channel), tunnel.key);
         let (ended, place) = (call.ended.clone(), call.place.upgrade()?);
         // The last of them to go takes the list's lock.
         drop(lines);
-        let carrying = |coming, rest| Carrying {
+        let carrying = |coming| Carrying {
             coming,
             ended: ended.clone(),
-            rest,
             _place: Arc::clone(&place),
         };
-        caller.send(carrying(coming, to_caller)).ok()?;
-        Some(carrying(said, to_node))
+        caller.send(carrying(coming)).ok()?;
+        Some(carrying(said))
     }
 
     /// Ends tunnels and calls of those who may not be connected any more.
     pub(super) fn end_revoked(&self, rules: &Rules, now: UtcTime) {
-        let lines = self.lines();
+        let mut lines = self.lines();
         let is_gone = |member: &MemberId, key: PublicKey| {
             key_of(rules, member) != Some(key) || rules.stops.members.contains(member)
         };
-        for (member, tunnel) in lines
-            .tunnels
-            .iter()
-            .flat_map(|(m, tunnels)| tunnels.iter().map(move |t| (m, t)))
-        {
-            if is_gone(member, tunnel.key) && !tunnel.ended.is_cancelled() {
-                tracing::warn!(%member, "a tunnel ends: its member has gone, was stopped or has another key");
-                tunnel.ended.cancel();
-            }
-        }
+        lines.tunnels.retain(|member, tunnels| {
+            tunnels.retain(|tunnel| {
+                let is_gone = is_gone(member, tunnel.key);
+                if is_gone {
+                    tracing::warn!(%member, "a tunnel ends: its member has gone, was stopped or has another key");
+                    tunnel.ended.cancel();
+                }
+                !is_gone
+            });
+            !tunnels.is_empty()
+        });
         for call in lines.calls.values() {
             let may_call = || {
-                let is_member = rules.members.contains_key(&call.caller.member);
-                is_member && call.expires > now && require_not_stopped(rules, &call.caller).is_ok()
+                key_of(rules, &call.caller.member) == Some(call.issuer)
+                    && require_not_stopped(rules, &call.caller).is_ok()
+                    && !policy::queryable(rules, &call.caller, now).is_empty()
             };
             if is_gone(&call.node, call.key) || !may_call() {
                 call.ended.cancel();
@@ -258,14 +256,11 @@ impl Switchboard {
         }
     }
 
-    /// Ends calls in which bytes wait for somebody who does not take them.
-    pub(super) fn end_resting(&self) {
-        for call in self.lines().calls.values() {
-            if call.rests.iter().any(|rest| rest.is_too_long()) {
-                tracing::info!(node = %call.node, "a call ends: what is said is not taken");
-                call.ended.cancel();
-            }
-        }
+    /// Ends calls of people for whom nobody vouches any more.
+    pub(super) fn end_expired(&self, now: UtcTime) {
+        let lines = self.lines();
+        let expired = lines.calls.values().filter(|call| call.expires <= now);
+        expired.for_each(|call| call.ended.cancel());
     }
 
     /// Ends everything.

@@ -233,17 +233,58 @@ async fn what_is_said_arrives_whole_in_both_directions() {
     broker.stop().await.unwrap();
 }
 
+/// A relay without a network.
+fn standing(world: &World) -> super::Relay {
+    let root = std::fs::read(world.path("root.json")).unwrap();
+    let folder = world.path("roster");
+    let roster = crate::roster::Roster::open(space(), world.repository.clone(), &root, &folder, world.clock.clone());
+    let callers = crate::callers::Callers::new(space(), std::sync::Arc::new(roster.unwrap()), world.clock.clone());
+    super::Relay::new(std::sync::Arc::new(callers))
+}
+
+#[tokio::test]
+async fn a_call_that_is_ended_is_let_go_also_if_nobody_takes_what_is_said() {
+    let world = World::published();
+    let relay = standing(&world);
+    let (channel, key) = (Digest::of(b"gbsg"), world.members["gbsg"].public());
+    let _held = relay.switchboard.hold(gbsg(), key, channel).unwrap();
+    let called = crate::callers::Called {
+        rules: relay.callers.roster.rules().await.unwrap(),
+        caller: policy::Caller {
+            member: "saarland-university".parse().unwrap(),
+            person: "ada".parse().unwrap(),
+            roles: ["university".parse().unwrap()].into(),
+        },
+        issuer: world.members["saarland-university"].public(),
+        expires: world.after(60),
+    };
+    let endless = || futures::stream::repeat_with(|| Ok(Bytes::from_static(b"..."))).boxed();
+    let mut calling = relay.switchboard.call(gbsg(), called, endless()).unwrap();
+    let to_node = relay.switchboard.take_up(calling.id(), channel, endless()).unwrap();
+    let to_caller = calling.taken_up().await.unwrap();
+    drop(calling);
+    let (_node, _caller) = (
+        super::Flow::new(to_node, |content| content),
+        super::Flow::new(to_caller, |content| content),
+    );
+    let calls = || format!("{:?}", relay.switchboard);
+    assert!(calls().contains("calls: 1"), "{}", calls());
+    // Nobody vouches for the caller any more.
+    relay.switchboard.end_expired(world.after(61));
+    let gone = async {
+        while !calls().contains("calls: 0") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn whoever_left_or_was_stopped_is_cut_off() {
     let world = World::published();
-    let relay = {
-        let root = std::fs::read(world.path("root.json")).unwrap();
-        let folder = world.path("roster");
-        let roster =
-            crate::roster::Roster::open(space(), world.repository.clone(), &root, &folder, world.clock.clone());
-        let callers = crate::callers::Callers::new(space(), std::sync::Arc::new(roster.unwrap()), world.clock.clone());
-        super::Relay::new(std::sync::Arc::new(callers))
-    };
+    let relay = standing(&world);
     let rules = relay.callers.roster.rules().await.unwrap();
     let held = |member: &str, channel: u8| {
         let key = world.members[member].public();

@@ -17,7 +17,7 @@ use wire::status::Ended;
 use super::{Asker, Question};
 use crate::answer::Status;
 use crate::catalog::Offer;
-use crate::fan_out::{is_lost, late};
+use crate::fan_out::{Timeout, is_lost, late};
 use crate::node::{Errand, Peer};
 use crate::parameters::Parameters;
 use crate::split::Leaf;
@@ -111,7 +111,7 @@ impl Asker {
         let asking: FuturesUnordered<_> = self
             .peers
             .iter()
-            .map(|offer| self.ask_node_whether(offer, &parts, &errand))
+            .map(|offer| self.ask_node_whether(offer, &parts, &errand, question.timeout))
             .collect();
         let mut said: Vec<(usize, Foreseen)> = asking.collect::<Vec<_>>().await.into_iter().flatten().collect();
         said.sort_by(|(_, a), (_, b)| a.node.cmp(&b.node));
@@ -134,6 +134,7 @@ impl Asker {
         offer: &Offer,
         parts: &[(&Leaf, &Query)],
         errand: &Errand,
+        timeout: Option<Timeout>,
     ) -> Vec<(usize, Foreseen)> {
         let peer = &offer.peer;
         let mut said = Vec::new();
@@ -145,7 +146,7 @@ impl Asker {
             };
             let would = match self.stopped(peer) {
                 Some(report) => Err(report.into()),
-                None => self.ask_in_time(peer, ask).await,
+                None => self.ask_in_time(peer, timeout, ask).await,
             };
             let foreseen = Foreseen {
                 node: peer.member.clone(),
@@ -157,7 +158,12 @@ impl Asker {
     }
 
     /// Asks on an open connection, and once more if that was lost.
-    async fn ask_in_time<Asking>(&self, peer: &Peer, ask: impl Fn(Connection) -> Asking) -> Result<WouldAllow, Ended>
+    async fn ask_in_time<Asking>(
+        &self,
+        peer: &Peer,
+        timeout: Option<Timeout>,
+        ask: impl Fn(Connection) -> Asking,
+    ) -> Result<WouldAllow, Ended>
     where
         Asking: Future<Output = Result<WouldAllow, Ended>>,
     {
@@ -170,7 +176,7 @@ impl Asker {
                 outcome => outcome,
             }
         };
-        let seconds = limit::NODE_DRY_RUN_SECONDS_MAX;
+        let seconds = Timeout::seconds_of(timeout, limit::NODE_DRY_RUN_SECONDS_MAX);
         let in_time = tokio::time::timeout(Duration::from_secs(seconds), asked).await;
         in_time.unwrap_or_else(|_| Err(late(peer, seconds).into()))
     }
