@@ -5,7 +5,7 @@
 pub(crate) mod board;
 pub(crate) mod registers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use terms::MemberId;
@@ -120,10 +120,10 @@ pub(crate) struct QueryArgs {
     /// Ask each node whether it would answer, by which rule and at what cost; no data is read and nothing charged
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// How to write the answer
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
-    /// Write the answer to a file, in the form that --format says
+    /// How to write the answer; if nothing is said, as the ending of --output says, or as a table
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Write the answer to a file
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Draw the answer too, as FILE.svg or FILE.png
@@ -227,6 +227,20 @@ pub(crate) enum Format {
     Parquet,
     /// Arrow IPC file
     Arrow,
+}
+
+impl Format {
+    /// What the ending of a file says.
+    pub(crate) fn of_file(file: &Path) -> Option<Self> {
+        let ending = file.extension()?.to_str()?.to_ascii_lowercase();
+        match ending.as_str() {
+            "json" => Some(Format::Json),
+            "csv" => Some(Format::Csv),
+            "parquet" => Some(Format::Parquet),
+            "arrow" => Some(Format::Arrow),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -499,4 +513,23 @@ pub(crate) struct ProblemsArgs {
     /// The code that an error showed
     #[arg(value_name = "CODE")]
     pub(crate) code: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_of_a_file_says_its_form_or_nothing() {
+        for (file, says) in [
+            ("a.csv", Some(Format::Csv)),
+            ("a.JSON", Some(Format::Json)),
+            ("b/a.b.parquet", Some(Format::Parquet)),
+            ("a.arrow", Some(Format::Arrow)),
+            ("a.txt", None),
+            ("csv", None),
+        ] {
+            assert!(Format::of_file(Path::new(file)) == says, "{file}");
+        }
+    }
 }

@@ -14,7 +14,9 @@ use crate::{dry_run, render};
 
 /// Asks, prints, and says what the command returns to the shell.
 pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report> {
-    let format = if json { Format::Json } else { args.format };
+    let of_file = args.output.as_deref().and_then(Format::of_file);
+    let said = if json { Some(Format::Json) } else { args.format };
+    let format = said.or(of_file).unwrap_or(Format::Table);
     if args.output.is_none() && matches!(format, Format::Parquet | Format::Arrow) {
         let report = Problem::Usage.report("Parquet and Arrow are not written to a terminal");
         return Err(report.remedy("name a file with --output FILE"));

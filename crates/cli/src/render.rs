@@ -242,8 +242,13 @@ pub(crate) fn summary(answer: &Answer) -> String {
         .map(|policy| policy.kept_values)
         .sum();
     if kept > 0 {
+        let are = if kept == 1 {
+            "value of a node is one"
+        } else {
+            "values of nodes are those"
+        };
         text.push_str(&format!(
-            "\n{kept} values of nodes are those that were released before for the same people, or nearly the same"
+            "\n{kept} {are} released before, for the same people or nearly the same"
         ));
     }
     for duty in answer.duties() {
