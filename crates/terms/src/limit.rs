@@ -104,7 +104,7 @@ pub const RELAY_CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
 pub const HELD_KEEP_ALIVE_SECONDS: u64 = 15;
 
 /// How long it may take to, in seconds. With the time before, a connection that is dead is noticed within 30 s.
-pub const HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX: u64 = 15;
+pub const HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX: u64 = 10;
 
 /// Tunnels of one member at a broker; one more ends the oldest.
 pub const TUNNELS_PER_MEMBER_MAX: usize = 8;
