@@ -129,3 +129,36 @@ impl Config {
         crate::audit::origin(&self.space, &self.member)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(more: &str) -> Result<Config, Report> {
+        let folder = tempfile::tempdir().unwrap();
+        let key = trust::SigningKey::generate().unwrap().public();
+        let text = format!(
+            "space = \"oncology\"\nmember = \"gbsg\"\nkey = \"node.key\"\nroot = \"root.json\"\ndata = \"data\"\n{more}\n\
+             [broker]\naddress = \"127.0.0.1:1\"\nkey = \"{key}\"\n[broker.proxy]\naddress = \"127.0.0.1:2\"\ncredentials = \"proxy.txt\"\n"
+        );
+        let path = folder.path().join("node.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path)?;
+        let proxy = config.broker.proxy.as_ref().unwrap();
+        assert_eq!(proxy.credentials.as_ref().unwrap(), &folder.path().join("proxy.txt"));
+        Ok(config)
+    }
+
+    #[test]
+    fn a_node_that_nobody_could_reach_or_with_more_tunnels_than_a_broker_takes_is_refused() {
+        let unreachable = loaded("tunnels = 0").unwrap_err();
+        assert_eq!(unreachable.problem, Problem::FileValue);
+        assert!(unreachable.message.contains("nobody can reach") && unreachable.remedy.contains("tunnels at 2"));
+        let many = loaded("tunnels = 9").unwrap_err();
+        assert_eq!(many.problem, Problem::FileValue);
+        assert!(many.message.contains("a broker takes 8"), "{many:?}");
+        let alone = loaded("").unwrap();
+        assert_eq!((alone.listen, alone.tunnels), (None, TUNNELS));
+        assert_eq!(loaded("listen = \"127.0.0.1:0\"\ntunnels = 0").unwrap().tunnels, 0);
+    }
+}
