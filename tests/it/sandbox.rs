@@ -1,6 +1,8 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
 mod alliance;
+mod apart;
+mod backup;
 mod bad_input;
 mod bombs;
 mod broken_data;

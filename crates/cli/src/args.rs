@@ -3,6 +3,7 @@
 //! Only shapes live here; what a command does is in the file that is called like it.
 
 pub(crate) mod board;
+pub(crate) mod person;
 pub(crate) mod registers;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  datenraum board check --dir oncology --lang de"
     )]
     Board(board::BoardCommand),
+    /// Make a person's key, and vouch for a person
+    #[command(
+        subcommand,
+        after_help = "Example:\n  datenraum person vouch ada.pub --key member.key --member saarland-university --space oncology --roles university --out credential.jwt"
+    )]
+    Person(person::PersonCommand),
     /// Write and read data permits
     #[command(
         subcommand,
@@ -248,6 +255,7 @@ pub(crate) enum SandboxCommand {
     Up(UpArgs),
     Down(DownArgs),
     Status(StatusArgs),
+    Found(FoundArgs),
     /// Hosts a founded sandbox; `sandbox up` starts it
     #[command(hide = true)]
     Host(HostArgs),
@@ -270,6 +278,26 @@ pub(crate) struct UpArgs {
     /// Stay in this terminal until Ctrl-C
     #[arg(long)]
     pub(crate) foreground: bool,
+}
+
+/// Make the folders of a data space whose broker and nodes are then started each for itself, in containers for instance
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum sandbox found deploy/compose/trial.toml --dir trial --broker broker:4443
+
+Then: broker run --config trial/broker/broker.toml, node run --config trial/nodes/ID/node.toml for each node.
+Again with the same file: renews the credentials of the people, which are valid for a day.")]
+pub(crate) struct FoundArgs {
+    /// The file that describes the sandbox
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: PathBuf,
+    /// The folder to keep it in; new, or that of a sandbox of the same file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where nodes and people reach the broker; it listens on this port of all of its addresses
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) broker: String,
 }
 
 /// Take a sandbox, or one of its nodes, down
@@ -306,6 +334,7 @@ pub(crate) struct HostArgs {
 pub(crate) enum NodeCommand {
     Run(NodeRunArgs),
     Status(NodeStatusArgs),
+    Backup(NodeBackupArgs),
     /// Check data files and offer them
     #[command(
         subcommand,
@@ -344,6 +373,22 @@ Example:
 Reads what the node wrote down after its last look, whether it runs or not. Returns 6 if the documents have expired.
 Names of board members are shown if their .pub files lie in the node's data folder under board/.")]
 pub(crate) struct NodeStatusArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "node.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// Copy what a node keeps, while it runs, and verify the copy of its ledger
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum node backup /backup/2026-11-28 --config /etc/datenraum/node.toml
+
+The key is not copied. To restore: stop the node, put the folder data back, start it.")]
+pub(crate) struct NodeBackupArgs {
+    /// The folder to copy to; new
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "node.toml")]
     pub(crate) config: PathBuf,

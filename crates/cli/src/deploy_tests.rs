@@ -68,3 +68,36 @@ fn every_unit_starts_a_command_that_exists_and_is_confined() {
     }
     assert_eq!((units, others), (2, 1));
 }
+
+/// The program's arguments in each line `KEY: [...]` of a Compose file.
+fn commands(text: &str, key: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix(key));
+    lines.map(|list| serde_json::from_str(list.trim()).unwrap()).collect()
+}
+
+#[test]
+fn every_container_starts_a_command_that_exists() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let recipe = std::fs::read_to_string(folder.join("container/Containerfile")).unwrap();
+    let program = "/usr/bin/datenraum";
+    assert!(recipe.contains(&format!(
+        "COPY --from=build /source/target/release/datenraum {program}\n"
+    )));
+    assert!(recipe.contains(&format!("ENTRYPOINT [\"{program}\"]\n")) && recipe.contains("\nUSER 65532"));
+
+    let compose = std::fs::read_to_string(folder.join("compose/compose.yaml")).unwrap();
+    let said = commands(&compose, "command:");
+    assert_eq!(said.len(), 5, "one to found, the broker, three nodes");
+    for command in said {
+        Args::try_parse_from(std::iter::once(program.to_owned()).chain(command)).unwrap();
+    }
+    let mut asked = commands(&compose, "entrypoint:").remove(0);
+    asked.push("SELECT 1".to_owned());
+    Args::try_parse_from(asked).unwrap();
+    // What the file says of the nodes is what the specification beside it says.
+    let specification = crate::sandbox::spec::Spec::load(&folder.join("compose/trial.toml")).unwrap();
+    for node in &specification.nodes {
+        assert!(compose.contains(&format!("./trial/space/nodes/{}:/etc/datenraum", node.id)));
+    }
+    assert_eq!(specification.nodes.len(), 3);
+}

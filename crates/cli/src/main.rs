@@ -9,6 +9,7 @@
 
 mod args;
 mod audit;
+mod backup;
 mod board;
 mod catalog;
 mod dataset;
@@ -18,6 +19,7 @@ mod deploy_tests;
 mod dry_run;
 mod fail;
 mod permit;
+mod person;
 mod plot;
 mod problems;
 mod query;
@@ -36,6 +38,7 @@ use terms::{ExitCode, Problem, Report};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::board::PermitCommand;
+use crate::args::person::PersonCommand;
 use crate::args::registers::{ConsentCommand, OptOutCommand};
 use crate::args::{
     Args, AuditCommand, BrokerCommand, Command, DatasetCommand, GatewayCommand, NodeCommand, SandboxCommand,
@@ -63,11 +66,13 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Up(args)) => Box::pin(sandbox::up::run(args, json)).await,
         Command::Sandbox(SandboxCommand::Down(args)) => sandbox::up::down(args).await,
         Command::Sandbox(SandboxCommand::Status(args)) => sandbox::up::status(args, json).await,
+        Command::Sandbox(SandboxCommand::Found(args)) => sandbox::up::found_only(args, json),
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args)).await,
         Command::Node(NodeCommand::Status(args)) => status::node(args, json),
+        Command::Node(NodeCommand::Backup(args)) => backup::run(&args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args)).await,
         Command::Node(NodeCommand::Dataset(DatasetCommand::List(args))) => dataset::list(args, json),
         Command::Node(NodeCommand::OptOut(OptOutCommand::Add(args))) => {
@@ -80,6 +85,8 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Node(NodeCommand::Consent(ConsentCommand::Import(args))) => registers::import(&args, json),
         Command::Node(NodeCommand::Consent(ConsentCommand::Show(args))) => registers::consents(&args, json),
         Command::Board(command) => Box::pin(board::run(command, json)).await,
+        Command::Person(PersonCommand::Init(args)) => person::init(&args, json),
+        Command::Person(PersonCommand::Vouch(args)) => person::vouch(&args, json),
         Command::Permit(PermitCommand::New(args)) => permit::new(*args, json),
         Command::Permit(PermitCommand::Show(args)) => permit::show(&args, json),
         Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args)).await,

@@ -50,7 +50,10 @@ impl Profile {
     }
 
     pub(crate) fn credential_text(&self) -> Result<String, Report> {
-        Ok(read(&self.credential)?.trim().to_owned())
+        let text = read(&self.credential).map_err(|report| {
+            report.remedy("ask your institution for a credential (datenraum person vouch), and put it there")
+        })?;
+        Ok(text.trim().to_owned())
     }
 
     pub(crate) fn root_document(&self) -> Result<Vec<u8>, Report> {

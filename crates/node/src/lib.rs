@@ -7,10 +7,11 @@
 //! and `again` (what is asked twice under one name is answered once),
 //! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
 //! [`audit`] (how it is checked), [`serve`] (how a node runs), `tunnel` (how it is
-//! reached through the broker), [`status`] (what it tells its operator), [`config`].
+//! reached through the broker), [`status`] (what it tells its operator), [`backup`], [`config`].
 
 mod again;
 pub mod audit;
+pub mod backup;
 pub mod config;
 mod delivery;
 mod durable;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use policy::Rules;
 use serde::Serialize;
-use terms::{Clock, MemberId, Report, RoleName, UtcTime, limit};
+use terms::{Clock, MemberId, Problem, Report, RoleName, UtcTime, limit};
 use trust::{BoardRoles, Credential, Draft, PublicKey, RoleKeys, SigningKey};
 use wire::PeerConfig;
 
@@ -28,12 +28,61 @@ const SIGNED_SECONDS: i64 = 365 * 24 * 3600;
 /// Any free port; the host writes down the one that it got.
 const ANY_PORT: &str = "127.0.0.1:0";
 
+/// Where the parties of a sandbox are.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// Where the broker listens.
+    broker_listens: String,
+    /// Where it is reached.
+    broker: String,
+    /// Where a node listens that is reached directly.
+    nodes_listen: String,
+}
+
+impl Places {
+    /// All on this machine, on ports that are chosen when it is put up.
+    pub(crate) fn this_machine() -> Self {
+        let any = || ANY_PORT.to_owned();
+        Self {
+            broker_listens: any(),
+            broker: any(),
+            nodes_listen: any(),
+        }
+    }
+
+    /// Each on a machine of its own; the broker is reached at `broker`, `host:port`.
+    ///
+    /// # Errors
+    /// `Usage` if that is no host with a port.
+    pub(crate) fn apart(broker: &str) -> Result<Self, Report> {
+        let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let port = port
+            .and_then(|(_, port)| port.parse::<u16>().ok())
+            .filter(|port| *port != 0);
+        let port = port.ok_or_else(|| {
+            let message = format!("--broker {broker}: not a host with a port");
+            Problem::Usage.report(message).remedy("write it like broker:4443")
+        })?;
+        Ok(Self {
+            broker_listens: format!("0.0.0.0:{port}"),
+            broker: broker.to_owned(),
+            nodes_listen: format!("0.0.0.0:{port}"),
+        })
+    }
+}
+
 /// Founds the sandbox of `spec` in `folder`, which must be new or empty.
 ///
 /// # Errors
 /// `FolderNotEmpty`; a `File` or `Policy` problem of a governance file; a `Data` problem, with the node and the file.
 /// Then nothing is left behind.
-pub(crate) fn found(spec: &Spec, folder: &Path, clock: &dyn Clock, progress: Progress) -> Result<(), Report> {
+pub(crate) fn found(
+    spec: &Spec,
+    folder: &Path,
+    places: &Places,
+    clock: &dyn Clock,
+    progress: Progress,
+) -> Result<(), Report> {
     let site = Site::clear(folder)?;
     let layout = Layout::new(site.folder());
     let now = clock.now();
@@ -54,7 +103,7 @@ pub(crate) fn found(spec: &Spec, folder: &Path, clock: &dyn Clock, progress: Pro
     let step = progress.begin("checking data");
     let count = data::add_all(spec, &layout, &signed.rules, clock, &step)?;
     step.done(format!("checked and added {}", counted(count, "dataset", "datasets")));
-    configure(spec, &layout, keys.broker, &signed.root)?;
+    configure(spec, &layout, places, keys.broker, &signed.root)?;
     let record = Record::of(spec);
     write_config(&layout.record_file(), "What this sandbox was founded from.", &record)?;
     renew_credentials(&layout, &record, now)?;
@@ -200,7 +249,7 @@ fn documents(spec: &Spec, keys: &Keys) -> Result<BTreeMap<String, Vec<u8>>, Repo
 }
 
 fn document(value: &impl Serialize) -> Result<Vec<u8>, Report> {
-    let text = toml::to_string(value).map_err(|error| terms::Problem::Internal.report(error.to_string()))?;
+    let text = toml::to_string(value).map_err(|error| Problem::Internal.report(error.to_string()))?;
     Ok(text.into_bytes())
 }
 
@@ -215,11 +264,11 @@ fn write_files(layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<(),
 }
 
 /// One configuration for each party, each with its own copy of the pinned root, as if they lived far apart.
-fn configure(spec: &Spec, layout: &Layout, broker_key: PublicKey, root: &[u8]) -> Result<(), Report> {
-    let broker = PeerConfig::direct(ANY_PORT.to_owned(), broker_key);
+fn configure(spec: &Spec, layout: &Layout, places: &Places, broker_key: PublicKey, root: &[u8]) -> Result<(), Report> {
+    let broker = PeerConfig::direct(places.broker.clone(), broker_key);
     let config = broker::Config {
         space: spec.space.clone(),
-        listen: ANY_PORT.to_owned(),
+        listen: places.broker_listens.clone(),
         key: PathBuf::from("broker.key"),
         repository: PathBuf::from("repository"),
         snapshot_key: PathBuf::from("snapshot.key"),
@@ -233,7 +282,7 @@ fn configure(spec: &Spec, layout: &Layout, broker_key: PublicKey, root: &[u8]) -
         let config = node::Config {
             space: spec.space.clone(),
             member: node.id.clone(),
-            listen: (node.reach == Reach::Direct).then(|| ANY_PORT.to_owned()),
+            listen: (node.reach == Reach::Direct).then(|| places.nodes_listen.clone()),
             advertise: None,
             key: PathBuf::from("node.key"),
             root: PathBuf::from("root.json"),
@@ -279,6 +328,7 @@ pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-fn whole_seconds(time: UtcTime, later: i64) -> UtcTime {
+/// The second in which `time` lies, or so many after it: what a credential can say.
+pub(crate) fn whole_seconds(time: UtcTime, later: i64) -> UtcTime {
     UtcTime::from_second(time.as_second().saturating_add(later)).unwrap_or(UtcTime::MAX)
 }

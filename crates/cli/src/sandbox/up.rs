@@ -11,12 +11,12 @@ use terms::{Clock as _, ExitCode, Problem, Report, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use super::control::{self, NodeState, NodeStatus, Order, Status};
-use super::found::{counted, found};
+use super::found::{Places, counted, found, renew_credentials};
 use super::host::Host;
 use super::layout::{Layout, Lock, Record};
 use super::progress::Progress;
 use super::spec::Spec;
-use crate::args::{DownArgs, HostArgs, StatusArgs, UpArgs};
+use crate::args::{DownArgs, FoundArgs, HostArgs, StatusArgs, UpArgs};
 use crate::{serve, show};
 
 /// How long the hosting process may take to end once it was told to.
@@ -66,9 +66,33 @@ pub(crate) async fn put_up(spec: &Spec, layout: &Layout, progress: Progress) -> 
 
 fn found_if_new(spec: &Spec, layout: &Layout, progress: Progress) -> Result<(), Report> {
     match Found::look(layout, spec)? {
-        Found::Nothing => tokio::task::block_in_place(|| found(spec, layout.folder(), &SystemClock, progress)),
+        Found::Nothing => tokio::task::block_in_place(|| {
+            found(spec, layout.folder(), &Places::this_machine(), &SystemClock, progress)
+        }),
         Found::Down | Found::Up => Ok(()),
     }
+}
+
+/// Founds a sandbox whose broker and nodes somebody else starts; of one that is there, it renews the credentials.
+///
+/// # Errors
+/// What is wrong with the specification; `SandboxUp` if a process hosts it.
+pub(crate) fn found_only(args: FoundArgs, json: bool) -> Result<ExitCode, Report> {
+    let progress = Progress::to_stderr(json);
+    let spec = Spec::load(&args.spec)?;
+    let layout = Layout::new(absolute(&args.dir)?);
+    match Found::look(&layout, &spec)? {
+        Found::Up => {
+            let message = format!("the sandbox in {} is up, and renews them itself", args.dir.display());
+            return Err(Problem::SandboxUp.report(message));
+        }
+        Found::Down => renew_credentials(&layout, &Record::load(&layout)?, SystemClock.now())?,
+        Found::Nothing => {
+            let places = Places::apart(&args.broker)?;
+            found(&spec, layout.folder(), &places, &SystemClock, progress)?;
+        }
+    }
+    Ok(ExitCode::Ok)
 }
 
 fn started(spec: &Spec) -> String {
