@@ -1,7 +1,6 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
 mod alliance;
-mod apart;
 mod backup;
 mod bad_input;
 mod bombs;
@@ -9,6 +8,7 @@ mod broken_data;
 mod canaries;
 mod catalog;
 mod demo;
+mod doctor;
 mod dry_run;
 mod fan_out;
 mod gateway;
@@ -19,6 +19,7 @@ mod kill;
 mod lost_connection;
 mod methods;
 mod namespaces;
+mod newcomers;
 mod own_tables;
 mod people;
 mod permit_rows;

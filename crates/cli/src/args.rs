@@ -86,7 +86,25 @@ pub(crate) enum Command {
     /// See and verify what a node was asked and what left it
     #[command(subcommand, after_help = "Example:\n  datenraum audit show /tmp/oncology/nodes/gbsg")]
     Audit(AuditCommand),
+    Doctor(DoctorArgs),
     Problems(ProblemsArgs),
+}
+
+/// Look at everything between this machine and an answer: configuration, keys, clock, disk, network, broker, documents
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum doctor /etc/datenraum/node.toml
+  datenraum doctor --sandbox /tmp/oncology --json
+
+Changes nothing, and works beside a running node. Returns 0 if nothing failed, otherwise the code of the first failure.")]
+pub(crate) struct DoctorArgs {
+    /// Configurations of nodes, brokers or people; if none is named, node.toml, broker.toml and person.toml of this folder
+    #[arg(value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Everybody in a sandbox
+    #[arg(long, value_name = "DIR", env = "DATENRAUM_SANDBOX")]
+    pub(crate) sandbox: Option<PathBuf>,
 }
 
 /// Show a whole data space with real data: put it up, ask, be refused

@@ -16,6 +16,7 @@ mod dataset;
 mod demo;
 #[cfg(test)]
 mod deploy_tests;
+mod doctor;
 mod dry_run;
 mod fail;
 mod permit;
@@ -94,6 +95,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(*args, json),
         Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),
         Command::Audit(AuditCommand::Export(args)) => audit::export(args),
+        Command::Doctor(args) => Box::pin(doctor::run(args, json)).await,
         Command::Problems(args) => problems::run(args, json),
     }
 }

@@ -1,6 +1,7 @@
 //! The story of one question: documents, catalogue, split, fan out, pool, finish, coverage.
 
 pub mod dry_run;
+mod reach;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

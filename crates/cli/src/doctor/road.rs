@@ -1,0 +1,179 @@
+//! The way to the broker, step by step, so that the step that does not work is the one that is named; and what can be learned from a
+//! broker that answers: the time, and whether its documents verify from here.
+
+use std::time::{Duration, Instant};
+
+use terms::{Clock as _, Problem, Report, SpaceId, SystemClock, limit};
+use tokio::net::{TcpStream, lookup_host};
+use trust::SpaceStore;
+use wire::v1::FetchDocumentRequest;
+use wire::v1::governance_service_client::GovernanceServiceClient;
+use wire::{BrokerSource, Connection, PeerConfig};
+
+use super::Visit;
+
+/// Clock difference at which somebody should look, in seconds: that which is tolerated.
+const SKEW_SECONDS_MAX: i64 = limit::CLOCK_LEEWAY_SECONDS;
+
+/// How long a step may take.
+const STEP: Duration = Duration::from_secs(limit::CONNECT_SECONDS_MAX);
+
+/// Walks to the broker. The connection, if one came about.
+pub(super) async fn to_broker(visit: &mut Visit, broker: &PeerConfig) -> Option<Connection> {
+    let (first, what) = match &broker.proxy {
+        Some(proxy) => (proxy.address.as_str(), "the proxy"),
+        None => (broker.address.as_str(), "the broker"),
+    };
+    let reached = reach(visit, first, what).await;
+    if !reached {
+        visit.skipped("broker", format!("{what} is not reached"));
+        return None;
+    }
+    let began = Instant::now();
+    let connection = visit.need(
+        "broker",
+        broker
+            .connect("broker")
+            .await
+            .map_err(|report| explained(report, broker)),
+    )?;
+    let through = broker
+        .proxy
+        .as_ref()
+        .map(|proxy| format!(" through the proxy {}", proxy.address));
+    let told = format!(
+        "answers at {}{} with its key, over TLS and HTTP/2, after {} ms",
+        broker.address,
+        through.unwrap_or_default(),
+        began.elapsed().as_millis()
+    );
+    visit.ok("broker", told);
+    Some(connection)
+}
+
+/// Finds an address by its name and opens a TCP connection there.
+async fn reach(visit: &mut Visit, address: &str, what: &str) -> bool {
+    let found = match tokio::time::timeout(STEP, lookup_host(address)).await {
+        Ok(Ok(found)) => found.collect::<Vec<_>>(),
+        Ok(Err(error)) => return no_way(visit, "name", format!("{address} ({what}) is not found: {error}"), NAME),
+        Err(_) => return no_way(visit, "name", format!("{address} ({what}) is not found in time"), NAME),
+    };
+    let listed: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
+    visit.ok("name", format!("{address} is {}", listed.join(", ")));
+    let began = Instant::now();
+    match tokio::time::timeout(STEP, TcpStream::connect(&*found)).await {
+        Ok(Ok(_)) => {
+            visit.ok(
+                "network",
+                format!("{what} takes connections, after {} ms", began.elapsed().as_millis()),
+            );
+            true
+        }
+        Ok(Err(error)) => no_way(
+            visit,
+            "network",
+            format!("{what} at {address} takes no connection: {error}"),
+            NETWORK,
+        ),
+        Err(_) => no_way(visit, "network", format!("{what} at {address} says nothing"), NETWORK),
+    }
+}
+
+const NAME: &str = "check the spelling of the address, and that this machine can resolve names (its DNS server)";
+const NETWORK: &str = "ask your network's operator to allow outgoing TCP connections to this address and port, or name the proxy \
+                       under [broker.proxy]";
+
+fn no_way(visit: &mut Visit, check: &'static str, message: String, remedy: &str) -> bool {
+    visit.failed(check, &Problem::Unreachable.report(message).remedy(remedy));
+    false
+}
+
+/// A key that is not the broker's has one of two causes, and an operator cannot know which.
+fn explained(report: Report, broker: &PeerConfig) -> Report {
+    match report.problem {
+        Problem::PeerKey => report.remedy(
+            "either the key in the configuration is not the broker's (ask the board), or something on the way opens TLS (ask your \
+             network's operator to leave this address out of inspection)",
+        ),
+        Problem::Unreachable if broker.proxy.is_none() => report.remedy(
+            "the port is open, but what answers does not speak TLS with HTTP/2: check the port, and whether something on the way \
+             changes or ends such connections",
+        ),
+        _ => report,
+    }
+}
+
+/// How far the clocks are apart, by the time that the broker's answer bears.
+pub(super) async fn clock(visit: &mut Visit, broker: &Connection, space: &SpaceId) {
+    let mut documents = GovernanceServiceClient::new(broker.grpc.clone());
+    let request = FetchDocumentRequest {
+        space: space.to_string(),
+        path: "timestamp.json".to_owned(),
+    };
+    let answer = tokio::time::timeout(STEP, documents.fetch_document(request)).await;
+    let metadata = match &answer {
+        Ok(Ok(response)) => Some(response.metadata()),
+        Ok(Err(status)) => Some(status.metadata()),
+        Err(_) => None,
+    };
+    let Some(there) = metadata.and_then(wire::status::time_of) else {
+        return visit.skipped("clock", "the broker does not say what time it is");
+    };
+    let here = SystemClock.now();
+    let apart = here.as_second() - there.as_second();
+    if apart.abs() > SKEW_SECONDS_MAX {
+        let told = format!("this machine is {apart} s from the broker ({here:.0} here)");
+        visit.warn(
+            "clock",
+            told,
+            "let both keep time by NTP: credentials and documents are refused when clocks differ",
+        );
+    } else {
+        visit.ok("clock", format!("within {} s of the broker's", apart.abs().max(1)));
+    }
+}
+
+/// Whether what the broker serves verifies, from the root document that is pinned here.
+pub(super) async fn documents(visit: &mut Visit, broker: &Connection, space: &SpaceId, root: &std::path::Path) {
+    let verified = async {
+        let root = std::fs::read(root);
+        let root =
+            root.map_err(|error| Problem::FileMissing.report(format!("the root document cannot be read: {error}")))?;
+        let place = Scratch::new()?;
+        let store = SpaceStore::create(&place.0, &root)?;
+        let source = BrokerSource::new(broker.clone(), space.clone());
+        trust::refresh(&source, &store, SystemClock.now()).await
+    };
+    if let Some(verified) = visit.need("documents", verified.await) {
+        visit.ok(
+            "documents",
+            format!(
+                "version {} of {} verifies from the pinned root, {} signatures, until {:.0}",
+                verified.version,
+                verified.space,
+                verified.signers.len(),
+                verified.expires
+            ),
+        );
+    }
+}
+
+/// A folder that is there for one look.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Report> {
+        let [a, b, c, d] = trust::random_bytes()?;
+        let name = format!("datenraum-doctor-{a:02x}{b:02x}{c:02x}{d:02x}");
+        let folder = std::env::temp_dir().join(name);
+        crate::sandbox::layout::make_folder(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left behind is what everybody may read.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
