@@ -1,12 +1,15 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
+mod activation;
 mod alliance;
+mod apart;
 mod bad_input;
 mod bombs;
 mod broken_data;
 mod canaries;
 mod catalog;
 mod demo;
+mod disk;
 mod dry_run;
 mod fan_out;
 mod gateway;
@@ -14,17 +17,23 @@ mod governance;
 mod hostile;
 mod joins;
 mod kill;
+mod kill_carried;
 mod lost_connection;
 mod methods;
 mod namespaces;
+mod network;
 mod own_tables;
+mod paused;
+mod peers;
 mod people;
 mod permit_rows;
 mod plots;
 mod raw;
 mod receipts;
 mod regions;
+mod sound;
 mod stops;
+mod tokens;
 mod tunnels;
 mod whole_answers;
 
