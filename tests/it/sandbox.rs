@@ -1,6 +1,8 @@
 //! Whole data spaces, through the program as a person uses it: put up, ask, be refused, take down.
 
+mod activation;
 mod alliance;
+mod apart;
 mod backup;
 mod bad_input;
 mod bombs;
@@ -8,6 +10,7 @@ mod broken_data;
 mod canaries;
 mod catalog;
 mod demo;
+mod disk;
 mod doctor;
 mod dry_run;
 mod fan_out;
@@ -16,18 +19,24 @@ mod governance;
 mod hostile;
 mod joins;
 mod kill;
+mod kill_carried;
 mod lost_connection;
 mod methods;
 mod namespaces;
+mod network;
 mod newcomers;
 mod own_tables;
+mod paused;
+mod peers;
 mod people;
 mod permit_rows;
 mod plots;
 mod raw;
 mod receipts;
 mod regions;
+mod sound;
 mod stops;
+mod tokens;
 mod tunnels;
 mod whole_answers;
 

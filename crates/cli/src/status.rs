@@ -35,6 +35,10 @@ pub(crate) fn node(args: NodeStatusArgs, json: bool) -> Result<ExitCode, Report>
         false => None,
     };
     let (expired, warnings) = (status.is_expired(now), status.warnings(now));
+    let warnings: Vec<String> = warnings
+        .into_iter()
+        .chain(node::status::disk_warning(&config))
+        .collect();
     if json {
         show::json(&Shown {
             status: &status,

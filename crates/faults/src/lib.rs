@@ -1,5 +1,5 @@
-//! What goes wrong on the way between two programs, for tests: a TCP proxy that holds answers back, breaks connections, or lets them die
-//! without a word.
+//! What goes wrong on the way between two programs, for tests: a TCP proxy that holds answers back, breaks connections, lets them die
+//! without a word, or carries what it should not and not what it should.
 //!
 //! It is reached from this machine only, takes a bounded number of connections, and ends when it is dropped, or by itself after a while.
 //! It must never be part of what is shipped.
@@ -36,8 +36,23 @@ pub struct Proxy {
 #[derive(Debug, Default)]
 struct Carried {
     connections: Vec<Connection>,
-    /// Whether answers on connections to come are held.
-    holds: bool,
+    /// What becomes of connections to come.
+    later: Fate,
+}
+
+/// What a connection does to what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Each piece of an answer comes so much later.
+    Late(Duration),
+    /// Each piece of an answer comes twice.
+    Twice,
+    /// The halves of each piece of an answer change places.
+    Swapped,
+    /// The answer ends, and the way there stays open.
+    HalfClosed,
+    /// Requests do not arrive any more, and nobody is told. Answers do.
+    Deaf,
 }
 
 /// One connection that was taken: what becomes of it, and how many bytes of answers went through.
@@ -47,8 +62,9 @@ struct Connection {
     answered: Arc<AtomicU64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Fate {
+    #[default]
     Pass,
     /// Answers stay here once so many bytes of them have gone.
     Hold(u64),
@@ -56,6 +72,49 @@ enum Fate {
     Cut(u64),
     /// Nothing moves on it, in either direction, and nobody is told.
     Strand,
+    /// What is wrong with it once so many bytes of answers have gone.
+    Spoil(Fault, u64),
+}
+
+/// What one direction of a connection does next.
+enum Next {
+    /// Moves so many bytes at most.
+    Move(usize),
+    /// Moves so many at most, each piece with a fault.
+    Spoil(Fault, usize),
+    /// Waits until something else is decided.
+    Wait,
+    /// Breaks the connection.
+    End,
+}
+
+impl Fate {
+    /// What requests do after so many bytes of answers.
+    fn of_requests(self, answered: u64) -> Next {
+        match self {
+            Fate::Strand => Next::Wait,
+            Fate::Spoil(Fault::Deaf, after) if answered >= after => Next::Wait,
+            _ => Next::Move(CHUNK_BYTES),
+        }
+    }
+
+    /// What answers do after so many bytes of them.
+    fn of_answers(self, answered: u64) -> Next {
+        let left = |most: u64| {
+            usize::try_from(most.saturating_sub(answered))
+                .unwrap_or(CHUNK_BYTES)
+                .min(CHUNK_BYTES)
+        };
+        match self {
+            Fate::Pass | Fate::Spoil(Fault::Deaf, _) => Next::Move(CHUNK_BYTES),
+            Fate::Strand => Next::Wait,
+            Fate::Hold(most) if left(most) == 0 => Next::Wait,
+            Fate::Cut(most) if left(most) == 0 => Next::End,
+            Fate::Hold(most) | Fate::Cut(most) => Next::Move(left(most)),
+            Fate::Spoil(fault, after) if left(after) == 0 => Next::Spoil(fault, CHUNK_BYTES),
+            Fate::Spoil(_, after) => Next::Move(left(after)),
+        }
+    }
 }
 
 impl Proxy {
@@ -87,13 +146,13 @@ impl Proxy {
 
     /// Lets everything pass, on connections that are open and on later ones. What was cut stays cut.
     pub fn pass(&self) {
-        self.carried().holds = false;
+        self.carried().later = Fate::Pass;
         self.decide(|_| Fate::Pass);
     }
 
     /// Holds what the server answers, on connections that are open and on later ones. Requests pass.
     pub fn hold(&self) {
-        self.carried().holds = true;
+        self.carried().later = Fate::Hold(0);
         self.hold_after(0);
     }
 
@@ -117,6 +176,12 @@ impl Proxy {
         self.decide(|_| Fate::Strand);
     }
 
+    /// Lets connections that are open, and later ones, go wrong after so many more bytes of answers on each.
+    pub fn spoil_after(&self, fault: Fault, bytes: u64) {
+        self.carried().later = Fate::Spoil(fault, bytes);
+        self.decide(|answered| Fate::Spoil(fault, answered + bytes));
+    }
+
     fn decide(&self, fate: impl Fn(u64) -> Fate) {
         for connection in &self.carried().connections {
             let answered = connection.answered.load(Ordering::SeqCst);
@@ -138,8 +203,7 @@ async fn accept(listener: TcpListener, server: SocketAddr, carried: Arc<Mutex<Ca
             };
             let (connection, fate) = {
                 let mut carried = carried.lock().unwrap_or_else(PoisonError::into_inner);
-                let first = if carried.holds { Fate::Hold(0) } else { Fate::Pass };
-                let (sender, fate) = watch::channel(first);
+                let (sender, fate) = watch::channel(carried.later);
                 let connection = Connection {
                     fate: sender,
                     answered: Arc::default(),
@@ -167,39 +231,35 @@ async fn carry(
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    let ask = |fate: Fate| match fate {
-        Fate::Pass | Fate::Hold(_) | Fate::Cut(_) => Some(CHUNK_BYTES),
-        Fate::Strand => None,
-    };
-    let left = |most: u64| usize::try_from(most.saturating_sub(answered.load(Ordering::SeqCst))).unwrap_or(CHUNK_BYTES);
-    let answer = |fate: Fate| match fate {
-        Fate::Pass => Some(CHUNK_BYTES),
-        Fate::Hold(most) => Some(left(most)).filter(|left| *left > 0),
-        Fate::Cut(most) => Some(left(most)),
-        Fate::Strand => None,
-    };
+    let requests = |fate: Fate| fate.of_requests(answered.load(Ordering::SeqCst));
+    let answers = |fate: Fate| fate.of_answers(answered.load(Ordering::SeqCst));
     let asked = AtomicU64::new(0);
     tokio::select! {
-        ended = move_bytes(from_client, to_server, fate.clone(), ask, &asked) => ended,
-        ended = move_bytes(from_server, to_client, fate, answer, &answered) => ended,
+        ended = move_bytes(from_client, to_server, fate.clone(), requests, &asked) => ended,
+        ended = move_bytes(from_server, to_client, fate, answers, &answered) => ended,
     }
 }
 
-/// Moves bytes one way. `may` says how many may go next: none at all for now, or never again if it is 0.
+/// Moves bytes one way, as `next` says, until it ends.
 async fn move_bytes(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut fate: watch::Receiver<Fate>,
-    may: impl Fn(Fate) -> Option<usize>,
+    next: impl Fn(Fate) -> Next,
     moved: &AtomicU64,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let now = *fate.borrow_and_update();
-        let most = match may(now) {
-            Some(0) => return Ok(()),
-            Some(most) => most.min(CHUNK_BYTES),
-            None => match fate.changed().await {
+        let (fault, most) = match next(now) {
+            Next::Move(most) => (None, most),
+            Next::Spoil(Fault::HalfClosed, _) => {
+                to.shutdown().await?;
+                std::future::pending().await
+            }
+            Next::Spoil(fault, most) => (Some(fault), most),
+            Next::End => return Ok(()),
+            Next::Wait => match fate.changed().await {
                 Ok(()) => continue,
                 Err(_) => return Ok(()),
             },
@@ -213,6 +273,18 @@ async fn move_bytes(
         };
         if read == 0 {
             return Ok(());
+        }
+        // Decided while it was read.
+        while matches!(next(*fate.borrow_and_update()), Next::Wait) {
+            if fate.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+        match fault {
+            Some(Fault::Late(delay)) => tokio::time::sleep(delay).await,
+            Some(Fault::Twice) => to.write_all(&chunk[..read]).await?,
+            Some(Fault::Swapped) => chunk[..read].rotate_left(read / 2),
+            Some(Fault::HalfClosed | Fault::Deaf) | None => {}
         }
         to.write_all(&chunk[..read]).await?;
         moved.fetch_add(read as u64, Ordering::SeqCst);
@@ -285,6 +357,33 @@ mod tests {
         assert_eq!(kind(says(&mut dead, "two").await), io::ErrorKind::TimedOut);
         let mut later = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut later, "one").await.unwrap(), "one");
+    }
+
+    #[tokio::test]
+    async fn what_is_spoiled_comes_late_twice_or_mixed_up_or_ends_on_one_side_only() {
+        let proxy = Proxy::before(echo().await).await.unwrap();
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(says(&mut client, "good").await.unwrap(), "good");
+        proxy.spoil_after(Fault::Twice, 0);
+        assert_eq!(says(&mut client, "ab").await.unwrap(), "ab");
+        proxy.spoil_after(Fault::Swapped, 0);
+        assert_eq!(says(&mut client, "cd").await.unwrap(), "ab");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        proxy.spoil_after(Fault::Late(Duration::from_millis(500)), 0);
+        assert_eq!(says(&mut client, "ef").await.unwrap(), "dc");
+        assert_eq!(kind(says(&mut client, "gh").await), io::ErrorKind::TimedOut);
+
+        let mut half = TcpStream::connect(proxy.address()).await.unwrap();
+        proxy.spoil_after(Fault::HalfClosed, 0);
+        assert_eq!(kind(says(&mut half, "ab").await), io::ErrorKind::UnexpectedEof);
+        assert!(half.write_all(b"more").await.is_ok());
+
+        proxy.spoil_after(Fault::Deaf, 2);
+        let mut later = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(says(&mut later, "ab").await.unwrap(), "ab");
+        assert_eq!(kind(says(&mut later, "cd").await), io::ErrorKind::TimedOut);
+        proxy.pass();
+        assert_eq!(says(&mut later, "ef").await.unwrap(), "cd");
     }
 
     #[tokio::test]

@@ -325,7 +325,7 @@ impl World {
             let collection = governance.latest().rules.collections[&"beds".parse().unwrap()].clone();
             datasets.add(&self.path("beds.csv"), &collection, self.now()).unwrap();
         }
-        let clock: Arc<dyn Clock> = self.clock.clone();
+        let clock: Arc<dyn Clock> = Arc::new(governance.clock());
         let key = Arc::clone(&self.node);
         let ledger = Ledger::open(
             config.ledger_place(),

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use policy::{Rules, Stops};
+use terms::clock::Forward;
 use terms::{Clock, Problem, Report, SpaceId, UtcTime};
 use tracing::{info, warn};
 use trust::tuf::{DelegatedDocuments, Evidence};
@@ -156,7 +157,9 @@ pub struct Governance {
     /// Held while somebody looks: what was seen last holds.
     looking: tokio::sync::Mutex<()>,
     documents: Place,
-    clock: Arc<dyn Clock>,
+    /// By which documents and everything that is decided under them expire. How late it is, a look asks the machine: one that was set
+    /// back is told.
+    clock: Forward,
 }
 
 /// Where documents and stops are, and of which data space they must be.
@@ -188,6 +191,7 @@ impl Governance {
             store,
         };
         let (current, look) = documents.look(source, None, clock.now()).await;
+        let latest = documents.store.latest_seen()?.unwrap_or(clock.now());
         let current = match (current, &look.problem) {
             (Some(current), _) => current,
             (None, Some(problem)) => return Err(problem.clone()),
@@ -198,8 +202,13 @@ impl Governance {
             last_look: Mutex::new(look),
             looking: tokio::sync::Mutex::default(),
             documents,
-            clock,
+            clock: Forward::from(clock, latest),
         })
+    }
+
+    /// The time, which never goes back.
+    pub fn clock(&self) -> Forward {
+        self.clock.clone()
     }
 
     /// The rules in force.
@@ -238,7 +247,7 @@ impl Governance {
         let _looking = self.looking.lock().await;
         let before = self.current.load_full();
         let refreshed_at = self.last_look().refreshed_at;
-        let (current, mut look) = self.documents.look(source, Some(&before), self.clock.now()).await;
+        let (current, mut look) = self.documents.look(source, Some(&before), self.clock.machine()).await;
         look.refreshed_at = look.refreshed_at.or(refreshed_at);
         let problem = look.problem.clone();
         *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = look;
@@ -253,7 +262,7 @@ impl Governance {
     pub async fn look_at_stop_files(&self) {
         let _looking = self.looking.lock().await;
         let before = self.current.load_full();
-        let (current, _) = self.documents.look(None, Some(&before), self.clock.now()).await;
+        let (current, _) = self.documents.look(None, Some(&before), self.clock.machine()).await;
         if let Some(current) = current.filter(|current| current.stops != before.stops) {
             tell_changes(&before, &current);
             self.current.store(Arc::new(current));

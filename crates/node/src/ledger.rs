@@ -8,10 +8,11 @@
 //! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `values.rs` (what was released before), `lockout.rs`
 //! (who was refused too often), `writer.rs` (the thread),
 //! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept), `outcome.rs` (what is told again),
-//! `anchor.rs` (how far the log goes, kept elsewhere). Reading it as an outsider: [`crate::audit`].
+//! `anchor.rs` (how far the log goes, kept elsewhere), `disk.rs` (whether there is room). Reading it as an outsider: [`crate::audit`].
 
 pub(crate) mod anchor;
 pub(crate) mod chain;
+pub(crate) mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod example;
@@ -42,6 +43,7 @@ pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};
 
 use self::anchor::Anchoring;
+use self::disk::Disk;
 use self::lockout::Refusals;
 pub(crate) use self::outcome::{Kept, Told};
 use self::store::Store;
@@ -91,6 +93,7 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Shared {
     board: Arc<Board>,
+    disk: Disk,
     clock: Arc<dyn Clock>,
     tally: Mutex<Tally>,
     /// The values that this node released.
@@ -168,6 +171,7 @@ impl Ledger {
         Ok(Ledger {
             shared: Arc::new(Shared {
                 board,
+                disk: Disk::of(&file),
                 clock,
                 tally: Mutex::new(tally),
                 refusals: Arc::new(refusals),
@@ -186,7 +190,7 @@ impl Ledger {
     /// Opens an entry for a query that was asked. Nothing is on disk yet; every way in which the entry ends is.
     ///
     /// # Errors
-    /// `E_AUDIT_UNAVAILABLE` if the ledger failed or is closed: then the query is not looked at.
+    /// `E_AUDIT_UNAVAILABLE` if the ledger failed or is closed, or its disk is full: then the query is not looked at.
     /// `E_RESOURCES` if too many queries are open.
     pub fn open_entry(&self, opening: Opening) -> Result<Entry<Opened>, Report> {
         Ok(Entry::new(opening, &self.shared, self.place()?))
@@ -197,6 +201,7 @@ impl Ledger {
         if self.shared.board.state() == LedgerState::Failed {
             return Err(unavailable());
         }
+        self.shared.disk.require_room()?;
         let place = self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned();
         place.map_err(|error| match error {
             TrySendError::Closed(_) => unavailable(),
@@ -249,6 +254,14 @@ impl Ledger {
     /// The log as it is on disk.
     pub fn status(&self) -> LedgerStatus {
         self.shared.board.status()
+    }
+
+    /// Waits until the ledger cannot record any more: then the node must end.
+    ///
+    /// Returns what is told meanwhile.
+    pub async fn failed(&self) -> Report {
+        self.shared.board.failed().cancelled().await;
+        unavailable()
     }
 
     /// Takes no more entries, waits until every open one has ended and is recorded, and lets the file go.

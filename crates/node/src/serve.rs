@@ -54,6 +54,7 @@ impl Node {
         let source = source.as_ref().map(|source| source as &dyn trust::DocumentSource);
         let governance = Governance::start(&config.space, store, &config.data, source, Arc::clone(&clock)).await?;
         check_membership(&governance, &config, &key)?;
+        let clock: Arc<dyn Clock> = Arc::new(governance.clock());
         let ledger = Ledger::open(
             config.ledger_place(),
             &config.audit_origin(),
@@ -101,7 +102,7 @@ impl Node {
     /// Serves on `listener`, if the node listens, and through its tunnels until `stop`. Tasks that it starts end with it.
     ///
     /// # Errors
-    /// If the listener or TLS cannot be set up.
+    /// If the listener or TLS cannot be set up; `E_AUDIT_UNAVAILABLE` once the ledger cannot record.
     pub async fn serve(self, listener: Option<TcpListener>, stop: CancellationToken) -> Result<(), Report> {
         let bound = listener.as_ref().map(TcpListener::local_addr).transpose();
         let bound = bound.map_err(|error| Problem::PortTaken.report(error.to_string()))?;
@@ -122,17 +123,25 @@ impl Node {
         };
         self.tell_status();
         let upkeep = self.upkeep(bound, &stop);
-        tokio::select! {
-            served = serving => served.map_err(|error| Problem::Internal.report(format!("the server ended: {error}")))?,
-            () = drained => {}
-            () = upkeep => {}
-            () = tunnels => {}
-            () = self.keep_looking_at_stop_files() => {}
-        }
+        let ended = tokio::select! {
+            served = serving => served.map_err(|error| Problem::Internal.report(format!("the server ended: {error}"))),
+            () = drained => Ok(()),
+            () = upkeep => Ok(()),
+            () = tunnels => Ok(()),
+            () = self.keep_looking_at_stop_files() => Ok(()),
+            why = self.ledger_failed() => Err(why),
+        };
         // What is still on its way ends here, and is recorded.
         self.desk.stopping.cancel();
         self.desk.ledger.close().await;
-        Ok(())
+        ended
+    }
+
+    /// A ledger that cannot record is left to whoever starts the node again. Those who ask are told so first.
+    async fn ledger_failed(&self) -> Report {
+        let why = self.desk.ledger.failed().await;
+        tokio::time::sleep(DRAIN).await;
+        why
     }
 
     /// Stops that came as files act soon, whatever the broker does.

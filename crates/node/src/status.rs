@@ -10,7 +10,7 @@ mod tests;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use terms::{CollectionId, MemberId, Problem, Report, SpaceId, UtcTime};
+use terms::{CollectionId, MemberId, Problem, Report, SpaceId, UtcTime, limit};
 use trust::{Digest, PublicKey};
 
 use crate::audit;
@@ -332,6 +332,17 @@ impl DocumentsStatus {
 pub fn audit_head(config: &Config, key: &PublicKey) -> Result<AuditStatus, Report> {
     let (entries, root) = audit::head(&config.ledger_file(), &config.audit_origin(), key)?;
     Ok(AuditStatus { entries, root })
+}
+
+/// What an operator should know of the disk on which the node's ledger is; none if there is room.
+pub fn disk_warning(config: &Config) -> Option<String> {
+    let free = crate::ledger::disk::free_bytes(config.ledger_file().parent()?).ok()?;
+    let needed = limit::LEDGER_ROOM_BYTES_MIN;
+    (free < needed).then(|| {
+        format!(
+            "the disk of the ledger is full: {free} bytes are free, and nothing is answered with fewer than {needed}"
+        )
+    })
 }
 
 fn signer(key: &PublicKey) -> Signer {

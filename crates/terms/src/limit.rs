@@ -147,6 +147,10 @@ pub const KEEP_ALIVE_SECONDS: u64 = 1;
 /// How long a client waits for a connection to a node, in seconds.
 pub const CONNECT_SECONDS_MAX: u64 = 10;
 
+/// Bytes that must be free on the disk of a node's ledger before a query is looked at: more than all that run at the same time can still
+/// record, so that none of them is worked for in vain.
+pub const LEDGER_ROOM_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
 /// Most released values that a node keeps to compare later ones with: some hundred bytes each.
 pub const KEPT_VALUES_MAX: u64 = 2_000_000;
 

@@ -26,7 +26,7 @@ use super::raw::{Person, ticket};
 use super::{Sandbox, datenraum};
 
 /// So often the node is killed, unless `DATENRAUM_KILLS` says otherwise.
-const KILLS: u64 = 50;
+const KILLS: u64 = 20;
 
 /// So long a node may take to answer again after it was started.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);

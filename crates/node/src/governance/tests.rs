@@ -277,3 +277,41 @@ async fn a_05_two_documents_of_one_version_leave_the_first_in_force_and_the_seco
     );
     assert_eq!(space(), told.space);
 }
+
+#[tokio::test]
+async fn a_50_what_expired_does_not_come_back_when_the_clock_is_set_back_and_a_restart_says_why() {
+    for back in [HOUR / 2, 365 * 24 * HOUR] {
+        let world = World::new();
+        let governance = world.govern().await.unwrap();
+        world.break_off();
+        world.advance(61 * MINUTE);
+        governance.refresh(None).await.unwrap_err();
+        assert_eq!(governance.current().unwrap_err().problem, Problem::PolicyExpired);
+        world.advance(-back);
+        assert_eq!(governance.current().unwrap_err().problem, Problem::PolicyExpired);
+        let told = governance.refresh(Some(&world)).await.unwrap_err();
+        assert!(told.message.contains("the clock says"), "{told}");
+        assert_eq!(governance.current().unwrap_err().problem, Problem::PolicyExpired);
+        drop(governance);
+        let refused = world.govern().await.unwrap_err();
+        assert!(refused.message.contains("the clock says"), "{refused}");
+        assert!(refused.remedy.contains("clock"), "{}", refused.remedy);
+        // Set right again, with a broker that is there: nothing was lost.
+        world.advance(back);
+        world.publish(2, &world.files());
+        assert_eq!(world.govern().await.unwrap().current().unwrap().set.version, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_50_a_small_step_back_over_a_restart_brings_back_nothing_either() {
+    let world = World::new();
+    let governance = world.govern().await.unwrap();
+    world.break_off();
+    world.advance(HOUR + 10);
+    governance.refresh(None).await.unwrap_err();
+    drop(governance);
+    world.advance(-30);
+    // By its own clock the documents would hold for a moment more.
+    assert_eq!(world.govern().await.unwrap_err().problem, Problem::PolicyExpired);
+}

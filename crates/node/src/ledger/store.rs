@@ -33,9 +33,17 @@ const ANCHORED_VERSION: i64 = 3;
 /// The oldest form that is read, and that becomes the newest as soon as it is written to.
 const SCHEMA_VERSION_OLDEST: i64 = 1;
 
-/// Every commit waits for the disk, and answers that are forgotten are overwritten.
+/// Every commit waits for the disk, and answers that are forgotten are overwritten. What SQLite would carry from its journal into the
+/// file after a commit by itself, it would not say the failure of.
 const PRAGMAS: &str = "
-    PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON;";
+    PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON;
+    PRAGMA wal_autocheckpoint = 0;";
+
+/// After about so many bytes the journal is carried into the file.
+const JOURNAL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// About so many bytes of the journal one transaction takes beside the answers in it.
+const JOURNAL_BYTES_EACH: usize = 64 * 1024;
 
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
@@ -73,6 +81,13 @@ pub(crate) enum StoreError {
     Outcome,
     #[error("what is kept of released values is not what a node keeps")]
     Values,
+}
+
+impl StoreError {
+    /// Whether all that is wrong is that the disk has no room: then nothing of the transaction is there, and the file is as it was.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, StoreError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
 }
 
 impl From<StoreError> for Report {
@@ -132,6 +147,8 @@ pub(super) struct Store {
     frontier: Frontier,
     note: String,
     room: Room,
+    /// About so many bytes are in the journal only.
+    journal_bytes: usize,
     /// Held for as long as the file may be written.
     _lock: File,
 }
@@ -175,6 +192,7 @@ impl Store {
         connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         Ok(Store {
             room: Room::in_file(&connection)?,
+            journal_bytes: 0,
             connection,
             origin: origin.to_owned(),
             key,
@@ -187,12 +205,13 @@ impl Store {
     /// Appends finished queries and the checkpoint over them, and what was told of those that have a name: durably, and
     /// all or none. Their indexes are set here, and receipts signed, which name them.
     pub(super) fn append(&mut self, jobs: &mut [Job]) -> Result<(), StoreError> {
-        let mut frontier = self.frontier.clone();
+        let (mut frontier, mut room) = (self.frontier.clone(), self.room);
+        let mut journal_bytes = self.journal_bytes + JOURNAL_BYTES_EACH;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(job) = jobs.first() {
-            self.room.forget(&transaction, job.entry.at)?;
+            room.forget(&transaction, job.entry.at)?;
         }
         for job in jobs {
             job.entry.index = frontier.size();
@@ -201,13 +220,31 @@ impl Store {
                 job.receipt = Some(release.receipt.seal(&self.key)?);
             }
             frontier.append(insert(&transaction, &job.entry)?);
-            self.room.keep(&transaction, job)?;
+            room.keep(&transaction, job)?;
             values::keep(&transaction, job)?;
+            journal_bytes += job.end.answer().map_or(0, <[u8]>::len);
         }
         let note = sign(&frontier, &self.origin, &self.key)?;
         transaction.execute("UPDATE checkpoint SET note = ?1 WHERE id = 1", (&note,))?;
         transaction.commit()?;
-        (self.frontier, self.note) = (frontier, note);
+        (self.frontier, self.note, self.room, self.journal_bytes) = (frontier, note, room, journal_bytes);
+        self.carry_journal()
+    }
+
+    /// Carries what is in the journal into the file, once there is enough of it.
+    fn carry_journal(&mut self) -> Result<(), StoreError> {
+        if self.journal_bytes < JOURNAL_BYTES_MAX {
+            return Ok(());
+        }
+        let carried = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()));
+        match carried.map_err(StoreError::from) {
+            Ok(()) => self.journal_bytes = 0,
+            // All is in the journal still; tried again with the next transaction.
+            Err(error) if error.is_full() => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -1,13 +1,15 @@
 //! The one thread that writes the ledger. It takes all that is waiting, writes it in one transaction with one sync, and
 //! then answers each: so many queries cost hardly more than one.
 //!
-//! After an error it never writes again: what a disk holds after a failed sync is not known, and a second try that
-//! succeeds would prove nothing. Next: `store.rs`, the file.
+//! After an error it never writes again, and the node ends: what a disk holds after a failed sync is not known, and a
+//! second try that succeeds would prove nothing. Only that there is no room is no such error: the system says so before
+//! anything is synced, and nothing of the transaction stays. Next: `store.rs`, the file.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use terms::{Problem, Report};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use trust::{Digest, Envelope};
 
 use crate::ledger::AuditIndex;
@@ -69,7 +71,7 @@ pub(super) struct Recorded {
 pub enum LedgerState {
     /// It records.
     Recording,
-    /// A write failed. It stays so until the node is started again.
+    /// A write failed. It stays so until the node is started again, and the node ends.
     Failed,
 }
 
@@ -91,19 +93,25 @@ pub struct LedgerStatus {
 
 /// The status, which the writer sets and everybody reads.
 #[derive(Debug)]
-pub(super) struct Board(Mutex<LedgerStatus>);
+pub(super) struct Board {
+    status: Mutex<LedgerStatus>,
+    failed: CancellationToken,
+}
 
 impl Board {
     pub(super) fn new(store: &Store) -> Self {
         let (entries, root, checkpoint) = store.head();
-        Self(Mutex::new(LedgerStatus {
-            state: LedgerState::Recording,
-            entries,
-            root: Digest::from_bytes(root),
-            checkpoint,
-            #[cfg(test)]
-            commits: 0,
-        }))
+        Self {
+            status: Mutex::new(LedgerStatus {
+                state: LedgerState::Recording,
+                entries,
+                root: Digest::from_bytes(root),
+                checkpoint,
+                #[cfg(test)]
+                commits: 0,
+            }),
+            failed: CancellationToken::new(),
+        }
     }
 
     pub(super) fn status(&self) -> LedgerStatus {
@@ -124,12 +132,18 @@ impl Board {
         }
     }
 
-    fn failed(&self) {
+    /// Cancelled when the ledger cannot record any more.
+    pub(super) fn failed(&self) -> &CancellationToken {
+        &self.failed
+    }
+
+    fn fail(&self) {
         self.lock().state = LedgerState::Failed;
+        self.failed.cancel();
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,7 +156,7 @@ pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board) {
             Some(open) => write(open, &mut waiting, board),
             None => Err(unavailable()),
         };
-        if outcome.is_err() {
+        if board.state() == LedgerState::Failed {
             store = None;
         }
         answer(&mut waiting, &outcome);
@@ -155,9 +169,13 @@ fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Re
             board.committed(store);
             Ok(())
         }
+        Err(error) if error.is_full() => {
+            tracing::error!(%error, entries = waiting.len(), "no room to record; what was asked is not answered");
+            Err(no_room())
+        }
         Err(error) => {
             // Before anybody is told, so that whoever is told finds it so.
-            board.failed();
+            board.fail();
             log(&error, waiting.len());
             Err(unavailable())
         }
@@ -180,11 +198,17 @@ fn answer(waiting: &mut Vec<Job>, outcome: &Result<(), Report>) {
 }
 
 fn log(error: &StoreError, entries: usize) {
-    tracing::error!(%error, entries, "the ledger cannot record; nothing is answered until the node is started again");
+    tracing::error!(%error, entries, "the ledger cannot record; nothing is answered any more, and the node ends");
 }
 
 /// What everybody is told once the ledger cannot record.
 pub(super) fn unavailable() -> Report {
     let report = Problem::AuditUnavailable.report("the node's ledger cannot record, so nothing is answered");
     report.remedy("the node's operator: check the disk, then start the node again")
+}
+
+/// What everybody is told while the disk has no room.
+pub(super) fn no_room() -> Report {
+    let report = Problem::AuditUnavailable.report("the disk of the node's ledger is full, so nothing is answered");
+    report.remedy("the node's operator: make room on the disk; the node then goes on by itself")
 }

@@ -331,3 +331,32 @@ async fn a_policy_with_more_duties_than_a_receipt_tells_allows_nothing() {
 fn limit_of_headers() -> usize {
     usize::try_from(terms::limit::HEADER_LIST_BYTES_MAX).unwrap() - 2_048
 }
+
+#[tokio::test]
+async fn a_50_a_credential_that_expired_stays_so_when_the_clock_is_set_back_and_no_proof_of_then_serves_again() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let credential = world.credential("ada");
+    let ask = async || {
+        let answered = world.send_with(&desk, Sent::of(SQL), &credential).await;
+        answered.map(drop).map_err(|ended| ended.report.problem)
+    };
+    assert_eq!(ask().await, Ok(()));
+    world.advance(2 * 3600);
+    world.announce(1);
+    desk.governance.refresh(Some(&world)).await.unwrap();
+    assert_eq!(ask().await, Err(Problem::TokenExpired));
+    for back in [10 * 60, 2 * 3600 - 10 * 60] {
+        world.advance(-back);
+        let refused = ask().await.unwrap_err();
+        assert!(
+            [Problem::TokenExpired, Problem::ProofMismatch].contains(&refused),
+            "{refused}"
+        );
+    }
+    // When it is as late again as it was, whoever has a credential of now is answered.
+    world.advance(2 * 3600);
+    assert!(world.ask(&desk, SQL, None).await.is_ok());
+    let entries = crate::audit::entries(&world.config().ledger_file()).unwrap();
+    assert!(entries.is_sorted_by_key(|entry| entry.at));
+}

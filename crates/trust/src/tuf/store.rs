@@ -134,6 +134,14 @@ impl SpaceStore {
         Ok(self.vault.read()?.space.ok_or(StoreError::OtherKind)?)
     }
 
+    /// The latest time at which this client looked at documents; none if it never did. It was not later than that by the clock of then.
+    ///
+    /// # Errors
+    /// If the store is damaged.
+    pub fn latest_seen(&self) -> Result<Option<UtcTime>, Report> {
+        Ok(self.vault.read()?.latest_seen)
+    }
+
     /// Remembers a stop that reached the operator as a file. From then on every refresh returns it.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ pub(crate) struct Record {
     pub(crate) floors: Floors,
     /// Stops of board members, each verified when it came.
     pub(crate) stops: Vec<Envelope>,
-    latest_seen: Option<UtcTime>,
+    pub(super) latest_seen: Option<UtcTime>,
 }
 
 /// Signed documents by role: `timestamp`, `snapshot`, `targets` and the delegated roles.
