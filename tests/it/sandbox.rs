@@ -4,6 +4,7 @@ mod alliance;
 mod bad_input;
 mod bombs;
 mod broken_data;
+mod brokers;
 mod canaries;
 mod catalog;
 mod demo;
