@@ -35,4 +35,11 @@ else
     done
 fi
 
+# The broker's tests start a PostgreSQL of their own, and are skipped without one.
+if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "── installing PostgreSQL (for tests only; the service stays off)"
+    mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    apt-get update -qq && apt-get install -y -qq postgresql >/dev/null || echo "PostgreSQL is not there: some tests will be skipped"
+fi
+
 exit "$missing"

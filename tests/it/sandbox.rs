@@ -7,6 +7,7 @@ mod backup;
 mod bad_input;
 mod bombs;
 mod broken_data;
+mod brokers;
 mod canaries;
 mod catalog;
 mod demo;

@@ -5,15 +5,17 @@
 //! descriptions are signed by others, and whoever reads them verifies them. It can delay them until they expire,
 //! nothing else. Its two online keys say which documents are current, never what they say.
 //!
-//! Reading order: [`repository`] (the folder of signed documents, how it is published and kept fresh),
+//! Reading order: [`repository`] (the signed documents, how it is published and kept fresh),
 //! `governance` (how documents are served), `roster` (which of them the broker itself works under), `callers` (who
-//! calls), `catalog` (who offers what, and who may know), `relay` (connections to nodes that take none from outside), [`serve`](mod@serve) (how a broker runs), [`config`].
+//! calls), `catalog` (who offers what, and who may know), `relay` (connections to nodes that take none from outside),
+//! `postgres` (what several brokers share), [`serve`](mod@serve) (how a broker runs), [`config`].
 
 mod callers;
 mod catalog;
 pub mod config;
 mod durable;
 mod governance;
+mod postgres;
 mod relay;
 pub mod repository;
 mod roster;
@@ -21,7 +23,7 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use config::{Config, ConnectionString};
 pub use repository::{OnlineKeys, Publication, Renewal, Repository};
 pub use serve::serve;
 

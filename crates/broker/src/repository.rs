@@ -1,37 +1,40 @@
-//! The folder of signed documents: a TUF 1.0 repository with consistent snapshots.
+//! The signed documents: a TUF 1.0 repository with consistent snapshots, in a folder or in a PostgreSQL that brokers share.
 //!
 //! `metadata/` has `N.root.json`, `N.targets.json`, `N.snapshot.json`, `timestamp.json` and what delegated roles signed
 //! (`N.permits.json`); `targets/` has the files of the space under their digests. `metadata/stops.json` is the list of
 //! stops, which only grows. Everything but the timestamp and the stops is written once and never changed after a
 //! timestamp has named it. A reader sees the set before or after a publication, never a mixture.
 //!
-//! Reading order: this file (opening and reading), `path` (which documents can be asked for at all), `publish` (a
-//! new set, a new root, renewal), `offer` (what of it is accepted), `current` (what is announced now), `stops`.
+//! Reading order: this file (opening and reading), `path` (which documents can be asked for at all), `shelf` (where they are
+//! kept, and who may write), `publish` (a new set, a new root, renewal), `offer` (what of it is accepted), `current` (what is
+//! announced now), `stops`.
 
 mod current;
 mod offer;
 mod path;
 mod publish;
+mod shelf;
 mod stops;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use terms::{Problem, Report, SpaceId, UtcTime};
 use trust::tuf::{DraftError, RolesError, TopRole};
 use trust::{BoardRoles, DocumentSource, Draft, SourceError};
 
-use crate::durable;
+use crate::postgres::{self, Database};
 use path::DocumentPath;
 pub use publish::{OnlineKeys, Publication, Renewal, SNAPSHOT_SECONDS, TIMESTAMP_SECONDS};
+use shelf::{Folder, Shared, Shelf, Turn};
 
 /// The repository of one data space.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    folder: PathBuf,
+    shelf: Arc<dyn Shelf>,
 }
 
 /// Why a repository cannot be read or written.
@@ -52,6 +55,9 @@ pub enum RepositoryError {
     /// The disk or its permissions.
     #[error("the repository cannot be read or written: {0}")]
     Io(#[from] io::Error),
+    /// The database that brokers share.
+    #[error("the broker's database does not answer")]
+    Database(#[from] sqlx::Error),
     /// A document in the repository is larger than any client reads.
     #[error("the document {path} has more than {bytes_max} bytes")]
     TooLarge {
@@ -164,10 +170,16 @@ impl Repository {
     /// [`Problem::FolderNotEmpty`] if there is something in the folder, [`Problem::PolicyThreshold`] if the root is
     /// not signed by its own board.
     pub fn found(folder: &Path, root: &[u8]) -> Result<Self, Report> {
-        let repository = Self {
-            folder: folder.to_owned(),
-        };
-        repository.place_first_root(root)?;
+        let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
+        publish::require_threshold(
+            &draft,
+            &signatures,
+            &BoardRoles::read(root).map_err(RepositoryError::from)?.root,
+        )?;
+        let repository = Self::on(Folder::found(folder)?);
+        let mut turn = repository.turn()?;
+        turn.write(&DocumentPath::Root(draft.version()), root)?;
+        turn.finish()?;
         Ok(repository)
     }
 
@@ -176,81 +188,49 @@ impl Repository {
     /// # Errors
     /// [`Problem::PolicyNone`] if there is none.
     pub fn open(folder: &Path) -> Result<Self, Report> {
-        let repository = Self {
-            folder: folder.to_owned(),
-        };
-        repository.newest_root()?;
+        Ok(Self::on(Folder::open(folder)?))
+    }
+
+    /// The repository of `space` in a database. `root`, the board's first root document, is placed there if it has none.
+    ///
+    /// # Errors
+    /// [`Problem::PolicyThreshold`] if the root is not signed by its own board, [`Problem::Unreachable`] if the database
+    /// does not answer.
+    pub(crate) fn shared(database: Database, space: &SpaceId, root: &[u8]) -> Result<Self, Report> {
+        let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
+        publish::require_threshold(
+            &draft,
+            &signatures,
+            &BoardRoles::read(root).map_err(RepositoryError::from)?.root,
+        )?;
+        let repository = Self::on(Shared::new(database, space.clone()));
+        let mut turn = repository.turn()?;
+        match turn.newest_root() {
+            Err(RepositoryError::Missing) => turn.write(&DocumentPath::Root(draft.version()), root)?,
+            found => drop(found?),
+        }
+        turn.finish()?;
         Ok(repository)
+    }
+
+    fn on(shelf: impl Shelf + 'static) -> Self {
+        Self { shelf: Arc::new(shelf) }
+    }
+
+    /// Held while documents are read, signed and written, so that a board's tool and all brokers take turns.
+    fn turn(&self) -> Result<Turn, RepositoryError> {
+        Turn::take(self.shelf.as_ref())
     }
 
     /// The document at `path`: `timestamp.json`, `2.root.json`, `targets/policies/<64 hex digits>.research.toml`.
     /// `None` if there is none.
     ///
     /// # Errors
-    /// [`Problem::Usage`] if no document can have this path; [`Problem::PolicyNone`] if the disk fails.
+    /// [`Problem::Usage`] if no document can have this path; [`Problem::PolicyNone`] if the disk fails,
+    /// [`Problem::Unreachable`] if the database does.
     pub fn document(&self, path: &str) -> Result<Option<Vec<u8>>, Report> {
         let known = DocumentPath::parse(path).ok_or_else(|| RepositoryError::Path { path: shortened(path) })?;
-        Ok(self.read(&known)?)
-    }
-
-    fn place_first_root(&self, root: &[u8]) -> Result<(), RepositoryError> {
-        let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
-        publish::require_threshold(&draft, &signatures, &BoardRoles::read(root)?.root)?;
-        std::fs::create_dir_all(&self.folder)?;
-        if std::fs::read_dir(&self.folder)?.next().is_some() {
-            return Err(RepositoryError::Exists);
-        }
-        self.write(&DocumentPath::root(draft.version()), root)
-    }
-
-    /// The newest root document and its version.
-    fn newest_root(&self) -> Result<(u64, Vec<u8>), RepositoryError> {
-        let names = match std::fs::read_dir(self.folder.join(path::METADATA_FOLDER)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RepositoryError::Missing),
-            names => names?,
-        };
-        let mut newest = None;
-        for name in names {
-            let version = name?.file_name().to_str().and_then(path::root_version);
-            newest = newest.max(version);
-        }
-        let version = newest.ok_or(RepositoryError::Missing)?;
-        let bytes = self
-            .read(&DocumentPath::root(version))?
-            .ok_or(RepositoryError::Missing)?;
-        Ok((version, bytes))
-    }
-
-    fn read(&self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError> {
-        let file = match File::open(path.under(&self.folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let bytes_max = path.bytes_max();
-        let mut bytes = Vec::new();
-        file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > bytes_max {
-            return Err(RepositoryError::TooLarge {
-                path: path.to_string(),
-                bytes_max,
-            });
-        }
-        Ok(Some(bytes))
-    }
-
-    fn write(&self, path: &DocumentPath, bytes: &[u8]) -> Result<(), RepositoryError> {
-        Ok(durable::replace(&path.under(&self.folder), bytes)?)
-    }
-
-    /// Held while documents are read, signed and written, so that a board's tool and a running broker take turns.
-    fn lock(&self) -> Result<File, RepositoryError> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.folder.join("lock"))?;
-        file.lock()?;
-        Ok(file)
+        Ok(shelf::require_readable(&known, self.shelf.read(&known)?)?)
     }
 }
 
@@ -307,6 +287,7 @@ impl From<RepositoryError> for Report {
             RepositoryError::Io(_) => Problem::PolicyNone
                 .report(text)
                 .remedy("check the disk and its permissions"),
+            RepositoryError::Database(error) => postgres::lost(&error),
             RepositoryError::TooLarge { .. } | RepositoryError::Malformed { .. } => Problem::PolicyInvalid
                 .report(text)
                 .remedy("publish the set again from the board's copy"),

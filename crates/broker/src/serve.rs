@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use terms::{Clock, Problem, Report, limit};
+use terms::{Clock, Problem, Report, UtcTime, limit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
@@ -18,8 +18,9 @@ use wire::v1::relay_service_server::RelayServiceServer;
 
 use crate::callers::Callers;
 use crate::catalog::{Catalog, Store};
-use crate::config::Config;
+use crate::config::{Config, Keeping};
 use crate::governance::Governance;
+use crate::postgres::Database;
 use crate::relay::Relay;
 use crate::repository::{OnlineKeys, Renewal, Repository};
 use crate::roster::Roster;
@@ -50,14 +51,24 @@ pub async fn serve(
     let tls = wire::tls::server_config(&key, BROKER_AUDIENCE);
     let tls = tls.map_err(|error| Problem::FileValue.report(error.to_string()))?;
     let keys = Arc::new(OnlineKeys::load(&config.snapshot_key, &config.timestamp_key)?);
-    let repository = Repository::open(&config.repository)?;
+    let root = read(&config.root)?;
+    let created = std::fs::create_dir_all(&config.data);
+    created.map_err(|error| unusable(&config.data, &error))?;
+    let (repository, store) = open_stores(&config, &root).await?;
     // What expired while the broker was down is renewed before anybody asks.
-    let renewed = repository.renew(&keys, clock.now())?;
-    let roster = open_roster(&config, &repository, Arc::clone(&clock))?;
+    let renewed = renew(&repository, &keys, clock.now()).await?;
+    let governance_folder = config.data.join("governance");
+    let roster = Roster::open(
+        config.space.clone(),
+        repository.clone(),
+        &root,
+        &governance_folder,
+        Arc::clone(&clock),
+    );
+    let roster = Arc::new(roster?);
     if renewed != Renewal::NothingPublished {
         require_own_space(roster.rules().await)?;
     }
-    let store = Store::open(&config.data.join("catalog.sqlite"))?;
     let callers = Arc::new(Callers::new(config.space.clone(), roster, Arc::clone(&clock)));
     let catalog = Catalog::new(Arc::clone(&callers), store);
     let relay = Relay::new(callers);
@@ -94,17 +105,21 @@ pub(crate) async fn keep_fresh(
     stop: CancellationToken,
 ) {
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-        let (repository, keys, now) = (repository.clone(), Arc::clone(&keys), clock.now());
-        let renewing = tokio::task::spawn_blocking(move || repository.renew(&keys, now));
-        match renewing.await {
-            Ok(Ok(Renewal::StillFresh | Renewal::NothingPublished)) => {}
-            Ok(Ok(renewal)) => tracing::info!(?renewal, "documents renewed"),
-            Ok(Err(report)) => {
+        match renew(&repository, &keys, clock.now()).await {
+            Ok(Renewal::StillFresh | Renewal::NothingPublished) => {}
+            Ok(renewal) => tracing::info!(?renewal, "documents renewed"),
+            Err(report) => {
                 tracing::error!(problem = %report.problem, message = report.message, "documents not renewed");
             }
-            Err(_) => tracing::error!("the renewal of documents stopped"),
         }
     }
+}
+
+async fn renew(repository: &Repository, keys: &Arc<OnlineKeys>, now: UtcTime) -> Result<Renewal, Report> {
+    let (repository, keys) = (repository.clone(), Arc::clone(keys));
+    let renewing = tokio::task::spawn_blocking(move || repository.renew(&keys, now));
+    let stopped = |_| Problem::Internal.report("the renewal of documents stopped");
+    renewing.await.map_err(stopped)?
 }
 
 async fn waited_out(stop: &CancellationToken) {
@@ -112,13 +127,21 @@ async fn waited_out(stop: &CancellationToken) {
     tokio::time::sleep(STOP_WAIT).await;
 }
 
-fn open_roster(config: &Config, repository: &Repository, clock: Arc<dyn Clock>) -> Result<Arc<Roster>, Report> {
-    let root = read(&config.root)?;
-    let created = std::fs::create_dir_all(&config.data);
-    created.map_err(|error| unusable(&config.data, &error))?;
-    let folder = config.data.join("governance");
-    let roster = Roster::open(config.space.clone(), repository.clone(), &root, &folder, clock)?;
-    Ok(Arc::new(roster))
+/// Documents and catalogue, where the configuration says. `root` is the data space's first.
+async fn open_stores(config: &Config, root: &[u8]) -> Result<(Repository, Store), Report> {
+    match config.keeping()? {
+        Keeping::Alone(folder) => {
+            let catalog = Store::in_file(&config.data.join("catalog.sqlite"))?;
+            Ok((Repository::open(&folder)?, catalog))
+        }
+        Keeping::Shared(text) => {
+            let database = Database::open(&text).await?;
+            let (catalog, space, root) = (database.clone(), config.space.clone(), root.to_owned());
+            let opening = tokio::task::spawn_blocking(move || Repository::shared(database, &space, &root));
+            let stopped = |_| Problem::Internal.report("the work on the repository stopped");
+            Ok((opening.await.map_err(stopped)??, Store::Shared(catalog)))
+        }
+    }
 }
 
 /// Published documents may have expired while nobody looked, and the board must be able to publish new ones. Those of

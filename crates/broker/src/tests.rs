@@ -17,13 +17,13 @@ use wire::{BrokerSource, Connection, NodeDescription};
 
 use world::{HOUR, World, headers, new_key};
 
-const SPACE: &str = "oncology";
+pub(crate) const SPACE: &str = "oncology";
 
 fn report(status: &Status) -> Report {
     wire::status::from_status(status, "the broker").report
 }
 
-async fn fetch(connection: &Connection, space: &str, path: &str) -> Result<Option<Vec<u8>>, Report> {
+pub(crate) async fn fetch(connection: &Connection, space: &str, path: &str) -> Result<Option<Vec<u8>>, Report> {
     let request = FetchDocumentRequest {
         space: space.to_owned(),
         path: path.to_owned(),
@@ -36,7 +36,7 @@ async fn fetch(connection: &Connection, space: &str, path: &str) -> Result<Optio
         .map_err(|status| report(&status))
 }
 
-async fn publish(connection: &Connection, space: &str, envelope: Vec<u8>) -> Result<(), Report> {
+pub(crate) async fn publish(connection: &Connection, space: &str, envelope: Vec<u8>) -> Result<(), Report> {
     let request = PublishDescriptionRequest {
         space: space.to_owned(),
         envelope,
@@ -64,7 +64,12 @@ async fn discover(connection: &Connection, space: &str, metadata: MetadataMap) -
 }
 
 /// A discovery by the person whom `member` vouches for as `role`.
-async fn discover_as(world: &World, connection: &Connection, member: &str, role: &str) -> Result<Vec<Vec<u8>>, Report> {
+pub(crate) async fn discover_as(
+    world: &World,
+    connection: &Connection,
+    member: &str,
+    role: &str,
+) -> Result<Vec<Vec<u8>>, Report> {
     let metadata = headers(&world.credential(member, role), &world.proof(connection));
     discover(connection, SPACE, metadata).await
 }

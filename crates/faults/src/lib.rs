@@ -4,6 +4,9 @@
 //! It is reached from this machine only, takes a bounded number of connections, and ends when it is dropped, or by itself after a while.
 //! It must never be part of what is shipped.
 
+#[cfg(unix)]
+mod postgres;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
+
+#[cfg(unix)]
+pub use postgres::Postgres;
 
 /// So long a proxy lives at most: longer than any test.
 const LIFE_MAX: Duration = Duration::from_secs(600);

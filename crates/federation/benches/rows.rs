@@ -345,8 +345,12 @@ impl Clinic {
         let connection = connect(address.to_str().unwrap(), &node).await;
         let road = Arc::new(ThroughBroker {
             broker: profile.broker.connect("broker").await.unwrap(),
-            credential: std::fs::read_to_string(&profile.credential).unwrap().trim().to_owned(),
-            key: SigningKey::load(&profile.key).unwrap(),
+            person: wire::Person {
+                space: profile.space.clone(),
+                key: Arc::new(SigningKey::load(&profile.key).unwrap()),
+                credential: std::fs::read_to_string(&profile.credential).unwrap().trim().to_owned(),
+                clock: Arc::new(terms::SystemClock),
+            },
         });
         let relayed = until_there(|| wire::connect_by(road.clone(), "clinic", &node)).await;
         Self {
@@ -354,7 +358,7 @@ impl Clinic {
             _broker: broker,
             connection,
             relayed,
-            credential: road.credential.clone(),
+            credential: road.person.credential.clone(),
             key: SigningKey::load(&profile.key).unwrap(),
             place,
         }
@@ -439,29 +443,13 @@ where
 #[derive(Debug)]
 struct ThroughBroker {
     broker: Connection,
-    credential: String,
-    key: SigningKey,
+    person: wire::Person,
 }
 
 #[tonic::async_trait]
 impl wire::Dialer for ThroughBroker {
     async fn dial(&self) -> std::io::Result<wire::Socket> {
-        let node = "clinic".parse().unwrap();
-        let proof = Proof {
-            node: wire::description::BROKER_AUDIENCE.to_owned(),
-            query: Digest::of(wire::relay::reach_query(&node).as_bytes()),
-            purpose: None,
-            permit: None,
-            request: None,
-            channel: self.broker.binding().unwrap(),
-        };
-        let proof = proof.issue(&self.key, UtcTime::now()).unwrap();
-        let tokens = wire::header::Tokens {
-            credential: &self.credential,
-            proof: &proof,
-            request: None,
-        };
-        let carried = wire::relay::reach(&self.broker, &"bench".parse().unwrap(), &node, tokens).await;
+        let carried = self.person.reach(&self.broker, &"clinic".parse().unwrap()).await;
         carried
             .map(|carried| wire::Socket::Carried(Box::new(carried)))
             .map_err(std::io::Error::other)

@@ -13,7 +13,7 @@ use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
 use wire::status::{Ended, plain};
-use wire::{BrokerSource, Connection};
+use wire::{BrokerSource, Connection, Person};
 
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
 use crate::catalog::{self, Offer};
@@ -75,11 +75,11 @@ impl Asker {
             }
             Err(unreachable) => Err(unreachable.clone()),
         };
+        // A broker that has less than it had, or none, is no better than one that is silent, and no worse: what was verified
+        // holds until it expires.
         let documents = match documents {
-            Err(report) if report.problem == Problem::Unreachable => {
-                trust::last_good(&store, clock.now()).await.map_err(|_| report)?
-            }
-            offered => offered?,
+            Err(report) => trust::last_good(&store, clock.now()).await.map_err(|_| report)?,
+            Ok(offered) => offered,
         };
         let rules = Rules::compile(&documents)?;
         let issuer_key = |member: &MemberId| rules.members.get(member).map(|member| member.key);
@@ -89,21 +89,14 @@ impl Asker {
             person: verified.person.clone(),
             roles: verified.roles.clone(),
         };
-        let asking = Errand {
-            space: profile.space.clone(),
-            key: Arc::clone(&key),
-            credential: credential.clone(),
-            purpose: None,
-            permit: None,
-        };
-        let roads = Roads {
-            broker: broker.as_ref().ok().cloned(),
+        let person = Arc::new(Person {
             space: profile.space.clone(),
             key: Arc::clone(&key),
             credential: credential.clone(),
             clock: Arc::clone(&clock),
-        };
-        let peers = catalog::offers(&broker, &profile, &asking, &rules, clock.now()).await?;
+        });
+        let roads = Roads::new(Arc::clone(&person), &profile.broker, broker.as_ref().ok());
+        let peers = catalog::offers(&broker, &profile, &person, &rules).await?;
         let connections = Mutex::default();
         Ok(Self {
             profile,

@@ -5,17 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
 
 use policy::Rules;
-use terms::{CollectionId, MemberId, Problem, Report, UtcTime, limit};
-use trust::{Digest, Proof, Verified};
-use wire::Connection;
-use wire::description::{self, BROKER_AUDIENCE, DISCOVER_QUERY, NodeDescription};
-use wire::v1::DiscoverRequest;
-use wire::v1::catalog_service_client::CatalogServiceClient;
+use terms::{CollectionId, MemberId, Problem, Report, UtcTime};
+use trust::Verified;
+use wire::description::{self, NodeDescription};
+use wire::{Connection, Person};
 
-use crate::node::{Errand, Peer};
+use crate::node::Peer;
 use crate::profile::Profile;
 use crate::split::{self, Leaf};
 
@@ -50,12 +47,11 @@ impl Offer {
 pub(crate) async fn offers(
     broker: &Result<Connection, Report>,
     profile: &Profile,
-    who: &Errand,
+    who: &Person,
     rules: &Rules,
-    now: UtcTime,
 ) -> Result<Vec<Offer>, Report> {
     let shown = match broker {
-        Ok(broker) => discover(broker, who, now).await,
+        Ok(broker) => who.discover(broker).await,
         Err(unreachable) => Err(unreachable.clone()),
     };
     let kept = kept_catalog(profile);
@@ -70,29 +66,6 @@ pub(crate) async fn offers(
     let described = latest(&envelopes, rules);
     keep_catalog(profile, described.values().map(|(_, envelope)| *envelope));
     Ok(peers(&described, rules))
-}
-
-async fn discover(broker: &Connection, who: &Errand, now: UtcTime) -> Result<Vec<Vec<u8>>, Report> {
-    let proof = Proof {
-        node: BROKER_AUDIENCE.to_owned(),
-        query: Digest::of(DISCOVER_QUERY),
-        purpose: None,
-        permit: None,
-        request: None,
-        channel: broker.binding()?,
-    };
-    let asked = DiscoverRequest {
-        space: who.space.to_string(),
-    };
-    let request = who.accompany(asked, &proof, now)?;
-    let mut catalog = CatalogServiceClient::new(broker.grpc.clone());
-    let seconds = limit::CATALOG_SECONDS_MAX;
-    let response = tokio::time::timeout(Duration::from_secs(seconds), catalog.discover(request)).await;
-    let late = |_| Problem::Unreachable.report(format!("the broker did not answer within {seconds} s"));
-    let response = response
-        .map_err(late)?
-        .map_err(|status| wire::status::from_status(&status, "the broker").report)?;
-    Ok(response.into_inner().envelopes)
 }
 
 fn keep_catalog<'a>(profile: &Profile, envelopes: impl Iterator<Item = &'a [u8]>) {
@@ -155,7 +128,7 @@ fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
 
 #[cfg(test)]
 mod tests {
-    use trust::SigningKey;
+    use trust::{Digest, SigningKey};
 
     use super::*;
 

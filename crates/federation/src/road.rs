@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use terms::{Clock, Problem, Report, SpaceId};
-use trust::{Digest, Proof, SigningKey};
-use wire::description::BROKER_AUDIENCE;
-use wire::header::Tokens;
-use wire::{Connection, Dialer, Socket, relay};
+use terms::{MemberId, Problem, Report};
+use tokio::sync::OnceCell;
+use wire::relay::Carried;
+use wire::{Connection, Dialer, PeerConfig, Person, Socket};
 
 use crate::node::Peer;
 
@@ -19,17 +18,37 @@ use crate::node::Peer;
 const OTHER_ROAD_AFTER: Duration = Duration::from_millis(300);
 
 /// What the asker needs to reach nodes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Roads {
-    /// The broker, if it answered.
-    pub(crate) broker: Option<Connection>,
-    pub(crate) space: SpaceId,
-    pub(crate) key: Arc<SigningKey>,
-    pub(crate) credential: String,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// The broker at each of its addresses; none if it did not answer.
+    brokers: Arc<[Broker]>,
+    person: Arc<Person>,
+}
+
+/// The broker at one of its addresses. A node holds tunnels to each; some may just not be there.
+#[derive(Debug)]
+struct Broker {
+    config: PeerConfig,
+    connection: OnceCell<Connection>,
 }
 
 impl Roads {
+    /// The roads of a person, of which some lead through the broker if it `answered`.
+    pub(crate) fn new(person: Arc<Person>, broker: &PeerConfig, answered: Option<&Connection>) -> Self {
+        let mut brokers: Vec<Broker> = broker.each().map(Broker::at).collect();
+        match answered {
+            None => brokers.clear(),
+            // Which of several it was that answered is not known.
+            Some(connection) => {
+                if let [only] = brokers.as_mut_slice() {
+                    only.connection = OnceCell::new_with(Some(connection.clone()));
+                }
+            }
+        }
+        let brokers = brokers.into();
+        Self { brokers, person }
+    }
+
     /// A connection to the node, by whichever road leads there first; the direct one has a start.
     pub(crate) async fn connect(&self, peer: &Peer) -> Result<Connection, Report> {
         let name = peer.member.as_str();
@@ -56,11 +75,11 @@ impl Roads {
     }
 
     fn through_broker(&self, peer: &Peer) -> Option<ThroughBroker> {
-        let broker = self.broker.clone().filter(|_| peer.relayed)?;
-        Some(ThroughBroker {
-            broker,
-            roads: self.clone(),
-            peer: peer.clone(),
+        let is_road = peer.relayed && !self.brokers.is_empty();
+        is_road.then(|| ThroughBroker {
+            brokers: Arc::clone(&self.brokers),
+            person: Arc::clone(&self.person),
+            node: peer.member.clone(),
         })
     }
 }
@@ -83,33 +102,38 @@ async fn relayed(road: ThroughBroker, peer: &Peer) -> Result<Connection, Report>
     connected.map_err(|error| error.report(name, "the broker's relay"))
 }
 
-/// The road through the broker. Each time it is taken, the broker is told anew who takes it.
+/// The road through the broker, at whichever address the node is held first. Each time it is taken, the broker is told anew who
+/// takes it.
 #[derive(Debug)]
 struct ThroughBroker {
-    broker: Connection,
-    roads: Roads,
-    peer: Peer,
+    brokers: Arc<[Broker]>,
+    person: Arc<Person>,
+    node: MemberId,
 }
 
 #[async_trait::async_trait]
 impl Dialer for ThroughBroker {
     async fn dial(&self) -> io::Result<Socket> {
-        let Self { broker, roads, peer } = self;
-        let proof = Proof {
-            node: BROKER_AUDIENCE.to_owned(),
-            query: Digest::of(relay::reach_query(&peer.member).as_bytes()),
-            purpose: None,
-            permit: None,
-            request: None,
-            channel: broker.binding().map_err(io::Error::other)?,
-        };
-        let proof = proof.issue(&roads.key, roads.clock.now()).map_err(io::Error::other)?;
-        let tokens = Tokens {
-            credential: &roads.credential,
-            proof: &proof,
-            request: None,
-        };
-        let carried = relay::reach(broker, &roads.space, &peer.member, tokens).await;
+        let mut ways = Vec::new();
+        for broker in self.brokers.iter() {
+            ways.push(broker.reach(&self.person, &self.node));
+        }
+        let nobody = Problem::Unreachable.report("there is no broker");
+        let carried = wire::first_of(ways, nobody, |report| report.problem != Problem::Unreachable).await;
         Ok(Socket::Carried(Box::new(carried.map_err(io::Error::other)?)))
+    }
+}
+
+impl Broker {
+    fn at(config: PeerConfig) -> Self {
+        let connection = OnceCell::new();
+        Self { config, connection }
+    }
+
+    async fn reach(&self, person: &Person, node: &MemberId) -> Result<Carried, Report> {
+        let connecting = || self.config.connect("broker");
+        person
+            .reach(self.connection.get_or_try_init(connecting).await?, node)
+            .await
     }
 }

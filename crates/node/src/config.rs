@@ -34,7 +34,7 @@ pub struct Config {
     /// Where the newest checkpoint of the ledger is kept once more; best on another disk. If nothing is said, beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<PathBuf>,
-    /// How many connections to the broker are held open, over which the node is reached without taking one from outside.
+    /// How many connections to the broker, at each of its addresses, are held open, over which the node is reached without taking one from outside.
     #[serde(default = "tunnels")]
     pub tunnels: u16,
     /// How often governance documents are fetched, in seconds. Bounds how long a revocation takes.

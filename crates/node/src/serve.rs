@@ -156,17 +156,18 @@ impl Node {
     /// Keeps documents current and the broker informed. Ends with `stop`, after which the server drains.
     async fn upkeep(&self, bound: Option<SocketAddr>, stop: &CancellationToken) {
         let every = Duration::from_secs(self.config.refresh_seconds);
-        let (mut broker, mut is_announced) = (None, false);
+        // On a connection that was renewed the node announces itself again: the broker may be another, or have lost what it knew.
+        let (mut broker, mut announced_on) = (None, None);
         while !stop.is_cancelled() {
             if broker.is_none() {
-                is_announced = false;
                 broker = told(self.config.broker.connect("broker").await);
             }
             // A broker that does not take the description may have documents all the same.
             if let Some(connection) = &broker
-                && !is_announced
+                && announced_on != connection.binding().ok()
+                && told(self.announce(connection, bound).await).is_some()
             {
-                is_announced = told(self.announce(connection, bound).await).is_some();
+                announced_on = connection.binding().ok();
             }
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;

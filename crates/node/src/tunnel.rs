@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wire::{Connection, Door, Socket, relay};
+use wire::{Connection, Door, PeerConfig, Socket, relay};
 
 use crate::config::Config;
 use crate::query::Desk;
@@ -26,7 +26,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A tunnel that held so long was a good one: the next loss begins with the first wait again.
 const HELD_WELL: Duration = Duration::from_secs(60);
 
-/// Keeps the node's tunnels open. Goes on for ever; what was taken up ends with `stop`.
+/// Keeps the node's tunnels open, at each address of the broker as many as are configured. Goes on for ever; what was taken up ends with `stop`.
 pub(crate) async fn keep(
     config: &Config,
     desk: &Desk,
@@ -34,15 +34,19 @@ pub(crate) async fn keep(
     open: &watch::Sender<u16>,
     stop: &CancellationToken,
 ) {
-    join_all((0..config.tunnels).map(|_| keep_one(config, desk, &door, open, stop))).await;
+    let brokers: Vec<PeerConfig> = config.broker.each().collect();
+    let tunnels = brokers
+        .iter()
+        .flat_map(|broker| (0..config.tunnels).map(|_| keep_one(broker, desk, &door, open, stop)));
+    join_all(tunnels).await;
     std::future::pending::<()>().await;
 }
 
-async fn keep_one(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u16>, stop: &CancellationToken) {
+async fn keep_one(broker: &PeerConfig, desk: &Desk, door: &Door, open: &watch::Sender<u16>, stop: &CancellationToken) {
     let mut wait = WAIT_FIRST;
     while !stop.is_cancelled() {
         let began = tokio::time::Instant::now();
-        let held = hold(config, desk, door, open);
+        let held = hold(broker, desk, door, open);
         let Some(held) = stop.run_until_cancelled(held).await else {
             return;
         };
@@ -65,9 +69,9 @@ async fn keep_one(config: &Config, desk: &Desk, door: &Door, open: &watch::Sende
 }
 
 /// Holds one tunnel until it ends. Those who came through it end with it.
-async fn hold(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u16>) -> Result<(), Report> {
-    let broker = config.broker.connect("broker").await?;
-    let mut calls = relay::hold(&broker, &config.space, &config.member, &desk.key, desk.clock.now()).await?;
+async fn hold(broker: &PeerConfig, desk: &Desk, door: &Door, open: &watch::Sender<u16>) -> Result<(), Report> {
+    let broker = broker.connect("broker").await?;
+    let mut calls = relay::hold(&broker, &desk.space, &desk.member, &desk.key, desk.clock.now()).await?;
     let _open = Open::one_more(open);
     info!("a tunnel to the broker is open");
     let mut taking_up = JoinSet::new();

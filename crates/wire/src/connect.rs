@@ -1,5 +1,8 @@
-//! The client's end of a connection: TCP, TLS pinned to one key, gRPC. Next: `heard.rs`, when the other end last said something.
+//! The client's end of a connection: TCP, TLS pinned to one key, gRPC. Next: `heard.rs`, when the other end last said
+//! something; `addresses.rs` and `first.rs`, one server at several addresses.
 
+mod addresses;
+mod first;
 mod heard;
 
 use std::error::Error;
@@ -18,6 +21,8 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trust::PublicKey;
 
+pub use self::addresses::{Addresses, AddressesError};
+pub use self::first::first_of;
 use self::heard::{Heard, Hearing};
 use crate::proxy::ProxyConfig;
 use crate::socket::Socket;
@@ -46,12 +51,12 @@ const HELD: Pace = Pace {
     windows: Some((limit::RELAY_STREAM_WINDOW_BYTES, limit::RELAY_CONNECTION_WINDOW_BYTES)),
 };
 
-/// A server in somebody's configuration: where it is and the key that it must hold.
+/// A server in somebody's configuration: where it is and the key that it must hold. At several addresses it is one party, with one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerConfig {
-    /// `host:port`.
-    pub address: String,
+    /// `host:port`, or a list of these.
+    pub address: Addresses,
     /// Whoever answers there must prove to hold this key.
     pub key: PublicKey,
     /// The proxy through which it is reached, if the network lets nothing else out.
@@ -62,8 +67,19 @@ pub struct PeerConfig {
 impl PeerConfig {
     /// A server that is reached without a proxy.
     pub fn direct(address: String, key: PublicKey) -> Self {
-        let proxy = None;
-        Self { address, key, proxy }
+        Self {
+            address: address.into(),
+            key,
+            proxy: None,
+        }
+    }
+
+    /// The same server at each of its addresses alone.
+    pub fn each(&self) -> impl Iterator<Item = PeerConfig> {
+        self.address.iter().map(|address| PeerConfig {
+            address: address.to_owned().into(),
+            ..self.clone()
+        })
     }
 
     /// The same with paths relative to the configuration's own folder.
@@ -75,20 +91,26 @@ impl PeerConfig {
         self
     }
 
-    /// Connects for as long as it may be, and goes on only if the server holds the key. It is called `name` in messages.
+    /// Connects for as long as it may be, and goes on only if the server holds the key. It is called `name` in messages. Of several
+    /// addresses the one that answers first is used, also when the connection is renewed.
     ///
     /// # Errors
     /// [`Problem::PeerKey`] if another key answers, what is wrong with the proxy's credentials, or [`Problem::Unreachable`].
     pub async fn connect(&self, name: &str) -> Result<Connection, Report> {
-        let (dialer, place): (Arc<dyn Dialer>, String) = match &self.proxy {
-            None => (Arc::new(Direct(self.address.clone())), self.address.clone()),
-            Some(proxy) => {
-                let place = format!("{} through the proxy {}", self.address, proxy.address);
-                (Arc::new(proxy.dialer(&self.address)?), place)
-            }
+        let dialers: Result<Vec<_>, Report> = self.address.iter().map(|address| self.dialer(address)).collect();
+        let place = match &self.proxy {
+            None => self.address.to_string(),
+            Some(proxy) => format!("{} through the proxy {}", self.address, proxy.address),
         };
-        let outcome = connect_at(HELD, dialer, name, &self.key).await;
+        let outcome = connect_at(HELD, dialers?, name, &self.key).await;
         outcome.map_err(|error| error.report(name, &place))
+    }
+
+    fn dialer(&self, address: &str) -> Result<Arc<dyn Dialer>, Report> {
+        Ok(match &self.proxy {
+            None => Arc::new(Direct(address.to_owned())),
+            Some(proxy) => Arc::new(proxy.dialer(address)?),
+        })
     }
 }
 
@@ -186,12 +208,12 @@ impl ConnectError {
 /// # Errors
 /// Why there is no connection.
 pub async fn connect_by(dialer: Arc<dyn Dialer>, name: &str, expected: &PublicKey) -> Result<Connection, ConnectError> {
-    connect_at(WAITED_FOR, dialer, name, expected).await
+    connect_at(WAITED_FOR, vec![dialer], name, expected).await
 }
 
 async fn connect_at(
     pace: Pace,
-    dialer: Arc<dyn Dialer>,
+    dialers: Vec<Arc<dyn Dialer>>,
     name: &str,
     expected: &PublicKey,
 ) -> Result<Connection, ConnectError> {
@@ -199,7 +221,7 @@ async fn connect_at(
     let server_name = ServerName::try_from(name.to_owned());
     let (binding, heard) = (Arc::new(Mutex::new(None)), Heard::now());
     let dial = Dial {
-        dialer,
+        dialers: dialers.into(),
         name: server_name.map_err(|e| ConnectError::Configuration(e.to_string()))?,
         config,
         binding: Arc::clone(&binding),
@@ -237,7 +259,7 @@ impl Dialer for Direct {
 
 #[derive(Clone)]
 struct Dial {
-    dialer: Arc<dyn Dialer>,
+    dialers: Arc<[Arc<dyn Dialer>]>,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
     binding: Arc<Mutex<Option<trust::Channel>>>,
@@ -246,11 +268,23 @@ struct Dial {
 
 impl Dial {
     async fn dial(self) -> io::Result<TokioIo<Hearing<tokio_rustls::client::TlsStream<Socket>>>> {
-        let socket = self.dialer.dial().await?;
-        let tls = TlsConnector::from(self.config).connect(self.name, socket).await?;
+        let ways: Vec<_> = self
+            .dialers
+            .iter()
+            .map(|dialer| self.shake_hands(dialer.as_ref()))
+            .collect();
+        let nobody = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let tls = first_of(ways, nobody, |error| ConnectError::of(error) != ConnectError::NoAnswer).await?;
         let binding = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
         *self.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
         Ok(TokioIo::new(Hearing::new(tls, self.heard)))
+    }
+
+    async fn shake_hands(&self, dialer: &dyn Dialer) -> io::Result<tokio_rustls::client::TlsStream<Socket>> {
+        let socket = dialer.dial().await?;
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(self.name.clone(), socket)
+            .await
     }
 }
 

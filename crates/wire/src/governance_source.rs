@@ -6,15 +6,19 @@
 use std::time::Duration;
 
 use terms::SpaceId;
-use tonic::{Code, Status};
+use tonic::Code;
 use trust::{DocumentSource, SourceError};
 
 use crate::connect::Connection;
+use crate::status::from_status;
 use crate::v1::FetchDocumentRequest;
 use crate::v1::governance_service_client::GovernanceServiceClient;
 
 /// How long one document may take, in seconds: the largest has two mebibytes.
 const DOCUMENT_SECONDS_MAX: u64 = 30;
+
+/// A document that could not be had so soon is asked for once more. What takes longer has taken long enough.
+const AGAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a message has around the document, in bytes: two field keys and a length, with room to spare.
 const FRAME_BYTES_MAX: u64 = 64;
@@ -38,7 +42,20 @@ impl BrokerSource {
 
 #[async_trait::async_trait]
 impl DocumentSource for BrokerSource {
+    /// Once more if the connection was lost: of several brokers another may answer.
     async fn fetch(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        let began = tokio::time::Instant::now();
+        match self.fetch_once(path, bytes_max).await {
+            Err(SourceError::Unreachable { .. }) if began.elapsed() < AGAIN_WITHIN => {
+                self.fetch_once(path, bytes_max).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl BrokerSource {
+    async fn fetch_once(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, SourceError> {
         let too_large = || SourceError::TooLarge {
             path: path.to_owned(),
             bytes_max,
@@ -59,7 +76,11 @@ impl DocumentSource for BrokerSource {
         let content = match answer.await {
             Ok(Ok(response)) => response.into_inner().content,
             Ok(Err(status)) if status.code() == Code::OutOfRange => return Err(too_large()),
-            Ok(Err(status)) => return Err(unreachable(&status)),
+            Ok(Err(status)) => {
+                return Err(SourceError::Unreachable {
+                    reason: from_status(&status, "the broker").report.message,
+                });
+            }
             Err(_) => {
                 return Err(SourceError::Unreachable {
                     reason: "the broker takes too long".to_owned(),
@@ -70,11 +91,5 @@ impl DocumentSource for BrokerSource {
             Some(bytes) if bytes.len() as u64 > bytes_max => Err(too_large()),
             content => Ok(content),
         }
-    }
-}
-
-fn unreachable(status: &Status) -> SourceError {
-    SourceError::Unreachable {
-        reason: crate::status::from_status(status, "the broker").report.message,
     }
 }

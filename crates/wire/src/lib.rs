@@ -4,7 +4,7 @@
 //! This crate must never decide whether something is allowed, and never see a data set.
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
-//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), [`socket`]
+//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), `person` (who calls a broker), [`socket`]
 //! (what is under TLS), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
 //! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
 //! [`publish`] (new ones to it).
@@ -14,6 +14,7 @@ pub mod description;
 pub mod dry_run;
 pub mod governance_source;
 pub mod header;
+mod person;
 pub mod proxy;
 pub mod publish;
 pub mod relay;
@@ -36,9 +37,10 @@ pub mod v1 {
     tonic::include_proto!("datenraum.v1");
 }
 
-pub use connect::{ConnectError, Connection, Dialer, PeerConfig, connect, connect_by};
+pub use connect::{Addresses, ConnectError, Connection, Dialer, PeerConfig, connect, connect_by, first_of};
 pub use description::{NodeDescription, OfferedDataset};
 pub use governance_source::BrokerSource;
+pub use person::Person;
 pub use proxy::ProxyConfig;
 pub use serve::{Door, Incoming, PeerInfo};
 pub use socket::Socket;

@@ -18,8 +18,8 @@ use serde_json::Value;
 use terms::{MemberId, Problem, Report, SpaceId, UtcTime};
 use tonic::{Request, Status};
 use trust::{Digest, Draft, Proof, SigningKey, Stop, Stopped};
+use wire::Connection;
 use wire::publish::{self, Publication};
-use wire::{Connection, PeerConfig};
 
 use super::{Sandbox, datenraum};
 
@@ -131,8 +131,7 @@ fn node_config(sandbox: &Sandbox) -> node::Config {
 }
 
 async fn broker(sandbox: &Sandbox) -> Connection {
-    let PeerConfig { address, key, .. } = node_config(sandbox).broker;
-    wire::connect(&address, "broker", &key).await.unwrap()
+    node_config(sandbox).broker.connect("broker").await.unwrap()
 }
 
 fn node_status(sandbox: &Sandbox) -> Value {

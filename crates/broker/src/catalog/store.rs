@@ -1,65 +1,58 @@
-//! Where descriptions are kept: one row per member in an SQLite file.
+//! Where descriptions are kept: in a file of the broker's own, or in the PostgreSQL that brokers share.
 //!
 //! It must never replace a description by an older one: an old one could lead people to an address that somebody else
 //! has by now. The TLS key would still stop them there.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+mod file;
+mod shared;
+#[cfg(test)]
+mod tests;
 
-use rusqlite::{Connection, params};
+use std::path::Path;
+
 use terms::{Problem, Report, SpaceId};
 use trust::Verified;
 use wire::NodeDescription;
 
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    CREATE TABLE IF NOT EXISTS description (
-        space    TEXT NOT NULL,
-        member   TEXT NOT NULL,
-        envelope BLOB NOT NULL,
-        -- nanoseconds since 1970, UTC
-        issued   INTEGER NOT NULL,
-        PRIMARY KEY (space, member)
-    ) STRICT;
-";
-
-const KEEP: &str = "
-    INSERT INTO description (space, member, envelope, issued) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT (space, member) DO UPDATE SET envelope = excluded.envelope, issued = excluded.issued
-    WHERE excluded.issued >= description.issued
-";
-
-const ALL: &str = "SELECT envelope FROM description WHERE space = ?1 ORDER BY member";
+use crate::postgres::Database;
+use file::File;
 
 /// The latest sealed description of each member.
 #[derive(Clone, Debug)]
-pub(crate) struct Store {
-    connection: Arc<Mutex<Connection>>,
+pub(crate) enum Store {
+    File(File),
+    Shared(Database),
+}
+
+/// A row of the store.
+struct Description {
+    space: String,
+    member: String,
+    sealed: Vec<u8>,
+    /// Nanoseconds since 1970, UTC.
+    issued: i64,
 }
 
 impl Store {
-    pub(crate) fn open(path: &Path) -> Result<Self, Report> {
-        let opened = Connection::open(path).and_then(|connection| {
-            connection.busy_timeout(std::time::Duration::from_secs(5))?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
-        });
-        let connection = opened.map_err(|error| failed(&error))?;
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-        })
+    /// The store in an SQLite file, which is made if there is none.
+    pub(crate) fn in_file(path: &Path) -> Result<Self, Report> {
+        File::open(path).map(Self::File)
     }
 
     /// Keeps a description whose signature held, in place of an earlier one of the same member.
     pub(crate) async fn keep(&self, opened: Verified<NodeDescription>, sealed: Vec<u8>) -> Result<(), Report> {
         let dateless = |_| Problem::Answer.report("the description is dated outside of what can be kept");
-        let issued = i64::try_from(opened.issued.as_nanosecond()).map_err(dateless)?;
-        let (space, member) = (opened.space.to_string(), opened.member.to_string());
-        let kept = self
-            .with(move |db| db.execute(KEEP, params![space, member, sealed, issued]))
-            .await?;
-        if kept == 1 {
+        let description = Description {
+            space: opened.space.to_string(),
+            member: opened.member.to_string(),
+            sealed,
+            issued: i64::try_from(opened.issued.as_nanosecond()).map_err(dateless)?,
+        };
+        let is_kept = match self {
+            Self::File(file) => file.keep(description).await?,
+            Self::Shared(database) => shared::keep(database, description).await?,
+        };
+        if is_kept {
             return Ok(());
         }
         let message = format!("a later description of {} is kept already", opened.member);
@@ -70,31 +63,9 @@ impl Store {
 
     /// All sealed descriptions of a data space, by member.
     pub(crate) async fn all(&self, space: SpaceId) -> Result<Vec<Vec<u8>>, Report> {
-        self.with(move |db| {
-            db.prepare_cached(ALL)?
-                .query_map([space.as_str()], |row| row.get(0))?
-                .collect()
-        })
-        .await
+        match self {
+            Self::File(file) => file.all(space).await,
+            Self::Shared(database) => shared::all(database, space).await,
+        }
     }
-
-    /// Runs `work` where it may wait for the disk.
-    async fn with<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Report> {
-        let connection = Arc::clone(&self.connection);
-        let working = move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner));
-        let worked = tokio::task::spawn_blocking(working).await;
-        let worked = worked.map_err(|_| Problem::Internal.report("the catalogue's store stopped"))?;
-        worked.map_err(|error| failed(&error))
-    }
-}
-
-fn failed(error: &rusqlite::Error) -> Report {
-    tracing::error!(%error, "the catalogue's store failed");
-    let remedy = "check the disk of the broker and its permissions";
-    Problem::Internal
-        .report("the catalogue cannot be read or written")
-        .remedy(remedy)
 }

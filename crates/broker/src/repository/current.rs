@@ -8,7 +8,8 @@ use trust::Draft;
 use trust::tuf::TopRole;
 
 use super::path::DocumentPath;
-use super::{Repository, RepositoryError, parse_as};
+use super::shelf::Turn;
+use super::{RepositoryError, parse_as};
 
 /// The announced set of documents.
 pub(super) struct Current {
@@ -19,9 +20,9 @@ pub(super) struct Current {
     pub(super) versions: BTreeMap<String, u64>,
 }
 
-impl Repository {
+impl Turn {
     /// What is announced, or `None` before the first publication.
-    pub(super) fn current(&self) -> Result<Option<Current>, RepositoryError> {
+    pub(super) fn current(&mut self) -> Result<Option<Current>, RepositoryError> {
         let path = DocumentPath::Timestamp;
         let Some(bytes) = self.read(&path)? else {
             return Ok(None);

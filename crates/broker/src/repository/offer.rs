@@ -11,7 +11,8 @@ use trust::{DelegatedRole, Digest, Draft, DraftSignature, RoleKeys};
 
 use super::path::DocumentPath;
 use super::publish::{Publication, require_same_space, require_threshold, require_unexpired};
-use super::{Repository, RepositoryError, parse_as};
+use super::shelf::Turn;
+use super::{RepositoryError, parse_as};
 
 /// A signed targets document, of the board or of a delegated role.
 pub(super) struct Document {
@@ -77,9 +78,9 @@ impl Offer {
     }
 }
 
-impl Repository {
+impl Turn {
     /// The published document of the board or of a delegated role.
-    pub(super) fn published(&self, role: Option<DelegatedRole>) -> Result<Option<Document>, RepositoryError> {
+    pub(super) fn published(&mut self, role: Option<DelegatedRole>) -> Result<Option<Document>, RepositoryError> {
         let Some(current) = self.current()? else {
             return Ok(None);
         };
@@ -92,7 +93,7 @@ impl Repository {
     }
 
     /// The files that a published document lists.
-    pub(super) fn published_files(&self, draft: &Draft) -> Result<BTreeMap<String, Vec<u8>>, RepositoryError> {
+    pub(super) fn published_files(&mut self, draft: &Draft) -> Result<BTreeMap<String, Vec<u8>>, RepositoryError> {
         let mut files = BTreeMap::new();
         for (name, (_, digest)) in draft.files() {
             let path = DocumentPath::parse(&trust::tuf::target_path(&name, &digest));
@@ -107,7 +108,7 @@ impl Repository {
     /// All files that clients will have: those that are offered, which must be exactly those that are listed, and those
     /// of delegated roles that go on.
     pub(super) fn files_in_force(
-        &self,
+        &mut self,
         offer: &Offer,
         publication: &Publication,
         now: UtcTime,
@@ -131,7 +132,7 @@ impl Repository {
     /// Whether the document is not the announced one, or has more of the signatures that it needs. An older one, or
     /// another of the same version, is refused.
     pub(super) fn is_new(
-        &self,
+        &mut self,
         announced: &BTreeMap<String, u64>,
         offered: &Document,
         keys: &RoleKeys,
@@ -165,7 +166,7 @@ impl Repository {
         }
     }
 
-    pub(super) fn write_files(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<(), RepositoryError> {
+    pub(super) fn write_files(&mut self, files: &BTreeMap<String, Vec<u8>>) -> Result<(), RepositoryError> {
         for (name, content) in files {
             let unnameable = || RepositoryError::Files {
                 name: name.clone(),

@@ -67,10 +67,6 @@ impl DocumentPath {
         }
     }
 
-    pub(super) fn root(version: u64) -> Self {
-        Self::Root(version)
-    }
-
     /// The path of a file of the space with this content.
     pub(super) fn file(name: &str, content: &[u8]) -> Option<Self> {
         Self::parse(&tuf::target_path(name, &Digest::of(content)))

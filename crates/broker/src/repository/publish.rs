@@ -14,6 +14,7 @@ use trust::{BoardRoles, DelegatedRole, Draft, DraftSignature, RoleKeys, SigningK
 use super::current::Current;
 use super::offer::Offer;
 use super::path::DocumentPath;
+use super::shelf::Turn;
 use super::{Repository, RepositoryError, parse_as};
 
 /// How long a timestamp is valid, in seconds: as long as a broker can hold back a new policy unnoticed.
@@ -91,8 +92,9 @@ impl Repository {
     /// The `Policy…` problems if clients would not accept the set or nobody could work under it; a `File` problem
     /// names file and line.
     pub fn publish(&self, keys: &OnlineKeys, publication: &Publication, now: UtcTime) -> Result<(), Report> {
-        let _lock = self.lock()?;
-        self.publish_locked(keys, publication, now)
+        let mut turn = self.turn()?;
+        turn.publish(keys, publication, now)?;
+        Ok(turn.finish()?)
     }
 
     /// Publishes what a delegated role signed, beside the board's published documents.
@@ -107,19 +109,66 @@ impl Repository {
         files: &BTreeMap<String, Vec<u8>>,
         now: UtcTime,
     ) -> Result<(), Report> {
-        let _lock = self.lock()?;
-        let published = self.published(None)?.ok_or(RepositoryError::NothingPublished)?;
-        let mut all_files = self.published_files(&published.draft)?;
+        let mut turn = self.turn()?;
+        let published = turn.published(None)?.ok_or(RepositoryError::NothingPublished)?;
+        let mut all_files = turn.published_files(&published.draft)?;
         all_files.extend(files.iter().map(|(name, content)| (name.clone(), content.clone())));
         let publication = Publication {
             targets: published.bytes,
             delegated: [(role, document.to_owned())].into(),
             files: all_files,
         };
-        self.publish_locked(keys, &publication, now)
+        turn.publish(keys, &publication, now)?;
+        Ok(turn.finish()?)
     }
 
-    fn publish_locked(&self, keys: &OnlineKeys, publication: &Publication, now: UtcTime) -> Result<(), Report> {
+    /// Adds the next root document, by which a board changes keys, and signs the rest anew with the keys it names.
+    ///
+    /// # Errors
+    /// [`terms::Problem::PolicyThreshold`] unless the boards of both roots signed, [`terms::Problem::PolicyRollback`]
+    /// unless it is the very next version.
+    pub fn add_root(&self, keys: &OnlineKeys, root: &[u8], now: UtcTime) -> Result<(), Report> {
+        let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
+        let mut turn = self.turn()?;
+        let (current, newest) = turn.newest_root()?;
+        let (old, new) = (BoardRoles::read(&newest)?, BoardRoles::read(root)?);
+        require_same_space(&draft, &parse_as(TopRole::Root, "the root", &newest)?.0)?;
+        // TUF 5.3.4 and 5.3.5: the next version, signed by both.
+        if draft.version() != current.saturating_add(1) {
+            let offered = draft.version();
+            return Err(RepositoryError::Version {
+                role: TopRole::Root.as_str(),
+                offered,
+                current,
+            }
+            .into());
+        }
+        require_threshold(&draft, &signatures, &old.root)?;
+        require_threshold(&draft, &signatures, &new.root)?;
+        require_unexpired(&draft, now)?;
+        keys.require_named(&new)?;
+        turn.write(&DocumentPath::Root(draft.version()), root)?;
+        if let Some(current) = turn.current()? {
+            turn.announce(keys, Some(&current), (draft.space(), &current.versions), now)?;
+        }
+        Ok(turn.finish()?)
+    }
+
+    /// Signs the snapshot and the timestamp anew where less than half of their life is left.
+    ///
+    /// # Errors
+    /// [`terms::Problem::PolicyThreshold`] if the root names other keys; [`terms::Problem::PolicyNone`] if the disk
+    /// fails.
+    pub fn renew(&self, keys: &OnlineKeys, now: UtcTime) -> Result<Renewal, Report> {
+        let mut turn = self.turn()?;
+        let renewal = turn.renew(keys, now)?;
+        turn.finish()?;
+        Ok(renewal)
+    }
+}
+
+impl Turn {
+    fn publish(&mut self, keys: &OnlineKeys, publication: &Publication, now: UtcTime) -> Result<(), Report> {
         let root = self.signing_root(keys)?;
         let offer = Offer::read(publication, &root, now)?;
         let files = self.files_in_force(&offer, publication, now)?;
@@ -146,45 +195,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Adds the next root document, by which a board changes keys, and signs the rest anew with the keys it names.
-    ///
-    /// # Errors
-    /// [`terms::Problem::PolicyThreshold`] unless the boards of both roots signed, [`terms::Problem::PolicyRollback`]
-    /// unless it is the very next version.
-    pub fn add_root(&self, keys: &OnlineKeys, root: &[u8], now: UtcTime) -> Result<(), Report> {
-        let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
-        let _lock = self.lock()?;
-        let (current, newest) = self.newest_root()?;
-        let (old, new) = (BoardRoles::read(&newest)?, BoardRoles::read(root)?);
-        require_same_space(&draft, &parse_as(TopRole::Root, "the root", &newest)?.0)?;
-        // TUF 5.3.4 and 5.3.5: the next version, signed by both.
-        if draft.version() != current.saturating_add(1) {
-            let offered = draft.version();
-            return Err(RepositoryError::Version {
-                role: TopRole::Root.as_str(),
-                offered,
-                current,
-            }
-            .into());
-        }
-        require_threshold(&draft, &signatures, &old.root)?;
-        require_threshold(&draft, &signatures, &new.root)?;
-        require_unexpired(&draft, now)?;
-        keys.require_named(&new)?;
-        self.write(&DocumentPath::Root(draft.version()), root)?;
-        if let Some(current) = self.current()? {
-            self.announce(keys, Some(&current), (draft.space(), &current.versions), now)?;
-        }
-        Ok(())
-    }
-
-    /// Signs the snapshot and the timestamp anew where less than half of their life is left.
-    ///
-    /// # Errors
-    /// [`terms::Problem::PolicyThreshold`] if the root names other keys; [`terms::Problem::PolicyNone`] if the disk
-    /// fails.
-    pub fn renew(&self, keys: &OnlineKeys, now: UtcTime) -> Result<Renewal, Report> {
-        let _lock = self.lock()?;
+    fn renew(&mut self, keys: &OnlineKeys, now: UtcTime) -> Result<Renewal, RepositoryError> {
         let root = self.signing_root(keys)?;
         let Some(current) = self.current()? else {
             return Ok(Renewal::NothingPublished);
@@ -202,15 +213,13 @@ impl Repository {
 
     /// A new snapshot that lists these versions, and a new timestamp that names the snapshot.
     fn announce(
-        &self,
+        &mut self,
         keys: &OnlineKeys,
         current: Option<&Current>,
         (space, versions): (&SpaceId, &BTreeMap<String, u64>),
         now: UtcTime,
     ) -> Result<(), RepositoryError> {
-        let version = current
-            .map_or(0, |current| current.snapshot.version())
-            .saturating_add(1);
+        let version = next_version(current.map(|current| &current.snapshot), now);
         let draft = Draft::snapshot(space, version, after(now, SNAPSHOT_SECONDS), versions)?;
         let snapshot = draft.assemble(vec![draft.sign(&keys.snapshot)]);
         self.write(&DocumentPath::Snapshot(version), &snapshot)?;
@@ -218,15 +227,13 @@ impl Repository {
     }
 
     fn stamp(
-        &self,
+        &mut self,
         keys: &OnlineKeys,
         current: Option<&Current>,
         (space, snapshot): (&SpaceId, &[u8]),
         now: UtcTime,
     ) -> Result<(), RepositoryError> {
-        let version = current
-            .map_or(0, |current| current.timestamp.version())
-            .saturating_add(1);
+        let version = next_version(current.map(|current| &current.timestamp), now);
         let draft = Draft::timestamp(space, version, after(now, TIMESTAMP_SECONDS), snapshot)?;
         self.write(
             &DocumentPath::Timestamp,
@@ -235,7 +242,7 @@ impl Repository {
     }
 
     /// The newest root, once it names our keys.
-    fn signing_root(&self, keys: &OnlineKeys) -> Result<Draft, RepositoryError> {
+    fn signing_root(&mut self, keys: &OnlineKeys) -> Result<Draft, RepositoryError> {
         let (_, bytes) = self.newest_root()?;
         keys.require_named(&BoardRoles::read(&bytes)?)?;
         Ok(parse_as(TopRole::Root, "the root", &bytes)?.0)
@@ -284,6 +291,13 @@ pub(super) fn require_same_space(draft: &Draft, root: &Draft) -> Result<(), Repo
 
 fn is_due(document: &Draft, seconds: i64, now: UtcTime) -> bool {
     document.expires().as_second() - now.as_second() < seconds / 2
+}
+
+/// A version that follows what is published, and also what was published before a backup was restored or a database lost:
+/// clients that saw that would else refuse everything that the broker signs.
+fn next_version(current: Option<&Draft>, now: UtcTime) -> u64 {
+    let follows = current.map_or(0, Draft::version).saturating_add(1);
+    follows.max(u64::try_from(now.as_second()).unwrap_or(0))
 }
 
 fn after(now: UtcTime, seconds: i64) -> UtcTime {

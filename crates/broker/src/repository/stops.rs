@@ -16,12 +16,12 @@ impl Repository {
     /// # Errors
     /// Why clients would refuse it; [`terms::Problem::PolicyInvalid`] if the list is full.
     pub fn publish_stop(&self, envelope: &Envelope) -> Result<AcceptedStop, Report> {
-        let _lock = self.lock()?;
-        let (_, root) = self.newest_root()?;
+        let mut turn = self.turn()?;
+        let (_, root) = turn.newest_root()?;
         let (root, _) = parse_as(TopRole::Root, "the root", &root)?;
         let board = root.board().ok_or(RepositoryError::Missing)?;
         let accepted = Stop::open(envelope, &board.targets.keys, root.space())?;
-        let mut list = match self.read(&DocumentPath::Stops)? {
+        let mut list = match turn.read(&DocumentPath::Stops)? {
             Some(bytes) => StopList::parse(&bytes)?,
             None => StopList::default(),
         };
@@ -34,8 +34,9 @@ impl Repository {
                     .remedy("have another member of the board sign the stop"));
             }
             list.stops.push(envelope.clone());
-            self.write(&DocumentPath::Stops, &list.to_bytes()?)?;
+            turn.write(&DocumentPath::Stops, &list.to_bytes()?)?;
         }
+        turn.finish()?;
         Ok(accepted)
     }
 }

@@ -252,3 +252,32 @@ async fn a_stop_outlives_a_restart_of_the_broker_and_a_list_that_was_taken_away(
     let asked = discover_as(&world, &connection, "saarland-university", "university").await;
     assert_eq!(refused(asked), Problem::Stopped);
 }
+
+#[tokio::test]
+async fn documents_that_cannot_be_read_for_a_while_let_the_last_good_ones_hold_and_stops_act() {
+    let world = World::published();
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    discover_as(&world, &connection, "archive", "archive").await.unwrap();
+    let timestamp = world.path("repository/metadata/timestamp.json");
+    let whole = std::fs::read(&timestamp).unwrap();
+    std::fs::write(&timestamp, b"{}").unwrap();
+    for _ in 0..2 {
+        world.clock.advance(6);
+        discover_as(&world, &connection, "archive", "archive").await.unwrap();
+    }
+    let of_member = stop(&world, member("archive"), &world.board[0]);
+    publish::stop(&connection, &space(), &of_member).await.unwrap();
+    world.clock.advance(6);
+    let stopped = discover_as(&world, &connection, "archive", "archive").await;
+    assert_eq!(refused(stopped), Problem::Stopped);
+    discover_as(&world, &connection, "saarland-university", "university")
+        .await
+        .unwrap();
+    // What the board signed next is taken up as soon as it can be read.
+    std::fs::write(&timestamp, whole).unwrap();
+    world.publish(2, &world.files_of(&["gbsg"])).unwrap();
+    world.clock.advance(6);
+    let left = discover_as(&world, &connection, "saarland-university", "university").await;
+    assert_eq!(refused(left), Problem::TokenIssuer);
+}

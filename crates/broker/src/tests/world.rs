@@ -13,7 +13,8 @@ use trust::{BoardRoles, Credential, Delegation, Digest, Draft, Proof, PublicKey,
 use wire::description::{BROKER_AUDIENCE, DISCOVER_QUERY};
 use wire::{Connection, NodeDescription, OfferedDataset};
 
-use crate::{Config, OnlineKeys, Publication, Repository};
+use crate::postgres::tests::{database, open};
+use crate::{Config, ConnectionString, OnlineKeys, Publication, Repository};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -80,11 +81,49 @@ pub(crate) struct World {
     pub(crate) repository: Repository,
     /// What the board's next documents delegate.
     pub(crate) delegations: Vec<Delegation>,
+    /// Where documents and descriptions are, if not in the world's own folder.
+    store: Option<ConnectionString>,
 }
 
 impl World {
     /// A data space with nothing published yet.
     pub(crate) fn founded() -> Self {
+        Self::founded_in(None)
+    }
+
+    /// The same, once with each kind of store. Without PostgreSQL on this machine there is one kind.
+    pub(crate) fn founded_everywhere() -> Vec<Self> {
+        let store = database();
+        std::iter::once(None)
+            .chain(store.map(Some))
+            .map(Self::founded_in)
+            .collect()
+    }
+
+    /// A data space with version 1 published, once with each kind of store.
+    pub(crate) fn published_everywhere() -> Vec<Self> {
+        let worlds = Self::founded_everywhere();
+        worlds
+            .iter()
+            .for_each(|world| world.publish(1, &world.files()).unwrap());
+        worlds
+    }
+
+    /// A data space with version 1 published, in PostgreSQL; none if this machine has none.
+    pub(crate) fn published_in_postgres() -> Option<Self> {
+        let world = Self::founded_in(Some(database()?));
+        world.publish(1, &world.files()).unwrap();
+        Some(world)
+    }
+
+    /// The same on a server of the test's own.
+    pub(crate) fn published_in(server: &faults::Postgres) -> Self {
+        let world = Self::founded_in(Some(server.database().unwrap().into()));
+        world.publish(1, &world.files()).unwrap();
+        world
+    }
+
+    fn founded_in(store: Option<ConnectionString>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [tls, snapshot, timestamp] = ["tls", "snapshot", "timestamp"].map(|name| {
             let key = new_key();
@@ -97,7 +136,10 @@ impl World {
         let draft = Draft::root(&space(), 1, after(&clock, YEAR), &roles).unwrap();
         let root = draft.assemble(board[..2].iter().map(|key| draft.sign(key)).collect());
         std::fs::write(folder.path().join("root.json"), &root).unwrap();
-        let repository = Repository::found(&folder.path().join("repository"), &root).unwrap();
+        let repository = match &store {
+            None => Repository::found(&folder.path().join("repository"), &root).unwrap(),
+            Some(store) => Repository::shared(open(store), &space(), &root).unwrap(),
+        };
         let members = ["gbsg", "saarland-university", "archive"]
             .map(|id| (id, new_key()))
             .into();
@@ -110,6 +152,7 @@ impl World {
             clock,
             repository,
             delegations: Vec::new(),
+            store,
         }
     }
 
@@ -174,6 +217,17 @@ impl World {
         self.repository.publish(&self.keys(), &publication, self.now())
     }
 
+    /// The documents as another broker has them.
+    pub(crate) fn other_repository(&self) -> Repository {
+        let root = std::fs::read(self.path("root.json")).unwrap();
+        Repository::shared(open(self.store.as_ref().unwrap()), &space(), &root).unwrap()
+    }
+
+    /// Goes on with an empty database.
+    pub(crate) fn forget_everything(&mut self) {
+        self.store = database();
+    }
+
     /// A new client's memory, with the first root pinned.
     pub(crate) fn client(&self, name: &str) -> SpaceStore {
         SpaceStore::create(&self.path(name), &std::fs::read(self.path("root.json")).unwrap()).unwrap()
@@ -184,7 +238,9 @@ impl World {
             space: "oncology".parse().unwrap(),
             listen: "127.0.0.1:0".to_owned(),
             key: self.path("tls.pem"),
-            repository: self.path("repository"),
+            repository: self.store.is_none().then(|| self.path("repository")),
+            store: self.store.clone(),
+            store_file: None,
             snapshot_key: self.path("snapshot.pem"),
             timestamp_key: self.path("timestamp.pem"),
             root: self.path("root.json"),
@@ -193,10 +249,23 @@ impl World {
     }
 
     pub(crate) async fn start(&self) -> Running {
+        self.start_as(self.config()).await
+    }
+
+    /// Another broker with the same keys and store and a folder of its own.
+    pub(crate) async fn start_beside(&self) -> Running {
+        self.start_as(Config {
+            data: self.path("data-beside"),
+            ..self.config()
+        })
+        .await
+    }
+
+    async fn start_as(&self, config: Config) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(crate::serve(self.config(), listener, self.clock.clone(), stop.clone()));
+        let task = tokio::spawn(crate::serve(config, listener, self.clock.clone(), stop.clone()));
         Running {
             address,
             key: self.tls,

@@ -324,12 +324,17 @@ pub(crate) struct PublishTo {
     /// The broker's private key that says that they still are; with --repository
     #[arg(long, value_name = "FILE", requires = "repository")]
     pub(crate) timestamp_key: Option<PathBuf>,
-    /// The broker's address, host:port
-    #[arg(long, value_name = "HOST:PORT", requires = "broker_identity")]
-    pub(crate) broker: Option<String>,
+    /// The broker's address, host:port; several of the same broker with a comma between them
+    #[arg(long, value_name = "HOST:PORT", requires = "broker_identity", value_parser = addresses)]
+    pub(crate) broker: Option<wire::Addresses>,
     /// The key by which the broker is recognised
     #[arg(long, value_name = "KEY", requires = "broker")]
     pub(crate) broker_identity: Option<PublicKey>,
+}
+
+fn addresses(text: &str) -> Result<wire::Addresses, wire::connect::AddressesError> {
+    let addresses: Vec<String> = text.split(',').map(|address| address.trim().to_owned()).collect();
+    addresses.try_into()
 }
 
 #[derive(Debug, Subcommand)]

@@ -198,7 +198,12 @@ impl Press {
     /// If a key cannot be read, or the broker does not answer or is another.
     pub(super) async fn open(to: &PublishTo, space: &SpaceId) -> Result<Option<Self>, Report> {
         if let (Some(address), Some(identity)) = (&to.broker, &to.broker_identity) {
-            let connection = wire::connect(address, wire::description::BROKER_AUDIENCE, identity).await?;
+            let broker = wire::PeerConfig {
+                address: address.clone(),
+                key: *identity,
+                proxy: None,
+            };
+            let connection = broker.connect(wire::description::BROKER_AUDIENCE).await?;
             let space = space.clone();
             return Ok(Some(Press::Broker { connection, space }));
         }

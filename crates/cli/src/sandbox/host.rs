@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use trust::SpaceStore;
+use wire::Addresses;
 
 use super::control::{Control, DatasetStatus, DocumentsStatus, NodeState, NodeStatus, Order, Status};
 use super::found::renew_credentials;
@@ -221,9 +222,10 @@ impl Host {
                 .map(|(listener, address)| (Some(listener), Some(address)))?,
             None => (None, None),
         };
-        if written.listen != address || written.broker.address != self.broker.address {
+        let broker = Addresses::from(self.broker.address.clone());
+        if written.listen != address || written.broker.address != broker {
             written.listen.clone_from(&address);
-            written.broker.address.clone_from(&self.broker.address);
+            written.broker.address = broker;
             write_config(&file, "A node of a sandbox.", &written)?;
         }
         let node = Box::pin(Node::open(node::Config::load(&file)?, Arc::clone(&self.clock))).await?;
@@ -364,7 +366,7 @@ async fn start_broker(layout: &Layout, record: &Record, clock: &Arc<dyn Clock>) 
             &file,
             "A person of a sandbox.",
             |profile| &mut profile.broker.address,
-            &address,
+            address.clone().into(),
         )?;
     }
     let stop = CancellationToken::new();
@@ -376,15 +378,15 @@ async fn start_broker(layout: &Layout, record: &Record, clock: &Arc<dyn Clock>) 
 fn readdress<T: Serialize + DeserializeOwned>(
     file: &Path,
     about: &str,
-    place: impl Fn(&mut T) -> &mut String,
-    address: &str,
+    place: impl Fn(&mut T) -> &mut Addresses,
+    address: Addresses,
 ) -> Result<(), Report> {
     let mut config: T = read_config(file)?;
     let written = place(&mut config);
-    if written == address {
+    if *written == address {
         return Ok(());
     }
-    address.clone_into(written);
+    *written = address;
     write_config(file, about, &config)
 }
 

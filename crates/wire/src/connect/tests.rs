@@ -165,3 +165,76 @@ fn a_peer_in_a_configuration_has_no_other_keys() {
     assert_eq!(peer, PeerConfig::direct("127.0.0.1:1".to_owned(), key));
     assert!(terms::text::parse_toml::<PeerConfig>("node.toml", &format!("{text}tls = false\n")).is_err());
 }
+
+/// An address at which nobody listens.
+async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn at(addresses: Vec<String>, key: PublicKey) -> PeerConfig {
+    PeerConfig {
+        address: addresses.try_into().unwrap(),
+        key,
+        proxy: None,
+    }
+}
+
+#[test]
+fn an_address_is_written_as_one_text_or_as_a_list_and_never_as_none() {
+    let key = SigningKey::generate().unwrap().public();
+    let read = |address: &str| {
+        let text = format!("{{\"address\": {address}, \"key\": \"{key}\"}}");
+        serde_json::from_str::<PeerConfig>(&text)
+    };
+    for wrong in ["[]", "3", "[\"a:1\", 2]", "[\"a\", \"b\", \"c\", \"d\", \"e\"]"] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+    for address in ["\"a:1\"", "[\"a:1\",\"b:1\"]"] {
+        let config = read(address).unwrap();
+        let written = serde_json::to_string(&config).unwrap();
+        assert!(written.contains(&format!("\"address\":{address}")), "{written}");
+    }
+    let each: Vec<String> = read("[\"a:1\", \"b:1\"]")
+        .unwrap()
+        .each()
+        .map(|one| one.address.to_string())
+        .collect();
+    assert_eq!(each, ["a:1", "b:1"]);
+}
+
+#[tokio::test]
+async fn of_several_addresses_one_that_answers_is_enough_and_another_key_at_one_is_told_if_none_does() {
+    let (server, other) = (serve().await, serve().await);
+    let key = server.key.public();
+    at(vec![nobody().await, server.address.clone()], key)
+        .connect("gbsg")
+        .await
+        .unwrap();
+    at(vec![other.address.clone(), server.address.clone()], key)
+        .connect("gbsg")
+        .await
+        .unwrap();
+    let none = at(vec![nobody().await, nobody().await], key)
+        .connect("gbsg")
+        .await
+        .unwrap_err();
+    assert_eq!(none.problem, Problem::Unreachable);
+    for addresses in [
+        vec![other.address.clone(), nobody().await],
+        vec![nobody().await, other.address.clone()],
+    ] {
+        let wrong = at(addresses, key).connect("gbsg").await.unwrap_err();
+        assert_eq!(wrong.problem, Problem::PeerKey);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_says_nothing_holds_up_the_next_one_for_a_moment_only() {
+    let server = serve().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let began = Instant::now();
+    let addresses = vec![silent.local_addr().unwrap().to_string(), server.address.clone()];
+    at(addresses, server.key.public()).connect("gbsg").await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}

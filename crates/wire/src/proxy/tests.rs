@@ -62,7 +62,7 @@ async fn server(proxy: String, credentials: Option<&Path>) -> PeerConfig {
     );
     let credentials = credentials.map(Path::to_owned);
     PeerConfig {
-        address,
+        address: address.into(),
         key: key.public(),
         proxy: Some(ProxyConfig {
             address: proxy,
@@ -81,7 +81,7 @@ async fn a_proxy_that_wants_credentials_or_does_not_connect_is_told_apart_from_s
     );
 
     let blocked = PeerConfig {
-        address: "127.0.0.1:1".to_owned(),
+        address: "127.0.0.1:1".to_owned().into(),
         ..server(proxy(None).await, None).await
     };
     let refused = blocked.connect("broker").await.unwrap_err();

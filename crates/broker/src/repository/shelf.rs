@@ -1,0 +1,73 @@
+//! Where the documents of a repository are: in a folder, or in a PostgreSQL that several brokers share.
+//!
+//! Who signs or publishes holds a [`Turn`] from before it reads until what it wrote is in place; there is one at a time,
+//! over all processes and brokers. Who only reads one document needs none. Next: `shelf/folder.rs`, `shelf/shared.rs`.
+
+mod folder;
+mod shared;
+
+use super::RepositoryError;
+use super::path::DocumentPath;
+pub(super) use folder::Folder;
+pub(super) use shared::Shared;
+
+/// Where documents are.
+pub(super) trait Shelf: std::fmt::Debug + Send + Sync {
+    /// The document as it is published; it may be longer than anybody reads.
+    fn read(&self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError>;
+
+    /// Waits until nobody else writes.
+    fn lock(&self) -> Result<Box<dyn Held>, RepositoryError>;
+}
+
+/// A shelf on which nobody else writes while this is held. What is not finished may be undone.
+pub(super) trait Held {
+    fn read(&mut self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError>;
+    fn write(&mut self, path: &DocumentPath, bytes: &[u8]) -> Result<(), RepositoryError>;
+    fn newest_root_version(&mut self) -> Result<Option<u64>, RepositoryError>;
+    fn finish(self: Box<Self>) -> Result<(), RepositoryError>;
+}
+
+/// One turn at signing and publishing.
+pub(super) struct Turn(Box<dyn Held>);
+
+impl Turn {
+    pub(super) fn take(shelf: &dyn Shelf) -> Result<Self, RepositoryError> {
+        shelf.lock().map(Self)
+    }
+
+    pub(super) fn read(&mut self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError> {
+        require_readable(path, self.0.read(path)?)
+    }
+
+    pub(super) fn write(&mut self, path: &DocumentPath, bytes: &[u8]) -> Result<(), RepositoryError> {
+        self.0.write(path, bytes)
+    }
+
+    /// The newest root document and its version.
+    pub(super) fn newest_root(&mut self) -> Result<(u64, Vec<u8>), RepositoryError> {
+        let version = self.0.newest_root_version()?.ok_or(RepositoryError::Missing)?;
+        let bytes = self.read(&DocumentPath::Root(version))?;
+        Ok((version, bytes.ok_or(RepositoryError::Missing)?))
+    }
+
+    /// Puts in place what was written, and lets the next one write.
+    pub(super) fn finish(self) -> Result<(), RepositoryError> {
+        self.0.finish()
+    }
+}
+
+/// Refuses a document that is larger than any client reads.
+pub(super) fn require_readable(
+    path: &DocumentPath,
+    found: Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, RepositoryError> {
+    let bytes_max = path.bytes_max();
+    match found {
+        Some(bytes) if bytes.len() as u64 > bytes_max => Err(RepositoryError::TooLarge {
+            path: path.to_string(),
+            bytes_max,
+        }),
+        found => Ok(found),
+    }
+}
