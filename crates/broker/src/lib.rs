@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`repository`] (the folder of signed documents, how it is published and kept fresh),
 //! `governance` (how documents are served), `roster` (which of them the broker itself works under), `callers` (who
-//! calls), `catalog` (who offers what, and who may know), `relay` (connections to nodes that take none from outside), [`serve`](mod@serve) (how a broker runs), [`config`].
+//! calls), `catalog` (who offers what, and who may know), `relay` (connections to nodes that take none from outside), [`serve`](mod@serve) (how a broker runs), [`status`] (what it tells its operator), [`config`].
 
 mod callers;
 mod catalog;
@@ -18,6 +18,7 @@ mod relay;
 pub mod repository;
 mod roster;
 pub mod serve;
+pub mod status;
 #[cfg(test)]
 mod tests;
 

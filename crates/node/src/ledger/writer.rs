@@ -5,7 +5,9 @@
 //! succeeds would prove nothing. Next: `store.rs`, the file.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use telemetry::Histogram;
 use terms::{Problem, Report};
 use tokio::sync::{mpsc, oneshot};
 use trust::{Digest, Envelope};
@@ -91,19 +93,27 @@ pub struct LedgerStatus {
 
 /// The status, which the writer sets and everybody reads.
 #[derive(Debug)]
-pub(super) struct Board(Mutex<LedgerStatus>);
+pub(super) struct Board {
+    status: Mutex<LedgerStatus>,
+    /// How long durable writes took.
+    pub(super) commit_seconds: Histogram,
+}
 
 impl Board {
     pub(super) fn new(store: &Store) -> Self {
         let (entries, root, checkpoint) = store.head();
-        Self(Mutex::new(LedgerStatus {
+        let status = LedgerStatus {
             state: LedgerState::Recording,
             entries,
             root: Digest::from_bytes(root),
             checkpoint,
             #[cfg(test)]
             commits: 0,
-        }))
+        };
+        Self {
+            status: Mutex::new(status),
+            commit_seconds: Histogram::new(telemetry::SECONDS),
+        }
     }
 
     pub(super) fn status(&self) -> LedgerStatus {
@@ -129,7 +139,7 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +160,10 @@ pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board) {
 }
 
 fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Report> {
-    match store.append(waiting) {
+    let begun = Instant::now();
+    let appended = store.append(waiting);
+    board.commit_seconds.observe(begun.elapsed().as_secs_f64());
+    match appended {
         Ok(()) => {
             board.committed(store);
             Ok(())
