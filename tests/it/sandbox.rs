@@ -17,6 +17,7 @@ mod kill;
 mod lost_connection;
 mod methods;
 mod namespaces;
+mod operating;
 mod own_tables;
 mod people;
 mod permit_rows;

@@ -285,6 +285,10 @@ impl World {
         self.files_with("space.toml", &text)
     }
 
+    pub(crate) fn node_key(&self) -> &SigningKey {
+        &self.node
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config {
             space: space(),

@@ -4,7 +4,7 @@ use super::*;
 fn whole() -> tempfile::TempDir {
     let world = crate::example::World::new();
     let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(world.path("node.key"), folder.path().join("node.key")).unwrap();
+    world.node_key().save_new(&folder.path().join("node.key")).unwrap();
     std::fs::copy(world.path("root.json"), folder.path().join("root.json")).unwrap();
     std::fs::write(folder.path().join("proxy.txt"), "user:password").unwrap();
     folder
@@ -79,9 +79,7 @@ async fn a_key_that_the_roster_does_not_name_is_found_where_the_roster_is_known(
     let config = world.config();
     let now = terms::Clock::now(&*world.clock);
     assert_eq!(
-        config
-            .require_rosters_key(&trust::SigningKey::load(&config.key).unwrap().public(), now)
-            .await,
+        config.require_rosters_key(&world.node_key().public(), now).await,
         Ok(())
     );
     let other = trust::SigningKey::generate().unwrap().public();
