@@ -26,6 +26,7 @@ mod methods;
 mod namespaces;
 mod network;
 mod newcomers;
+mod operating;
 mod own_tables;
 mod paused;
 mod peers;

@@ -1,9 +1,14 @@
-//! `broker.toml`: everything that an operator decides about a broker.
+//! `broker.toml`: everything that an operator decides about a broker. Next: `config/check.rs`, which looks at what it names.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use telemetry::MetricsConfig;
+use terms::finding::Finding;
 use terms::{Problem, Report, SpaceId};
+use wire::BrokerLimits;
 
 pub use crate::postgres::ConnectionString;
 
@@ -34,6 +39,12 @@ pub struct Config {
     pub root: PathBuf,
     /// Where the broker keeps what it has verified, and its catalogue unless that is in a store.
     pub data: PathBuf,
+    /// Bounds of what the broker takes, where they are not the usual ones.
+    #[serde(default, skip_serializing_if = "BrokerLimits::are_usual")]
+    pub limits: BrokerLimits,
+    /// Where its operator's monitoring reads; nowhere if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsConfig>,
 }
 
 /// Where a broker keeps documents and catalogue.
@@ -46,19 +57,24 @@ pub enum Keeping {
 }
 
 impl Config {
-    /// Reads a configuration file and resolves its paths.
+    /// Reads a configuration file, checks its values and resolves its paths. What it names is looked at by [`Config::check`].
     ///
     /// # Errors
     /// [`Problem::FileMissing`] if it cannot be read, or one of the other `File` problems.
     pub fn load(path: &Path) -> Result<Config, Report> {
+        let config = Self::read(path)?;
+        config.keeping()?;
+        Finding::none_in(&path.display().to_string(), &config.values())?;
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Config, Report> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path);
         let text =
             text.map_err(|error| Problem::FileMissing.report(format!("cannot read {name}: {}", error.kind())))?;
         let config: Config = terms::text::parse_toml(&name, &text)?;
-        let config = config.relative_to(path.parent().unwrap_or(Path::new("")));
-        config.keeping()?;
-        Ok(config)
+        Ok(config.relative_to(path.parent().unwrap_or(Path::new(""))))
     }
 
     /// Where documents and catalogue are.
@@ -76,6 +92,16 @@ impl Config {
                     "name a folder as repository, or a PostgreSQL as store that all brokers of the data space share",
                 )),
         }
+    }
+
+    /// What is wrong with the values themselves.
+    fn values(&self) -> Vec<Finding> {
+        let metrics = self.metrics.as_ref().map(MetricsConfig::check);
+        let wrong = metrics.and_then(Result::err);
+        wrong
+            .map(|report| Finding::of("metrics.listen", report))
+            .into_iter()
+            .collect()
     }
 
     fn relative_to(self, folder: &Path) -> Config {
@@ -140,6 +166,33 @@ data = "data"
         .unwrap();
         let named = load(format!("{nowhere}store_file = \"store.txt\"\n")).unwrap();
         assert_eq!(named.keeping(), shared.keeping());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once_under_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broker.toml");
+        std::fs::write(folder.path().join("repository"), "a file").unwrap();
+        let text = TEXT.replace("127.0.0.1:0", "127.0.0.1").replace("/keys/", "keys/");
+        std::fs::write(&path, format!("{text}[metrics]\nlisten = \"[::]:9464\"\n")).unwrap();
+        let findings = Config::check(&path);
+        let keys: Vec<&str> = findings.iter().map(|finding| finding.key.as_str()).collect();
+        let wrong = [
+            "metrics.listen",
+            "listen",
+            "key",
+            "snapshot_key",
+            "timestamp_key",
+            "repository",
+            "root",
+        ];
+        assert_eq!(keys, wrong, "{findings:?}");
+        std::fs::write(&path, format!("{TEXT}[limits]\nconnections = 0\n")).unwrap();
+        let findings = Config::check(&path);
+        assert!(
+            findings.len() == 1 && findings[0].report.message.contains("`connections` is 0"),
+            "{findings:?}"
+        );
     }
 
     #[test]

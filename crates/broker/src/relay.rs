@@ -12,6 +12,7 @@ mod switchboard;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +69,21 @@ impl Relay {
                 self.switchboard.end_revoked(&rules, self.callers.clock.now());
             }
         }
-        self.switchboard.end_all();
+    }
+
+    /// Takes nobody any more, and lets nodes go to another broker. What is carried goes on.
+    pub(crate) fn close(&self) {
+        self.switchboard.close();
+    }
+
+    /// Ends what is carried.
+    pub(crate) fn end_calls(&self) {
+        self.switchboard.end_calls();
+    }
+
+    /// Tunnels by member, and how many connections are carried.
+    pub(crate) fn held(&self) -> (BTreeMap<MemberId, usize>, usize) {
+        self.switchboard.held()
     }
 
     /// Registers a connection as a member's tunnel.

@@ -4,17 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use terms::{Clock, Problem, Report, UtcTime, limit};
+use telemetry::{Counter, Metrics};
+use terms::{Clock, Problem, Report, UtcTime};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
-use wire::Incoming;
 use wire::description::{BROKER_AUDIENCE, DESCRIPTION_BYTES_MAX};
 use wire::publish::PIECE_BYTES_MAX;
 use wire::relay::RELAY_MESSAGE_BYTES_MAX;
 use wire::v1::catalog_service_server::CatalogServiceServer;
 use wire::v1::governance_service_server::GovernanceServiceServer;
 use wire::v1::relay_service_server::RelayServiceServer;
+use wire::{CountCalls, Incoming, KeyFile, Signals};
 
 use crate::callers::Callers;
 use crate::catalog::{Catalog, Store};
@@ -24,12 +25,13 @@ use crate::postgres::Database;
 use crate::relay::Relay;
 use crate::repository::{OnlineKeys, Renewal, Repository};
 use crate::roster::Roster;
+use crate::status::Watch;
 
 /// How often the broker looks whether a document is due for renewal.
 const RENEWAL_EVERY: Duration = Duration::from_secs(60);
 
-/// How long calls may go on after the stop signal.
-const STOP_WAIT: Duration = Duration::from_secs(2);
+/// How long connections may take to end once nothing is carried any more.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// Largest request to the catalogue, in bytes: a sealed description and its frame.
 const REQUEST_BYTES_MAX: usize = DESCRIPTION_BYTES_MAX + 1024;
@@ -37,7 +39,8 @@ const REQUEST_BYTES_MAX: usize = DESCRIPTION_BYTES_MAX + 1024;
 /// Largest message with a document, in bytes: a piece of one, or a whole root, and its frame.
 const PUBLISH_BYTES_MAX: usize = PIECE_BYTES_MAX + 1024;
 
-/// Serves on `listener` until `stop`. A broker may be started before its board has published anything.
+/// Serves on `listener` until it is told to stop: then nobody new is connected, and what is carried has `drain_seconds`. A broker may be
+/// started before its board has published anything.
 ///
 /// # Errors
 /// If a key, the repository or the data folder cannot be used, or the published documents are of another data space.
@@ -45,11 +48,21 @@ pub async fn serve(
     config: Config,
     listener: TcpListener,
     clock: Arc<dyn Clock>,
-    stop: CancellationToken,
+    signals: impl Into<Signals>,
 ) -> Result<(), Report> {
+    let signals = signals.into();
+    let (stop, limits, metrics) = (
+        signals.stop.clone(),
+        config.limits.clone(),
+        Arc::new(Metrics::default()),
+    );
     let key = SigningKey::load(&config.key)?;
-    let tls = wire::tls::server_config(&key, BROKER_AUDIENCE);
-    let tls = tls.map_err(|error| Problem::FileValue.report(error.to_string()))?;
+    let bad_keys = metrics.register(
+        "key_file_refused",
+        "Looks at a key file that cannot be used",
+        Counter::default(),
+    );
+    let key_file = Arc::new(KeyFile::new(config.key.clone(), &key, BROKER_AUDIENCE, bad_keys)?);
     let keys = Arc::new(OnlineKeys::load(&config.snapshot_key, &config.timestamp_key)?);
     let root = read(&config.root)?;
     let created = std::fs::create_dir_all(&config.data);
@@ -69,30 +82,65 @@ pub async fn serve(
     if renewed != Renewal::NothingPublished {
         require_own_space(roster.rules().await)?;
     }
-    let callers = Arc::new(Callers::new(config.space.clone(), roster, Arc::clone(&clock)));
+    let metrics_listener = match &config.metrics {
+        Some(metrics) => Some(metrics.listen().await?),
+        None => None,
+    };
+    let callers = Arc::new(Callers::new(
+        config.space.clone(),
+        Arc::clone(&roster),
+        Arc::clone(&clock),
+    ));
     let catalog = Catalog::new(Arc::clone(&callers), store);
     let relay = Relay::new(callers);
     let watching = tokio::spawn(relay.clone().watch(stop.clone()));
-    let governance = Governance::new(config.space, repository.clone(), Arc::clone(&keys), Arc::clone(&clock));
+    let governance = Governance::new(
+        config.space.clone(),
+        repository.clone(),
+        Arc::clone(&keys),
+        Arc::clone(&clock),
+    );
+    let watch = Watch::new(config, roster, relay.clone(), Arc::clone(&key_file), Arc::clone(&clock));
+    let watch = Arc::new(watch);
+    watch.measured(&metrics);
 
     let renewing = tokio::spawn(keep_fresh(repository, keys, clock, RENEWAL_EVERY, stop.clone()));
-    let serving = wire::serve::server()
-        .max_concurrent_streams(limit::RELAY_STREAMS_PER_CONNECTION_MAX)
-        .initial_stream_window_size(limit::RELAY_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limit::RELAY_CONNECTION_WINDOW_BYTES)
+    let (healthy, health) = wire::health::health();
+    let drained = CancellationToken::new();
+    let incoming = Incoming::limited(listener, key_file.identity(), &limits, metrics.connections.clone());
+    let serving = wire::serve::limited(&limits)
+        .layer(CountCalls(metrics.calls.clone()))
+        .add_service(health)
         .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(RelayServiceServer::new(relay).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
-        .serve_with_incoming_shutdown(Incoming::new(listener, tls), stop.clone().cancelled_owned());
+        .add_service(RelayServiceServer::new(relay.clone()).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
+        .serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
+    let draining = async {
+        stop.cancelled().await;
+        relay.close();
+        let seconds = Duration::from_secs(limits.drain_seconds.into());
+        if tokio::time::timeout(seconds, metrics.calls.idle()).await.is_err() {
+            tracing::warn!(?seconds, "what is still carried is ended");
+        }
+        relay.end_calls();
+        drained.cancel();
+        tokio::time::sleep(LEAVE).await;
+    };
     let served = tokio::select! {
         served = serving => served.map_err(|_| Problem::Internal.report("the broker cannot serve any more")),
-        () = waited_out(&stop) => Ok(()),
+        () = draining => Ok(()),
+        () = watch.keep_writing() => Ok(()),
+        // Who the broker is, its operator decides: nobody but whom they told the key goes on.
+        () = key_file.keep_looking(&signals, &|_| Ok(())) => Ok(()),
+        () = healthy.keep(|| watch.is_ready(), stop.clone()) => Ok(()),
+        () = Arc::clone(&metrics).serve(metrics_listener) => Ok(()),
     };
     stop.cancel();
     for task in [renewing, watching] {
         let ended_early = |_| Problem::Internal.report("a task of the broker ended early");
         task.await.map_err(ended_early)?;
     }
+    watch.write(true).await;
     served
 }
 
@@ -120,11 +168,6 @@ async fn renew(repository: &Repository, keys: &Arc<OnlineKeys>, now: UtcTime) ->
     let renewing = tokio::task::spawn_blocking(move || repository.renew(&keys, now));
     let stopped = |_| Problem::Internal.report("the renewal of documents stopped");
     renewing.await.map_err(stopped)?
-}
-
-async fn waited_out(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(STOP_WAIT).await;
 }
 
 /// Documents and catalogue, where the configuration says. `root` is the data space's first.

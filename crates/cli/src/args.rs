@@ -27,8 +27,28 @@ pub(crate) struct Args {
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// How events are logged on standard error; which ones, DATENRAUM_LOG says, such as info
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORM",
+        hide_default_value = true
+    )]
+    pub(crate) log: LogForm,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How events are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -380,6 +400,9 @@ pub(crate) struct NodeRunArgs {
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "node.toml")]
     pub(crate) config: PathBuf,
+    /// Only check the configuration and all that it names, say everything that is wrong, and end
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Show under which signed documents a node works, what is stopped, and what to look at
@@ -450,6 +473,20 @@ pub(crate) struct DatasetListArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BrokerCommand {
     Run(BrokerRunArgs),
+    Status(BrokerStatusArgs),
+}
+
+/// Show who is reached through a broker, and what to look at
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum broker status --config /etc/datenraum/broker.toml
+
+Reads what the broker wrote down, whether it runs or not. Returns 6 if the published documents have expired.")]
+pub(crate) struct BrokerStatusArgs {
+    /// The broker's configuration
+    #[arg(long, value_name = "FILE", default_value = "broker.toml")]
+    pub(crate) config: PathBuf,
 }
 
 /// Run a broker until it is told to stop
@@ -459,6 +496,9 @@ pub(crate) struct BrokerRunArgs {
     /// The broker's configuration
     #[arg(long, value_name = "FILE", default_value = "broker.toml")]
     pub(crate) config: PathBuf,
+    /// Only check the configuration and all that it names, say everything that is wrong, and end
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -492,6 +532,9 @@ pub(crate) struct GatewayRunArgs {
     /// Where to listen: a port of this machine; 0 for any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:32010")]
     pub(crate) listen: String,
+    /// Where this machine's monitoring reads metrics, such as 127.0.0.1:9465; nowhere if nothing is said
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
     /// The file with the token; gateway.token in your profile's data folder otherwise
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -52,7 +52,14 @@ fn every_unit_starts_a_command_that_exists_and_is_confined() {
         units += 1;
         let entries = unit(&path);
         let command: Vec<&str> = entries["Service.ExecStart"].split_whitespace().collect();
-        Args::try_parse_from(command).unwrap();
+        let role = command[1];
+        Args::try_parse_from(command.clone()).unwrap();
+        let drain_seconds = match role {
+            "node" => wire::NodeLimits::default().drain_seconds,
+            _ => wire::BrokerLimits::default().drain_seconds,
+        };
+        let stop_seconds: u32 = entries["Service.TimeoutStopSec"].trim_end_matches('s').parse().unwrap();
+        assert!(stop_seconds >= drain_seconds + 10, "{role} is killed while it drains");
         for confined in [
             "NoNewPrivileges",
             "ProtectSystem",

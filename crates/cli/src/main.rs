@@ -3,7 +3,7 @@
 //! Commands hold no rules of their own: they read files, call the crates, and show what comes back. This crate must
 //! never decide, verify or sign by itself, and never print an error except through [`fail`].
 //!
-//! Reading order: [`args`] (what can be said), [`fail`] and [`show`] (what comes out), [`sandbox`] (a whole data space
+//! Reading order: [`args`] (what can be said), [`fail`], [`show`] and [`log`] (what comes out), [`sandbox`] (a whole data space
 //! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`waiting`] and
 //! [`render`], [`plot`], [`catalog`], [`demo`], [`problems`].
 
@@ -19,6 +19,7 @@ mod deploy_tests;
 mod doctor;
 mod dry_run;
 mod fail;
+mod log;
 mod permit;
 mod person;
 mod plot;
@@ -32,11 +33,8 @@ mod show;
 mod status;
 mod waiting;
 
-use std::io::IsTerminal as _;
-
 use clap::Parser as _;
 use terms::{ExitCode, Problem, Report};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::board::PermitCommand;
 use crate::args::person::PersonCommand;
@@ -48,12 +46,9 @@ use crate::args::{
 /// Stack of the threads that plan queries, in bytes: an unoptimised build needs more than the usual two megabytes.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Which events are logged, such as `info` or `node=debug`.
-const LOG_VARIABLE: &str = "DATENRAUM_LOG";
-
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
-    start_log();
+    log::start(args.log);
     let json = args.json;
     let ended = runtime().and_then(|runtime| runtime.block_on(run(args)));
     let code = ended.unwrap_or_else(|report| fail::tell(&report, json));
@@ -71,7 +66,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
-        Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args)).await,
+        Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args, json)).await,
         Command::Node(NodeCommand::Status(args)) => status::node(args, json),
         Command::Node(NodeCommand::Backup(args)) => backup::run(&args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args)).await,
@@ -90,7 +85,8 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Person(PersonCommand::Vouch(args)) => person::vouch(&args, json),
         Command::Permit(PermitCommand::New(args)) => permit::new(*args, json),
         Command::Permit(PermitCommand::Show(args)) => permit::show(&args, json),
-        Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args)).await,
+        Command::Broker(BrokerCommand::Run(args)) => Box::pin(serve::broker(args, json)).await,
+        Command::Broker(BrokerCommand::Status(args)) => status::broker(&args, json),
         Command::Gateway(GatewayCommand::Run(args)) => Box::pin(serve::gateway(args, json)).await,
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(*args, json),
         Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),
@@ -106,15 +102,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, Report> {
         .thread_stack_size(STACK_BYTES)
         .build();
     runtime.map_err(|error| Problem::Internal.report(format!("the system gives no threads: {error}")))
-}
-
-fn start_log() {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
-//! `node status`: under which signed documents a node works, what is stopped, and what its operator should look at.
+//! `node status` and `broker status`: under which signed documents a node works, what is stopped, and what its operator should look at.
 //!
-//! It reads what the node wrote down itself, so it works whether the node runs or not, and asks nobody.
+//! They read what node and broker wrote down themselves, so they work whether those run or not, and ask nobody.
 
-use node::status::{AuditStatus, NodeStatus, Signer};
+use std::collections::BTreeMap;
+
+use broker::status::BrokerStatus;
+use node::status::{AuditStatus, NodeStatus, Operation, Signer};
 use serde::Serialize;
 use terms::{ExitCode, Report, SystemClock, UtcTime};
 use trust::SigningKey;
 
-use crate::args::NodeStatusArgs;
+use crate::args::{BrokerStatusArgs, NodeStatusArgs};
 use crate::sandbox::found::counted;
 use crate::show;
 
@@ -50,6 +53,57 @@ pub(crate) fn node(args: NodeStatusArgs, json: bool) -> Result<ExitCode, Report>
         show::text(told(&status, audit.as_ref(), &warnings, now))?;
     }
     Ok(if expired { ExitCode::Verification } else { ExitCode::Ok })
+}
+
+/// Everything that `--json` shows of a broker.
+#[derive(Serialize)]
+struct ShownBroker<'a> {
+    #[serde(flatten)]
+    status: &'a BrokerStatus,
+    expired: bool,
+    warnings: &'a [String],
+}
+
+/// Shows how a broker is.
+///
+/// # Errors
+/// If the configuration cannot be read or the broker never ran.
+pub(crate) fn broker(args: &BrokerStatusArgs, json: bool) -> Result<ExitCode, Report> {
+    let status = BrokerStatus::read(&broker::Config::load(&args.config)?)?;
+    let now = terms::Clock::now(&SystemClock);
+    let (expired, warnings) = (status.is_expired(), status.warnings(now));
+    match json {
+        true => show::json(&ShownBroker {
+            status: &status,
+            expired,
+            warnings: &warnings,
+        })?,
+        false => show::text(told_of_broker(&status, &warnings, now))?,
+    }
+    Ok(if expired { ExitCode::Verification } else { ExitCode::Ok })
+}
+
+fn told_of_broker(status: &BrokerStatus, warnings: &[String], now: UtcTime) -> String {
+    let mut lines = vec![
+        ("broker", format!("of {}", status.space)),
+        ("written", ago(Some(status.at), now)),
+    ];
+    if status.stopping {
+        lines.push(("stopped", "it was told to".to_owned()));
+    }
+    for (member, tunnels) in &status.tunnels {
+        lines.push((
+            "reached",
+            format!("{member}, by {}", counted(*tunnels, "tunnel", "tunnels")),
+        ));
+    }
+    lines.push(("carried", counted(status.carried, "connection", "connections")));
+    lines.extend(common(status.disk_free_bytes, &status.limits));
+    lines.extend(warnings.iter().map(|warning| ("warning", warning.clone())));
+    let lines = lines
+        .iter()
+        .map(|(name, value)| wire::status::plain(&format!("{name:<13} {value}")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The status for people.
@@ -133,12 +187,45 @@ fn told(status: &NodeStatus, audit: Option<&AuditStatus>, warnings: &[String], n
         let entries = counted(usize::try_from(audit.entries).unwrap_or(usize::MAX), "entry", "entries");
         line("audit", format!("{entries}, root {}", audit.root));
     }
+    for (name, value) in status.operation.iter().flat_map(|operation| operated(operation, now)) {
+        line(name, value);
+    }
     for warning in warnings {
         line("warning", warning.clone());
     }
     // What board members wrote must do nothing to a terminal but be shown.
     let shown: Vec<String> = text.lines().map(wire::status::plain).collect();
     shown.join("\n")
+}
+
+/// How it runs.
+fn operated(operation: &Operation, now: UtcTime) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let ready = operation
+        .unready
+        .as_ref()
+        .map(|report| format!("nothing is answered: {report}"));
+    lines.push(("ready", ready.unwrap_or_else(|| "yes".to_owned())));
+    for tunnel in &operation.tunnels {
+        lines.push((
+            "tunnel",
+            format!("to {}, opened {}", tunnel.broker, ago(Some(tunnel.since), now)),
+        ));
+    }
+    if let Some(ahead) = operation.clock_ahead_seconds {
+        lines.push(("clock", format!("{ahead} s ahead of the broker's")));
+    }
+    lines.extend(common(operation.disk_free_bytes, &operation.limits));
+    lines
+}
+
+/// What is said of nodes and brokers alike.
+fn common(disk_free_bytes: Option<u64>, limits: &BTreeMap<String, u32>) -> Vec<(&'static str, String)> {
+    let disk = disk_free_bytes.map(|bytes| ("disk", format!("{} MiB free", bytes >> 20)));
+    let limits = limits
+        .iter()
+        .map(|(name, value)| ("limit", format!("{name} = {value}")));
+    disk.into_iter().chain(limits).collect()
 }
 
 fn named(signer: &Signer) -> String {

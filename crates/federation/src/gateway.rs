@@ -28,11 +28,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use telemetry::Metrics;
 use terms::{Problem, Report, limit};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
+use wire::CountCalls;
 
 pub use door::Token;
 pub use options::Options;
@@ -90,6 +92,7 @@ pub struct Gateway {
     defaults: Options,
     asking: Semaphore,
     room: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 impl Gateway {
@@ -101,7 +104,13 @@ impl Gateway {
             defaults,
             asking: Semaphore::new(limit::GATEWAY_QUESTIONS_MAX),
             room: Arc::new(Semaphore::new(told::kibibytes(limit::GATEWAY_ANSWERS_BYTES_MAX))),
+            metrics: Arc::default(),
         }
+    }
+
+    /// What the gateway counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// Serves on `listener` until `stop`, and then until open answers are fetched or a few seconds have passed.
@@ -109,6 +118,7 @@ impl Gateway {
     /// # Errors
     /// If the server ends otherwise.
     pub async fn serve(self, listener: Listener, token: Token, stop: CancellationToken) -> Result<(), Report> {
+        let calls = self.metrics.calls.clone();
         let service = FlightServiceServer::new(Flight(Face::new(Arc::new(self), token.clone())))
             .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
@@ -116,6 +126,7 @@ impl Gateway {
         let patience = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
         let incoming = connection::incoming(listener.tcp, patience);
         let serving = wire::serve::server()
+            .layer(CountCalls(calls))
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let drained = async {

@@ -1,10 +1,14 @@
-//! `node.toml`: everything that an operator decides about a node.
+//! `node.toml`: everything that an operator decides about a node. Next: `config/check.rs`, which looks at what it names.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use telemetry::{MetricsConfig, TracesConfig};
+use terms::finding::Finding;
 use terms::{MemberId, Problem, Report, SpaceId};
-use wire::PeerConfig;
+use wire::{NodeLimits, PeerConfig};
 
 use crate::ledger::LedgerPlace;
 
@@ -40,6 +44,15 @@ pub struct Config {
     /// How often governance documents are fetched, in seconds. Bounds how long a revocation takes.
     #[serde(default = "refresh_seconds")]
     pub refresh_seconds: u64,
+    /// Bounds of what the node takes, where they are not the usual ones.
+    #[serde(default, skip_serializing_if = "NodeLimits::are_usual")]
+    pub limits: NodeLimits,
+    /// Where its operator's monitoring reads; nowhere if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsConfig>,
+    /// Where traces of queries go; nowhere if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TracesConfig>,
     /// The broker.
     pub broker: PeerConfig,
 }
@@ -56,31 +69,21 @@ fn refresh_seconds() -> u64 {
 }
 
 impl Config {
-    /// Reads and checks a configuration file.
+    /// Reads a configuration file and checks its values. What it names is looked at by [`Config::check`].
     ///
     /// # Errors
     /// `FileMissing`, `FileSyntax`, `FileKey` or `FileValue`, naming file and line.
     pub fn load(path: &Path) -> Result<Self, Report> {
+        let config = Self::read(path)?;
+        Finding::none_in(&path.display().to_string(), &config.values())?;
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self, Report> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| Problem::FileMissing.report(format!("{name}: {error}")))?;
         let mut config: Config = terms::text::parse_toml(&name, &text)?;
-        if config.refresh_seconds == 0 || config.refresh_seconds > 60 {
-            let message =
-                format!("{name}: refresh_seconds must be from 1 to 60, because a revocation must act within 60 s");
-            return Err(Problem::FileValue.report(message));
-        }
-        if config.listen.is_none() && config.tunnels == 0 {
-            let message = format!("{name}: without listen and without tunnels nobody can reach the node");
-            return Err(Problem::FileValue
-                .report(message)
-                .remedy("say where to listen, or leave tunnels at 2"));
-        }
-        if usize::from(config.tunnels) > terms::limit::TUNNELS_PER_MEMBER_MAX {
-            let most = terms::limit::TUNNELS_PER_MEMBER_MAX;
-            let message = format!("{name}: tunnels is {}, and a broker takes {most}", config.tunnels);
-            return Err(Problem::FileValue.report(message));
-        }
         let folder = path.parent().unwrap_or(Path::new("."));
         config.broker = config.broker.relative_to(folder);
         let paths = [&mut config.key, &mut config.root, &mut config.data];
@@ -88,6 +91,32 @@ impl Config {
             *inside = folder.join(&*inside);
         }
         Ok(config)
+    }
+
+    /// What is wrong with the values themselves.
+    fn values(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut wrong = |key: &str, report: Report| findings.push(Finding::of(key, report));
+        if self.refresh_seconds == 0 || self.refresh_seconds > 60 {
+            let message = "it must be from 1 to 60, because a revocation must act within 60 s";
+            wrong("refresh_seconds", Problem::FileValue.report(message));
+        }
+        if self.listen.is_none() && self.tunnels == 0 {
+            let report = Problem::FileValue.report("without listen and without tunnels nobody can reach the node");
+            wrong("tunnels", report.remedy("say where to listen, or leave tunnels at 2"));
+        }
+        let most = terms::limit::TUNNELS_PER_MEMBER_MAX;
+        if usize::from(self.tunnels) > most {
+            let message = format!("it is {}, and a broker takes {most}", self.tunnels);
+            wrong("tunnels", Problem::FileValue.report(message));
+        }
+        if let Some(Err(report)) = self.metrics.as_ref().map(MetricsConfig::check) {
+            wrong("metrics.listen", report);
+        }
+        if let Some(Err(report)) = self.traces.as_ref().map(TracesConfig::check) {
+            wrong("traces.endpoint", report);
+        }
+        findings
     }
 
     /// The folder of the datasets.
@@ -131,34 +160,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn loaded(more: &str) -> Result<Config, Report> {
-        let folder = tempfile::tempdir().unwrap();
-        let key = trust::SigningKey::generate().unwrap().public();
-        let text = format!(
-            "space = \"oncology\"\nmember = \"gbsg\"\nkey = \"node.key\"\nroot = \"root.json\"\ndata = \"data\"\n{more}\n\
-             [broker]\naddress = \"127.0.0.1:1\"\nkey = \"{key}\"\n[broker.proxy]\naddress = \"127.0.0.1:2\"\ncredentials = \"proxy.txt\"\n"
-        );
-        let path = folder.path().join("node.toml");
-        std::fs::write(&path, text).unwrap();
-        let config = Config::load(&path)?;
-        let proxy = config.broker.proxy.as_ref().unwrap();
-        assert_eq!(proxy.credentials.as_ref().unwrap(), &folder.path().join("proxy.txt"));
-        Ok(config)
-    }
-
-    #[test]
-    fn a_node_that_nobody_could_reach_or_with_more_tunnels_than_a_broker_takes_is_refused() {
-        let unreachable = loaded("tunnels = 0").unwrap_err();
-        assert_eq!(unreachable.problem, Problem::FileValue);
-        assert!(unreachable.message.contains("nobody can reach") && unreachable.remedy.contains("tunnels at 2"));
-        let many = loaded("tunnels = 9").unwrap_err();
-        assert_eq!(many.problem, Problem::FileValue);
-        assert!(many.message.contains("a broker takes 8"), "{many:?}");
-        let alone = loaded("").unwrap();
-        assert_eq!((alone.listen, alone.tunnels), (None, TUNNELS));
-        assert_eq!(loaded("listen = \"127.0.0.1:0\"\ntunnels = 0").unwrap().tunnels, 0);
-    }
-}
+mod tests;

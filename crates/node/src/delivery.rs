@@ -300,6 +300,7 @@ impl Delivery {
             answer: None,
         };
         let (audit_index, receipt) = entry.released(release).await.map_err(ended)?;
+        self.desk.metrics.released(rows, bytes, 0);
         info!(query_id = %self.access.opening.query_id, rows, bytes, %audit_index, "released");
         Ok(Part::Receipt(receipt))
     }

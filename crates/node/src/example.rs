@@ -285,6 +285,10 @@ impl World {
         self.files_with("space.toml", &text)
     }
 
+    pub(crate) fn node_key(&self) -> &SigningKey {
+        &self.node
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config {
             space: space(),
@@ -297,6 +301,9 @@ impl World {
             anchor: None,
             data: self.path("data"),
             refresh_seconds: 30,
+            limits: wire::NodeLimits::default(),
+            metrics: None,
+            traces: None,
             broker: wire::PeerConfig::direct("127.0.0.1:1".to_owned(), self.online.public()),
         }
     }
@@ -347,7 +354,10 @@ impl World {
             reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
             running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
             streaming: Arc::new(Semaphore::new(limit::ROW_STREAMS_AT_ONCE_MAX)),
+            draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            limits: wire::NodeLimits::default(),
+            metrics: crate::metrics::NodeMetrics::default(),
         })
     }
 

@@ -32,6 +32,7 @@ use std::thread::JoinHandle;
 use engine::KeptValues;
 use policy::{Asked, Caller};
 use rusqlite::Connection;
+use telemetry::Histogram;
 use terms::{Clock, PermitId, Problem, Purpose, QueryId, Report, UtcTime};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -198,15 +199,24 @@ impl Ledger {
 
     /// A place in the writer's queue.
     fn place(&self) -> Result<mpsc::OwnedPermit<Job>, Report> {
-        if self.shared.board.state() == LedgerState::Failed {
-            return Err(unavailable());
-        }
+        self.require_recording()?;
         self.shared.disk.require_room()?;
         let place = self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned();
         place.map_err(|error| match error {
             TrySendError::Closed(_) => unavailable(),
             TrySendError::Full(_) => too_many(),
         })
+    }
+
+    /// Refuses everything once a write has failed.
+    ///
+    /// # Errors
+    /// `E_AUDIT_UNAVAILABLE`.
+    pub(crate) fn require_recording(&self) -> Result<(), Report> {
+        match self.shared.board.state() {
+            LedgerState::Recording => Ok(()),
+            LedgerState::Failed => Err(unavailable()),
+        }
     }
 
     /// Lets `decide` see how often was asked, and counts one more if it says so. Nobody else's query is counted meanwhile:
@@ -262,6 +272,17 @@ impl Ledger {
     pub async fn failed(&self) -> Report {
         self.shared.board.failed().cancelled().await;
         unavailable()
+    }
+
+    /// How long durable writes took.
+    pub(crate) fn commit_seconds(&self) -> Histogram {
+        self.shared.board.commit_seconds.clone()
+    }
+
+    /// Queries that are open, or wait to be recorded.
+    pub(crate) fn open_entries(&self) -> usize {
+        let jobs = self.shared.jobs();
+        jobs.map_or(0, |jobs| OPEN_ENTRIES_MAX - jobs.capacity())
     }
 
     /// Takes no more entries, waits until every open one has ended and is recorded, and lets the file go.

@@ -7,7 +7,7 @@
 //! and `again` (what is asked twice under one name is answered once),
 //! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
 //! [`audit`] (how it is checked), [`serve`] (how a node runs), `tunnel` (how it is
-//! reached through the broker), [`status`] (what it tells its operator), [`backup`], [`config`].
+//! reached through the broker), [`status`] and `metrics` (what it tells its operator), [`backup`], [`config`].
 
 mod again;
 pub mod audit;
@@ -20,6 +20,7 @@ mod example;
 mod flight;
 pub mod governance;
 pub mod ledger;
+mod metrics;
 pub mod query;
 pub mod registers;
 pub mod serve;

@@ -12,13 +12,14 @@ use terms::{
     Clock, CollectionId, ExitCode, MemberId, PermitId, PolicyId, Problem, Purpose, QueryId, Report, RequestId, RuleId,
     SpaceId, UtcTime, limit,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, instrument};
+use tracing::{Instrument as _, error, info, info_span, instrument};
 use trust::{
     Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey, Verified,
 };
+use wire::NodeLimits;
 use wire::header::Tokens;
 use wire::status::Ended;
 
@@ -28,6 +29,7 @@ use crate::governance::{Current, Governance};
 use crate::ledger::{
     Asking, Begun, Charge, Decided, Entry, Ledger, Named, Opened, Opening, Permitted, Release, RequestKey,
 };
+use crate::metrics::NodeMetrics;
 use crate::registers::Registers;
 use crate::turns::{self, Turns};
 
@@ -52,8 +54,12 @@ pub struct Desk {
     pub(crate) running: Semaphore,
     /// Places for rows that leave while they are read.
     pub(crate) streaming: Arc<Semaphore>,
+    /// Once the node is told to stop: nothing new is taken up.
+    pub(crate) draining: CancellationToken,
     /// Ends what is still on its way when the node stops.
     pub(crate) stopping: CancellationToken,
+    pub(crate) limits: NodeLimits,
+    pub(crate) metrics: NodeMetrics,
 }
 
 /// How a request arrived: its tokens, unverified, and the connection it came on.
@@ -132,11 +138,22 @@ enum Unanswered {
 
 impl Desk {
     /// Answers one query; what was asked before under the same name is told again.
-    #[instrument(skip_all, fields(member = %self.member, query_id))]
+    #[instrument(name = "query", skip_all, fields(member = %self.member, query_id, outcome, bytes))]
     pub(crate) async fn answer(self: &Arc<Self>, arrival: Arrival<'_>, sql: &str) -> Result<Answered, Ended> {
+        let answered = self.answer_named(arrival, sql).await;
+        let outcome = answered
+            .as_ref()
+            .map_or_else(|ended| ended.report.problem.code(), |_| "answered");
+        tracing::Span::current().record("outcome", outcome);
+        answered
+    }
+
+    async fn answer_named(self: &Arc<Self>, arrival: Arrival<'_>, sql: &str) -> Result<Answered, Ended> {
         let arrived = Instant::now();
+        self.require_open()?;
         // 1 caller
-        let asker = self.asker(arrival, sql, &*self.governance.current()?, self.clock.now())?;
+        let caller = || self.asker(arrival, sql, &*self.governance.current()?, self.clock.now());
+        let asker = info_span!("caller").in_scope(caller)?;
         let Some(Named { key, .. }) = asker.named.clone() else {
             return self.answer_once(&asker, sql, arrived).await;
         };
@@ -146,14 +163,14 @@ impl Desk {
             return Ok(Answered::Whole(Box::new(told)));
         }
         let (desk, sql) = (Arc::clone(self), sql.to_owned());
-        let work = async move { Box::pin(desk.answer_once(&asker, &sql, arrived)).await };
+        let work = async move { Box::pin(desk.answer_once(&asker, &sql, arrived)).await }.in_current_span();
         let answered = turns::see_through(turn, work).await;
         answered.unwrap_or_else(|| Err(Problem::Internal.report("answering stopped").into()))
     }
 
     /// Answers one query. Each step moves it forward or ends it with a reason in the ledger.
     async fn answer_once(self: &Arc<Self>, asker: &Asker, sql: &str, arrived: Instant) -> Result<Answered, Ended> {
-        let _slot = self.running.acquire().await.map_err(|_| stopping())?;
+        let _slot = self.slot().instrument(info_span!("wait")).await?;
         // What was revoked while the query waited is revoked.
         let (current, now) = (self.governance.current()?, self.clock.now());
         // 2 ledger
@@ -169,7 +186,8 @@ impl Desk {
             return Err(refused(entry, report.into()).await);
         }
         // 3 engine: parse
-        let query = match self.read(sql, &current, &asker.visible(&current, now)).await {
+        let visible = asker.visible(&current, now);
+        let query = match self.read(sql, &current, &visible).instrument(info_span!("parse")).await {
             Ok(query) => query,
             Err(report) => return Err(refused(entry, report.into()).await),
         };
@@ -177,7 +195,7 @@ impl Desk {
         // 4 facts and 5 policy: decided and charged together, so that a quota is not overrun by asking at once
         let requests = asker.requests(&query, now, |joined| self.ledger.asked(asker.asking(joined), now));
         let decided = self.ledger.charge(asker.asking(query.collection()), now, |asked| {
-            match decide(&current, &requests, asked) {
+            match info_span!("decide").in_scope(|| decide(&current, &requests, asked)) {
                 Ok(grant) => (Ok(grant), Charge::One),
                 Err(refused) => (Err(refused), Charge::Free),
             }
@@ -230,8 +248,11 @@ impl Desk {
             values: released.new_values().to_vec(),
             answer: kept,
         };
-        let (audit_index, receipt) = entry.released(release).await.map_err(ended)?;
+        let recorded = entry.released(release).instrument(info_span!("record")).await;
+        let (audit_index, receipt) = recorded.map_err(ended)?;
         let (rows, blanked_values) = (released.rows(), released.blanked_values());
+        self.metrics.released(rows, bytes, blanked_values);
+        tracing::Span::current().record("bytes", bytes);
         info!(decision = "allow", rows, bytes, blanked_values, %audit_index, "released");
         Ok(Answered::Whole(Box::new(Answer {
             schema,
@@ -255,11 +276,12 @@ impl Desk {
             query_id: Some(access.opening.query_id.clone()),
         };
         let Ok(place) = Arc::clone(&self.streaming).try_acquire_owned() else {
-            let report = too_many_streams();
+            let report = too_many_streams(self.limits.row_streams_at_once);
             entry.failed(&report).await.map_err(ended)?;
             return Err(ended(report));
         };
-        let entry = entry.begun(&self.ledger).await.map_err(ended)?;
+        let begun = entry.begun(&self.ledger).instrument(info_span!("record")).await;
+        let entry = begun.map_err(ended)?;
         info!(decision = "allow", "begun");
         Ok(Answered::Rows(Box::new(RowAnswer {
             rows,
@@ -312,6 +334,7 @@ impl Desk {
 
     /// The columns that an answer would have, decided like the answer itself. Nothing is read, and nothing charged.
     pub(crate) async fn describe(&self, arrival: Arrival<'_>, sql: &str) -> Result<SchemaRef, Ended> {
+        self.require_open()?;
         let (current, now) = (self.governance.current()?, self.clock.now());
         let asker = self.asker(arrival, sql, &current, now)?;
         let asked = |collection: &CollectionId| self.ledger.asked(asker.asking(collection), now);
@@ -353,6 +376,26 @@ impl Desk {
             Ok(entry) => refused(entry, why).await,
             Err(report) => report.into(),
         }
+    }
+
+    /// A slot to run in.
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, Report> {
+        let _waiting = self.metrics.waits();
+        self.running.acquire().await.map_err(|_| stopping())
+    }
+
+    /// Nothing new is taken up once the node is told to stop.
+    fn require_open(&self) -> Result<(), Report> {
+        if self.draining.is_cancelled() {
+            return Err(stopping());
+        }
+        Ok(())
+    }
+
+    /// Why the node answers nothing, if it does not.
+    pub(crate) fn unready(&self) -> Option<Report> {
+        let current = self.require_open().and_then(|()| self.governance.current().map(drop));
+        current.and_then(|()| self.ledger.require_recording()).err()
     }
 
     /// Reads SQL, a few texts at a time, and each once under the same documents.
@@ -465,9 +508,12 @@ impl Desk {
             joined: &joined,
             ..held(&dataset, &people)
         };
-        let plan = engine::enforce(query, grant, holding).map_err(Unanswered::of_plan)?;
-        let executed = engine::execute(plan).await.map_err(Unanswered::of_run)?;
-        let leaving = engine::release(executed, self.member.as_str(), self.ledger.kept_values()).await;
+        let plan = info_span!("enforce").in_scope(|| engine::enforce(query, grant, holding));
+        let plan = plan.map_err(Unanswered::of_plan)?;
+        let executed = engine::execute(plan).instrument(info_span!("execute")).await;
+        let executed = executed.map_err(Unanswered::of_run)?;
+        let releasing = engine::release(executed, self.member.as_str(), self.ledger.kept_values());
+        let leaving = releasing.instrument(info_span!("release")).await;
         leaving.map_err(Unanswered::of_run)
     }
 
@@ -665,15 +711,15 @@ pub(crate) async fn next_step(arrived: Instant) {
     tokio::time::sleep_until(arrived + step * steps).await;
 }
 
-fn too_many_streams() -> Report {
-    let most = limit::ROW_STREAMS_AT_ONCE_MAX;
+fn too_many_streams(most: u32) -> Report {
     Problem::Resources
         .report(format!("{most} long answers are on their way from this node"))
         .remedy("ask again when others have been read, or for fewer rows")
 }
 
 fn stopping() -> Report {
-    Problem::Unreachable.report("the node is stopping")
+    let report = Problem::Unreachable.report("the node is stopping and takes nothing new");
+    report.remedy("ask again in a minute; if it stays so, ask the node's operator")
 }
 
 mod foresee;

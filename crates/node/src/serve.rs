@@ -1,7 +1,7 @@
 //! How a node runs: open everything, listen, keep documents current, announce itself, stop when told.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -11,27 +11,28 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use trust::{Replay, SigningKey, SpaceStore};
+use trust::{PublicKey, Replay, SigningKey, SpaceStore};
 use wire::description::{self, NodeDescription, OfferedDataset};
 use wire::v1::PublishDescriptionRequest;
 use wire::v1::catalog_service_client::CatalogServiceClient;
-use wire::{BrokerSource, Connection, Incoming};
+use wire::{BrokerSource, Connection, CountCalls, Incoming, KeyFile, Signals};
 
 use crate::config::Config;
 use crate::flight::Face;
 use crate::governance::Governance;
 use crate::ledger::Ledger;
+use crate::metrics::NodeMetrics;
 use crate::query::Desk;
 use crate::registers::Registers;
-use crate::status::NodeStatus;
-use crate::tunnel;
+use crate::status::{NodeStatus, Operation};
+use crate::tunnel::{self, Tunnels};
 use crate::turns::Turns;
 
 /// How often the folder of stops is looked at, at the least: with the time that a look at the broker may take, a stop acts within 60 s.
 const STOP_FILES_EVERY: Duration = Duration::from_secs(15);
 
-/// How long open streams may take to end once the node is told to stop.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How long connections may take to end once nothing runs any more.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// A node that is open and can serve.
 #[derive(Debug)]
@@ -39,7 +40,9 @@ pub struct Node {
     config: Config,
     desk: Arc<Desk>,
     announced: watch::Sender<bool>,
-    open_tunnels: watch::Sender<u16>,
+    open_tunnels: Tunnels,
+    key_file: KeyFile,
+    clock_ahead: Mutex<Option<i64>>,
 }
 
 impl Node {
@@ -61,6 +64,13 @@ impl Node {
             Arc::clone(&key),
             Arc::clone(&clock),
         )?;
+        let (limits, metrics) = (config.limits.clone(), NodeMetrics::default());
+        let key_file = KeyFile::new(
+            config.key.clone(),
+            &key,
+            config.member.as_str(),
+            metrics.bad_keys.clone(),
+        )?;
         let desk = Desk {
             space: config.space.clone(),
             member: config.member.clone(),
@@ -72,76 +82,127 @@ impl Node {
             replay: Replay::new(),
             turns: Turns::default(),
             clock,
-            reading: Semaphore::new(limit::READING_AT_ONCE_MAX),
-            running: Semaphore::new(limit::QUERIES_AT_ONCE_MAX),
-            streaming: Arc::new(Semaphore::new(limit::ROW_STREAMS_AT_ONCE_MAX)),
+            reading: Semaphore::new(limits.readings_at_once as usize),
+            running: Semaphore::new(limits.queries_at_once as usize),
+            streaming: Arc::new(Semaphore::new(limits.row_streams_at_once as usize)),
+            draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            limits,
+            metrics,
         };
+        let (desk, open_tunnels) = (Arc::new(desk), Tunnels::default());
+        desk.metrics.watch(&desk, open_tunnels.subscribe());
         Ok(Self {
             config,
-            desk: Arc::new(desk),
+            desk,
             announced: watch::Sender::new(false),
-            open_tunnels: watch::Sender::new(0),
+            open_tunnels,
+            key_file,
+            clock_ahead: Mutex::default(),
         })
     }
 
     /// Waits until the node can be found and reached: the broker has taken its description, and a node that listens nowhere has a tunnel.
     pub fn reachable(&self) -> impl Future<Output = ()> + Send + 'static {
         let (mut announced, mut open_tunnels) = (self.announced.subscribe(), self.open_tunnels.subscribe());
-        let tunnels_min = u16::from(self.config.listen.is_none());
+        let tunnels_min = usize::from(self.config.listen.is_none());
         async move {
             // A node that is gone never becomes reachable.
             let found = announced.wait_for(|announced| *announced).await.is_ok();
-            let reached = open_tunnels.wait_for(|open| *open >= tunnels_min).await.is_ok();
+            let reached = open_tunnels.wait_for(|open| open.len() >= tunnels_min).await.is_ok();
             if !(found && reached) {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Serves on `listener`, if the node listens, and through its tunnels until `stop`. Tasks that it starts end with it.
+    /// Serves on `listener`, if the node listens, and through its tunnels until it is told to stop: then nothing new is taken up, and
+    /// what runs has `drain_seconds`. Tasks that it starts end with it.
     ///
     /// # Errors
-    /// If the listener or TLS cannot be set up; `E_AUDIT_UNAVAILABLE` once the ledger cannot record.
-    pub async fn serve(self, listener: Option<TcpListener>, stop: CancellationToken) -> Result<(), Report> {
+    /// If a listener cannot be set up, or the server ends by itself; `E_AUDIT_UNAVAILABLE` once the ledger cannot record.
+    pub async fn serve(self, listener: Option<TcpListener>, signals: impl Into<Signals>) -> Result<(), Report> {
+        let signals = signals.into();
+        let (desk, limits, stop) = (&self.desk, &self.desk.limits, &signals.stop);
         let bound = listener.as_ref().map(TcpListener::local_addr).transpose();
         let bound = bound.map_err(|error| Problem::PortTaken.report(error.to_string()))?;
-        let tls = wire::tls::server_config(&self.desk.key, self.config.member.as_str());
-        let tls = tls.map_err(|error| Problem::Internal.report(error.to_string()))?;
-        let service = FlightServiceServer::new(Face(Arc::clone(&self.desk)))
-            .max_decoding_message_size(limit::MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
-        info!(member = %self.config.member, ?bound, "node serves");
-        let incoming = Incoming::new(listener, tls);
-        let tunnels = tunnel::keep(&self.config, &self.desk, incoming.door(), &self.open_tunnels, &stop);
-        let serving = wire::serve::server()
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        let drained = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
+        let metrics = Arc::clone(&desk.metrics.all);
+        let metrics_listener = match &self.config.metrics {
+            Some(config) => Some(config.listen().await?),
+            None => None,
         };
+        let service = FlightServiceServer::new(Face(Arc::clone(desk)))
+            .max_decoding_message_size(limits.message_bytes as usize)
+            .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
+        let (healthy, health) = wire::health::health();
+        info!(member = %self.config.member, ?bound, "node serves");
+        let incoming = Incoming::limited(listener, self.key_file.identity(), limits, metrics.connections.clone());
+        let tunnels = tunnel::keep(&self.config, desk, incoming.door(), &self.open_tunnels, stop);
+        let drained = CancellationToken::new();
+        let serving = wire::serve::limited(limits)
+            .layer(CountCalls(metrics.calls.clone()))
+            .add_service(health)
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
         self.tell_status();
-        let upkeep = self.upkeep(bound, &stop);
+        let ready = || desk.unready().is_none();
+        let may_become = |key: &PublicKey| self.may_become(key);
         let ended = tokio::select! {
             served = serving => served.map_err(|error| Problem::Internal.report(format!("the server ended: {error}"))),
-            () = drained => Ok(()),
-            () = upkeep => Ok(()),
+            () = self.drain(stop, &drained) => Ok(()),
+            () = self.upkeep(bound, stop) => Ok(()),
             () = tunnels => Ok(()),
             () = self.keep_looking_at_stop_files() => Ok(()),
+            () = self.key_file.keep_looking(&signals, &may_become) => Ok(()),
+            () = healthy.keep(ready, stop.clone()) => Ok(()),
+            () = Arc::clone(&metrics).serve(metrics_listener) => Ok(()),
             why = self.ledger_failed() => Err(why),
         };
         // What is still on its way ends here, and is recorded.
-        self.desk.stopping.cancel();
-        self.desk.ledger.close().await;
+        desk.stopping.cancel();
+        desk.ledger.close().await;
+        self.tell_status();
         ended
     }
 
     /// A ledger that cannot record is left to whoever starts the node again. Those who ask are told so first.
     async fn ledger_failed(&self) -> Report {
         let why = self.desk.ledger.failed().await;
-        tokio::time::sleep(DRAIN).await;
+        tokio::time::sleep(LEAVE).await;
         why
+    }
+
+    /// Once told to stop, lets what runs end, ends what does not in time, and says that all is `drained`.
+    async fn drain(&self, stop: &CancellationToken, drained: &CancellationToken) {
+        stop.cancelled().await;
+        let desk = &self.desk;
+        desk.draining.cancel();
+        self.tell_status();
+        let seconds = Duration::from_secs(desk.limits.drain_seconds.into());
+        if tokio::time::timeout(seconds, desk.metrics.all.calls.idle())
+            .await
+            .is_err()
+        {
+            warn!(?seconds, "queries that still run are ended");
+        }
+        desk.stopping.cancel();
+        drained.cancel();
+        tokio::time::sleep(LEAVE).await;
+    }
+
+    /// What a node signs, its receipts and its ledger, is signed with the key with which it was started, to the end.
+    fn may_become(&self, key: &PublicKey) -> Result<(), Report> {
+        let current = self.desk.governance.latest();
+        let named = current.rules.members.get(&self.config.member);
+        let who = match named.is_some_and(|member| member.key == *key) {
+            true => "which the roster names",
+            false => "which the roster does not name",
+        };
+        let file = self.config.key.display();
+        let message =
+            format!("{file} holds another key, {who}; the node goes on with the one with which it was started");
+        let remedy = "put the old key back; a node's ledger is signed with one key: see docs/operators.md, Keys";
+        Err(Problem::PeerKey.report(message).remedy(remedy))
     }
 
     /// Stops that came as files act soon, whatever the broker does.
@@ -172,6 +233,11 @@ impl Node {
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;
             }
+            if let Some(broker) = &broker {
+                // The broker's clock is ahead by as much as this one is behind.
+                let ahead = wire::health::clock_ahead(broker, &*self.desk.clock).await;
+                *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead.map(|broker| -broker);
+            }
             // Stops that came as files act without a broker too.
             let source = broker
                 .as_ref()
@@ -190,9 +256,22 @@ impl Node {
 
     /// Writes down how the node is. A disk that does not take it stops nothing: the ledger says when it is full.
     fn tell_status(&self) {
-        let status = NodeStatus::of(&self.config, &self.desk.governance, &self.desk.datasets);
+        let mut status = NodeStatus::of(&self.config, &self.desk.governance, &self.desk.datasets);
+        status.operation = Some(self.operation());
         if let Err(report) = status.write(&self.config) {
             warn!(problem = %report.problem, message = report.message, "the node's status is not told");
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        Operation {
+            unready: self.desk.unready(),
+            tunnels_wanted: self.config.tunnels,
+            tunnels: self.open_tunnels.borrow().clone(),
+            limits: self.config.limits.changed(),
+            key_file: self.key_file.problem(),
+            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data),
+            clock_ahead_seconds: *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 

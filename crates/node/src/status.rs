@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::audit;
 use crate::config::Config;
 use crate::durable;
 use crate::governance::{Current, Governance, StopFile};
+pub use crate::tunnel::TunnelStatus;
 
 /// The file in the node's data folder.
 const STATUS_FILE: &str = "status.json";
@@ -58,6 +60,68 @@ pub struct NodeStatus {
     pub evidence: Vec<EvidenceStatus>,
     /// The datasets that the node offers.
     pub datasets: Vec<DatasetStatus>,
+    /// How it runs.
+    #[serde(default)]
+    pub operation: Option<Operation>,
+}
+
+/// How a node runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Why it answers nothing, if it does not.
+    pub unready: Option<Report>,
+    /// How many tunnels it is to have.
+    pub tunnels_wanted: u16,
+    /// Those that are open.
+    pub tunnels: Vec<TunnelStatus>,
+    /// Limits that are not the usual ones.
+    pub limits: BTreeMap<String, u32>,
+    /// Why the key file cannot be used as it is, if it cannot.
+    pub key_file: Option<Report>,
+    /// What is free on the disk of the data folder.
+    pub disk_free_bytes: Option<u64>,
+    /// How far the node's clock is ahead of the broker's.
+    pub clock_ahead_seconds: Option<i64>,
+}
+
+/// Less than that on the disk of the ledger is told.
+const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// A clock that is further off than that is told.
+const CLOCK_OFF_SECONDS_MAX: i64 = 60;
+
+impl Operation {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(report) = &self.unready {
+            warnings.push(format!("nothing is answered: {report}; {}", report.remedy));
+        }
+        let (open, wanted) = (self.tunnels.len(), self.tunnels_wanted);
+        if open < usize::from(wanted) {
+            warnings.push(format!(
+                "{open} of {wanted} tunnels to the broker are open: look at the log for why, and at the proxy or firewall on the way"
+            ));
+        }
+        if let Some(report) = &self.key_file {
+            warnings.push(format!("the key file is not used: {report}; {}", report.remedy));
+        }
+        if let Some(bytes) = self.disk_free_bytes.filter(|bytes| *bytes < DISK_FREE_BYTES_MIN) {
+            warnings.push(format!(
+                "the disk of the data folder has {} MiB left: without room for the ledger nothing is answered",
+                bytes >> 20
+            ));
+        }
+        if let Some(ahead) = self
+            .clock_ahead_seconds
+            .filter(|ahead| ahead.abs() > CLOCK_OFF_SECONDS_MAX)
+        {
+            let (seconds, way) = (ahead.abs(), if ahead > 0 { "ahead of" } else { "behind" });
+            warnings.push(format!(
+                "the clock is {seconds} s {way} the broker's: proofs and credentials are refused; set it by NTP"
+            ));
+        }
+        warnings
+    }
 }
 
 /// The documents under which a node works.
@@ -200,6 +264,7 @@ impl NodeStatus {
             stop_files: look.stop_files,
             evidence: evidence.collect(),
             datasets: datasets.all().iter().map(described).collect(),
+            operation: None,
         }
     }
 
@@ -297,6 +362,7 @@ impl NodeStatus {
                     .to_owned(),
             );
         }
+        warnings.extend(self.operation.iter().flat_map(Operation::warnings));
         warnings
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use prost::bytes::Bytes;
-use terms::{Report, limit};
+use serde::{Deserialize, Serialize};
+use terms::{Report, UtcTime, limit};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,14 +27,20 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A tunnel that held so long was a good one: the next loss begins with the first wait again.
 const HELD_WELL: Duration = Duration::from_secs(60);
 
+/// A tunnel that is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelStatus {
+    /// Where the broker is to which it leads.
+    pub broker: String,
+    /// Since when.
+    pub since: UtcTime,
+}
+
+/// Those that are.
+pub(crate) type Tunnels = watch::Sender<Vec<TunnelStatus>>;
+
 /// Keeps the node's tunnels open, at each address of the broker as many as are configured. Goes on for ever; what was taken up ends with `stop`.
-pub(crate) async fn keep(
-    config: &Config,
-    desk: &Desk,
-    door: Door,
-    open: &watch::Sender<u16>,
-    stop: &CancellationToken,
-) {
+pub(crate) async fn keep(config: &Config, desk: &Desk, door: Door, open: &Tunnels, stop: &CancellationToken) {
     let brokers: Vec<PeerConfig> = config.broker.each().collect();
     let tunnels = brokers
         .iter()
@@ -42,7 +49,7 @@ pub(crate) async fn keep(
     std::future::pending::<()>().await;
 }
 
-async fn keep_one(broker: &PeerConfig, desk: &Desk, door: &Door, open: &watch::Sender<u16>, stop: &CancellationToken) {
+async fn keep_one(broker: &PeerConfig, desk: &Desk, door: &Door, open: &Tunnels, stop: &CancellationToken) {
     let mut wait = WAIT_FIRST;
     while !stop.is_cancelled() {
         let began = tokio::time::Instant::now();
@@ -69,10 +76,12 @@ async fn keep_one(broker: &PeerConfig, desk: &Desk, door: &Door, open: &watch::S
 }
 
 /// Holds one tunnel until it ends. Those who came through it end with it.
-async fn hold(broker: &PeerConfig, desk: &Desk, door: &Door, open: &watch::Sender<u16>) -> Result<(), Report> {
+async fn hold(broker: &PeerConfig, desk: &Desk, door: &Door, open: &Tunnels) -> Result<(), Report> {
+    let address = broker.address.to_string();
     let broker = broker.connect("broker").await?;
     let mut calls = relay::hold(&broker, &desk.space, &desk.member, &desk.key, desk.clock.now()).await?;
-    let _open = Open::one_more(open);
+    let since = desk.clock.now();
+    let _open = Open::one_more(open, TunnelStatus { broker: address, since });
     info!("a tunnel to the broker is open");
     let mut taking_up = JoinSet::new();
     while let Some(Ok(call)) = calls.next().await {
@@ -95,18 +104,25 @@ async fn take_up(broker: &Connection, call: Bytes, door: &Door) {
 }
 
 /// One of the tunnels that are open.
-struct Open<'a>(&'a watch::Sender<u16>);
+struct Open<'a> {
+    open: &'a Tunnels,
+    status: TunnelStatus,
+}
 
 impl<'a> Open<'a> {
-    fn one_more(open: &'a watch::Sender<u16>) -> Self {
-        open.send_modify(|tunnels| *tunnels += 1);
-        Self(open)
+    fn one_more(open: &'a Tunnels, status: TunnelStatus) -> Self {
+        open.send_modify(|tunnels| tunnels.push(status.clone()));
+        Self { open, status }
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|tunnels| *tunnels -= 1);
+        self.open.send_modify(|tunnels| {
+            if let Some(place) = tunnels.iter().position(|tunnel| *tunnel == self.status) {
+                tunnels.remove(place);
+            }
+        });
     }
 }
 

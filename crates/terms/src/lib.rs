@@ -4,9 +4,10 @@
 //! This crate must never do I/O, never wait, and never know what a signature, a policy or SQL is.
 //!
 //! Reading order: [`problem`] (what a person is told when something does not work), [`id`],
-//! [`purpose`], [`text`] (TOML with line numbers and nearest keys), [`limit`], [`clock`].
+//! [`purpose`], [`text`] (TOML with line numbers and nearest keys), [`finding`] (what is wrong with a file), [`limit`], [`clock`].
 
 pub mod clock;
+pub mod finding;
 pub mod id;
 pub mod limit;
 pub mod problem;

@@ -27,7 +27,7 @@ pub use evidence::Evidence;
 pub use refresh::{DelegatedDocuments, Documents, RefreshError, last_good, refresh};
 pub use roles::{BoardRoles, ROLE_KEYS_MAX, RoleKeys, RolesError, TopRole};
 pub use source::{DocumentSource, STOPS_PATH, SourceError, metadata_path, target_path};
-pub use store::{SpaceStore, StoreError};
+pub use store::{SpaceStore, StoreError, check_root};
 
 /// Largest root document, in bytes: a board of a hundred with its signatures.
 pub const ROOT_BYTES_MAX: u64 = 256 * 1024;

@@ -3,22 +3,30 @@
 //!
 //! This crate must never decide whether something is allowed, and never see a data set.
 //!
-//! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
-//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), `person` (who calls a broker), [`socket`]
-//! (what is under TLS), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
+//! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`key_file`] and [`signals`] (what
+//! changes while a server runs), [`serve`] and [`mod@connect`] (the two ends of a connection), [`limits`], [`counted`] and
+//! [`health`] (what a server takes, counts and says of itself), [`proxy`] (a way out), [`relay`] (connections that a broker
+//! carries), `person` (who calls a broker), [`socket`] (what is under TLS), [`check`] (what a configuration names), [`status`]
+//! (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
 //! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
 //! [`publish`] (new ones to it).
 
+pub mod check;
 pub mod connect;
+pub mod counted;
 pub mod description;
 pub mod dry_run;
 pub mod governance_source;
 pub mod header;
+pub mod health;
+pub mod key_file;
+pub mod limits;
 mod person;
 pub mod proxy;
 pub mod publish;
 pub mod relay;
 pub mod serve;
+pub mod signals;
 pub mod socket;
 mod statement;
 pub mod status;
@@ -38,9 +46,13 @@ pub mod v1 {
 }
 
 pub use connect::{Addresses, ConnectError, Connection, Dialer, PeerConfig, connect, connect_by, first_of};
+pub use counted::CountCalls;
 pub use description::{NodeDescription, OfferedDataset};
 pub use governance_source::BrokerSource;
+pub use key_file::KeyFile;
+pub use limits::{BrokerLimits, Limits, NodeLimits};
 pub use person::Person;
 pub use proxy::ProxyConfig;
 pub use serve::{Door, Incoming, PeerInfo};
+pub use signals::Signals;
 pub use socket::Socket;

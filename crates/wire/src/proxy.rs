@@ -38,14 +38,7 @@ impl ProxyConfig {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let mut tunnel = Tunnel::new(uri(&self.address)?, connector);
-        if let Some(file) = &self.credentials {
-            let line = std::fs::read_to_string(file);
-            let line = line.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", file.display())))?;
-            let line = line.trim_end_matches(['\r', '\n']);
-            if !line.contains(':') || line.contains(char::is_control) {
-                let message = format!("{}: it must have the one line user:password", file.display());
-                return Err(Problem::FileValue.report(message));
-            }
+        if let Some(line) = self.credentials_line()? {
             let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(line)));
             let basic = basic.map_err(|_| Problem::Internal.report("credentials cannot be sent"))?;
             tunnel = tunnel.with_auth(basic);
@@ -54,6 +47,24 @@ impl ProxyConfig {
             tunnel,
             to: uri(address)?,
         })
+    }
+}
+
+impl ProxyConfig {
+    /// The line `user:password`, if there is to be one.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or does not have that one line.
+    pub(crate) fn credentials_line(&self) -> Result<Option<String>, Report> {
+        let Some(file) = &self.credentials else { return Ok(None) };
+        let line = std::fs::read_to_string(file);
+        let line = line.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", file.display())))?;
+        let line = line.trim_end_matches(['\r', '\n']);
+        if !line.contains(':') || line.contains(char::is_control) {
+            let message = format!("{}: it must have the one line user:password", file.display());
+            return Err(Problem::FileValue.report(message));
+        }
+        Ok(Some(line.to_owned()))
     }
 }
 

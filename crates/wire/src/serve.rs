@@ -1,6 +1,9 @@
 //! The server's end of a connection: accept, shake hands within a time limit, hand over to gRPC.
 //!
-//! A slow or hostile peer costs one task and one slot, never the accept loop.
+//! A slow or hostile peer costs one task and one slot, never the accept loop. Next: `limits.rs` (how many, how long, how much),
+//! `serve/places.rs` (of whom).
+
+mod places;
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use rustls::ServerConfig;
-use terms::limit;
+use telemetry::{Connections, Refused};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -19,7 +22,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, Server};
 
+use self::places::{AddressPlace, Addresses, Handshakes};
+use crate::limits::{Limits, NodeLimits};
 use crate::socket::Socket;
+use crate::tls::Identity;
 
 /// Accepted connections that wait for gRPC to take them.
 const ACCEPTED_WAITING_MAX: usize = 64;
@@ -31,16 +37,30 @@ pub struct PeerInfo {
     pub channel: trust::Channel,
 }
 
-/// A gRPC server with this project's limits set.
+/// A gRPC server with the usual limits of a node.
 pub fn server() -> Server {
-    Server::builder()
-        .max_concurrent_streams(limit::STREAMS_PER_CONNECTION_MAX)
-        .http2_max_header_list_size(limit::HEADER_LIST_BYTES_MAX)
+    limited(&NodeLimits::default())
+}
+
+/// A gRPC server with all limits set.
+pub fn limited(limits: &Limits) -> Server {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    let server = Server::builder()
+        .max_concurrent_streams(limits.streams_per_connection)
+        .http2_max_header_list_size(limits.header_list_bytes)
+        .max_frame_size(limits.frame_bytes)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .http2_max_pending_accept_reset_streams(Some(limits.pending_reset_streams as usize))
+        .http2_max_local_error_reset_streams(Some(limits.local_error_reset_streams as usize))
         // Also for a request whose body never ends. A client waits no longer either.
-        .timeout(Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX))
-        .http2_keepalive_interval(Some(Duration::from_secs(limit::HELD_KEEP_ALIVE_SECONDS)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX)))
-        .tcp_nodelay(true)
+        .timeout(seconds(limits.request_seconds))
+        .http2_keepalive_interval(Some(seconds(limits.keep_alive_seconds)))
+        .http2_keepalive_timeout(Some(seconds(limits.keep_alive_answer_seconds)));
+    match limits.connection_age_seconds {
+        0 => server,
+        age => server.max_connection_age(seconds(age)),
+    }
 }
 
 /// Connections that completed a TLS handshake, as tonic's `serve_with_incoming` takes them.
@@ -52,13 +72,27 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Accepts on `listener`, if there is one, until this value is dropped.
+    /// Accepts on `listener`, if there is one, until this value is dropped, within the usual limits of a node.
     pub fn new(listener: impl Into<Option<TcpListener>>, config: Arc<ServerConfig>) -> Self {
+        let limits = NodeLimits::default();
+        Self::limited(listener, Identity::new(config), &limits, Connections::default())
+    }
+
+    /// The same, as whoever `identity` says at each handshake and within `limits`; counts in `connections`.
+    pub fn limited(
+        listener: impl Into<Option<TcpListener>>,
+        identity: Identity,
+        limits: &Limits,
+        connections: Connections,
+    ) -> Self {
         let (sender, accepted) = mpsc::channel(ACCEPTED_WAITING_MAX);
         let door = Door {
-            acceptor: TlsAcceptor::from(config),
-            slots: Arc::new(Semaphore::new(limit::CONNECTIONS_MAX)),
-            carried: Arc::new(Semaphore::new(limit::CARRIED_CONNECTIONS_MAX)),
+            identity,
+            patience: Duration::from_secs(limits.handshake_seconds.into()),
+            came: Way::new(limits.connections, limits),
+            carried: Way::new(limits.carried_connections, limits),
+            addresses: Addresses::new(limits.connections_per_address),
+            connections,
             accepted: sender,
         };
         let accepting = listener
@@ -96,11 +130,31 @@ impl Stream for Incoming {
 /// Where a connection becomes one of a server's: the handshake has a time limit, and there are so many slots.
 #[derive(Clone)]
 pub struct Door {
-    acceptor: TlsAcceptor,
-    slots: Arc<Semaphore>,
-    /// Those who come through a broker take no place of those who come by themselves.
-    carried: Arc<Semaphore>,
+    identity: Identity,
+    patience: Duration,
+    /// Those who come by themselves.
+    came: Way,
+    /// Those who come through a broker take no place of the others.
+    carried: Way,
+    addresses: Addresses,
+    connections: Connections,
     accepted: mpsc::Sender<io::Result<PeerStream>>,
+}
+
+/// How many come one way.
+#[derive(Clone)]
+struct Way {
+    slots: Arc<Semaphore>,
+    handshakes: Handshakes,
+}
+
+impl Way {
+    fn new(slots: u32, limits: &Limits) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(slots as usize)),
+            handshakes: Handshakes::new(limits.handshakes_at_once),
+        }
+    }
 }
 
 impl std::fmt::Debug for Door {
@@ -112,53 +166,100 @@ impl std::fmt::Debug for Door {
 impl Door {
     /// Shakes hands and hands a carried connection over, or drops it. Without a free slot it is dropped at once.
     pub async fn admit(&self, socket: Socket) {
-        if let Ok(slot) = Arc::clone(&self.carried).try_acquire_owned() {
-            self.admit_to(slot, socket).await;
+        match Arc::clone(&self.carried.slots).try_acquire_owned() {
+            Ok(slot) => {
+                self.admit_to(Held::new(slot, None, &self.connections), &self.carried, socket)
+                    .await
+            }
+            Err(_) => self.connections.refuse(Refused::Full),
         }
     }
 
-    async fn admit_to(&self, slot: OwnedSemaphorePermit, socket: Socket) {
-        let shaken = tokio::time::timeout(
-            Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX),
-            handshake(socket, self.acceptor.clone(), slot),
-        );
-        if let Ok(Ok(stream)) = shaken.await {
+    async fn admit_to(&self, held: Held, way: &Way, socket: Socket) {
+        match self.shake_hands(held, way, socket).await {
             // The receiver is gone only when the server stops.
-            let _ = self.accepted.send(Ok(stream)).await;
+            Ok(stream) => drop(self.accepted.send(Ok(stream)).await),
+            Err(why) => self.connections.refuse(why),
         }
+    }
+
+    async fn shake_hands(&self, held: Held, way: &Way, socket: Socket) -> Result<PeerStream, Refused> {
+        let turn = way.handshakes.begin();
+        let acceptor = TlsAcceptor::from(self.identity.current());
+        let tls = tokio::select! {
+            tls = acceptor.accept(socket) => tls.map_err(|error| refused_for(&error))?,
+            () = tokio::time::sleep(self.patience) => return Err(Refused::Late),
+            () = turn.displaced() => return Err(Refused::Displaced),
+        };
+        let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(|_| Refused::Handshake)?;
+        Ok(PeerStream {
+            tls,
+            info: PeerInfo { channel },
+            opening: Some(Opening {
+                read: 0,
+                until: Box::pin(tokio::time::sleep(self.patience)),
+            }),
+            peer_left: false,
+            held,
+        })
+    }
+}
+
+fn refused_for(error: &io::Error) -> Refused {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Refused::Left,
+        _ => Refused::Handshake,
     }
 }
 
 async fn accept(listener: TcpListener, door: Door) {
     loop {
-        let Ok(slot) = Arc::clone(&door.slots).acquire_owned().await else {
+        if door.came.slots.available_permits() == 0 {
+            door.connections.refuse(Refused::Full);
+        }
+        let Ok(slot) = Arc::clone(&door.came.slots).acquire_owned().await else {
             return;
         };
-        let Ok((tcp, _)) = listener.accept().await else {
+        let Ok((tcp, peer)) = listener.accept().await else {
             // Out of file descriptors, most likely: wait for some to be closed instead of spinning.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let Some(address) = door.addresses.place(peer.ip()) else {
+            door.connections.refuse(Refused::Address);
+            continue;
+        };
         // Small answers are not held back. A connection that does not take the wish is as good.
         let _ = tcp.set_nodelay(true);
+        let held = Held::new(slot, Some(address), &door.connections);
         let door = door.clone();
-        tokio::spawn(async move { door.admit_to(slot, Socket::Tcp(tcp)).await });
+        tokio::spawn(async move { door.admit_to(held, &door.came, Socket::Tcp(tcp)).await });
     }
 }
 
-async fn handshake(socket: Socket, acceptor: TlsAcceptor, slot: OwnedSemaphorePermit) -> io::Result<PeerStream> {
-    let tls = acceptor.accept(socket).await?;
-    let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
-    let seconds = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
-    Ok(PeerStream {
-        tls,
-        info: PeerInfo { channel },
-        opening: Some(Opening {
-            read: 0,
-            until: Box::pin(tokio::time::sleep(seconds)),
-        }),
-        _slot: slot,
-    })
+/// The places that a connection takes for as long as it is open.
+#[derive(Debug)]
+struct Held {
+    _slot: OwnedSemaphorePermit,
+    _address: Option<AddressPlace>,
+    connections: Connections,
+}
+
+impl Held {
+    fn new(slot: OwnedSemaphorePermit, address: Option<AddressPlace>, connections: &Connections) -> Self {
+        connections.open.inc();
+        Self {
+            _slot: slot,
+            _address: address,
+            connections: connections.clone(),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.connections.open.dec();
+    }
 }
 
 /// Bytes with which every HTTP/2 connection begins.
@@ -179,7 +280,15 @@ pub struct PeerStream {
     info: PeerInfo,
     /// Until the peer has spoken.
     opening: Option<Opening>,
-    _slot: OwnedSemaphorePermit,
+    /// Whether the other end has said that it ends.
+    peer_left: bool,
+    held: Held,
+}
+
+impl Drop for PeerStream {
+    fn drop(&mut self) {
+        self.held.connections.end(self.peer_left);
+    }
 }
 
 impl Connected for PeerStream {
@@ -192,16 +301,25 @@ impl Connected for PeerStream {
 
 impl AsyncRead for PeerStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let PeerStream { tls, opening, .. } = &mut *self;
+        let PeerStream {
+            tls,
+            opening,
+            peer_left,
+            held,
+            ..
+        } = &mut *self;
         if let Some(opening) = opening
             && opening.until.as_mut().poll(cx).is_ready()
         {
+            held.connections.refuse(Refused::Silent);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buf.filled().len();
         let polled = Pin::new(tls).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        *peer_left |= polled.is_ready() && read == 0 && buf.remaining() > 0;
         if let Some(opening) = opening {
-            opening.read += buf.filled().len() - before;
+            opening.read += read;
         }
         self.opening.take_if(|opening| opening.read >= PREFACE_BYTES);
         polled

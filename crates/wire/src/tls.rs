@@ -4,8 +4,10 @@
 //! in a certificate but its public key is ever read. Signatures of the handshake are checked by rustls; which
 //! key may sign is compared here.
 
+use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
@@ -40,6 +42,32 @@ pub fn server_config(key: &SigningKey, name: &str) -> Result<Arc<ServerConfig>, 
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
+}
+
+/// As whom a server shakes hands: it can be exchanged while the server runs, for the handshakes that begin after that.
+#[derive(Clone)]
+pub struct Identity(Arc<ArcSwap<ServerConfig>>);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl Identity {
+    /// As whom it begins.
+    pub fn new(config: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(ArcSwap::new(config)))
+    }
+
+    /// As whom it goes on.
+    pub fn exchange(&self, config: Arc<ServerConfig>) {
+        self.0.store(config);
+    }
+
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+        self.0.load_full()
+    }
 }
 
 /// A client that goes on only if the server holds `expected`.

@@ -182,7 +182,7 @@ impl Apart {
 
     /// The address at which the broker listens.
     pub(crate) fn broker_address(&self) -> String {
-        self.config().broker.address
+        self.config().broker.address.to_string()
     }
 
     /// The published files with something changed, as the next version of the board's list, signed by so many.

@@ -60,7 +60,7 @@ fn each_step_to_the_broker_is_named_when_it_is_the_one_that_fails() {
         assert_eq!(state_of(&states, check), "ok", "{check} in {states:?}");
     }
     let config = node::Config::load(&file).unwrap();
-    let broker = config.broker.address.clone();
+    let broker = config.broker.address.to_string();
 
     let (run, states) = looked_at(&with(&file, &broker, "no-such-host.invalid:4443"));
     run.returns(5);

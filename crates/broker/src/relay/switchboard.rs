@@ -44,6 +44,18 @@ impl std::fmt::Debug for Switchboard {
 struct Lines {
     tunnels: BTreeMap<MemberId, Vec<Tunnel>>,
     calls: HashMap<CallId, Call>,
+    /// Once the broker is told to stop: nobody is connected any more who is not yet.
+    closed: bool,
+}
+
+impl Lines {
+    fn require_open(&self) -> Result<(), Report> {
+        if !self.closed {
+            return Ok(());
+        }
+        let report = Problem::Unreachable.report("the broker is stopping and takes nothing new");
+        Err(report.remedy("go to another broker, or try again in a minute"))
+    }
 }
 
 /// A connection on which a node hears of calls, and takes them up.
@@ -123,6 +135,7 @@ impl Switchboard {
     /// Registers a connection as a member's tunnel, once. One more than a member may have ends its oldest.
     pub(super) fn hold(self: &Arc<Self>, member: MemberId, key: PublicKey, channel: Digest) -> Result<Held, Report> {
         let mut lines = self.lines();
+        lines.require_open()?;
         if lines.tunnels.values().flatten().any(|tunnel| tunnel.channel == channel) {
             let message = "this connection is registered as a tunnel already";
             return Err(Problem::Answer
@@ -176,6 +189,7 @@ impl Switchboard {
         } = called;
         let id = trust::random_bytes().map_err(|_| Problem::Internal.report("the system gives no randomness"))?;
         let mut lines = self.lines();
+        lines.require_open()?;
         let tunnel = lines.tunnels.get(&node).and_then(|tunnels| tunnels.first());
         let key = tunnel.ok_or_else(|| not_reachable(&node))?.key;
         let is_theirs = |call: &&Call| {
@@ -209,7 +223,7 @@ impl Switchboard {
     /// A node takes up a call, on a tunnel of its own, once. Gets what the caller says.
     pub(super) fn take_up(self: &Arc<Self>, id: CallId, channel: Digest, coming: Coming) -> Option<Carrying> {
         let mut lines = self.lines();
-        let Lines { tunnels, calls } = &mut *lines;
+        let Lines { tunnels, calls, .. } = &mut *lines;
         let call = calls.get_mut(&id)?;
         let holds = |tunnel: &&Tunnel| tunnel.channel == channel && !tunnel.ended.is_cancelled();
         let tunnel = tunnels.get(&call.node)?.iter().find(holds)?;
@@ -263,15 +277,27 @@ impl Switchboard {
         expired.for_each(|call| call.ended.cancel());
     }
 
-    /// Ends everything.
-    pub(super) fn end_all(&self) {
+    /// Takes nobody any more, and lets nodes go to another broker. What is carried goes on.
+    pub(super) fn close(&self) {
+        let mut lines = self.lines();
+        lines.closed = true;
+        let tunnels = lines.tunnels.values().flatten();
+        tunnels.for_each(|tunnel| tunnel.ended.cancel());
+    }
+
+    /// Ends what is carried.
+    pub(super) fn end_calls(&self) {
+        self.lines().calls.values().for_each(|call| call.ended.cancel());
+    }
+
+    /// Tunnels by member, and calls.
+    pub(super) fn held(&self) -> (BTreeMap<MemberId, usize>, usize) {
         let lines = self.lines();
-        lines
+        let tunnels = lines
             .tunnels
-            .values()
-            .flatten()
-            .for_each(|tunnel| tunnel.ended.cancel());
-        lines.calls.values().for_each(|call| call.ended.cancel());
+            .iter()
+            .map(|(member, tunnels)| (member.clone(), tunnels.len()));
+        (tunnels.collect(), lines.calls.len())
     }
 }
 

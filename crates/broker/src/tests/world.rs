@@ -245,6 +245,8 @@ impl World {
             timestamp_key: self.path("timestamp.pem"),
             root: self.path("root.json"),
             data: self.path("data"),
+            limits: wire::BrokerLimits::default(),
+            metrics: None,
         }
     }
 

@@ -18,11 +18,21 @@ const SKEW_SECONDS_MAX: i64 = limit::CLOCK_LEEWAY_SECONDS;
 /// How long a step may take.
 const STEP: Duration = Duration::from_secs(limit::CONNECT_SECONDS_MAX);
 
-/// Walks to the broker. The connection, if one came about.
+/// Walks to each address of the broker. The first connection that came about.
 pub(super) async fn to_broker(visit: &mut Visit, broker: &PeerConfig) -> Option<Connection> {
+    let mut connection = None;
+    for at_one_address in broker.each() {
+        let there = walk(visit, &at_one_address).await;
+        connection = connection.or(there);
+    }
+    connection
+}
+
+async fn walk(visit: &mut Visit, broker: &PeerConfig) -> Option<Connection> {
+    let address = broker.address.to_string();
     let (first, what) = match &broker.proxy {
-        Some(proxy) => (proxy.address.as_str(), "the proxy"),
-        None => (broker.address.as_str(), "the broker"),
+        Some(proxy) => (&proxy.address, "the proxy"),
+        None => (&address, "the broker"),
     };
     let reached = reach(visit, first, what).await;
     if !reached {

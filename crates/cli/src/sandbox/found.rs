@@ -263,6 +263,11 @@ fn write_files(layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<(),
     Ok(())
 }
 
+/// A sandbox goes down within seconds, whatever somebody is still reading.
+fn quick_to_stop<Limits: TryFrom<BTreeMap<String, i64>> + Default>() -> Limits {
+    Limits::try_from(BTreeMap::from([("drain_seconds".to_owned(), 2)])).unwrap_or_default()
+}
+
 /// One configuration for each party, each with its own copy of the pinned root, as if they lived far apart.
 fn configure(spec: &Spec, layout: &Layout, places: &Places, broker_key: PublicKey, root: &[u8]) -> Result<(), Report> {
     let broker = PeerConfig::direct(places.broker.clone(), broker_key);
@@ -277,6 +282,8 @@ fn configure(spec: &Spec, layout: &Layout, places: &Places, broker_key: PublicKe
         timestamp_key: PathBuf::from("timestamp.key"),
         root: PathBuf::from("root.json"),
         data: PathBuf::from("data"),
+        limits: quick_to_stop(),
+        metrics: None,
     };
     write_private(&layout.broker().join("root.json"), root)?;
     write_config(&layout.broker_config(), "The broker of a sandbox.", &config)?;
@@ -292,6 +299,9 @@ fn configure(spec: &Spec, layout: &Layout, places: &Places, broker_key: PublicKe
             data: PathBuf::from("data"),
             tunnels: node.reach.tunnels(),
             refresh_seconds: 30,
+            limits: quick_to_stop(),
+            metrics: None,
+            traces: None,
             broker: broker.clone(),
         };
         write_private(&layout.node(&node.id).join("root.json"), root)?;

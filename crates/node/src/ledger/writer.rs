@@ -6,7 +6,9 @@
 //! anything is synced, and nothing of the transaction stays. Next: `store.rs`, the file.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use telemetry::Histogram;
 use terms::{Problem, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -96,21 +98,25 @@ pub struct LedgerStatus {
 pub(super) struct Board {
     status: Mutex<LedgerStatus>,
     failed: CancellationToken,
+    /// How long durable writes took.
+    pub(super) commit_seconds: Histogram,
 }
 
 impl Board {
     pub(super) fn new(store: &Store) -> Self {
         let (entries, root, checkpoint) = store.head();
+        let status = LedgerStatus {
+            state: LedgerState::Recording,
+            entries,
+            root: Digest::from_bytes(root),
+            checkpoint,
+            #[cfg(test)]
+            commits: 0,
+        };
         Self {
-            status: Mutex::new(LedgerStatus {
-                state: LedgerState::Recording,
-                entries,
-                root: Digest::from_bytes(root),
-                checkpoint,
-                #[cfg(test)]
-                commits: 0,
-            }),
+            status: Mutex::new(status),
             failed: CancellationToken::new(),
+            commit_seconds: Histogram::new(telemetry::SECONDS),
         }
     }
 
@@ -164,7 +170,10 @@ pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board) {
 }
 
 fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Report> {
-    match store.append(waiting) {
+    let begun = Instant::now();
+    let appended = store.append(waiting);
+    board.commit_seconds.observe(begun.elapsed().as_secs_f64());
+    match appended {
         Ok(()) => {
             board.committed(store);
             Ok(())

@@ -16,6 +16,7 @@ impl Desk {
     /// Says whether a query would be answered. What cannot be proved to come from a person is neither looked at nor recorded.
     #[instrument(skip_all, fields(member = %self.member, query_id))]
     pub(crate) async fn foresee(&self, arrival: Arrival<'_>, sql: &str) -> Result<WouldAllow, Ended> {
+        self.require_open()?;
         let (current, now) = (self.governance.current()?, self.clock.now());
         let asker = self.asker(arrival, sql, &current, now)?;
         let query_id = trust::new_query_id()?;

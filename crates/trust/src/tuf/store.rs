@@ -65,6 +65,24 @@ pub enum StoreError {
     Changed,
 }
 
+/// A first root document, checked as far as that can be done alone: its own board signed it. Gives the data space that it is of.
+///
+/// # Errors
+/// If it is none, or too few of its board signed it.
+pub fn check_root(root: &[u8]) -> Result<SpaceId, Report> {
+    if root.len() as u64 > ROOT_BYTES_MAX {
+        return Err(Problem::PolicySignature.report("the pinned root is larger than a root may be"));
+    }
+    let (draft, signatures) = Draft::parse(root)?;
+    let Some(roles) = draft.board() else {
+        let message = format!("the pinned document is of the role {}, not root", draft.role_name());
+        return Err(Problem::PolicyScope.report(message));
+    };
+    TrustedMetadataSet::from_root(root).map_err(RefreshError::from)?;
+    RefreshError::require_threshold(TopRole::Root.as_str(), &draft, &signatures, &roles.root)?;
+    Ok(draft.space().clone())
+}
+
 impl SpaceStore {
     /// A new store in `folder`, which is created. `root` is the pinned root document: whoever gives it decides
     /// whom this client trusts, and which data space it follows.
@@ -72,17 +90,8 @@ impl SpaceStore {
     /// # Errors
     /// If there is a store already, the root is not signed by its own board, or the folder cannot be written.
     pub fn create(folder: &Path, root: &[u8]) -> Result<Self, Report> {
-        if root.len() as u64 > ROOT_BYTES_MAX {
-            return Err(Problem::PolicySignature.report("the pinned root is larger than a root may be"));
-        }
-        let (draft, signatures) = Draft::parse(root)?;
-        let Some(roles) = draft.board() else {
-            let message = format!("the pinned document is of the role {}, not root", draft.role_name());
-            return Err(Problem::PolicyScope.report(message));
-        };
-        TrustedMetadataSet::from_root(root).map_err(RefreshError::from)?;
-        RefreshError::require_threshold(TopRole::Root.as_str(), &draft, &signatures, &roles.root)?;
-        let vault = Vault::create(folder, root, Profile::Space(draft.space().clone()))?;
+        let space = check_root(root)?;
+        let vault = Vault::create(folder, root, Profile::Space(space))?;
         Ok(Self { vault })
     }
 
