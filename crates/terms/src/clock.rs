@@ -70,7 +70,7 @@ mod tests {
         let at = |second| UtcTime::from_second(second).unwrap();
         let hand = Arc::new(Hand(Mutex::new(at(1_000))));
         let clock = Forward::from(hand.clone(), at(990));
-        let mut said = |second| {
+        let said = |second| {
             *hand.0.lock().unwrap() = at(second);
             (clock.now(), clock.machine())
         };
