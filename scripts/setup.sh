@@ -42,4 +42,10 @@ if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && [ "$(id -u)" -eq 0
     apt-get update -qq && apt-get install -y -qq postgresql >/dev/null || echo "PostgreSQL is not there: some tests will be skipped"
 fi
 
+# Only tests need it, and say aloud what they skip without.
+if ! command -v strace >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "── installing strace (for tests of faults)"
+    apt-get update -qq && apt-get install -y -qq strace >/dev/null || echo "strace is not installed; tests that need it are skipped"
+fi
+
 exit "$missing"

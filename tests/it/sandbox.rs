@@ -7,6 +7,7 @@ mod backup;
 mod bad_input;
 mod bombs;
 mod broken_data;
+mod broker_gone;
 mod brokers;
 mod canaries;
 mod catalog;
@@ -171,6 +172,19 @@ impl Sandbox {
         }
         self.up_again(&self.place().join("spec.toml")).returns(0);
         proxies
+    }
+
+    /// One of its nodes as it is now, in the process that holds them all.
+    pub(crate) fn before(&self, node: &str) -> sound::Before {
+        let dir = self.dir();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let ids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+        let mut holding = ids.filter(|id| {
+            let command = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains(dir.to_str().unwrap())
+        });
+        let config = node::Config::load(&dir.join("nodes").join(node).join("node.toml")).unwrap();
+        sound::Before::of(holding.next().expect("nobody holds the sandbox"), &config)
     }
 
     pub(crate) fn down(&self) -> Run {

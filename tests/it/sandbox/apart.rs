@@ -1,6 +1,7 @@
 //! A data space whose broker and node are processes of their own: they can be killed, paused, traced and measured one by one.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -282,9 +283,16 @@ pub(crate) fn strace_is_there() -> bool {
         .status();
     let works = traced.is_ok_and(|status| status.success());
     if !works {
-        eprintln!("SKIPPED: strace is missing or may not trace here (scripts/setup.sh installs it)");
+        skipped("strace is missing or may not trace here (scripts/setup.sh installs it)");
     }
     works
+}
+
+/// Says that a test is skipped, also where the output of tests that pass is not shown.
+pub(crate) fn skipped(why: &str) {
+    std::io::stderr()
+        .write_all(format!("\nSKIPPED: {why}\n").as_bytes())
+        .unwrap();
 }
 
 /// How often something is done, unless the environment says otherwise.

@@ -9,6 +9,7 @@ use node::ledger::Outcome;
 
 use super::kill::Process;
 use super::raw::{Person, ticket};
+use super::sound::Before;
 use super::{Sandbox, datenraum};
 
 const SPEC: &str = r#"
@@ -103,6 +104,10 @@ impl Works {
         }
     }
 
+    fn before(&self) -> Before {
+        Before::of(self.process.id(), &node::Config::load(&self.config).unwrap())
+    }
+
     async fn ada(&self) -> Person {
         Person::of(&self.sandbox, "ada", "works").await
     }
@@ -135,6 +140,7 @@ impl Works {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_28_questions_beyond_the_limits_end_and_small_ones_beside_them_are_answered() {
     let works = Works::new().await;
+    let before = works.before();
     let ada = works.ada().await;
     let bombs = futures::future::join_all((0..12).map(|_| ada.ask(BOMB, None)));
     let small = async {
@@ -158,11 +164,13 @@ async fn a_28_questions_beyond_the_limits_end_and_small_ones_beside_them_are_ans
     assert_eq!(works.ended(Outcome::Failed), 12);
     let peak = works.peak_kilobytes();
     assert!(peak < PEAK_KILOBYTES_MAX, "{peak} kB");
+    before.nothing_lost(Vec::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_29_a_hundred_questions_that_nobody_waits_for_leave_the_node_idle() {
     let works = Works::new().await;
+    let idle = works.before();
     // Ten connections: HTTP/2 gives up one that is reset too often in a row.
     let connections = futures::future::join_all((0..10).map(|_| works.ada())).await;
     let ask_and_leave = |at: usize| {
@@ -185,4 +193,6 @@ async fn a_29_a_hundred_questions_that_nobody_waits_for_leave_the_node_idle() {
     let seen = works.ada().await.ask(SMALL, None).await;
     assert!(seen.refused.is_none(), "{:?}", seen.refused);
     assert!(works.ended(Outcome::Abandoned) > 0, "none is recorded as given up");
+    drop(connections);
+    idle.nothing_lost(Vec::new());
 }

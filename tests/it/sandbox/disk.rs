@@ -30,7 +30,7 @@ impl SmallDisk {
             .arg(folder)
             .status();
         if !mounted.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: a disk of its own cannot be mounted here (it needs root)");
+            super::apart::skipped("a disk of its own cannot be mounted here (it needs root)");
             return None;
         }
         super::apart::copy_folder(&aside, folder);

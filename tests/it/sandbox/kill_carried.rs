@@ -2,8 +2,8 @@
 //! back soon, with the catalogue and the documents that they had.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use federation::{Asker, Profile, Question, Status};
@@ -16,12 +16,23 @@ use super::sound::{Before, kept_receipts};
 /// So often the node is killed, unless `DATENRAUM_KILLS` says otherwise; the broker a quarter as often.
 const KILLS: u64 = 20;
 
+/// A call that was offered to a node as it died waits so long at the broker, while others come through.
+const CALL_WAITS: Duration = Duration::from_secs(terms::limit::CALL_SECONDS_MAX);
+
 const PEOPLE: usize = 2;
 
 #[derive(Default)]
 struct Seen {
     answers: AtomicU64,
     over: AtomicBool,
+    /// Why somebody was not answered last, and when.
+    told: Mutex<Option<(Instant, String)>>,
+}
+
+impl Seen {
+    fn note(&self, why: &impl std::fmt::Display) {
+        *self.told.lock().unwrap() = Some((Instant::now(), why.to_string()));
+    }
 }
 
 /// Asks on and on. Whatever goes wrong is that somebody is not there.
@@ -42,9 +53,13 @@ async fn go_on(folder: PathBuf, seen: Arc<Seen>) {
                 Box::pin(Asker::open(profile, Arc::new(SystemClock))).await
             }
         };
-        let Ok(open) = opened else {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
+        let open = match opened {
+            Ok(open) => open,
+            Err(report) => {
+                seen.note(&report);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
         };
         match Box::pin(open.ask(&question)).await {
             Ok(answer) if answer.coverage.iter().all(|node| node.status == Status::Answered) => {
@@ -53,6 +68,7 @@ async fn go_on(folder: PathBuf, seen: Arc<Seen>) {
                 asker = Some(open);
             }
             Ok(answer) => {
+                seen.note(&format!("{:?}", answer.coverage[0].message));
                 let why = answer.coverage[0].problem;
                 assert!(
                     matches!(why, Some(Problem::Unreachable | Problem::ProofMismatch)),
@@ -60,7 +76,10 @@ async fn go_on(folder: PathBuf, seen: Arc<Seen>) {
                     answer.coverage
                 );
             }
-            Err(report) => assert_eq!(report.problem, Problem::Unreachable, "{report}"),
+            Err(report) => {
+                seen.note(&report);
+                assert_eq!(report.problem, Problem::Unreachable, "{report}");
+            }
         }
     }
 }
@@ -71,9 +90,16 @@ async fn answered(apart: &Apart, seen: &Seen) -> Duration {
     let (before, since) = (seen.answers.load(Ordering::Relaxed), Instant::now());
     while seen.answers.load(Ordering::Relaxed) <= before {
         assert!(
-            since.elapsed() < STARTS_WITHIN,
-            "no answer again: {}",
-            apart.log(Role::Node)
+            since.elapsed() < STARTS_WITHIN + CALL_WAITS,
+            "no answer for {:?}; told last: {:?}\nnode: {}\nbroker: {}",
+            since.elapsed(),
+            seen.told
+                .lock()
+                .unwrap()
+                .as_ref()
+                .map(|(at, why)| (at.elapsed(), why.clone())),
+            apart.log(Role::Node),
+            apart.log(Role::Broker)
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

