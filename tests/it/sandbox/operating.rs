@@ -163,7 +163,9 @@ async fn scraped(address: std::net::SocketAddr) -> String {
 
 /// The value of a line of the page, 0 if there is none.
 fn value(page: &str, line: &str) -> f64 {
-    let lines = page.lines().filter_map(|of| of.strip_prefix(line)?.trim().parse().ok());
+    let lines = page
+        .lines()
+        .filter_map(|of| of.strip_prefix(line)?.trim().parse::<f64>().ok());
     lines.sum()
 }
 
