@@ -21,6 +21,7 @@ mod own_tables;
 mod people;
 mod permit_rows;
 mod plots;
+mod polls;
 mod raw;
 mod receipts;
 mod regions;

@@ -72,7 +72,7 @@ pub async fn serve(
         .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(RelayServiceServer::new(relay).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
-        .serve_with_incoming_shutdown(Incoming::new(listener, tls), stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(Incoming::with_polls(listener, &tls), stop.clone().cancelled_owned());
     let served = tokio::select! {
         served = serving => served.map_err(|_| Problem::Internal.report("the broker cannot serve any more")),
         () = waited_out(&stop) => Ok(()),

@@ -2,22 +2,26 @@
 //! which it hears that somebody wants to reach it.
 //!
 //! Whoever comes that way is met at the same door as everybody else: TLS with the node's key, then tokens. The broker is not asked who
-//! it is.
+//! it is. Next: `tunnel/choice.rs` (what becomes of it where networks cut long connections).
+
+mod choice;
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt};
 use prost::bytes::Bytes;
 use terms::{Report, limit};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wire::{Connection, Door, Socket, relay};
+use wire::{Connection, Door, Road, Socket, relay};
 
 use crate::config::Config;
 use crate::query::Desk;
+use choice::{AGAIN_AFTER, Choice};
 
 /// How long a tunnel that was lost waits before it is opened again: at first and at most.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
@@ -39,10 +43,10 @@ pub(crate) async fn keep(
 }
 
 async fn keep_one(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u16>, stop: &CancellationToken) {
-    let mut wait = WAIT_FIRST;
+    let (mut wait, mut choice) = (WAIT_FIRST, Choice::default());
     while !stop.is_cancelled() {
-        let began = tokio::time::Instant::now();
-        let held = hold(config, desk, door, open);
+        let began = Instant::now();
+        let held = hold(config, desk, door, open, &mut choice);
         let Some(held) = stop.run_until_cancelled(held).await else {
             return;
         };
@@ -64,14 +68,42 @@ async fn keep_one(config: &Config, desk: &Desk, door: &Door, open: &watch::Sende
     }
 }
 
-/// Holds one tunnel until it ends. Those who came through it end with it.
-async fn hold(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u16>) -> Result<(), Report> {
-    let broker = config.broker.connect("broker").await?;
+/// Holds one tunnel until it ends: with its connection, and all who came through it; or, if it is one of polls, once it is time to try
+/// streams again.
+async fn hold(
+    config: &Config,
+    desk: &Desk,
+    door: &Door,
+    open: &watch::Sender<u16>,
+    choice: &mut Choice,
+) -> Result<(), Report> {
+    let broker = match choice.road(Instant::now()) {
+        Road::Streams => config.broker.connect("broker").await?,
+        Road::Polls => {
+            let connected = config.broker.connect_on(Road::Polls, "broker").await;
+            connected.inspect_err(|_| choice.no_polls())?
+        }
+    };
     let mut calls = relay::hold(&broker, &config.space, &config.member, &desk.key, desk.clock.now()).await?;
     let _open = Open::one_more(open);
-    info!("a tunnel to the broker is open");
+    let (road, since) = (broker.road(), Instant::now());
+    info!(%road, "a tunnel to the broker is open");
     let mut taking_up = JoinSet::new();
-    while let Some(Ok(call)) = calls.next().await {
+    let over = match road {
+        Road::Streams => futures::future::pending().left_future(),
+        Road::Polls => tokio::time::sleep(AGAIN_AFTER).right_future(),
+    };
+    let mut over = std::pin::pin!(over);
+    loop {
+        let call = tokio::select! {
+            call = calls.next() => call,
+            () = &mut over => {
+                // Nobody new comes this way. Those who have come stay for as long as they like.
+                while taking_up.join_next().await.is_some() {}
+                break;
+            }
+        };
+        let Some(Ok(call)) = call else { break };
         while taking_up.try_join_next().is_some() {}
         if taking_up.len() >= limit::CALLS_PER_TUNNEL_MAX {
             continue;
@@ -79,6 +111,7 @@ async fn hold(config: &Config, desk: &Desk, door: &Door, open: &watch::Sender<u1
         let (broker, door) = (broker.clone(), door.clone());
         taking_up.spawn(async move { take_up(&broker, call.call, &door).await });
     }
+    choice.lost(road, since.elapsed(), Instant::now());
     Ok(())
 }
 

@@ -8,17 +8,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use terms::{Problem, Report, limit};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trust::PublicKey;
 
 use self::heard::{Heard, Hearing};
+use crate::polls::ByPolls;
 use crate::proxy::ProxyConfig;
 use crate::socket::Socket;
 
@@ -45,6 +48,9 @@ const HELD: Pace = Pace {
     within: Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX),
     windows: Some((limit::RELAY_STREAM_WINDOW_BYTES, limit::RELAY_CONNECTION_WINDOW_BYTES)),
 };
+
+/// How long a connection may take before polls are tried beside it.
+const OTHER_ROAD_AFTER: Duration = Duration::from_secs(4);
 
 /// A server in somebody's configuration: where it is and the key that it must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,11 +81,33 @@ impl PeerConfig {
         self
     }
 
-    /// Connects for as long as it may be, and goes on only if the server holds the key. It is called `name` in messages.
+    /// Connects for as long as it may be, and goes on only if the server holds the key. It is called `name` in messages. Where streams do
+    /// not get through, polls are tried.
     ///
     /// # Errors
     /// [`Problem::PeerKey`] if another key answers, what is wrong with the proxy's credentials, or [`Problem::Unreachable`].
     pub async fn connect(&self, name: &str) -> Result<Connection, Report> {
+        let mut streams = std::pin::pin!(self.connect_on(Road::Streams, name));
+        let polls = std::pin::pin!(self.connect_on(Road::Polls, name));
+        let (first, polls) = match timeout(OTHER_ROAD_AFTER, &mut streams).await {
+            Ok(first) => (first, polls),
+            Err(_) => match select(streams, polls).await {
+                Either::Left((first, polls)) => (first, polls),
+                Either::Right((Err(_), streams)) => return streams.await,
+                Either::Right((connected, _)) => return connected,
+            },
+        };
+        match first {
+            Err(refused) if refused.problem == Problem::Unreachable => polls.await.map_err(|_| refused),
+            ended => ended,
+        }
+    }
+
+    /// The same on one road only.
+    ///
+    /// # Errors
+    /// As [`PeerConfig::connect`].
+    pub async fn connect_on(&self, road: Road, name: &str) -> Result<Connection, Report> {
         let (dialer, place): (Arc<dyn Dialer>, String) = match &self.proxy {
             None => (Arc::new(Direct(self.address.clone())), self.address.clone()),
             Some(proxy) => {
@@ -87,8 +115,35 @@ impl PeerConfig {
                 (Arc::new(proxy.dialer(&self.address)?), place)
             }
         };
-        let outcome = connect_at(HELD, dialer, name, &self.key).await;
-        outcome.map_err(|error| error.report(name, &place))
+        let outcome = match road {
+            Road::Streams => connect_at(HELD, dialer, name, &self.key).await,
+            Road::Polls => match polls(dialer, name, &self.key) {
+                Ok(dialer) => connect_at(HELD, Arc::new(dialer), name, &self.key).await,
+                Err(error) => Err(error),
+            },
+        };
+        let connected = outcome.map_err(|error| error.report(name, &place))?;
+        Ok(Connection { road, ..connected })
+    }
+}
+
+/// How bytes come to a broker and from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Road {
+    /// A connection that stays.
+    #[default]
+    Streams,
+    /// Short requests, where the network lets no connection live.
+    Polls,
+}
+
+impl std::fmt::Display for Road {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Road::Streams => "streams",
+            Road::Polls => "polls",
+        })
     }
 }
 
@@ -99,9 +154,15 @@ pub struct Connection {
     pub grpc: Channel,
     binding: Arc<Mutex<Option<trust::Channel>>>,
     heard: Heard,
+    road: Road,
 }
 
 impl Connection {
+    /// How its bytes come and go.
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
     /// The value to which proofs on this connection must be bound. It changes when the channel reconnects.
     ///
     /// # Errors
@@ -217,9 +278,23 @@ async fn connect_at(
         async move { dial.dial().await }
     });
     match endpoint.connect_with_connector(connector).await {
-        Ok(grpc) => Ok(Connection { grpc, binding, heard }),
+        Ok(grpc) => Ok(Connection {
+            grpc,
+            binding,
+            heard,
+            road: Road::Streams,
+        }),
         Err(error) => Err(ConnectError::of(&error)),
     }
+}
+
+/// The same server by short requests.
+fn polls(road: Arc<dyn Dialer>, name: &str, expected: &PublicKey) -> Result<ByPolls, ConnectError> {
+    let configuration = |error: String| ConnectError::Configuration(error);
+    let tls = crate::tls::client_config(expected).map_err(|e| configuration(e.to_string()))?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|e| configuration(e.to_string()))?;
+    let tls = crate::tls::by_requests(&tls);
+    Ok(ByPolls { road, name, tls })
 }
 
 /// `host:port` on the network.

@@ -4,7 +4,7 @@
 //! This crate must never decide whether something is allowed, and never see a data set.
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`serve`] and
-//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`relay`] (connections that a broker carries), [`socket`]
+//! [`mod@connect`] (the two ends of a connection), [`proxy`] (a way out), [`polls`] (another, of short requests), [`relay`] (connections that a broker carries), [`socket`]
 //! (what is under TLS), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
 //! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
 //! [`publish`] (new ones to it).
@@ -14,6 +14,7 @@ pub mod description;
 pub mod dry_run;
 pub mod governance_source;
 pub mod header;
+pub mod polls;
 pub mod proxy;
 pub mod publish;
 pub mod relay;
@@ -36,7 +37,7 @@ pub mod v1 {
     tonic::include_proto!("datenraum.v1");
 }
 
-pub use connect::{ConnectError, Connection, Dialer, PeerConfig, connect, connect_by};
+pub use connect::{ConnectError, Connection, Dialer, PeerConfig, Road, connect, connect_by};
 pub use description::{NodeDescription, OfferedDataset};
 pub use governance_source::BrokerSource;
 pub use proxy::ProxyConfig;

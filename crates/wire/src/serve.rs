@@ -3,6 +3,7 @@
 //! A slow or hostile peer costs one task and one slot, never the accept loop.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, Server};
 
+use crate::polls::{self, Polls};
 use crate::socket::Socket;
 
 /// Accepted connections that wait for gRPC to take them.
@@ -48,7 +50,7 @@ pub fn server() -> Server {
 pub struct Incoming {
     accepted: mpsc::Receiver<io::Result<PeerStream>>,
     door: Door,
-    accepting: Option<tokio::task::JoinHandle<()>>,
+    accepting: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Incoming {
@@ -60,6 +62,7 @@ impl Incoming {
             slots: Arc::new(Semaphore::new(limit::CONNECTIONS_MAX)),
             carried: Arc::new(Semaphore::new(limit::CARRIED_CONNECTIONS_MAX)),
             accepted: sender,
+            polls: None,
         };
         let accepting = listener
             .into()
@@ -67,8 +70,21 @@ impl Incoming {
         Self {
             accepted,
             door,
-            accepting,
+            accepting: accepting.into_iter().collect(),
         }
+    }
+
+    /// The same, for those too whose network lets nothing pass but short requests.
+    pub fn with_polls(listener: TcpListener, config: &ServerConfig) -> Self {
+        let (opened, sessions) = mpsc::channel(ACCEPTED_WAITING_MAX);
+        let mut incoming = Self::new(None, crate::tls::also_by_requests(config));
+        incoming.door.polls = Some(Polls::new(opened));
+        let door = incoming.door();
+        incoming.accepting = vec![
+            tokio::spawn(accept(listener, door.clone())),
+            tokio::spawn(admit_sessions(sessions, door)),
+        ];
+        incoming
     }
 
     /// By which connections come that no listener here accepts.
@@ -79,9 +95,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some(accepting) = &self.accepting {
-            accepting.abort();
-        }
+        self.accepting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -101,6 +115,8 @@ pub struct Door {
     /// Those who come through a broker take no place of those who come by themselves.
     carried: Arc<Semaphore>,
     accepted: mpsc::Sender<io::Result<PeerStream>>,
+    /// Where those are heard who come by requests.
+    polls: Option<Polls>,
 }
 
 impl std::fmt::Debug for Door {
@@ -113,16 +129,25 @@ impl Door {
     /// Shakes hands and hands a carried connection over, or drops it. Without a free slot it is dropped at once.
     pub async fn admit(&self, socket: Socket) {
         if let Ok(slot) = Arc::clone(&self.carried).try_acquire_owned() {
-            self.admit_to(slot, socket).await;
+            self.admit_to(slot, socket, None).await;
         }
     }
 
-    async fn admit_to(&self, slot: OwnedSemaphorePermit, socket: Socket) {
+    /// `peer` is the other end of a connection that was accepted here.
+    async fn admit_to(&self, slot: OwnedSemaphorePermit, socket: Socket, peer: Option<IpAddr>) {
         let shaken = tokio::time::timeout(
             Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX),
-            handshake(socket, self.acceptor.clone(), slot),
+            self.acceptor.accept(socket),
         );
-        if let Ok(Ok(stream)) = shaken.await {
+        let Ok(Ok(tls)) = shaken.await else { return };
+        if tls.get_ref().1.alpn_protocol() == Some(polls::ALPN) {
+            // Not again inside of a session.
+            if let (Some(polls), Some(peer)) = (&self.polls, peer) {
+                polls.serve(tls, peer).await;
+            }
+            return;
+        }
+        if let Ok(stream) = PeerStream::new(tls, slot) {
             // The receiver is gone only when the server stops.
             let _ = self.accepted.send(Ok(stream)).await;
         }
@@ -134,7 +159,7 @@ async fn accept(listener: TcpListener, door: Door) {
         let Ok(slot) = Arc::clone(&door.slots).acquire_owned().await else {
             return;
         };
-        let Ok((tcp, _)) = listener.accept().await else {
+        let Ok((tcp, peer)) = listener.accept().await else {
             // Out of file descriptors, most likely: wait for some to be closed instead of spinning.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -142,23 +167,15 @@ async fn accept(listener: TcpListener, door: Door) {
         // Small answers are not held back. A connection that does not take the wish is as good.
         let _ = tcp.set_nodelay(true);
         let door = door.clone();
-        tokio::spawn(async move { door.admit_to(slot, Socket::Tcp(tcp)).await });
+        tokio::spawn(async move { door.admit_to(slot, Socket::Tcp(tcp), Some(peer.ip())).await });
     }
 }
 
-async fn handshake(socket: Socket, acceptor: TlsAcceptor, slot: OwnedSemaphorePermit) -> io::Result<PeerStream> {
-    let tls = acceptor.accept(socket).await?;
-    let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
-    let seconds = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
-    Ok(PeerStream {
-        tls,
-        info: PeerInfo { channel },
-        opening: Some(Opening {
-            read: 0,
-            until: Box::pin(tokio::time::sleep(seconds)),
-        }),
-        _slot: slot,
-    })
+async fn admit_sessions(mut sessions: mpsc::Receiver<polls::Polled>, door: Door) {
+    while let Some(session) = sessions.recv().await {
+        let door = door.clone();
+        tokio::spawn(async move { door.admit(Socket::Polled(Box::new(session))).await });
+    }
 }
 
 /// Bytes with which every HTTP/2 connection begins.
@@ -180,6 +197,22 @@ pub struct PeerStream {
     /// Until the peer has spoken.
     opening: Option<Opening>,
     _slot: OwnedSemaphorePermit,
+}
+
+impl PeerStream {
+    fn new(tls: TlsStream<Socket>, slot: OwnedSemaphorePermit) -> Result<Self, rustls::Error> {
+        let channel = crate::tls::channel_binding(tls.get_ref().1)?;
+        let seconds = Duration::from_secs(limit::HANDSHAKE_SECONDS_MAX);
+        Ok(Self {
+            tls,
+            info: PeerInfo { channel },
+            opening: Some(Opening {
+                read: 0,
+                until: Box::pin(tokio::time::sleep(seconds)),
+            }),
+            _slot: slot,
+        })
+    }
 }
 
 impl Connected for PeerStream {
