@@ -58,6 +58,24 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// One person, and all people of one member, hold so many calls to a node and no more: a member can vouch for as many as it likes.
+    fn require_room(&self, node: &MemberId, caller: &Caller) -> Result<(), Report> {
+        let of_member = || {
+            let calls = self.calls.values();
+            calls.filter(|call| call.node == *node && call.caller.member == caller.member)
+        };
+        let of_person = of_member().filter(|call| call.caller.person == caller.person);
+        let whose = match (of_person.count(), of_member().count()) {
+            (limit::CALLS_PER_CALLER_MAX.., _) => "you hold".to_owned(),
+            (_, limit::CALLS_PER_MEMBER_MAX..) => format!("the people of {} hold", caller.member),
+            _ => return Ok(()),
+        };
+        let message = format!("{whose} too many connections to {node} through the broker");
+        Err(Problem::Resources.report(message).remedy("end some of them"))
+    }
+}
+
 /// A connection on which a node hears of calls, and takes them up.
 #[derive(Clone, Debug)]
 pub(super) struct Tunnel {
@@ -192,14 +210,7 @@ impl Switchboard {
         lines.require_open()?;
         let tunnel = lines.tunnels.get(&node).and_then(|tunnels| tunnels.first());
         let key = tunnel.ok_or_else(|| not_reachable(&node))?.key;
-        let is_theirs = |call: &&Call| {
-            let is_same = call.caller.member == caller.member && call.caller.person == caller.person;
-            call.node == node && is_same
-        };
-        if lines.calls.values().filter(is_theirs).count() >= limit::CALLS_PER_CALLER_MAX {
-            let message = format!("you hold too many connections to {node} through the broker");
-            return Err(Problem::Resources.report(message).remedy("end some of them"));
-        }
+        lines.require_room(&node, &caller)?;
         let (sender, taken_up) = oneshot::channel();
         let place = Arc::new(Place {
             switchboard: Arc::clone(self),

@@ -304,3 +304,88 @@ async fn whoever_left_or_was_stopped_is_cut_off() {
     assert!(futures::poll!(gbsg.next()).is_pending());
     assert!(archive.next().await.is_none());
 }
+
+/// Somebody of the university, for whom it vouches for a minute.
+async fn called(world: &World, relay: &super::Relay, person: &str) -> crate::callers::Called {
+    crate::callers::Called {
+        rules: relay.callers.roster.rules().await.unwrap(),
+        caller: policy::Caller {
+            member: "saarland-university".parse().unwrap(),
+            person: person.parse().unwrap(),
+            roles: ["university".parse().unwrap()].into(),
+        },
+        issuer: world.members["saarland-university"].public(),
+        expires: world.after(60),
+    }
+}
+
+#[tokio::test]
+async fn a_ninth_tunnel_of_a_member_ends_its_oldest_and_nobody_elses() {
+    let world = World::published();
+    let relay = standing(&world);
+    let hold = |member: &str, channel: usize| {
+        let (key, channel) = (
+            world.members[member].public(),
+            Digest::of(format!("{member}{channel}").as_bytes()),
+        );
+        relay.switchboard.hold(member.parse().unwrap(), key, channel).unwrap()
+    };
+    let mut of_another = hold("archive", 0);
+    let mut held: Vec<_> = (0..terms::limit::TUNNELS_PER_MEMBER_MAX)
+        .map(|at| hold("gbsg", at))
+        .collect();
+    assert!(futures::poll!(held[0].next()).is_pending());
+    let mut ninth = hold("gbsg", 99);
+    assert!(held[0].next().await.is_none());
+    for others in held.iter_mut().skip(1).chain([&mut ninth, &mut of_another]) {
+        assert!(futures::poll!(others.next()).is_pending());
+    }
+    // That the oldest goes takes nothing from those that stay.
+    drop(held.remove(0));
+    assert_eq!(
+        relay.switchboard.tunnels(&gbsg()).len(),
+        terms::limit::TUNNELS_PER_MEMBER_MAX
+    );
+}
+
+#[tokio::test]
+async fn a_person_and_a_member_hold_so_many_calls_to_a_node_and_no_more() {
+    let world = World::published();
+    let relay = standing(&world);
+    let held = ["gbsg", "archive"].map(|member| {
+        let key = world.members[member].public();
+        relay
+            .switchboard
+            .hold(member.parse().unwrap(), key, Digest::of(member.as_bytes()))
+            .unwrap()
+    });
+    let (relay, world) = (&relay, &world);
+    let call = |node: &'static str, person: String| async move {
+        let called = called(world, relay, &person).await;
+        relay
+            .switchboard
+            .call(node.parse().unwrap(), called, futures::stream::pending().boxed())
+    };
+    let mut calls = Vec::new();
+    for _ in 0..terms::limit::CALLS_PER_CALLER_MAX {
+        calls.push(call("gbsg", "ada".to_owned()).await.unwrap());
+    }
+    let refused = call("gbsg", "ada".to_owned()).await.err().unwrap();
+    assert_eq!(
+        (refused.problem, refused.message.contains("you hold")),
+        (Problem::Resources, true)
+    );
+    // Another person may, until the member has vouched for too many.
+    for at in calls.len()..terms::limit::CALLS_PER_MEMBER_MAX {
+        calls.push(call("gbsg", format!("person-{at}")).await.unwrap());
+    }
+    let refused = call("gbsg", "eve".to_owned()).await.err().unwrap();
+    assert_eq!(
+        (refused.problem, refused.message.contains("saarland-university")),
+        (Problem::Resources, true)
+    );
+    assert!(call("archive", "eve".to_owned()).await.is_ok(), "another node");
+    calls.pop();
+    assert!(call("gbsg", "eve".to_owned()).await.is_ok(), "a place is free again");
+    drop(held);
+}
