@@ -235,6 +235,9 @@ pub enum ConnectError {
     /// The proxy on the way does not connect there.
     #[error("the proxy does not connect there")]
     ProxyRefused,
+    /// A broker on the way does not lead there, and says why.
+    #[error("{0}")]
+    Refused(Report),
     /// Nobody answers, or not in time.
     #[error("nobody answers")]
     NoAnswer,
@@ -257,6 +260,7 @@ impl ConnectError {
                     "{name} is not reached at {place}: the proxy does not connect there"
                 ))
                 .remedy("ask whoever runs the proxy to allow CONNECT to this address"),
+            ConnectError::Refused(report) => report.clone(),
             ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {place}")),
         }
     }
@@ -378,6 +382,10 @@ impl ConnectError {
                 .is_some_and(crate::tls::says_other_key)
             {
                 return ConnectError::OtherKey;
+            }
+            match error.downcast_ref::<Report>() {
+                Some(report) if report.problem != Problem::Unreachable => return ConnectError::Refused(report.clone()),
+                _ => {}
             }
             // What the proxy said has a type that is not public.
             match error.to_string().as_str() {

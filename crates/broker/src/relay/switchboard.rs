@@ -9,7 +9,7 @@ use futures::Stream;
 use policy::{Caller, Rules};
 use prost::bytes::Bytes;
 use terms::{MemberId, Problem, Report, UtcTime, limit};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 use trust::{Digest, PublicKey};
@@ -28,6 +28,8 @@ const OFFERS_WAITING_MAX: usize = 64;
 #[derive(Default)]
 pub(super) struct Switchboard {
     lines: Mutex<Lines>,
+    /// Tunnels came or went.
+    changes: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Switchboard {
@@ -80,7 +82,7 @@ impl Lines {
 #[derive(Clone, Debug)]
 pub(super) struct Tunnel {
     /// Digest of the value to which the connection is bound.
-    channel: Digest,
+    pub(super) channel: Digest,
     key: PublicKey,
     offers: mpsc::Sender<CallId>,
     ended: CancellationToken,
@@ -175,12 +177,18 @@ impl Switchboard {
             ended: ended.clone(),
         });
         tracing::info!(%member, tunnels = tunnels.len(), "tunnel held");
+        self.changes.send_replace(());
         Ok(Held {
             calls,
             ended: Box::pin(ended.cancelled_owned()),
             tunnel: (member, channel),
             switchboard: Arc::clone(self),
         })
+    }
+
+    /// Tells when tunnels, of whichever node, came or went.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The tunnels of a node, those that carry least first.
@@ -347,5 +355,6 @@ impl Drop for Held {
                 lines.tunnels.remove(member);
             }
         }
+        self.switchboard.changes.send_replace(());
     }
 }
