@@ -231,7 +231,12 @@ fn operated(operation: &Operation, now: UtcTime) -> Vec<(&'static str, String)> 
     for tunnel in &operation.tunnels {
         lines.push((
             "tunnel",
-            format!("to {}, opened {}", tunnel.broker, ago(Some(tunnel.since), now)),
+            format!(
+                "to {} by {}, opened {}",
+                tunnel.broker,
+                tunnel.road,
+                ago(Some(tunnel.since), now)
+            ),
         ));
     }
     if let Some(ahead) = operation.clock_ahead_seconds {
