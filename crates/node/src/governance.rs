@@ -221,6 +221,13 @@ impl Governance {
             let message = format!("the governance documents expired at {:.0}", current.expires);
             return Err(Problem::PolicyExpired.report(message));
         }
+        // Nothing new is believed while the clock is behind, no stop either: then nobody may be answered under what was before.
+        let behind = self.clock.now().as_second() - self.clock.machine().as_second();
+        if behind > trust::tuf::CLOCK_STEP_BACK_SECONDS_MAX {
+            let message = format!("the machine's clock was set back by {behind} s, so that it is not known what holds");
+            let report = Problem::PolicyExpired.report(message);
+            return Err(report.remedy("set this machine's clock"));
+        }
         Ok(current)
     }
 

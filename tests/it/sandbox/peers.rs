@@ -146,7 +146,13 @@ async fn a_18_nobody_is_asked_for_a_certificate_and_whoever_cannot_shake_hands_i
         assert_eq!(asked.0.load(Ordering::SeqCst), 0);
         // Another protocol, and one of which nobody has heard.
         for protocol in [&b"http/1.1"[..], b"h3", b"zz"] {
-            assert!(shake(address, client(&[protocol])).await.is_err(), "{protocol:?}");
+            // A broker takes short requests too, where a network lets no connection live.
+            let is_taken = protocol == b"http/1.1" && *address != listen;
+            assert_eq!(
+                shake(address, client(&[protocol])).await.is_ok(),
+                is_taken,
+                "{protocol:?}"
+            );
         }
         let hello: &[u8] = &[22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
         let too_long = [&[22, 3, 1, 0xff, 0xff][..], &[0; 70_000]].concat();
@@ -549,7 +555,7 @@ async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
     let mut slow = JoinSet::new();
     let mut idle = JoinSet::new();
     // Without a word; with a byte of a hello at a time; with TLS and nothing after; with HTTP/2 and no answer to a ping.
-    for _ in 0..times("DATENRAUM_PEERS", 1_000) {
+    for _ in 0..times("DATENRAUM_PEERS", 800) {
         silent.spawn(closed(TcpStream::connect(&listen).await.unwrap(), since));
     }
     for _ in 0..20 {
@@ -570,7 +576,7 @@ async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
         });
         slow.spawn(closed(shake(&listen, client(&[b"h2"])).await.unwrap(), since));
     }
-    for _ in 0..times("DATENRAUM_PEERS", 1_000) / 10 {
+    for _ in 0..times("DATENRAUM_PEERS", 800) / 10 {
         let mut raw = Raw::at(&listen).await;
         // A body that never ends, whose answer is never read.
         // On a busy machine some are let go before they have said that much.
