@@ -151,7 +151,7 @@ impl Watch {
             carried,
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),
-            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data),
+            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data).ok(),
         };
         let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
         if let Err(error) = durable::replace(&self.config.data.join(STATUS_FILE), &text) {
@@ -162,7 +162,7 @@ impl Watch {
     /// Whether it serves documents that hold. One under which nothing was published yet serves.
     pub(crate) fn is_ready(&self) -> bool {
         let problem = self.documents().as_ref().map(|report| report.problem);
-        problem != Some(Problem::PolicyExpired)
+        matches!(problem, None | Some(Problem::PolicyNone))
     }
 
     fn documents(&self) -> std::sync::MutexGuard<'_, Option<Report>> {
