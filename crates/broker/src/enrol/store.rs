@@ -72,19 +72,19 @@ impl Store {
             let others = "SELECT count(*) FROM enrolment WHERE key <> ?1";
             let others: i64 = db.query_row(others, [&key], |row| row.get(0))?;
             if others >= OPEN_MAX {
-                return Ok(Kept::Full);
+                return Ok(Outcome::Full);
             }
             let (issued, expires) = (opened.issued.as_second(), opened.expires.as_second());
             let changed = db.execute(KEEP, params![key, code.bytes(), sealed, issued, expires])?;
             db.commit()?;
-            Ok(if changed == 1 { Kept::Kept } else { Kept::Older })
+            Ok(if changed == 1 { Outcome::Fresh } else { Outcome::Older })
         });
         match kept.await? {
-            Kept::Kept => Ok(()),
-            Kept::Older => Err(Problem::Answer
+            Outcome::Fresh => Ok(()),
+            Outcome::Older => Err(Problem::Answer
                 .report("a later request of the same key is kept already")
                 .remedy("check the clock of the node's machine")),
-            Kept::Full => Err(Problem::Resources
+            Outcome::Full => Err(Problem::Resources
                 .report(format!(
                     "the broker keeps {OPEN_MAX} requests for enrolment, and no more"
                 ))
@@ -113,8 +113,8 @@ impl Store {
 }
 
 /// What became of a request.
-enum Kept {
-    Kept,
+enum Outcome {
+    Fresh,
     Older,
     Full,
 }
