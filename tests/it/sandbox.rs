@@ -19,6 +19,7 @@ mod fan_out;
 mod gateway;
 mod governance;
 mod hostile;
+mod intake;
 mod joins;
 mod kill;
 mod kill_carried;

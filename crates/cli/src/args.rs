@@ -449,15 +449,32 @@ pub(crate) enum DatasetCommand {
 Example:
   datenraum node dataset add patients.csv --collection breast-cancer --config /etc/datenraum/node.toml
 
-Works on the node's folder and the documents that the node verified last; a running node offers the data when it is
-started again.")]
+Where columns are named or written in another way, let a mapping be guessed, look at it, and use it:
+  datenraum node dataset add export.csv --collection breast-cancer --guess mapping.toml
+  datenraum node dataset add export.csv --collection breast-cancer --mapping mapping.toml --dry-run --report profile.html
+  datenraum node dataset add export.csv --collection breast-cancer --mapping mapping.toml
+
+Works on the node's folder and the documents that the node verified last. A node that runs offers the data at its next look
+(refresh_seconds).")]
 pub(crate) struct DatasetAddArgs {
-    /// CSV (UTF-8, commas or semicolons, header) or Parquet
+    /// CSV, Parquet, Arrow IPC or NDJSON, plain or with .gz or .zst; or a folder of such files
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The collection that the file conforms to
     #[arg(long, value_name = "ID")]
     pub(crate) collection: String,
+    /// How the file's columns become the collection's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mapping: Option<PathBuf>,
+    /// Look at the file and write a first mapping to this new file, to be read and changed; add nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mapping", "dry_run", "report"])]
+    pub(crate) guess: Option<PathBuf>,
+    /// Show what would be added and what does not fit; add nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: write the profile as a page for a browser, too
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) report: Option<PathBuf>,
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "node.toml")]
     pub(crate) config: PathBuf,

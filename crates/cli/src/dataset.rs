@@ -2,42 +2,236 @@
 //!
 //! Nothing is offered that does not conform to a collection that the board signed.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+use intake::conform::Misfit;
+use intake::profile::{ColumnProfile, Counting, Profile};
+use intake::{Conforming, Mapping, Misfits, Opened};
+use policy::{Collection, Rules};
 use terms::{Clock as _, CollectionId, ExitCode, Problem, Report, SystemClock};
 use trust::SpaceStore;
 
 use crate::args::{DatasetAddArgs, DatasetListArgs};
+use crate::sandbox::progress::Progress;
 use crate::show;
 
-/// Checks a file and adds it.
+/// Groups that are small where no permission says how many people a number must be about.
+const MIN_PEOPLE: u32 = 2;
+
+/// Checks a file and adds it, or shows what would be added, or guesses how it could be read.
 ///
 /// # Errors
 /// `PolicyNone` if the node never verified documents; `SqlCollection` for an unknown collection; a `Data` problem that
 /// names row and column.
-pub(crate) async fn add(args: DatasetAddArgs) -> Result<ExitCode, Report> {
+pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
     let now = SystemClock.now();
     let store = SpaceStore::open(&config.governance_folder()).map_err(|report| {
         report.remedy("start the node once, so that it fetches and verifies the board's documents")
     })?;
     let documents = trust::last_good(&store, now).await?;
-    let rules = policy::Rules::compile(&documents)?;
+    let rules = Rules::compile(&documents)?;
     let wanted: Option<CollectionId> = args.collection.parse().ok();
     let Some(collection) = wanted.and_then(|id| rules.collections.get(&id)) else {
         return Err(unknown(&args.collection, &rules));
     };
+    if let Some(target) = &args.guess {
+        return guess(&args, target, collection);
+    }
+    let mapping = match &args.mapping {
+        Some(file) => Mapping::load(file, collection)?,
+        None => Mapping::plain(collection.id.clone()),
+    };
+    if args.dry_run {
+        return dry_run(&args, &mapping, collection, &rules, json);
+    }
     let datasets = engine::Datasets::open(&config.datasets_folder())?;
-    let dataset = datasets.add(&args.file, collection, now).map_err(|report| {
-        let message = format!("{}: {}", args.file.display(), report.message);
-        report.problem.report(message).remedy(report.remedy)
-    })?;
+    let added = datasets.add_by(&mapping, &args.file, collection, now);
+    let (dataset, misfits) = added.map_err(|report| of_file(report, &args))?;
+    if json {
+        let counted = misfits
+            .by_column()
+            .iter()
+            .map(|(column, classes)| (column, counted(classes.values())));
+        let counted: std::collections::BTreeMap<_, _> = counted.collect();
+        show::json(
+            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "counted_as_missing": counted }),
+        )?;
+        return Ok(ExitCode::Ok);
+    }
     show::text(format!(
         "{} rows of {} conform to {}",
         dataset.rows(),
         args.file.display(),
         collection.id
     ))?;
-    show::text(format!("{} offers them when its node is started again", config.member))?;
+    for (column, classes) in misfits.by_column() {
+        show::text(format!(
+            "{} values of {column} do not fit and count as missing",
+            counted(classes.values())
+        ))?;
+    }
+    show::text(format!(
+        "{} offers them at its next look, or when its node is started",
+        config.member
+    ))?;
     Ok(ExitCode::Ok)
+}
+
+fn counted<'a>(misfits: impl Iterator<Item = &'a Misfit>) -> u64 {
+    misfits.map(|misfit| misfit.count).sum()
+}
+
+/// Writes a first mapping for the operator to read.
+fn guess(args: &DatasetAddArgs, target: &Path, collection: &Collection) -> Result<ExitCode, Report> {
+    let guess = intake::guess::guess(&args.file, collection).map_err(|report| of_file(report, args))?;
+    write_new(target, &guess.mapping.to_toml())?;
+    show::text(guess.mapping.to_toml())?;
+    for absent in &guess.absent {
+        show::text(format!(
+            "not found: {absent}; say from which column it is, or give it a value"
+        ))?;
+    }
+    for note in &guess.notes {
+        show::text(format!("look at {note}"))?;
+    }
+    show::text(format!(
+        "written to {}: read and change it, then show what it makes of the file:\n  datenraum node dataset add {} --collection {} \
+         --mapping {} --dry-run",
+        target.display(),
+        args.file.display(),
+        collection.id,
+        target.display()
+    ))?;
+    Ok(ExitCode::Ok)
+}
+
+/// Reads the whole file, and shows what would be added.
+fn dry_run(
+    args: &DatasetAddArgs,
+    mapping: &Mapping,
+    collection: &Collection,
+    rules: &Rules,
+    json: bool,
+) -> Result<ExitCode, Report> {
+    let min_people = rules
+        .min_people_max(&collection.id)
+        .map_or(MIN_PEOPLE, policy::MinPeople::get);
+    let (profile, refused) = profile(args, mapping, collection, min_people).map_err(|report| of_file(report, args))?;
+    if let Some(target) = &args.report {
+        write_new(target, &profile.to_html())?;
+    }
+    if json {
+        show::json(&profile)?;
+    } else {
+        tell(&profile)?;
+    }
+    match refused {
+        Some(report) => Err(of_file(report, args)),
+        None if json => Ok(ExitCode::Ok),
+        None => show::text("nothing was added; without --dry-run it would be").map(|()| ExitCode::Ok),
+    }
+}
+
+/// The profile, and why the file would be refused, if it would.
+fn profile(
+    args: &DatasetAddArgs,
+    mapping: &Mapping,
+    collection: &Collection,
+    min_people: u32,
+) -> Result<(Profile, Option<Report>), Report> {
+    let opened = Opened::open(&args.file, &mapping.source)?;
+    let conforming = Conforming::new(&opened, mapping, collection)?;
+    let (mut misfits, mut counting) = (Misfits::default(), Counting::new(collection, min_people));
+    let step = Progress::to_stderr(false).begin(format!("reading {}", args.file.display()));
+    for piece in opened.batches(conforming.wanted())? {
+        counting.count(&conforming.conform(&piece?, &mut misfits)?);
+        step.now(format!("{} rows of {}", counting.rows(), args.file.display()));
+    }
+    let profile = counting.finish(&misfits);
+    step.done(format!("{} rows read", profile.rows));
+    let too_many = (profile.rows_too_many > 0).then(|| {
+        let message = format!("{} rows more than one person or key may have", profile.rows_too_many);
+        Problem::DataFormat
+            .report(message)
+            .remedy("leave them out, or ask the board to change rows_per_person_max")
+    });
+    Ok((profile, misfits.require_allowed(&conforming).err().or(too_many)))
+}
+
+fn tell(profile: &Profile) -> Result<(), Report> {
+    let units = profile
+        .units
+        .map_or_else(String::new, |units| format!(" of {units} people or keys"));
+    show::text(format!("{} rows{units} for {}", profile.rows, profile.collection))?;
+    let mut table = show::table([
+        "column",
+        "expected",
+        "missing",
+        "distinct",
+        "between",
+        "does not fit",
+        "too few people",
+    ]);
+    for column in &profile.columns {
+        table.add_row(row(column));
+    }
+    show::text(table)?;
+    show::text(format!(
+        "groups of fewer than {} people are withheld in answers; \"too few people\" says how many of the declared groups are so",
+        profile.min_people
+    ))
+}
+
+fn row(column: &ColumnProfile) -> [String; 7] {
+    let misfits = column
+        .misfits
+        .iter()
+        .map(|(class, misfit)| format!("{} × {class}, first in {}", misfit.count, misfit.first));
+    let small = column.groups.iter().filter(|group| group.is_small).count();
+    [
+        column.name.clone(),
+        column.expected.clone(),
+        column.missing.to_string(),
+        column
+            .distinct
+            .map_or_else(|| "many".to_owned(), |distinct| distinct.to_string()),
+        column
+            .range
+            .map_or_else(String::new, |[low, high]| format!("{low} and {high}")),
+        misfits.collect::<Vec<_>>().join("; "),
+        match column.groups.len() {
+            0 => String::new(),
+            groups => format!("{small} of {groups}"),
+        },
+    ]
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Report> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| {
+            let report = Problem::FileMissing.report(format!("{} is not written: {}", path.display(), error.kind()));
+            report.remedy("name a file that is not there yet, in a folder that is")
+        })
+}
+
+/// The file, too; and how to go on where columns are named or written in another way.
+fn of_file(report: Report, args: &DatasetAddArgs) -> Report {
+    let message = format!("{}: {}", args.file.display(), report.message);
+    let is_of_data = matches!(report.problem, Problem::DataFormat | Problem::DataSchema);
+    let guess = match args.mapping {
+        None if is_of_data && args.guess.is_none() => {
+            "; if the file is written in another way than the collection has it, begin with --guess mapping.toml"
+        }
+        _ => "",
+    };
+    report
+        .problem
+        .report(message)
+        .remedy(format!("{}{guess}", report.remedy))
 }
 
 /// Lists what a node offers.

@@ -17,6 +17,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::logical_expr::{Expr, ident};
+use intake::{Mapping, Misfits};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::{Collection, Release};
 use serde::{Deserialize, Serialize};
@@ -113,12 +114,9 @@ impl Datasets {
     pub fn open(folder: &Path) -> Result<Self, Report> {
         fs::create_dir_all(folder).map_err(|error| unreadable(folder, &error))?;
         let mut by_collection = BTreeMap::new();
-        for entry in fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
-            let path = entry.map_err(|error| unreadable(folder, &error))?.path();
-            if path.join(ABOUT_FILE).is_file() {
-                let dataset = open_one(&path)?;
-                by_collection.insert(dataset.collection().clone(), Arc::new(dataset));
-            }
+        for path in folders(folder)? {
+            let dataset = open_one(&path)?;
+            by_collection.insert(dataset.collection().clone(), Arc::new(dataset));
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -130,6 +128,33 @@ impl Datasets {
     /// What the node recognises people by.
     pub fn secret(&self) -> &NodeSecret {
         &self.secret
+    }
+
+    /// Takes up what was added since by another process, and says whether there was anything. What cannot be read changes nothing.
+    ///
+    /// # Errors
+    /// `FileMissing` or `DataSchema` of the first that cannot be read; the others are taken up all the same.
+    pub fn look_again(&self) -> Result<bool, Report> {
+        let mut failed = None;
+        let mut is_new = false;
+        for folder in folders(&self.folder)? {
+            match read_about(&folder) {
+                Ok(about)
+                    if self
+                        .find(&about.collection)
+                        .is_some_and(|known| known.about.file == about.file) => {}
+                Ok(_) => match open_one(&folder) {
+                    Ok(dataset) => {
+                        let mut all = self.by_collection.write().unwrap_or_else(PoisonError::into_inner);
+                        all.insert(dataset.collection().clone(), Arc::new(dataset));
+                        is_new = true;
+                    }
+                    Err(report) => failed = Some(report),
+                },
+                Err(report) => failed = Some(report),
+            }
+        }
+        failed.map_or(Ok(is_new), Err)
     }
 
     /// The dataset that conforms to a collection.
@@ -151,23 +176,38 @@ impl Datasets {
             .collect()
     }
 
-    /// Checks every value of `file` (CSV with a header, or Parquet) against the collection and, if all fit, makes a
-    /// snapshot that replaces an earlier one. If one does not fit, nothing changes.
+    /// Adds a file or folder whose columns are named and written as the collection has them: [`Datasets::add_by`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add(&self, file: &Path, collection: &Collection, now: UtcTime) -> Result<Arc<Dataset>, Report> {
+        let (dataset, _) = self.add_by(&Mapping::plain(collection.id.clone()), file, collection, now)?;
+        Ok(dataset)
+    }
+
+    /// Brings `file` into the collection's columns as the mapping says, checks every value and, if all fit, makes a snapshot that
+    /// replaces an earlier one. If one does not fit, nothing changes. Gives back, too, what the mapping let count as missing.
     ///
     /// # Errors
     /// `DataFormat` with row, column, value class and what was expected; `DataSchema` for columns; `FileMissing`.
-    pub fn add(&self, file: &Path, collection: &Collection, now: UtcTime) -> Result<Arc<Dataset>, Report> {
+    pub fn add_by(
+        &self,
+        mapping: &Mapping,
+        file: &Path,
+        collection: &Collection,
+        now: UtcTime,
+    ) -> Result<(Arc<Dataset>, Misfits), Report> {
         let folder = self.folder.join(collection.id.as_str());
         fs::create_dir_all(&folder).map_err(|error| unreadable(&folder, &error))?;
         let name = format!("{}.parquet", now.as_microsecond());
         let target = folder.join(&name);
         order::remove_leftovers(&folder);
         let draft = folder.join(order::DRAFT);
-        let made = import::import(file, collection, &self.secret.sketch_key(), &draft)
-            .and_then(|rows| order::sort(&draft, collection, &target).map(|()| rows));
+        let made = import::import(file, mapping, collection, &self.secret.sketch_key(), &draft)
+            .and_then(|imported| order::sort(&draft, collection, &target).map(|()| imported));
         // What was written on the way is of no use; a leftover is removed before the next snapshot.
         let _ = fs::remove_file(&draft);
-        let rows = made.inspect_err(|_| {
+        let (rows, misfits) = made.inspect_err(|_| {
             let _ = fs::remove_file(&target);
         })?;
         let checked_against = fingerprint(collection);
@@ -179,11 +219,13 @@ impl Datasets {
             file: name,
         };
         write_about(&folder, &about).map_err(|error| unreadable(&folder, &error))?;
-        remove_others(&folder, &about.file);
+        let before = self.find(&collection.id);
+        let before = before.as_ref().map(|dataset| dataset.about.file.as_str());
+        remove_others(&folder, [Some(&about.file), before]);
         let dataset = Arc::new(open_one(&folder)?);
         let mut all = self.by_collection.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(collection.id.clone(), Arc::clone(&dataset));
-        Ok(dataset)
+        Ok((dataset, misfits))
     }
 }
 
@@ -203,9 +245,24 @@ fn fingerprint(collection: &Collection) -> Digest {
     Digest::of(format!("{SNAPSHOT_FORM}{checked:?}{rest:?}{key}").as_bytes())
 }
 
-fn open_one(folder: &Path) -> Result<Dataset, Report> {
+/// The folders below this one in which a dataset is.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Report> {
+    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let paths = entries.map(|entry| Ok(entry.map_err(|error| unreadable(folder, &error))?.path()));
+    let paths = paths.collect::<Result<Vec<PathBuf>, Report>>()?;
+    Ok(paths
+        .into_iter()
+        .filter(|path| path.join(ABOUT_FILE).is_file())
+        .collect())
+}
+
+fn read_about(folder: &Path) -> Result<About, Report> {
     let text = fs::read(folder.join(ABOUT_FILE)).map_err(|error| unreadable(folder, &error))?;
-    let about: About = serde_json::from_slice(&text).map_err(|_| damaged(folder))?;
+    serde_json::from_slice(&text).map_err(|_| damaged(folder))
+}
+
+fn open_one(folder: &Path) -> Result<Dataset, Report> {
+    let about = read_about(folder)?;
     let path = folder.join(&about.file);
     let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
     let schema = ParquetRecordBatchReaderBuilder::try_new(file)
@@ -253,12 +310,13 @@ fn write_about(folder: &Path, about: &About) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Earlier snapshots. A query that still reads one keeps its open file.
-fn remove_others(folder: &Path, keep: &str) {
+/// Earlier snapshots, but for the one that a node that runs still answers from until it looks again.
+fn remove_others(folder: &Path, keep: [Option<&str>; 2]) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let is_snapshot = path.extension().is_some_and(|ending| ending == "parquet");
-        if is_snapshot && path.file_name().is_some_and(|name| name != keep) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if is_snapshot && !keep.contains(&name) {
             // Left behind at worst; the next snapshot tries again.
             let _ = fs::remove_file(path);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, exec_err, internal_err};
 use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig};
@@ -27,7 +27,7 @@ use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use policy::{Collection, Column, ColumnKind};
+use policy::{Collection, Column};
 use terms::{CollectionId, limit};
 
 use crate::query::NODE_COLUMN;
@@ -181,16 +181,7 @@ pub(crate) fn field(column: &Column) -> Field {
 }
 
 /// The Arrow type of a kind of column.
-pub(crate) fn arrow_type(kind: ColumnKind) -> DataType {
-    match kind {
-        ColumnKind::Text => DataType::Utf8,
-        ColumnKind::Integer => DataType::Int64,
-        ColumnKind::Number => DataType::Float64,
-        ColumnKind::Boolean => DataType::Boolean,
-        ColumnKind::Date => DataType::Date32,
-        ColumnKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-    }
-}
+pub(crate) use intake::conform::arrow_type;
 
 /// A table with columns and no way to get at rows.
 #[derive(Debug)]

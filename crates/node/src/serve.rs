@@ -233,6 +233,9 @@ impl Node {
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;
             }
+            if self.take_up_datasets() {
+                announced_on = None;
+            }
             // Stops that came as files act without a broker too.
             let source = broker
                 .as_ref()
@@ -253,6 +256,15 @@ impl Node {
             self.tell_status();
         }
         std::future::pending::<()>().await;
+    }
+
+    /// Answers from what was added since, and says whether there was anything. What cannot be read stays as it was.
+    fn take_up_datasets(&self) -> bool {
+        let looked = self.desk.datasets.look_again();
+        looked.unwrap_or_else(|report| {
+            warn!(problem = %report.problem, message = report.message, "a dataset that was added is not used");
+            false
+        })
     }
 
     /// Writes down how the node is. A disk that does not take it stops nothing: the ledger says when it is full.

@@ -22,6 +22,7 @@ use trust::{Digest, Documents, Verified};
 
 use self::index::Index;
 use crate::collection::{self, Collection};
+use crate::grant::{MinPeople, Tier};
 use crate::permit::{self, Permit};
 use crate::roster::{self, Member, Space};
 use crate::rule::{Permission, Policy, Prohibition, Who, utc_day};
@@ -246,6 +247,21 @@ impl Rules {
             .iter()
             .flat_map(|policy| &policy.permissions);
         permissions.any(|permission| permission.columns.contains(column))
+    }
+
+    /// The strictest minimum of people that a permission on a collection asks for, in force or not; none if none protects anybody.
+    pub fn min_people_max(&self, collection: &CollectionId) -> Option<MinPeople> {
+        let permissions = self
+            .of_collection(collection)
+            .iter()
+            .flat_map(|policy| &policy.permissions);
+        let minimum = |tier| match tier {
+            Tier::Open => None,
+            Tier::Statistical { min_people } => Some(min_people),
+        };
+        permissions
+            .filter_map(|permission| minimum(permission.disclosure.tier))
+            .max()
     }
 
     /// The policies of a collection by id, in force or not.

@@ -7,6 +7,7 @@ mod place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use intake::Mapping;
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Report, RoleName, SpaceId};
 use toml::Spanned;
@@ -96,6 +97,21 @@ pub(crate) struct Dataset {
     pub(crate) collection: CollectionId,
     /// Where it is.
     pub(crate) path: PathBuf,
+    /// How its columns become the collection's, if they are not named and written alike.
+    pub(crate) mapping: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Its mapping into the collection.
+    ///
+    /// # Errors
+    /// A `File` problem that names file and line.
+    pub(crate) fn mapping(&self, collection: &policy::Collection) -> Result<Mapping, Report> {
+        match &self.mapping {
+            Some(file) => Mapping::load(file, collection),
+            None => Ok(Mapping::plain(collection.id.clone())),
+        }
+    }
 }
 
 /// What the roster says of an institution.
@@ -173,6 +189,7 @@ struct WrittenNode {
 struct WrittenDataset {
     collection: Spanned<CollectionId>,
     path: Spanned<PathBuf>,
+    mapping: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Deserialize)]
@@ -292,7 +309,12 @@ fn check_datasets(
 ) -> Result<Vec<Dataset>, Report> {
     let mut seen = BTreeSet::new();
     let mut datasets = Vec::new();
-    for WrittenDataset { collection, path } in written {
+    for WrittenDataset {
+        collection,
+        path,
+        mapping,
+    } in written
+    {
         let (span, id) = (collection.span(), collection.into_inner());
         if !known.contains(&id) {
             let report = place.wrong(
@@ -312,12 +334,17 @@ fn check_datasets(
             ));
         }
         let file = place.folder.join(path.get_ref());
-        if !file.is_file() {
+        if !file.exists() {
             return Err(place.missing(path.span(), &file));
         }
+        let mapping = mapping.map(|mapping| match place.folder.join(mapping.get_ref()) {
+            file if file.is_file() => Ok(file),
+            file => Err(place.missing(mapping.span(), &file)),
+        });
         datasets.push(Dataset {
             collection: id,
             path: file,
+            mapping: mapping.transpose()?,
         });
     }
     Ok(datasets)

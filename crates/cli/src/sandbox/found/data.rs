@@ -68,7 +68,10 @@ fn add(node: &MemberId, dataset: &Dataset, layout: &Layout, rules: &Rules, clock
         Problem::SqlCollection.report(format!("the data space has no collection {}", dataset.collection))
     })?;
     let folder = layout.node(node).join("data").join("datasets");
-    let added = Datasets::open(&folder).and_then(|datasets| datasets.add(&dataset.path, collection, clock.now()));
+    let added = dataset.mapping(collection).and_then(|mapping| {
+        let datasets = Datasets::open(&folder)?;
+        datasets.add_by(&mapping, &dataset.path, collection, clock.now())
+    });
     added.map(|_| ()).map_err(|report| {
         let message = format!("node {node}, {}: {}", dataset.path.display(), report.message);
         report.problem.report(message).remedy(report.remedy)

@@ -1,0 +1,482 @@
+//! A batch of a source in the columns of a collection: renamed, converted, in the collection's unit and codes, every value checked.
+//!
+//! What does not fit becomes missing here and is counted by column and class; whether that refuses the data set is for the caller to
+//! ask: [`Misfits::require_allowed`]. A value is never repeated.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array as _, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use policy::{Collection, Column, ColumnKind, Domain};
+use terms::{Problem, Report};
+
+use crate::cell::{self, Written};
+use crate::mapping::{ColumnMapping, Mapping, OnMisfit};
+use crate::source::{Opened, Piece};
+
+/// What turns the batches of one source into those of a collection.
+#[derive(Debug)]
+pub struct Conforming {
+    columns: Vec<Rule>,
+    wanted: Vec<usize>,
+}
+
+/// How one column comes about.
+#[derive(Debug)]
+struct Rule {
+    column: Column,
+    mapping: ColumnMapping,
+    written: Written,
+    missing: BTreeSet<String>,
+    /// Where its sources are among the wanted columns.
+    sources: Vec<usize>,
+    /// Tells people or keys apart: must be there.
+    is_needed: bool,
+}
+
+/// Rows in the collection's columns.
+#[derive(Debug)]
+pub struct Conformed {
+    /// The collection's columns, in its order.
+    pub columns: Vec<ArrayRef>,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+/// What did not fit.
+#[derive(Clone, Debug, Default)]
+pub struct Misfits {
+    by_column: BTreeMap<String, BTreeMap<&'static str, Misfit>>,
+    pieces: u64,
+}
+
+/// Values of one class in one column that did not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// How many.
+    pub count: u64,
+    /// Where the first is, as the operator counts.
+    pub first: String,
+    /// The batch that it is in, and the row of that.
+    at: (u64, usize),
+}
+
+impl Misfits {
+    /// By column and class.
+    pub fn by_column(&self) -> &BTreeMap<String, BTreeMap<&'static str, Misfit>> {
+        &self.by_column
+    }
+
+    /// Refuses a source with misfits in a column whose mapping does not let them count as missing.
+    ///
+    /// # Errors
+    /// [`Problem::DataFormat`] naming one of them by row, column and class.
+    pub fn require_allowed(&self, conforming: &Conforming) -> Result<(), Report> {
+        let refusing = conforming
+            .columns
+            .iter()
+            .filter(|rule| rule.mapping.misfits == OnMisfit::Refuse || rule.is_needed);
+        let misfits = refusing.flat_map(|rule| {
+            let classes = self.by_column.get(&rule.column.name).into_iter().flatten();
+            classes.map(move |(class, misfit)| (rule, class, misfit))
+        });
+        if let Some((rule, class, misfit)) = misfits.min_by_key(|(_, _, misfit)| misfit.at) {
+            return Err(rule.refusal(class, &misfit.first));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, column: &Column, class: &'static str, piece: &Piece, index: usize) {
+        let classes = self.by_column.entry(column.name.clone()).or_default();
+        let misfit = classes.entry(class).or_insert_with(|| Misfit {
+            count: 0,
+            first: place(piece, index),
+            at: (self.pieces, index),
+        });
+        misfit.count += 1;
+    }
+}
+
+/// Where a row is, as the operator counts.
+pub fn place(piece: &Piece, index: usize) -> String {
+    let row = piece.first_row + index as u64;
+    match &piece.file {
+        Some(file) => format!("row {row} of {file}"),
+        None => format!("row {row}"),
+    }
+}
+
+impl Conforming {
+    /// Finds where each column of the collection is in the source.
+    ///
+    /// # Errors
+    /// [`Problem::DataSchema`] naming a column that is not there, with what is near; what is wrong with the mapping.
+    pub fn new(opened: &Opened, mapping: &Mapping, collection: &Collection) -> Result<Self, Report> {
+        let mut columns = Vec::new();
+        let mut wanted = Vec::new();
+        for column in &collection.columns {
+            let of_column = mapping.column(&column.name);
+            let mut sources = Vec::new();
+            if of_column.value.is_none() {
+                let named = match &of_column.from[..] {
+                    [] => std::slice::from_ref(&column.name),
+                    from => from,
+                };
+                for name in named {
+                    let position = opened
+                        .position(name)
+                        .ok_or_else(|| absent(name, &column.name, opened, collection))?;
+                    sources.push(wanted.len());
+                    wanted.push(position);
+                }
+            }
+            let written = mapping
+                .written(Some(&of_column))
+                .map_err(|what| Problem::FileValue.report(what))?;
+            let tells_apart = [&collection.privacy_unit, &collection.key];
+            columns.push(Rule {
+                is_needed: tells_apart.contains(&&Some(column.name.clone())),
+                column: column.clone(),
+                missing: mapping.source.missing.iter().cloned().collect(),
+                mapping: of_column,
+                written,
+                sources,
+            });
+        }
+        Ok(Self { columns, wanted })
+    }
+
+    /// The columns to read of the source: indices into [`Opened::schema`].
+    pub fn wanted(&self) -> &[usize] {
+        &self.wanted
+    }
+
+    /// One batch, of [`Conforming::wanted`] columns at its beginning. What does not fit is missing and counted.
+    ///
+    /// # Errors
+    /// [`Problem::DataSchema`] if a column has a type from which its values cannot be had whole.
+    pub fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<Conformed, Report> {
+        misfits.pieces += 1;
+        let columns = self.columns.iter().map(|rule| rule.conform(piece, misfits));
+        Ok(Conformed {
+            columns: columns.collect::<Result<_, _>>()?,
+            rows: piece.batch.num_rows(),
+        })
+    }
+}
+
+impl Rule {
+    fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
+        let typed = match self.text(&piece.batch)? {
+            Some(cells) => self.parse(&cells, piece, misfits),
+            None => self.typed(piece.batch.column(self.sources.first().copied().unwrap_or_default()))?,
+        };
+        let typed = self.in_units(typed);
+        let checked = self.check(typed, piece, misfits);
+        if self.is_needed && checked.null_count() > 0 {
+            let absent = (0..checked.len()).filter(|index| checked.is_null(*index));
+            absent.for_each(|index| misfits.count(&self.column, "nothing", piece, index));
+        }
+        Ok(checked)
+    }
+
+    /// Its cells as text, if that is what they are.
+    fn text(&self, batch: &RecordBatch) -> Result<Option<StringArray>, Report> {
+        if let Some(value) = &self.mapping.value {
+            let cells = std::iter::repeat_n(Some(value.as_str()), batch.num_rows());
+            return Ok(Some(cells.collect()));
+        }
+        let sources: Vec<&ArrayRef> = self.sources.iter().map(|at| batch.column(*at)).collect();
+        match &sources[..] {
+            [one] if is_text(one.data_type()) => Ok(Some(self.cast(one, &DataType::Utf8)?.as_string::<i32>().clone())),
+            [one] if !self.mapping.codes.is_empty() => {
+                Ok(Some(self.cast(one, &DataType::Utf8)?.as_string::<i32>().clone()))
+            }
+            [_] => Ok(None),
+            several => {
+                let parts = several.iter().map(|part| self.cast(part, &DataType::Utf8));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                let joined = (0..batch.num_rows()).map(|row| {
+                    let parts = parts.iter().map(|part| part.as_string::<i32>());
+                    // A key with a missing part is no key.
+                    let parts: Option<Vec<&str>> = parts
+                        .map(|part| part.is_valid(row).then(|| part.value(row).trim()))
+                        .collect();
+                    parts.map(|parts| parts.join("/"))
+                });
+                Ok(Some(joined.collect()))
+            }
+        }
+    }
+
+    /// Texts in the column's type.
+    fn parse(&self, cells: &StringArray, piece: &Piece, misfits: &mut Misfits) -> ArrayRef {
+        let (kind, written) = (self.column.kind, &self.written);
+        let mut each = Each {
+            rule: self,
+            piece,
+            misfits,
+        };
+        match kind {
+            ColumnKind::Text if self.mapping.codes.is_empty() && self.missing.is_empty() => Arc::new(cells.clone()),
+            ColumnKind::Text => Arc::new(each.cell(cells, |cell| Some(cell.to_owned())).collect::<StringArray>()),
+            ColumnKind::Integer => Arc::new(each.cell(cells, |cell| written.integer(cell)).collect::<Int64Array>()),
+            ColumnKind::Number => Arc::new(each.cell(cells, |cell| written.number(cell)).collect::<Float64Array>()),
+            ColumnKind::Boolean => Arc::new(each.cell(cells, cell::truth).collect::<BooleanArray>()),
+            ColumnKind::Date => Arc::new(each.cell(cells, |cell| written.day(cell)).collect::<Date32Array>()),
+            ColumnKind::Timestamp => Arc::new(
+                each.cell(cells, |cell| written.instant(cell))
+                    .collect::<TimestampMicrosecondArray>(),
+            ),
+        }
+    }
+
+    /// A column that has a type in the file already: only conversions that keep every value.
+    fn typed(&self, raw: &ArrayRef) -> Result<ArrayRef, Report> {
+        let from = raw.data_type();
+        let value = match from {
+            DataType::Dictionary(_, value) => value.as_ref(),
+            other => other,
+        };
+        let fits = match self.column.kind {
+            // Registers often number people: as text nothing of a whole number is lost.
+            ColumnKind::Text => value.is_integer(),
+            ColumnKind::Integer => value.is_integer(),
+            ColumnKind::Number => value.is_numeric(),
+            ColumnKind::Boolean => *value == DataType::Boolean,
+            ColumnKind::Date => *value == DataType::Date32,
+            ColumnKind::Timestamp => matches!(value, DataType::Timestamp(..) | DataType::Date32),
+        };
+        if *value == DataType::Null || fits {
+            return self.cast(raw, &arrow_type(self.column.kind));
+        }
+        let message = format!(
+            "column {}: {from} where the collection expects {}",
+            self.column.name,
+            expectation(&self.column)
+        );
+        Err(Problem::DataSchema.report(message))
+    }
+
+    fn cast(&self, raw: &ArrayRef, to: &DataType) -> Result<ArrayRef, Report> {
+        let strict = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        let misfit = |_| {
+            Problem::DataFormat.report(format!(
+                "column {} has a value that does not fit {to}",
+                self.column.name
+            ))
+        };
+        cast_with_options(raw, to, &strict).map_err(misfit)
+    }
+
+    /// Numbers in the collection's unit. Arrow tells -0.0 from 0.0 when it compares and groups; people do not, and a bin from 0
+    /// must hold both.
+    fn in_units(&self, typed: ArrayRef) -> ArrayRef {
+        if self.column.kind != ColumnKind::Number {
+            return typed;
+        }
+        let (times, plus) = (self.mapping.times.unwrap_or(1.0), self.mapping.plus.unwrap_or(0.0));
+        let numbers: &Float64Array = typed.as_primitive();
+        Arc::new(numbers.unary::<_, Float64Type>(|number| number * times + plus))
+    }
+
+    /// Values outside what the collection declares become missing.
+    fn check(&self, typed: ArrayRef, piece: &Piece, misfits: &mut Misfits) -> ArrayRef {
+        let column = &self.column;
+        let mut outside = |index: usize, class: &'static str| misfits.count(column, class, piece, index);
+        match (column.kind, &column.domain) {
+            (ColumnKind::Text, Some(Domain::Texts(values))) => {
+                let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();
+                let keep = |(index, value): (usize, Option<&str>)| {
+                    let is_outside = value.is_some_and(|value| !values.contains(value));
+                    is_outside.then(|| outside(index, "another text than those listed"));
+                    !is_outside
+                };
+                let kept: Vec<bool> = typed.as_string::<i32>().iter().enumerate().map(keep).collect();
+                without(typed, &kept)
+            }
+            (ColumnKind::Integer, domain) => {
+                let listed = match domain {
+                    Some(Domain::Integers(values)) => Some(values),
+                    _ => None,
+                };
+                let keep = |(index, value): (usize, Option<i64>)| {
+                    let Some(value) = value else { return true };
+                    let class = match listed {
+                        Some(values) if !values.contains(&value) => Some("another number than those listed"),
+                        _ => class_of_number(value as f64, column),
+                    };
+                    class.inspect(|class| outside(index, class)).is_none()
+                };
+                let kept: Vec<bool> = typed.as_primitive::<Int64Type>().iter().enumerate().map(keep).collect();
+                without(typed, &kept)
+            }
+            (ColumnKind::Number, _) => {
+                let keep = |(index, value): (usize, Option<f64>)| {
+                    let class = value.and_then(|value| class_of_number(value, column));
+                    class.inspect(|class| outside(index, class)).is_none()
+                };
+                let kept: Vec<bool> = typed
+                    .as_primitive::<Float64Type>()
+                    .iter()
+                    .enumerate()
+                    .map(keep)
+                    .collect();
+                without(typed, &kept)
+            }
+            _ => typed,
+        }
+    }
+
+    fn refusal(&self, class: &str, first: &str) -> Report {
+        let column = &self.column;
+        let message = format!(
+            "{first}, column {}: {class} where the collection expects {}",
+            column.name,
+            expectation(column)
+        );
+        let report = Problem::DataFormat.report(message);
+        match class {
+            NOT_FINITE => report.remedy("leave the field empty, or write null, where a value is missing"),
+            NO_CODE => report.remedy("add the code to codes in the mapping, or to its file; or let it count as missing: misfits = \"missing\""),
+            _ => report,
+        }
+    }
+}
+
+/// One cell after the other.
+struct Each<'a> {
+    rule: &'a Rule,
+    piece: &'a Piece,
+    misfits: &'a mut Misfits,
+}
+
+impl Each<'_> {
+    fn cell<'c, T>(
+        &'c mut self,
+        cells: &'c StringArray,
+        parse: impl Fn(&str) -> Option<T> + 'c,
+    ) -> impl Iterator<Item = Option<T>> + 'c {
+        cells.iter().enumerate().map(move |(index, cell)| {
+            let cell = cell
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty() && !self.rule.missing.contains(*cell))?;
+            let coded = match self.rule.mapping.codes.get(cell) {
+                Some(code) => Cow::Borrowed(code.as_str()),
+                None if self.rule.mapping.codes.is_empty() => Cow::Borrowed(cell),
+                None => {
+                    self.misfits.count(&self.rule.column, NO_CODE, self.piece, index);
+                    return None;
+                }
+            };
+            let parsed = parse(&coded);
+            if parsed.is_none() {
+                self.misfits
+                    .count(&self.rule.column, cell::class(&coded), self.piece, index);
+            }
+            parsed
+        })
+    }
+}
+
+const NO_CODE: &str = "a code that the mapping does not have";
+
+const NOT_FINITE: &str = "NaN or infinity";
+
+fn class_of_number(number: f64, column: &Column) -> Option<&'static str> {
+    if !number.is_finite() {
+        return Some(NOT_FINITE);
+    }
+    let in_bins = match &column.domain {
+        Some(Domain::Bins(edges)) => match (edges.first(), edges.last()) {
+            (Some(first), Some(last)) => number >= *first && number < *last,
+            _ => true,
+        },
+        _ => true,
+    };
+    let [low, high] = column.bounds.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+    (!in_bins || number < low || number > high).then_some("a number outside the range")
+}
+
+/// The column without the values that are not kept.
+fn without(typed: ArrayRef, kept: &[bool]) -> ArrayRef {
+    if kept.iter().all(|kept| *kept) {
+        return typed;
+    }
+    let drop: BooleanArray = kept.iter().map(|kept| Some(!kept)).collect();
+    arrow::compute::nullif(&typed, &drop).unwrap_or(typed)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => value.is_string(),
+        other => other.is_string(),
+    }
+}
+
+/// As Arrow stores it.
+pub fn arrow_type(kind: ColumnKind) -> DataType {
+    match kind {
+        ColumnKind::Text => DataType::Utf8,
+        ColumnKind::Integer => DataType::Int64,
+        ColumnKind::Number => DataType::Float64,
+        ColumnKind::Boolean => DataType::Boolean,
+        ColumnKind::Date => DataType::Date32,
+        ColumnKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+    }
+}
+
+/// What a column may hold, in words.
+pub fn expectation(column: &Column) -> String {
+    let kind = column.kind;
+    let domain = match (&column.domain, column.bounds) {
+        (Some(Domain::Bins(edges)), _) => match (edges.first(), edges.last()) {
+            (Some(low), Some(high)) => format!(" from {low} and below {high}"),
+            _ => String::new(),
+        },
+        (Some(Domain::Texts(_) | Domain::Integers(_)), _) => format!(", {}", column.describe_domain()),
+        (_, Some([low, high])) => format!(" from {low} to {high}"),
+        _ => String::new(),
+    };
+    format!("{kind}{domain}")
+}
+
+fn absent(name: &str, column: &str, opened: &Opened, collection: &Collection) -> Report {
+    let header: Vec<&str> = opened
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
+    let same = header.iter().copied().find(|field| field.eq_ignore_ascii_case(name));
+    let near = same.or_else(|| terms::text::nearest(name, header.iter().copied()));
+    let near = near.map_or_else(String::new, |near| format!("is it the file's column {near}?; "));
+    // A first line without a known column can be a row of data, and is not repeated.
+    let is_header = header.iter().any(|field| collection.column(field).is_some());
+    let has = match is_header {
+        true => format!("{near}the file has: {}", header.join(", ")),
+        false => "the file's first line must hold the names of the columns".to_owned(),
+    };
+    let message = match name == column {
+        true => format!(
+            "the file has no column {name}, which the collection {} needs",
+            collection.id
+        ),
+        false => format!("the file has no column {name}, from which the mapping makes {column}"),
+    };
+    Problem::DataSchema
+        .report(message)
+        .remedy(format!("rename or add it, or name it in a mapping; {has}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use arrow::array::Array as _;
+use arrow::datatypes::Date32Type;
+
+use crate::example::{Files, conformed, stays};
+
+use super::*;
+
+const HEADER: &str = "patient_id,sex,age,haemoglobin,admitted_on,smoker\n";
+
+#[track_caller]
+fn refused(line: &str, mapping: &str, says: &str) {
+    let text = format!("{HEADER}p1,female,30,12.5,2024-12-31,true\n{line}\n");
+    let files = Files::of(&[
+        ("a.csv", text.as_bytes()),
+        ("m.toml", format!("collection = \"stays\"\n{mapping}").as_bytes()),
+    ]);
+    let mapping = Mapping::load(&files.path("m.toml"), &stays()).unwrap();
+    let report = conformed(&files.path("a.csv"), &mapping).unwrap_err();
+    assert!(report.message.contains(says), "{report}");
+    assert!(!format!("{report:?}").contains("SECRET"), "{report:?}");
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_told_by_row_column_and_class() {
+    refused(
+        ",female,30,12.5,2024-12-31,true",
+        "",
+        "row 3, column patient_id: nothing",
+    );
+    refused(
+        "p2,SECRET,30,12.5,2024-12-31,true",
+        "",
+        "row 3, column sex: another text than those listed",
+    );
+    refused(
+        "p2,male,SECRET,12.5,2024-12-31,true",
+        "",
+        "row 3, column age: text where the collection expects integer from 0 and below 120",
+    );
+    refused(
+        "p2,male,120,12.5,2024-12-31,true",
+        "",
+        "row 3, column age: a number outside the range",
+    );
+    refused(
+        "p2,male,30,\"12,5\",2024-12-31,true",
+        "",
+        "column haemoglobin: a number with a decimal comma",
+    );
+    refused(
+        "p2,male,30,NaN,2024-12-31,true",
+        "",
+        "column haemoglobin: NaN or infinity",
+    );
+    refused(
+        "p2,male,30,12,31.12.2024,true",
+        "",
+        "column admitted_on: a date that is not written like 2026-12-31",
+    );
+    refused("p2,male,30,12,2024-12-31,SECRET", "", "column smoker: text");
+    refused(
+        "p2,w,30,12,2024-12-31,true",
+        "[columns.sex]\ncodes = { m = \"male\" }",
+        "row 2, column sex: a code that the mapping does not have",
+    );
+    // Of two the first in the file is told, not the first in the alphabet.
+    refused(
+        "p2,male,30,99,2024-12-31,true\n,male,30,12,2024-12-31,true",
+        "[columns.haemoglobin]\nmisfits = \"refuse\"",
+        "row 3, column haemoglobin",
+    );
+    // A person who is not named cannot count as missing.
+    refused(
+        ",male,30,12,2024-12-31,true",
+        "[columns.patient_id]\nmisfits = \"missing\"",
+        "column patient_id: nothing",
+    );
+}
+
+#[test]
+fn german_files_conform_by_a_mapping() {
+    let text = "Fall;Haus;Geschlecht;Alter;Hb (mmol/L);Aufnahme;Raucher\n\
+                4711;K;w;30;\"7,5\";31.12.2024;ja\n4712;K;m;k.A.;8;01.01.1970;nein\n4713;K;x;200;1.000,5;02.01.1970;\n";
+    let mapping = "collection = \"stays\"\n[source]\nencoding = \"windows-1252\"\ndecimal = \",\"\ndate = \"%d.%m.%Y\"\nmissing = [\"k.A.\"]\n\
+                   [columns.patient_id]\nfrom = [\"Haus\", \"Fall\"]\n[columns.sex]\nfrom = \"Geschlecht\"\nmisfits = \"missing\"\n\
+                   codes = { w = \"female\", m = \"male\" }\n[columns.age]\nfrom = \"Alter\"\nmisfits = \"missing\"\n\
+                   [columns.haemoglobin]\nfrom = \"Hb (mmol/L)\"\ntimes = 1.611\nmisfits = \"missing\"\n\
+                   [columns.admitted_on]\nfrom = \"Aufnahme\"\n[columns.smoker]\nfrom = \"Raucher\"\n";
+    let files = Files::of(&[("a.csv", text.as_bytes()), ("m.toml", mapping.as_bytes())]);
+    let mapping = Mapping::load(&files.path("m.toml"), &stays()).unwrap();
+    let (batches, misfits) = conformed(&files.path("a.csv"), &mapping).unwrap();
+    let batch = &batches[0];
+    let texts = |at: usize| {
+        batch
+            .column(at)
+            .as_string::<i32>()
+            .iter()
+            .map(|cell| cell.map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(0), ["K/4711", "K/4712", "K/4713"].map(|key| Some(key.to_owned())));
+    assert_eq!(texts(1), [Some("female".to_owned()), Some("male".to_owned()), None]);
+    let ages: Vec<Option<i64>> = batch.column(2).as_primitive::<Int64Type>().iter().collect();
+    assert_eq!(ages, [Some(30), None, None]);
+    let haemoglobin: Vec<Option<f64>> = batch.column(3).as_primitive::<Float64Type>().iter().collect();
+    assert_eq!(haemoglobin, [Some(7.5 * 1.611), Some(8.0 * 1.611), None]);
+    let days: Vec<Option<i32>> = batch.column(4).as_primitive::<Date32Type>().iter().collect();
+    assert_eq!(days, [Some(20_088), Some(0), Some(1)]);
+    assert_eq!(batch.column(5).null_count(), 1);
+    let counts: Vec<(&str, &str, u64)> = misfits
+        .by_column()
+        .iter()
+        .flat_map(|(column, classes)| {
+            classes
+                .iter()
+                .map(move |(class, misfit)| (column.as_str(), *class, misfit.count))
+        })
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            ("age", "a number outside the range", 1),
+            ("haemoglobin", "a number outside the range", 1),
+            ("sex", "a code that the mapping does not have", 1)
+        ]
+    );
+}
+
+#[test]
+fn a_column_that_is_not_there_is_told_with_what_is_near_and_rows_are_not_taken_for_headers() {
+    let files = Files::of(&[
+        ("a.csv", b"patient_id,sex,Age,haemoglobin,admitted_on,smoker\n"),
+        ("b.csv", b"SECRET-1,female,30\nSECRET-2,male,31\n"),
+    ]);
+    let plain = Mapping::plain("stays".parse().unwrap());
+    let report = conformed(&files.path("a.csv"), &plain).unwrap_err();
+    assert!(report.remedy.contains("is it the file's column Age?"), "{report:?}");
+    let report = conformed(&files.path("b.csv"), &plain).unwrap_err();
+    assert!(
+        report.remedy.contains("first line must hold the names") && !format!("{report:?}").contains("SECRET"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn minus_zero_is_zero_and_a_constant_stands_in_every_row() {
+    let files = Files::of(&[(
+        "a.csv",
+        b"patient_id,age,haemoglobin,admitted_on,smoker\np1,30,-0.0,2024-12-31,1\n",
+    )]);
+    let mut mapping = Mapping::plain("stays".parse().unwrap());
+    let sex = ColumnMapping {
+        value: Some("male".to_owned()),
+        ..ColumnMapping::default()
+    };
+    mapping.columns.insert("sex".to_owned(), sex);
+    let (batches, _) = conformed(&files.path("a.csv"), &mapping).unwrap();
+    assert_eq!(batches[0].column(1).as_string::<i32>().value(0), "male");
+    let zero = batches[0].column(3).as_primitive::<Float64Type>().value(0);
+    assert_eq!(zero.to_bits(), 0.0_f64.to_bits());
+}

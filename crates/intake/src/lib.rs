@@ -1,0 +1,21 @@
+//! What an institution has, in the columns of a collection: files are opened, read in batches of bounded size, and every cell is
+//! brought into the type, unit and code that the collection declares.
+//!
+//! This crate must never change what it reads, and never repeat a value of it: what does not fit is told by row, column and class.
+//!
+//! Reading order: [`mapping`] (what the operator writes down), [`source`] (files as batches), [`cell`] (a text as a value),
+//! [`conform`] (a batch in the collection's columns), [`guess`] (a first mapping), [`profile`] (what the operator looks at).
+
+pub mod cell;
+pub mod conform;
+#[cfg(test)]
+mod example;
+pub mod guess;
+pub mod mapping;
+pub mod profile;
+pub mod source;
+
+pub use conform::{Conformed, Conforming, Misfits};
+pub use mapping::Mapping;
+pub use profile::Profile;
+pub use source::{Opened, Piece};

@@ -1,0 +1,300 @@
+//! What the operator writes down: from where a data set is read, and how each of its columns becomes one of the collection.
+//!
+//! A mapping is a short TOML file. Columns that it does not name have the collection's name in the source, too.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use policy::{Collection, ColumnKind};
+use serde::{Deserialize, Serialize};
+use terms::{CollectionId, Problem, Report};
+
+use crate::cell::{Decimal, Written};
+
+/// A data set's way into its collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// The collection.
+    pub collection: CollectionId,
+    /// How the source is written.
+    #[serde(default, skip_serializing_if = "SourceForm::is_usual")]
+    pub source: SourceForm,
+    /// By the collection's names, what differs.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnMapping>,
+}
+
+/// How a source is written, as far as its files do not say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceForm {
+    /// The encoding of text, as the WHATWG names it: `utf-8` where nothing is said, `windows-1252`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// What stands between two fields of a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+    /// The decimal sign.
+    #[serde(default, skip_serializing_if = "is_point")]
+    pub decimal: Decimal,
+    /// How days and times are written, as strftime names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// The clock by which times were written down, as the IANA names it: `Europe/Berlin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Texts that stand for a missing value, beside the empty field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// How a column of the collection comes about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnMapping {
+    /// The source's column; several are joined by `/`, for a key of more than one part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "one_or_more")]
+    pub from: Vec<String>,
+    /// The same text in every row, in place of a column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The decimal sign, where it is not the source's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
+    /// How days and times are written, where not as in the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// What a number is multiplied by, before `plus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<f64>,
+    /// What is added to a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plus: Option<f64>,
+    /// The source's codes and what they are in the collection. A code that is not there does not fit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub codes: BTreeMap<String, String>,
+    /// The same as `codes`, in a CSV file with the columns `from` and `to`, beside the mapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codes_file: Option<PathBuf>,
+    /// What becomes of values that do not fit.
+    #[serde(default, skip_serializing_if = "OnMisfit::is_usual")]
+    pub misfits: OnMisfit,
+}
+
+/// What becomes of a value that does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMisfit {
+    /// The whole data set is refused.
+    #[default]
+    Refuse,
+    /// It counts as missing; the operator is told how many did.
+    Missing,
+}
+
+impl OnMisfit {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl SourceForm {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn is_point(decimal: &Decimal) -> bool {
+    *decimal == Decimal::Point
+}
+
+impl Mapping {
+    /// The mapping of a source whose columns have the collection's names and are written as programs write them.
+    pub fn plain(collection: CollectionId) -> Self {
+        Self {
+            collection,
+            source: SourceForm::default(),
+            columns: BTreeMap::new(),
+        }
+    }
+
+    /// Reads a mapping from a file, and the files of codes that it names.
+    ///
+    /// # Errors
+    /// `FileMissing` or a problem of the text with file and line; what [`Mapping::require_valid`] finds.
+    pub fn load(path: &Path, collection: &Collection) -> Result<Self, Report> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
+        let mut mapping: Self = terms::text::parse_toml(&name, &text)?;
+        let beside = path.parent().unwrap_or(Path::new("."));
+        for column in mapping.columns.values_mut() {
+            if let Some(file) = column.codes_file.take() {
+                column.codes.extend(read_codes(&beside.join(file))?);
+            }
+        }
+        mapping.require_valid(&name, collection)?;
+        Ok(mapping)
+    }
+
+    /// As a file for people.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Checks what the form alone does not: that it is of this collection, that its columns are the collection's, and that what is
+    /// said of a column fits its type.
+    ///
+    /// # Errors
+    /// [`Problem::FileValue`] or [`Problem::FileKey`] naming the column.
+    pub fn require_valid(&self, file: &str, collection: &Collection) -> Result<(), Report> {
+        if self.collection != collection.id {
+            let message = format!("{file} is a mapping to {}, not to {}", self.collection, collection.id);
+            return Err(Problem::FileValue
+                .report(message)
+                .remedy("name that collection, or give another mapping"));
+        }
+        self.written(None)
+            .map_err(|what| Problem::FileValue.report(format!("{file}: {what}")))?;
+        if let Some(encoding) = &self.source.encoding
+            && encoding_rs::Encoding::for_label(encoding.as_bytes()).is_none()
+        {
+            let message = format!("{file}: {encoding:?} is no encoding");
+            return Err(Problem::FileValue
+                .report(message)
+                .remedy("use one such as utf-8, windows-1252 or iso-8859-15"));
+        }
+        for (name, mapping) in &self.columns {
+            let Some(column) = collection.column(name) else {
+                let known = collection.columns.iter().map(|column| column.name.as_str());
+                let report = Problem::FileKey.report(format!("{file}: {} has no column {name}", collection.id));
+                return Err(match terms::text::nearest(name, known) {
+                    Some(near) => report.remedy(format!("did you mean {near}?")),
+                    None => report.remedy("remove it: only columns of the collection are kept"),
+                });
+            };
+            mapping
+                .require_fits(column.kind)
+                .and_then(|()| self.written(Some(mapping)).map(drop))
+                .map_err(|what| Problem::FileValue.report(format!("{file}, column {name}: {what}")))?;
+        }
+        Ok(())
+    }
+
+    /// What is said of a column, or nothing.
+    pub fn column(&self, name: &str) -> ColumnMapping {
+        self.columns.get(name).cloned().unwrap_or_default()
+    }
+
+    /// How the values of a column are written; of the source, if none is given.
+    pub(crate) fn written(&self, column: Option<&ColumnMapping>) -> Result<Written, String> {
+        let zone =
+            self.source.time_zone.as_deref().map(|name| {
+                TimeZone::get(name).map_err(|_| format!("{name:?} is no time zone, such as Europe/Berlin"))
+            });
+        let date = column
+            .and_then(|column| column.date.clone())
+            .or_else(|| self.source.date.clone());
+        if let Some(date) = &date {
+            let made = jiff::fmt::strtime::format(date, jiff::civil::date(2024, 12, 31).at(0, 0, 0, 0));
+            made.map_err(|_| format!("{date:?} is no way to write dates, such as %d.%m.%Y"))?;
+        }
+        Ok(Written {
+            decimal: column.and_then(|column| column.decimal).unwrap_or(self.source.decimal),
+            date,
+            zone: zone.transpose()?,
+        })
+    }
+}
+
+impl ColumnMapping {
+    fn require_fits(&self, kind: ColumnKind) -> Result<(), String> {
+        let is_number = matches!(kind, ColumnKind::Integer | ColumnKind::Number);
+        if !self.from.is_empty() && self.value.is_some() {
+            return Err("it has both from and value".to_owned());
+        }
+        if self.from.len() > 1 && kind != ColumnKind::Text {
+            return Err(format!(
+                "several columns make a text, and the collection expects {kind}"
+            ));
+        }
+        if (self.times.is_some() || self.plus.is_some()) && kind != ColumnKind::Number {
+            return Err(format!(
+                "times and plus are for numbers, and the collection expects {kind}"
+            ));
+        }
+        let factors = [self.times, self.plus].into_iter().flatten();
+        if factors.clone().any(|factor| !factor.is_finite()) || self.times == Some(0.0) {
+            return Err("times and plus must be finite, and times not zero".to_owned());
+        }
+        if self.decimal.is_some() && !is_number {
+            return Err(format!("decimal is for numbers, and the collection expects {kind}"));
+        }
+        if self.date.is_some() && !matches!(kind, ColumnKind::Date | ColumnKind::Timestamp) {
+            return Err(format!("date is for days and times, and the collection expects {kind}"));
+        }
+        Ok(())
+    }
+}
+
+/// Codes from a CSV file with the columns `from` and `to`.
+fn read_codes(path: &Path) -> Result<BTreeMap<String, String>, Report> {
+    let wrong = |what: &str| {
+        let message = format!("{}: {what}", path.display());
+        Problem::FileValue
+            .report(message)
+            .remedy("write a CSV file whose first line is from,to")
+    };
+    let opened = crate::Opened::open(path, &SourceForm::default())?;
+    let (Some(from), Some(to)) = (opened.position("from"), opened.position("to")) else {
+        return Err(wrong("it has no columns from and to"));
+    };
+    let mut codes = BTreeMap::new();
+    for piece in opened.batches(&[from, to])? {
+        let batch = piece?.batch;
+        let [from, to] = [0, 1].map(|at| arrow::array::AsArray::as_string::<i32>(batch.column(at)).clone());
+        for (from, to) in from.iter().zip(&to) {
+            let (Some(from), Some(to)) = (from, to) else {
+                return Err(wrong("a line has a code without a partner"));
+            };
+            if codes
+                .insert(from.to_owned(), to.to_owned())
+                .is_some_and(|before| before != to)
+            {
+                return Err(wrong("a code stands there twice, with two partners"));
+            }
+        }
+    }
+    Ok(codes)
+}
+
+/// A list, of which one entry is written as a text.
+mod one_or_more {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        match names {
+            [one] => one.serialize(serializer),
+            more => more.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        Ok(match OneOrMore::deserialize(deserializer)? {
+            OneOrMore::One(one) => vec![one],
+            OneOrMore::More(more) => more,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

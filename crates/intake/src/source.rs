@@ -1,0 +1,372 @@
+//! Files as batches of columns: CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON; plain or compressed; one file or
+//! a folder of them. Read once from front to back, in memory that does not grow with the file.
+//!
+//! Whatever a file says of itself, a batch is bounded: no record and no expansion beyond what is said here. What is read is never
+//! written. Next: `source/csv.rs` and `source/stream.rs`.
+
+mod csv;
+mod stream;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::FileReader;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use terms::{Problem, Report};
+
+use crate::mapping::SourceForm;
+
+/// Rows of one batch.
+pub(crate) const BATCH_ROWS: usize = 8 * 1024;
+
+/// Rows from which the types of NDJSON are found out.
+const INFER_ROWS: usize = 10_000;
+
+/// A file or a folder whose columns are known.
+#[derive(Debug)]
+pub struct Opened {
+    files: Vec<OneFile>,
+    schema: SchemaRef,
+    form: SourceForm,
+}
+
+/// Rows of one file, one after the other.
+#[derive(Debug)]
+pub struct Piece {
+    /// The wanted columns, in the wanted order.
+    pub batch: RecordBatch,
+    /// What the operator calls the first row: a CSV's header is row 1.
+    pub first_row: u64,
+    /// The name of the file, if there are several.
+    pub file: Option<Arc<str>>,
+}
+
+/// What comes of a source.
+pub type Pieces = Box<dyn Iterator<Item = Result<Piece, Report>>>;
+
+#[derive(Clone, Debug)]
+struct OneFile {
+    path: PathBuf,
+    format: Format,
+    /// As it was when it was opened.
+    seen: Seen,
+    /// Where it lies, if it is one of several.
+    name: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// Comma-separated values, or with another delimiter.
+    Csv,
+    Parquet,
+    Ipc,
+    NdJson,
+}
+
+/// Enough to see that a file was exchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    bytes: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Opened {
+    /// Opens a file, or a folder: all files below it that end as data files do, in the order of their names, with the same columns.
+    ///
+    /// # Errors
+    /// `FileMissing` if it cannot be read; `DataSchema` if it is no table, or files of a folder have different columns.
+    pub fn open(path: &Path, form: &SourceForm) -> Result<Self, Report> {
+        let files = files(path)?;
+        let mut schema: Option<SchemaRef> = None;
+        for file in &files {
+            let found = file.schema(form)?;
+            match &schema {
+                None => schema = Some(found),
+                Some(first) if names(first) == names(&found) && types(first) == types(&found) => {}
+                Some(_) => {
+                    let first = files.first().map(OneFile::shown).unwrap_or_default();
+                    let message = format!("{} has other columns than {first}", file.shown());
+                    return Err(Problem::DataSchema
+                        .report(message)
+                        .remedy("put files with the same columns into the folder"));
+                }
+            }
+        }
+        let schema = schema.ok_or_else(|| Problem::DataSchema.report("there is no data file"))?;
+        Ok(Self {
+            files,
+            schema,
+            form: form.clone(),
+        })
+    }
+
+    /// Its columns. Those of a CSV file are text.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Where a column is.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.schema.index_of(name).ok()
+    }
+
+    /// The wanted columns (indices into [`Opened::schema`]), in that order, in batches. The same file can be read more than once,
+    /// and has changed if it has another length or time.
+    ///
+    /// # Errors
+    /// As each piece may have them: `DataSchema` if the file cannot be read on, or was changed meanwhile.
+    pub fn batches(&self, wanted: &[usize]) -> Result<Pieces, Report> {
+        let (wanted, form, schema) = (wanted.to_vec(), self.form.clone(), Arc::clone(&self.schema));
+        let files = self.files.clone().into_iter();
+        Ok(Box::new(
+            files.flat_map(move |file| file.pieces(&wanted, &form, &schema)),
+        ))
+    }
+}
+
+/// The encoding that the text of a source seems to have, where that is not UTF-8.
+pub(crate) fn encoding_of(path: &Path) -> Result<Option<&'static str>, Report> {
+    let text = files(path)?
+        .into_iter()
+        .find(|file| matches!(file.format, Format::Csv | Format::NdJson));
+    text.map_or(Ok(None), |file| stream::sniff(file.open()?))
+}
+
+fn names(schema: &Schema) -> Vec<&String> {
+    schema.fields().iter().map(|field| field.name()).collect()
+}
+
+fn types(schema: &Schema) -> Vec<&DataType> {
+    schema.fields().iter().map(|field| field.data_type()).collect()
+}
+
+/// All data files at a path.
+fn files(path: &Path) -> Result<Vec<OneFile>, Report> {
+    let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if !about.is_dir() {
+        return Ok(vec![OneFile::at(path, None)?]);
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))? {
+            let entry = entry.map_err(|error| unreadable(&folder, &error))?.path();
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if Format::of(&entry).is_some() {
+                found.push(entry);
+            }
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        let message = "the folder has no file that ends as a data file does";
+        return Err(Problem::DataSchema
+            .report(message)
+            .remedy("such as .csv, .csv.gz, .parquet, .arrow or .ndjson"));
+    }
+    let name = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into();
+    found.iter().map(|file| OneFile::at(file, Some(name(file)))).collect()
+}
+
+impl Format {
+    /// By the ending, beside that of a compression.
+    fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name
+            .strip_suffix(".gz")
+            .or_else(|| name.strip_suffix(".zst"))
+            .unwrap_or(&name);
+        let (_, ending) = name.rsplit_once('.')?;
+        Some(match ending {
+            "csv" | "tsv" => Self::Csv,
+            "parquet" => Self::Parquet,
+            "arrow" | "ipc" | "feather" => Self::Ipc,
+            "ndjson" | "jsonl" => Self::NdJson,
+            _ => return None,
+        })
+    }
+}
+
+impl OneFile {
+    fn at(path: &Path, name: Option<Arc<str>>) -> Result<Self, Report> {
+        let format = Format::of(path).ok_or_else(|| {
+            let remedy = "save it as CSV (.csv), Parquet (.parquet), Arrow IPC (.arrow) or NDJSON (.ndjson)";
+            broken("does not end as a data file does").remedy(remedy)
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            seen: Seen::of(path)?,
+            name,
+        })
+    }
+
+    fn shown(&self) -> String {
+        self.name.as_deref().unwrap_or("the file").to_owned()
+    }
+
+    fn open(&self) -> Result<File, Report> {
+        File::open(&self.path).map_err(|error| unreadable(&self.path, &error))
+    }
+
+    fn schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
+        match self.format {
+            Format::Csv => csv::header(self.text(form)?, form).map(|header| header.schema),
+            Format::Parquet => Ok(Arc::clone(self.parquet()?.schema())),
+            Format::Ipc => Ok(self.ipc(None)?.schema()),
+            Format::NdJson => self.json_schema(form),
+        }
+    }
+
+    fn pieces(self, wanted: &[usize], form: &SourceForm, schema: &SchemaRef) -> Pieces {
+        let first_row = if self.format == Format::Csv { 2 } else { 1 };
+        let batches = self.batches(wanted, form, schema);
+        let name = self.name.clone();
+        let mut rows = first_row;
+        let label = move |batch: RecordBatch| {
+            let piece = Piece {
+                first_row: rows,
+                file: name.clone(),
+                batch,
+            };
+            rows += piece.batch.num_rows() as u64;
+            piece
+        };
+        match batches {
+            Err(report) => Box::new(std::iter::once(Err(report))),
+            Ok(batches) => {
+                let unchanged = std::iter::once_with(move || self.require_unchanged())
+                    .filter_map(Result::err)
+                    .map(Err);
+                Box::new(batches.map(label_each(label)).chain(unchanged))
+            }
+        }
+    }
+
+    fn batches(&self, wanted: &[usize], form: &SourceForm, schema: &SchemaRef) -> Result<Batches, Report> {
+        match self.format {
+            Format::Csv => Ok(Box::new(csv::Records::new(self.text(form)?, form, wanted)?)),
+            Format::Parquet => {
+                let builder = self.parquet()?;
+                let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
+                let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+                let reader = reader.map_err(|_| broken("is not a Parquet file that can be read"))?;
+                Ok(Box::new(in_order(reader, wanted)))
+            }
+            Format::Ipc => {
+                let reader = self.ipc(Some(ascending(wanted)))?;
+                Ok(Box::new(in_order(reader, wanted)))
+            }
+            Format::NdJson => {
+                let reader = arrow::json::ReaderBuilder::new(Arc::new(
+                    schema.project(&ascending(wanted)).map_err(|e| malformed(&e))?,
+                ))
+                .with_batch_size(BATCH_ROWS)
+                .build(self.text(form)?);
+                Ok(Box::new(in_order(reader.map_err(|e| malformed(&e))?, wanted)))
+            }
+        }
+    }
+
+    fn parquet(&self) -> Result<ParquetRecordBatchReaderBuilder<File>, Report> {
+        ParquetRecordBatchReaderBuilder::try_new(self.open()?)
+            .map_err(|_| broken("is not a Parquet file that can be read"))
+    }
+
+    fn ipc(&self, wanted: Option<Vec<usize>>) -> Result<FileReader<File>, Report> {
+        FileReader::try_new(self.open()?, wanted).map_err(|_| broken("is not an Arrow IPC file that can be read"))
+    }
+
+    fn text(&self, form: &SourceForm) -> Result<stream::Text, Report> {
+        stream::Text::open(self.open()?, form)
+    }
+
+    fn json_schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
+        let inferred = arrow::json::reader::infer_json_schema(self.text(form)?, Some(INFER_ROWS));
+        let (schema, _) = inferred.map_err(|error| malformed(&error))?;
+        Ok(Arc::new(schema))
+    }
+
+    fn require_unchanged(&self) -> Result<(), Report> {
+        if Seen::of(&self.path)? == self.seen {
+            return Ok(());
+        }
+        let remedy = "wait until whoever writes it has ended, then add it again";
+        Err(Problem::DataSchema
+            .report(format!("{} was changed while it was read", self.shown()))
+            .remedy(remedy))
+    }
+}
+
+impl Seen {
+    fn of(path: &Path) -> Result<Self, Report> {
+        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        Ok(Self {
+            bytes: about.len(),
+            changed: about.modified().ok(),
+        })
+    }
+}
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Report>>>;
+
+fn label_each<'a>(
+    mut label: impl FnMut(RecordBatch) -> Piece + 'a,
+) -> impl FnMut(Result<RecordBatch, Report>) -> Result<Piece, Report> + 'a {
+    move |batch| batch.map(&mut label)
+}
+
+/// Formats that know their columns give them in the file's order.
+fn ascending(wanted: &[usize]) -> Vec<usize> {
+    let mut ascending = wanted.to_vec();
+    ascending.sort_unstable();
+    ascending.dedup();
+    ascending
+}
+
+/// From the file's order to the wanted one, where a column may be wanted twice.
+fn in_order<I: Iterator<Item = Result<RecordBatch, ArrowError>>>(
+    batches: I,
+    wanted: &[usize],
+) -> impl Iterator<Item = Result<RecordBatch, Report>> + use<I> {
+    let ascending = ascending(wanted);
+    let places: Vec<usize> = wanted
+        .iter()
+        .filter_map(|column| ascending.binary_search(column).ok())
+        .collect();
+    batches.map(move |batch| {
+        batch
+            .and_then(|batch| batch.project(&places))
+            .map_err(|error| malformed(&error))
+    })
+}
+
+pub(crate) fn broken(what: &str) -> Report {
+    Problem::DataSchema.report(format!("the file {what}"))
+}
+
+/// Structural errors of a file. The parser's own message can quote a cell, so only the place is taken from it.
+fn malformed(error: &ArrowError) -> Report {
+    let text = error.to_string();
+    let line = text.split("line ").nth(1);
+    let line = line.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let place = line
+        .filter(|line| !line.is_empty())
+        .map_or_else(String::new, |line| format!(", line {line}"));
+    broken(&format!("cannot be read as a table{place}"))
+}
+
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Report {
+    let report = Problem::FileMissing.report(format!("{}: {}", path.display(), error.kind()));
+    report.remedy("check the path and who may read it")
+}
+
+#[cfg(test)]
+mod tests;
