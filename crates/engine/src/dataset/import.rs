@@ -150,8 +150,7 @@ fn with_types(opened: &Opened) -> Result<Schema, Report> {
 
 /// The type that all texts read as.
 fn type_of(texts: &StringArray) -> DataType {
-    let all =
-        |is: &dyn Fn(&str) -> bool| texts.null_count() < texts.len() && texts.iter().flatten().all(|text| is(text));
+    let all = |is: &dyn Fn(&str) -> bool| texts.null_count() < texts.len() && texts.iter().flatten().all(is);
     if all(&|text| i64::from_str(text).is_ok()) {
         DataType::Int64
     } else if all(&|text| f64::from_str(text).is_ok()) {
