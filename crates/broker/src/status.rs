@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::durable;
 use crate::relay::Relay;
 use crate::roster::Roster;
+use crate::witness;
 
 /// The file in the broker's data folder.
 const STATUS_FILE: &str = "status.json";
@@ -53,6 +54,9 @@ pub struct BrokerStatus {
     pub key_file: Option<Report>,
     /// What is free on the disk of the data folder.
     pub disk_free_bytes: Option<u64>,
+    /// How many checkpoints are kept of members whose audit is not the one that the broker cosigned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub audit_evidence: BTreeMap<String, i64>,
 }
 
 impl BrokerStatus {
@@ -96,6 +100,12 @@ impl BrokerStatus {
         if let Some(bytes) = self.disk_free_bytes.filter(|bytes| *bytes < DISK_FREE_BYTES_MIN) {
             warnings.push(format!("the disk of the data folder has {} MiB left", bytes >> 20));
         }
+        for (member, checkpoints) in &self.audit_evidence {
+            warnings.push(format!(
+                "the audit of {member} was shorter than one that was cosigned, or contradicted it ({checkpoints} kept as evidence): \
+                 tell the board, which asks the member; see docs/operators.md, Backup and restore"
+            ));
+        }
         warnings
     }
 }
@@ -109,6 +119,7 @@ pub(crate) struct Watch {
     pub(crate) key_file: Arc<KeyFile>,
     pub(crate) clock: Arc<dyn Clock>,
     documents: Mutex<Option<Report>>,
+    witnessed: Option<witness::Store>,
 }
 
 impl Watch {
@@ -126,6 +137,28 @@ impl Watch {
             key_file,
             clock,
             documents: Mutex::default(),
+            witnessed: None,
+        }
+    }
+
+    /// What the witness keeps as evidence is told too.
+    pub(crate) fn with_witness(self, witnessed: witness::Store) -> Self {
+        Self {
+            witnessed: Some(witnessed),
+            ..self
+        }
+    }
+
+    async fn audit_evidence(&self) -> BTreeMap<String, i64> {
+        match &self.witnessed {
+            // What cannot be read is logged there, and is told by the next status.
+            Some(witnessed) => witnessed
+                .evidence(&self.config.space)
+                .await
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            None => BTreeMap::new(),
         }
     }
 
@@ -152,6 +185,7 @@ impl Watch {
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),
             disk_free_bytes: wire::check::disk_free_bytes(&self.config.data),
+            audit_evidence: self.audit_evidence().await,
         };
         let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
         if let Err(error) = durable::replace(&self.config.data.join(STATUS_FILE), &text) {
