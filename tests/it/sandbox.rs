@@ -34,6 +34,7 @@ mod peers;
 mod people;
 mod permit_rows;
 mod plots;
+mod polls;
 mod raw;
 mod receipts;
 mod regions;

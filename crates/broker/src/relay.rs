@@ -12,7 +12,7 @@ mod switchboard;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,17 +141,24 @@ impl Relay {
         Ok(Flow::new(taken_up, |content| ReachResponse { content }))
     }
 
-    /// Offers a call to the node's tunnels, one after the other, until it is taken up.
+    /// Offers a call to the node's tunnels, one after the other and those that come meanwhile, until it is taken up.
     async fn taken_up(&self, node: &MemberId, mut calling: Calling) -> Result<Carrying, Report> {
+        let mut changes = self.switchboard.changes();
+        let mut offered = HashSet::new();
         let offering = async {
-            for tunnel in self.switchboard.tunnels(node) {
-                if tunnel.offer(calling.id())
-                    && let Ok(taken_up) = tokio::time::timeout(NEXT_TUNNEL_AFTER, calling.taken_up()).await
-                {
-                    return taken_up;
+            loop {
+                changes.mark_unchanged();
+                let tunnels = self.switchboard.tunnels(node);
+                let next = tunnels.iter().find(|tunnel| offered.insert(tunnel.channel));
+                if next.is_some_and(|tunnel| !tunnel.offer(calling.id())) {
+                    continue;
+                }
+                tokio::select! {
+                    taken_up = calling.taken_up() => return taken_up,
+                    () = tokio::time::sleep(NEXT_TUNNEL_AFTER) => {}
+                    _ = changes.changed() => {}
                 }
             }
-            calling.taken_up().await
         };
         let in_time = tokio::time::timeout(Duration::from_secs(limit::CALL_SECONDS_MAX), offering).await;
         in_time.ok().flatten().ok_or_else(|| not_reachable(node))

@@ -123,7 +123,7 @@ pub async fn serve(
     let renewing = tokio::spawn(keep_fresh(repository, keys, clock, RENEWAL_EVERY, stop.clone()));
     let (healthy, health) = wire::health::health();
     let drained = CancellationToken::new();
-    let incoming = Incoming::limited(listener, key_file.identity(), &limits, metrics.connections.clone());
+    let incoming = Incoming::with_polls(listener, key_file.identity(), &limits, metrics.connections.clone());
     let serving = wire::serve::limited(&limits)
         .layer(CountCalls(metrics.calls.clone()))
         .add_service(health)

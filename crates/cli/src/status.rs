@@ -8,7 +8,7 @@ use broker::status::BrokerStatus;
 use node::status::{AuditStatus, NodeStatus, Operation, Signer};
 use serde::Serialize;
 use terms::{ExitCode, Report, SystemClock, UtcTime};
-use trust::SigningKey;
+use trust::{PublicKey, SigningKey};
 
 use crate::args::{BrokerStatusArgs, NodeStatusArgs};
 use crate::sandbox::found::counted;
@@ -32,16 +32,17 @@ pub(crate) fn node(args: NodeStatusArgs, json: bool) -> Result<ExitCode, Report>
     let config = node::Config::load(&args.config)?;
     let status = NodeStatus::read(&config)?;
     let now = terms::Clock::now(&SystemClock);
-    let key = SigningKey::load(&config.key)?.public();
-    let audit = match config.ledger_file().exists() {
-        true => Some(node::status::audit_head(&config, &key)?),
-        false => None,
+    let (expired, mut warnings) = (status.is_expired(now), status.warnings(now));
+    // A key file that cannot be used now is something to tell, and no reason to tell nothing.
+    let audit = match SigningKey::load(&config.key) {
+        Ok(key) if config.ledger_file().exists() => audit_head(&config, &key.public(), &status, &mut warnings)?,
+        Ok(_) => None,
+        Err(error) => {
+            warnings.push(format!("the audit is not looked at: {error}"));
+            None
+        }
     };
-    let (expired, warnings) = (status.is_expired(now), status.warnings(now));
-    let warnings: Vec<String> = warnings
-        .into_iter()
-        .chain(node::status::disk_warning(&config))
-        .collect();
+    warnings.extend(node::status::disk_warning(&config));
     if json {
         show::json(&Shown {
             status: &status,
@@ -53,6 +54,27 @@ pub(crate) fn node(args: NodeStatusArgs, json: bool) -> Result<ExitCode, Report>
         show::text(told(&status, audit.as_ref(), &warnings, now))?;
     }
     Ok(if expired { ExitCode::Verification } else { ExitCode::Ok })
+}
+
+/// The head of the audit. Where the key file is known to hold another key than the node's, it says nothing.
+fn audit_head(
+    config: &node::Config,
+    key: &PublicKey,
+    status: &NodeStatus,
+    warnings: &mut Vec<String>,
+) -> Result<Option<AuditStatus>, Report> {
+    let head = node::status::audit_head(config, key);
+    let holds_another = status
+        .operation
+        .as_ref()
+        .is_some_and(|operation| operation.key_file.is_some());
+    match head {
+        Err(report) if holds_another => {
+            warnings.push(format!("the audit is not looked at: {report}"));
+            Ok(None)
+        }
+        head => head.map(Some),
+    }
 }
 
 /// Everything that `--json` shows of a broker.
@@ -209,7 +231,12 @@ fn operated(operation: &Operation, now: UtcTime) -> Vec<(&'static str, String)> 
     for tunnel in &operation.tunnels {
         lines.push((
             "tunnel",
-            format!("to {}, opened {}", tunnel.broker, ago(Some(tunnel.since), now)),
+            format!(
+                "to {} by {}, opened {}",
+                tunnel.broker,
+                tunnel.road,
+                ago(Some(tunnel.since), now)
+            ),
         ));
     }
     if let Some(witness) = operation.witness.as_ref().filter(|witness| witness.at.is_some()) {

@@ -237,11 +237,6 @@ impl Node {
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;
             }
-            if let Some(broker) = &broker {
-                // The broker's clock is ahead by as much as this one is behind.
-                let ahead = wire::health::clock_ahead(broker, &*self.desk.clock).await;
-                *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead.map(|broker| -broker);
-            }
             // Stops that came as files act without a broker too.
             let source = broker
                 .as_ref()
@@ -252,6 +247,11 @@ impl Node {
                 if report.problem == Problem::Unreachable {
                     broker = None;
                 }
+            }
+            if let Some(broker) = &broker {
+                // The broker's clock is ahead by as much as this one is behind.
+                let ahead = wire::health::clock_ahead(broker, &*self.desk.clock).await;
+                *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead.map(|broker| -broker);
             }
             self.tell_status();
         }

@@ -2,23 +2,27 @@
 //! which it hears that somebody wants to reach it.
 //!
 //! Whoever comes that way is met at the same door as everybody else: TLS with the node's key, then tokens. The broker is not asked who
-//! it is.
+//! it is. Next: `tunnel/choice.rs` (what becomes of it where networks cut long connections).
+
+mod choice;
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt};
 use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use terms::{Report, UtcTime, limit};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wire::{Connection, Door, PeerConfig, Socket, relay};
+use wire::{Connection, Door, PeerConfig, Road, Socket, relay};
 
 use crate::config::Config;
 use crate::query::Desk;
+use choice::{AGAIN_AFTER, Choice};
 
 /// How long a tunnel that was lost waits before it is opened again: at first and at most.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
@@ -32,6 +36,8 @@ const HELD_WELL: Duration = Duration::from_secs(60);
 pub struct TunnelStatus {
     /// Where the broker is to which it leads.
     pub broker: String,
+    /// How bytes come to it and from it.
+    pub road: Road,
     /// Since when.
     pub since: UtcTime,
 }
@@ -50,10 +56,10 @@ pub(crate) async fn keep(config: &Config, desk: &Desk, door: Door, open: &Tunnel
 }
 
 async fn keep_one(broker: &PeerConfig, desk: &Desk, door: &Door, open: &Tunnels, stop: &CancellationToken) {
-    let mut wait = WAIT_FIRST;
+    let (mut wait, mut choice) = (WAIT_FIRST, Choice::default());
     while !stop.is_cancelled() {
-        let began = tokio::time::Instant::now();
-        let held = hold(broker, desk, door, open);
+        let began = Instant::now();
+        let held = hold(broker, desk, door, open, &mut choice);
         let Some(held) = stop.run_until_cancelled(held).await else {
             return;
         };
@@ -75,16 +81,48 @@ async fn keep_one(broker: &PeerConfig, desk: &Desk, door: &Door, open: &Tunnels,
     }
 }
 
-/// Holds one tunnel until it ends. Those who came through it end with it.
-async fn hold(broker: &PeerConfig, desk: &Desk, door: &Door, open: &Tunnels) -> Result<(), Report> {
+/// Holds one tunnel until it ends: with its connection, and all who came through it; or, if it is one of polls, once it is time to try
+/// streams again.
+async fn hold(
+    broker: &PeerConfig,
+    desk: &Desk,
+    door: &Door,
+    open: &Tunnels,
+    choice: &mut Choice,
+) -> Result<(), Report> {
     let address = broker.address.to_string();
-    let broker = broker.connect("broker").await?;
+    let broker = match choice.road(Instant::now()) {
+        Road::Streams => broker.connect("broker").await?,
+        Road::Polls => {
+            let connected = broker.connect_on(Road::Polls, "broker").await;
+            connected.inspect_err(|_| choice.no_polls())?
+        }
+    };
     let mut calls = relay::hold(&broker, &desk.space, &desk.member, &desk.key, desk.clock.now()).await?;
-    let since = desk.clock.now();
-    let _open = Open::one_more(open, TunnelStatus { broker: address, since });
-    info!("a tunnel to the broker is open");
+    let (road, began) = (broker.road(), Instant::now());
+    let status = TunnelStatus {
+        broker: address,
+        road,
+        since: desk.clock.now(),
+    };
+    let _open = Open::one_more(open, status);
+    info!(%road, "a tunnel to the broker is open");
     let mut taking_up = JoinSet::new();
-    while let Some(Ok(call)) = calls.next().await {
+    let over = match road {
+        Road::Streams => futures::future::pending().left_future(),
+        Road::Polls => tokio::time::sleep(AGAIN_AFTER).right_future(),
+    };
+    let mut over = std::pin::pin!(over);
+    loop {
+        let call = tokio::select! {
+            call = calls.next() => call,
+            () = &mut over => {
+                // Nobody new comes this way. Those who have come stay for as long as they like.
+                while taking_up.join_next().await.is_some() {}
+                break;
+            }
+        };
+        let Some(Ok(call)) = call else { break };
         while taking_up.try_join_next().is_some() {}
         if taking_up.len() >= limit::CALLS_PER_TUNNEL_MAX {
             continue;
@@ -92,6 +130,7 @@ async fn hold(broker: &PeerConfig, desk: &Desk, door: &Door, open: &Tunnels) -> 
         let (broker, door) = (broker.clone(), door.clone());
         taking_up.spawn(async move { take_up(&broker, call.call, &door).await });
     }
+    choice.lost(road, began.elapsed(), Instant::now());
     Ok(())
 }
 

@@ -118,11 +118,21 @@ pub const CALLS_PER_TUNNEL_MAX: usize = 256;
 /// Calls of one person to one node through a broker at the same time: several times what a program needs.
 pub const CALLS_PER_CALLER_MAX: usize = 16;
 
+/// Calls of all people of one member to one node through a broker at the same time. Who its people are, a member says alone.
+pub const CALLS_PER_MEMBER_MAX: usize = 128;
+
 /// How long a node may take to take up a call, in seconds.
 pub const CALL_SECONDS_MAX: u64 = 10;
 
 /// How long bytes may wait at a broker for a reader who does not take them, in seconds.
 pub const CARRIED_REST_SECONDS_MAX: u64 = 20;
+
+/// Connections to a broker at the same time that come by short requests, where networks let nothing else pass. Each holds up to half a
+/// megabyte of what was said and not yet heard.
+pub const POLL_SESSIONS_MAX: usize = 512;
+
+/// The same from one address: the nodes and people behind one proxy.
+pub const POLL_SESSIONS_PER_PEER_MAX: usize = 64;
 
 /// Open connections at one server.
 pub const CONNECTIONS_MAX: usize = 4_096;

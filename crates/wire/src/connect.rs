@@ -11,12 +11,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use terms::{Problem, Report, limit};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trust::PublicKey;
@@ -24,6 +26,7 @@ use trust::PublicKey;
 pub use self::addresses::{Addresses, AddressesError};
 pub use self::first::first_of;
 use self::heard::{Heard, Hearing};
+use crate::polls::ByPolls;
 use crate::proxy::ProxyConfig;
 use crate::socket::Socket;
 
@@ -50,6 +53,9 @@ const HELD: Pace = Pace {
     within: Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX),
     windows: Some((limit::RELAY_STREAM_WINDOW_BYTES, limit::RELAY_CONNECTION_WINDOW_BYTES)),
 };
+
+/// How long a connection may take before polls are tried beside it.
+const OTHER_ROAD_AFTER: Duration = Duration::from_secs(4);
 
 /// A server in somebody's configuration: where it is and the key that it must hold. At several addresses it is one party, with one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,24 +98,71 @@ impl PeerConfig {
     }
 
     /// Connects for as long as it may be, and goes on only if the server holds the key. It is called `name` in messages. Of several
-    /// addresses the one that answers first is used, also when the connection is renewed.
+    /// addresses the one that answers first is used, also when the connection is renewed. Where streams do not get through, polls are
+    /// tried.
     ///
     /// # Errors
     /// [`Problem::PeerKey`] if another key answers, what is wrong with the proxy's credentials, or [`Problem::Unreachable`].
     pub async fn connect(&self, name: &str) -> Result<Connection, Report> {
-        let dialers: Result<Vec<_>, Report> = self.address.iter().map(|address| self.dialer(address)).collect();
+        let mut streams = std::pin::pin!(self.connect_on(Road::Streams, name));
+        let polls = std::pin::pin!(self.connect_on(Road::Polls, name));
+        let (first, polls) = match timeout(OTHER_ROAD_AFTER, &mut streams).await {
+            Ok(first) => (first, polls),
+            Err(_) => match select(streams, polls).await {
+                Either::Left((first, polls)) => (first, polls),
+                Either::Right((Err(_), streams)) => return streams.await,
+                Either::Right((connected, _)) => return connected,
+            },
+        };
+        match first {
+            Err(refused) if refused.problem == Problem::Unreachable => polls.await.map_err(|_| refused),
+            ended => ended,
+        }
+    }
+
+    /// The same on one road only.
+    ///
+    /// # Errors
+    /// As [`PeerConfig::connect`].
+    pub async fn connect_on(&self, road: Road, name: &str) -> Result<Connection, Report> {
         let place = match &self.proxy {
             None => self.address.to_string(),
             Some(proxy) => format!("{} through the proxy {}", self.address, proxy.address),
         };
-        let outcome = connect_at(HELD, dialers?, name, &self.key).await;
-        outcome.map_err(|error| error.report(name, &place))
+        let told = |error: ConnectError| error.report(name, &place);
+        let dialers: Result<Vec<_>, Report> = self.address.iter().map(|address| self.dialer(address)).collect();
+        let dialers = match road {
+            Road::Streams => dialers?,
+            Road::Polls => by_polls(dialers?, name, &self.key).map_err(told)?,
+        };
+        let connected = connect_at(HELD, dialers, name, &self.key).await.map_err(told)?;
+        Ok(Connection { road, ..connected })
     }
 
     fn dialer(&self, address: &str) -> Result<Arc<dyn Dialer>, Report> {
         Ok(match &self.proxy {
             None => Arc::new(Direct(address.to_owned())),
             Some(proxy) => Arc::new(proxy.dialer(address)?),
+        })
+    }
+}
+
+/// How bytes come to a broker and from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Road {
+    /// A connection that stays.
+    #[default]
+    Streams,
+    /// Short requests, where the network lets no connection live.
+    Polls,
+}
+
+impl std::fmt::Display for Road {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Road::Streams => "streams",
+            Road::Polls => "polls",
         })
     }
 }
@@ -121,9 +174,15 @@ pub struct Connection {
     pub grpc: Channel,
     binding: Arc<Mutex<Option<trust::Channel>>>,
     heard: Heard,
+    road: Road,
 }
 
 impl Connection {
+    /// How its bytes come and go.
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
     /// The value to which proofs on this connection must be bound. It changes when the channel reconnects.
     ///
     /// # Errors
@@ -176,6 +235,9 @@ pub enum ConnectError {
     /// The proxy on the way does not connect there.
     #[error("the proxy does not connect there")]
     ProxyRefused,
+    /// A broker on the way does not lead there, and says why.
+    #[error("{0}")]
+    Refused(Report),
     /// Nobody answers, or not in time.
     #[error("nobody answers")]
     NoAnswer,
@@ -198,6 +260,7 @@ impl ConnectError {
                     "{name} is not reached at {place}: the proxy does not connect there"
                 ))
                 .remedy("ask whoever runs the proxy to allow CONNECT to this address"),
+            ConnectError::Refused(report) => report.clone(),
             ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {place}")),
         }
     }
@@ -239,9 +302,30 @@ async fn connect_at(
         async move { dial.dial().await }
     });
     match endpoint.connect_with_connector(connector).await {
-        Ok(grpc) => Ok(Connection { grpc, binding, heard }),
+        Ok(grpc) => Ok(Connection {
+            grpc,
+            binding,
+            heard,
+            road: Road::Streams,
+        }),
         Err(error) => Err(ConnectError::of(&error)),
     }
+}
+
+/// The same ways by short requests.
+fn by_polls(
+    roads: Vec<Arc<dyn Dialer>>,
+    name: &str,
+    expected: &PublicKey,
+) -> Result<Vec<Arc<dyn Dialer>>, ConnectError> {
+    let tls = crate::tls::client_config(expected).map_err(|e| ConnectError::Configuration(e.to_string()))?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|e| ConnectError::Configuration(e.to_string()))?;
+    let tls = crate::tls::by_requests(&tls);
+    let by_polls = roads.into_iter().map(|road| -> Arc<dyn Dialer> {
+        let (name, tls) = (name.clone(), Arc::clone(&tls));
+        Arc::new(ByPolls { road, name, tls })
+    });
+    Ok(by_polls.collect())
 }
 
 /// `host:port` on the network.
@@ -298,6 +382,10 @@ impl ConnectError {
                 .is_some_and(crate::tls::says_other_key)
             {
                 return ConnectError::OtherKey;
+            }
+            match error.downcast_ref::<Report>() {
+                Some(report) if report.problem != Problem::Unreachable => return ConnectError::Refused(report.clone()),
+                _ => {}
             }
             // What the proxy said has a type that is not public.
             match error.to_string().as_str() {

@@ -29,7 +29,7 @@ pub async fn clock_ahead(server: &Connection, clock: &dyn Clock) -> Option<i64> 
 }
 
 /// How long it may take to answer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

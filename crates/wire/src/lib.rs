@@ -5,9 +5,9 @@
 //!
 //! Reading order: [`header`] (what accompanies a query), [`tls`] (who is at the other end), [`key_file`] and [`signals`] (what
 //! changes while a server runs), [`serve`] and [`mod@connect`] (the two ends of a connection), [`limits`], [`counted`] and
-//! [`health`] (what a server takes, counts and says of itself), [`proxy`] (a way out), [`relay`] (connections that a broker
-//! carries), `person` (who calls a broker), [`socket`] (what is under TLS), [`check`] (what a configuration names), [`status`]
-//! (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
+//! [`health`] (what a server takes, counts and says of itself), [`proxy`] (a way out), [`polls`] (another, of short requests),
+//! [`relay`] (connections that a broker carries), `person` (who calls a broker), [`socket`] (what is under TLS), [`check`] (what a
+//! configuration names), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
 //! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
 //! [`publish`] (new ones to it).
 
@@ -22,6 +22,7 @@ pub mod health;
 pub mod key_file;
 pub mod limits;
 mod person;
+pub mod polls;
 pub mod proxy;
 pub mod publish;
 pub mod relay;
@@ -45,7 +46,7 @@ pub mod v1 {
     tonic::include_proto!("datenraum.v1");
 }
 
-pub use connect::{Addresses, ConnectError, Connection, Dialer, PeerConfig, connect, connect_by, first_of};
+pub use connect::{Addresses, ConnectError, Connection, Dialer, PeerConfig, Road, connect, connect_by, first_of};
 pub use counted::CountCalls;
 pub use description::{NodeDescription, OfferedDataset};
 pub use governance_source::BrokerSource;

@@ -6,6 +6,7 @@
 mod places;
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use futures::Stream;
 use rustls::ServerConfig;
 use telemetry::{Connections, Refused};
+use terms::limit;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -24,6 +26,7 @@ use tonic::transport::server::{Connected, Server};
 
 use self::places::{AddressPlace, Addresses, Handshakes};
 use crate::limits::{Limits, NodeLimits};
+use crate::polls::{self, Polls};
 use crate::socket::Socket;
 use crate::tls::Identity;
 
@@ -68,7 +71,7 @@ pub fn limited(limits: &Limits) -> Server {
 pub struct Incoming {
     accepted: mpsc::Receiver<io::Result<PeerStream>>,
     door: Door,
-    accepting: Option<tokio::task::JoinHandle<()>>,
+    accepting: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Incoming {
@@ -85,19 +88,29 @@ impl Incoming {
         limits: &Limits,
         connections: Connections,
     ) -> Self {
-        let (sender, accepted) = mpsc::channel(ACCEPTED_WAITING_MAX);
-        let door = Door {
-            identity,
-            patience: Duration::from_secs(limits.handshake_seconds.into()),
-            came: Way::new(limits.connections, limits),
-            carried: Way::new(limits.carried_connections, limits),
-            addresses: Addresses::new(limits.connections_per_address),
-            connections,
-            accepted: sender,
-        };
+        let (door, accepted) = Door::new(identity, limits, connections);
         let accepting = listener
             .into()
             .map(|listener| tokio::spawn(accept(listener, door.clone())));
+        Self {
+            accepted,
+            door,
+            accepting: accepting.into_iter().collect(),
+        }
+    }
+
+    /// The same, for those too whose network lets nothing pass but short requests.
+    pub fn with_polls(listener: TcpListener, identity: Identity, limits: &Limits, connections: Connections) -> Self {
+        let (mut door, accepted) = Door::new(identity, limits, connections);
+        let (opened, sessions) = mpsc::channel(ACCEPTED_WAITING_MAX);
+        // A session that is open is carried, and no server that takes them is reached through another broker.
+        door.carried = Way::new(limit::POLL_SESSIONS_MAX as u32, limits);
+        let inside = door.clone();
+        door.polls = Some(Polls::new(opened));
+        let accepting = vec![
+            tokio::spawn(accept(listener, door.clone())),
+            tokio::spawn(admit_sessions(sessions, inside)),
+        ];
         Self {
             accepted,
             door,
@@ -113,9 +126,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some(accepting) = &self.accepting {
-            accepting.abort();
-        }
+        self.accepting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -139,6 +150,8 @@ pub struct Door {
     addresses: Addresses,
     connections: Connections,
     accepted: mpsc::Sender<io::Result<PeerStream>>,
+    /// Where those are heard who come by requests.
+    polls: Option<Polls>,
 }
 
 /// How many come one way.
@@ -164,44 +177,72 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
+    fn new(
+        identity: Identity,
+        limits: &Limits,
+        connections: Connections,
+    ) -> (Self, mpsc::Receiver<io::Result<PeerStream>>) {
+        let (sender, accepted) = mpsc::channel(ACCEPTED_WAITING_MAX);
+        let door = Self {
+            identity,
+            patience: Duration::from_secs(limits.handshake_seconds.into()),
+            came: Way::new(limits.connections, limits),
+            carried: Way::new(limits.carried_connections, limits),
+            addresses: Addresses::new(limits.connections_per_address),
+            connections,
+            accepted: sender,
+            polls: None,
+        };
+        (door, accepted)
+    }
+
     /// Shakes hands and hands a carried connection over, or drops it. Without a free slot it is dropped at once.
     pub async fn admit(&self, socket: Socket) {
         match Arc::clone(&self.carried.slots).try_acquire_owned() {
             Ok(slot) => {
-                self.admit_to(Held::new(slot, None, &self.connections), &self.carried, socket)
-                    .await
+                let held = Held::new(slot, None, &self.connections);
+                self.admit_to(held, &self.carried, socket, None).await;
             }
             Err(_) => self.connections.refuse(Refused::Full),
         }
     }
 
-    async fn admit_to(&self, held: Held, way: &Way, socket: Socket) {
-        match self.shake_hands(held, way, socket).await {
+    /// `peer` is the other end of a connection that was accepted here. Nobody else may come by requests: not again inside of a session.
+    async fn admit_to(&self, held: Held, way: &Way, socket: Socket, peer: Option<IpAddr>) {
+        let by_requests = self.polls.as_ref().zip(peer);
+        let identity = match by_requests {
+            Some(_) => crate::tls::also_by_requests(&self.identity.current()),
+            None => self.identity.current(),
+        };
+        let tls = match self.shake_hands(way, identity, socket).await {
+            Ok(tls) => tls,
+            Err(why) => return self.connections.refuse(why),
+        };
+        if tls.get_ref().1.alpn_protocol() == Some(polls::ALPN) {
+            if let Some((polls, peer)) = by_requests {
+                polls.serve(tls, peer).await;
+            }
+            return;
+        }
+        match PeerStream::new(tls, held, self.patience) {
             // The receiver is gone only when the server stops.
             Ok(stream) => drop(self.accepted.send(Ok(stream)).await),
             Err(why) => self.connections.refuse(why),
         }
     }
 
-    async fn shake_hands(&self, held: Held, way: &Way, socket: Socket) -> Result<PeerStream, Refused> {
+    async fn shake_hands(
+        &self,
+        way: &Way,
+        identity: Arc<ServerConfig>,
+        socket: Socket,
+    ) -> Result<TlsStream<Socket>, Refused> {
         let turn = way.handshakes.begin();
-        let acceptor = TlsAcceptor::from(self.identity.current());
-        let tls = tokio::select! {
-            tls = acceptor.accept(socket) => tls.map_err(|error| refused_for(&error))?,
-            () = tokio::time::sleep(self.patience) => return Err(Refused::Late),
-            () = turn.displaced() => return Err(Refused::Displaced),
-        };
-        let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(|_| Refused::Handshake)?;
-        Ok(PeerStream {
-            tls,
-            info: PeerInfo { channel },
-            opening: Some(Opening {
-                read: 0,
-                until: Box::pin(tokio::time::sleep(self.patience)),
-            }),
-            peer_left: false,
-            held,
-        })
+        tokio::select! {
+            tls = TlsAcceptor::from(identity).accept(socket) => tls.map_err(|error| refused_for(&error)),
+            () = tokio::time::sleep(self.patience) => Err(Refused::Late),
+            () = turn.displaced() => Err(Refused::Displaced),
+        }
     }
 }
 
@@ -233,7 +274,15 @@ async fn accept(listener: TcpListener, door: Door) {
         let _ = tcp.set_nodelay(true);
         let held = Held::new(slot, Some(address), &door.connections);
         let door = door.clone();
-        tokio::spawn(async move { door.admit_to(held, &door.came, Socket::Tcp(tcp)).await });
+        let peer = peer.ip();
+        tokio::spawn(async move { door.admit_to(held, &door.came, Socket::Tcp(tcp), Some(peer)).await });
+    }
+}
+
+async fn admit_sessions(mut sessions: mpsc::Receiver<polls::Polled>, door: Door) {
+    while let Some(session) = sessions.recv().await {
+        let door = door.clone();
+        tokio::spawn(async move { door.admit(Socket::Polled(Box::new(session))).await });
     }
 }
 
@@ -288,6 +337,22 @@ pub struct PeerStream {
 impl Drop for PeerStream {
     fn drop(&mut self) {
         self.held.connections.end(self.peer_left);
+    }
+}
+
+impl PeerStream {
+    fn new(tls: TlsStream<Socket>, held: Held, patience: Duration) -> Result<Self, Refused> {
+        let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(|_| Refused::Handshake)?;
+        Ok(Self {
+            tls,
+            info: PeerInfo { channel },
+            opening: Some(Opening {
+                read: 0,
+                until: Box::pin(tokio::time::sleep(patience)),
+            }),
+            peer_left: false,
+            held,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bytes under a TLS connection: TCP, or carried by a broker.
+//! The bytes under a TLS connection: TCP, or carried by a broker or in requests.
 
 use std::io;
 use std::pin::Pin;
@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::polls::Polled;
 use crate::relay::Carried;
 
 /// Bytes both ways.
@@ -16,6 +17,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// One inside calls to a broker.
     Carried(Box<Carried>),
+    /// One inside requests to a broker.
+    Polled(Box<Polled>),
 }
 
 impl AsyncRead for Socket {
@@ -23,6 +26,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Socket::Carried(carried) => Pin::new(carried).poll_read(cx, buf),
+            Socket::Polled(polled) => Pin::new(polled).poll_read(cx, buf),
         }
     }
 }
@@ -32,6 +36,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Socket::Carried(carried) => Pin::new(carried).poll_write(cx, buf),
+            Socket::Polled(polled) => Pin::new(polled).poll_write(cx, buf),
         }
     }
 
@@ -39,6 +44,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Socket::Carried(carried) => Pin::new(carried).poll_flush(cx),
+            Socket::Polled(polled) => Pin::new(polled).poll_flush(cx),
         }
     }
 
@@ -46,6 +52,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Socket::Carried(carried) => Pin::new(carried).poll_shutdown(cx),
+            Socket::Polled(polled) => Pin::new(polled).poll_shutdown(cx),
         }
     }
 }

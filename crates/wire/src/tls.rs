@@ -70,6 +70,20 @@ impl Identity {
     }
 }
 
+/// The same server for those too who come by requests: see `polls.rs`.
+pub(crate) fn also_by_requests(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols.push(crate::polls::ALPN.to_vec());
+    Arc::new(config)
+}
+
+/// A client that comes by requests.
+pub(crate) fn by_requests(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![crate::polls::ALPN.to_vec()];
+    Arc::new(config)
+}
+
 /// A client that goes on only if the server holds `expected`.
 ///
 /// # Errors

@@ -16,9 +16,6 @@ use super::sound::{Before, kept_receipts};
 /// So often the node is killed, unless `DATENRAUM_KILLS` says otherwise; the broker a quarter as often.
 const KILLS: u64 = 20;
 
-/// A call that was offered to a node as it died waits so long at the broker, while others come through.
-const CALL_WAITS: Duration = Duration::from_secs(terms::limit::CALL_SECONDS_MAX);
-
 const PEOPLE: usize = 2;
 
 #[derive(Default)]
@@ -90,7 +87,7 @@ async fn answered(apart: &Apart, seen: &Seen) -> Duration {
     let (before, since) = (seen.answers.load(Ordering::Relaxed), Instant::now());
     while seen.answers.load(Ordering::Relaxed) <= before {
         assert!(
-            since.elapsed() < STARTS_WITHIN + CALL_WAITS,
+            since.elapsed() < STARTS_WITHIN,
             "no answer for {:?}; told last: {:?}\nnode: {}\nbroker: {}",
             since.elapsed(),
             seen.told

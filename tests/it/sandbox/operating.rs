@@ -215,8 +215,8 @@ async fn g6_each_class_of_what_is_refused_moves_a_metric_and_metrics_traces_and_
     let person = Person::of(&sandbox, PERSON, "archive").await;
     let listens = node::Config::load(&file).unwrap().listen.unwrap();
 
-    let few = format!("SELECT shelf, number FROM pages WHERE shelf >= '{NAMED}' AND number < 100");
-    for sql in [ALL_ROWS, &few] {
+    let few = format!("SELECT shelf, number FROM pages WHERE shelf = '{NAMED}'");
+    for sql in [ALL_ROWS, "SELECT count(*) AS n FROM pages", &few] {
         let seen = person.ask(sql, None).await;
         assert!(seen.refused.is_none(), "{:?}", seen.refused);
     }
@@ -284,7 +284,7 @@ async fn g6_each_class_of_what_is_refused_moves_a_metric_and_metrics_traces_and_
     let rows = value(&after, "datenraum_rows_released_total");
     assert!(
         (rows - ROWS as f64).abs() < 0.5,
-        "{rows} rows are told, of which a hundred are too many"
+        "{rows} rows are told, of which one is too many"
     );
     assert!(value(&after, "datenraum_documents_expire_seconds") > 1.7e9);
 
@@ -396,10 +396,9 @@ async fn a_node_that_is_told_to_stop_under_load_loses_no_answer() {
         let (answered, told) = (Arc::clone(&answered), Arc::clone(&told));
         asking.push(tokio::spawn(async move {
             loop {
-                let was_told = told.load(Ordering::Relaxed);
                 match person.ask("SELECT count(*) AS n FROM pages", None).await.refused {
                     None => answered.fetch_add(1, Ordering::Relaxed),
-                    Some(status) if told.load(Ordering::Relaxed) => return (was_told, status),
+                    Some(status) if told.load(Ordering::Relaxed) => return status,
                     Some(status) => panic!("{status:?}"),
                 };
             }
@@ -409,8 +408,9 @@ async fn a_node_that_is_told_to_stop_under_load_loses_no_answer() {
     told.store(true, Ordering::Relaxed);
     process.tell("-TERM");
     for ended in futures::future::join_all(asking).await {
-        let (_, status) = ended.unwrap();
-        assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+        let status = ended.unwrap();
+        let told = wire::status::from_status(&status, "archive").report;
+        assert_eq!(told.problem, terms::Problem::Unreachable, "{status:?}");
     }
     assert_eq!(process.returns().await, 0, "{}", process.said());
     let config = node::Config::load(&file).unwrap();
@@ -454,7 +454,14 @@ async fn a_20_a_key_file_that_is_exchanged_under_load_fails_no_query_and_what_ca
         .unwrap();
     let another = std::fs::read(other.path().join("other.key")).unwrap();
     let exchanging = async {
-        let problem = |file: &Path| status(file)["operation"]["key_file"]["problem"].clone();
+        let problem = |file: &Path| {
+            let run = datenraum(["node", "status", "--json", "--config", file.to_str().unwrap()]);
+            match run.code() {
+                // Until the node has looked, a key that did not sign the audit looks like an audit that was forged.
+                6 => Value::String("not looked at yet".to_owned()),
+                _ => run.returns(0).json()["operation"]["key_file"]["problem"].clone(),
+            }
+        };
         let half = &whole[..whole.len() / 2];
         for (bytes, is) in [
             (&whole[..], Value::Null),

@@ -573,9 +573,11 @@ async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
     for _ in 0..times("DATENRAUM_PEERS", 1_000) / 10 {
         let mut raw = Raw::at(&listen).await;
         // A body that never ends, whose answer is never read.
-        raw.0.write_all(&open(1)).await.unwrap();
-        raw.0.write_all(&frame(DATA, 0, 1, &[0, 0, 0, 1, 0])).await.unwrap();
-        idle.spawn(closed(raw.0, since));
+        // On a busy machine some are let go before they have said that much.
+        let said = [open(1), frame(DATA, 0, 1, &[0, 0, 0, 1, 0])].concat();
+        if raw.0.write_all(&said).await.is_ok() {
+            idle.spawn(closed(raw.0, since));
+        }
     }
     let beside = p95(&apart, 40).await;
     println!(

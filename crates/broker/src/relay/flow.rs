@@ -32,25 +32,46 @@ impl<T> Flow<T> {
     }
 }
 
+/// Why a direction is over.
+enum Over {
+    /// All was said. The other direction goes on.
+    Said,
+    /// One end has gone, is broken or does not listen.
+    Broken,
+    /// The call was ended.
+    Ended,
+}
+
 async fn carry(mut carrying: Carrying, going: mpsc::Sender<Result<Bytes, Status>>) {
     let ended = carrying.ended.clone();
-    let carried = async {
-        while let Some(said) = carrying.coming.next().await {
-            // What is wrong at one end is not told to the other.
-            let (piece, is_last) = match said {
-                Ok(piece) => (Ok(piece), false),
-                Err(_) => (Err(cut()), true),
-            };
-            let patience = Duration::from_secs(limit::CARRIED_REST_SECONDS_MAX);
-            if going.send_timeout(piece, patience).await.is_err() || is_last {
-                return;
-            }
-        }
+    let over = tokio::select! {
+        over = carry_pieces(&mut carrying, &going) => over,
+        // Also while nothing is said.
+        () = going.closed() => Over::Broken,
+        () = ended.cancelled() => Over::Ended,
     };
-    if ended.run_until_cancelled(carried).await.is_none() {
+    match over {
+        Over::Said => {}
+        // An end that has gone takes the other direction with it.
+        Over::Broken => ended.cancel(),
         // Whoever does not listen need not be told.
-        let _ = going.try_send(Err(cut()));
+        Over::Ended => drop(going.try_send(Err(cut()))),
     }
+}
+
+async fn carry_pieces(carrying: &mut Carrying, going: &mpsc::Sender<Result<Bytes, Status>>) -> Over {
+    let patience = Duration::from_secs(limit::CARRIED_REST_SECONDS_MAX);
+    while let Some(said) = carrying.coming.next().await {
+        // What is wrong at one end is not told to the other.
+        let (piece, is_last) = match said {
+            Ok(piece) => (Ok(piece), false),
+            Err(_) => (Err(cut()), true),
+        };
+        if going.send_timeout(piece, patience).await.is_err() || is_last {
+            return Over::Broken;
+        }
+    }
+    Over::Said
 }
 
 impl<T> Stream for Flow<T> {

@@ -9,7 +9,7 @@ use futures::Stream;
 use policy::{Caller, Rules};
 use prost::bytes::Bytes;
 use terms::{MemberId, Problem, Report, UtcTime, limit};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 use trust::{Digest, PublicKey};
@@ -28,6 +28,8 @@ const OFFERS_WAITING_MAX: usize = 64;
 #[derive(Default)]
 pub(super) struct Switchboard {
     lines: Mutex<Lines>,
+    /// Tunnels came or went.
+    changes: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Switchboard {
@@ -58,11 +60,29 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// One person, and all people of one member, hold so many calls to a node and no more: a member can vouch for as many as it likes.
+    fn require_room(&self, node: &MemberId, caller: &Caller) -> Result<(), Report> {
+        let of_member = || {
+            let calls = self.calls.values();
+            calls.filter(|call| call.node == *node && call.caller.member == caller.member)
+        };
+        let of_person = of_member().filter(|call| call.caller.person == caller.person);
+        let whose = match (of_person.count(), of_member().count()) {
+            (limit::CALLS_PER_CALLER_MAX.., _) => "you hold".to_owned(),
+            (_, limit::CALLS_PER_MEMBER_MAX..) => format!("the people of {} hold", caller.member),
+            _ => return Ok(()),
+        };
+        let message = format!("{whose} too many connections to {node} through the broker");
+        Err(Problem::Resources.report(message).remedy("end some of them"))
+    }
+}
+
 /// A connection on which a node hears of calls, and takes them up.
 #[derive(Clone, Debug)]
 pub(super) struct Tunnel {
     /// Digest of the value to which the connection is bound.
-    channel: Digest,
+    pub(super) channel: Digest,
     key: PublicKey,
     offers: mpsc::Sender<CallId>,
     ended: CancellationToken,
@@ -157,12 +177,18 @@ impl Switchboard {
             ended: ended.clone(),
         });
         tracing::info!(%member, tunnels = tunnels.len(), "tunnel held");
+        self.changes.send_replace(());
         Ok(Held {
             calls,
             ended: Box::pin(ended.cancelled_owned()),
             tunnel: (member, channel),
             switchboard: Arc::clone(self),
         })
+    }
+
+    /// Tells when tunnels, of whichever node, came or went.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The tunnels of a node, those that carry least first.
@@ -192,14 +218,7 @@ impl Switchboard {
         lines.require_open()?;
         let tunnel = lines.tunnels.get(&node).and_then(|tunnels| tunnels.first());
         let key = tunnel.ok_or_else(|| not_reachable(&node))?.key;
-        let is_theirs = |call: &&Call| {
-            let is_same = call.caller.member == caller.member && call.caller.person == caller.person;
-            call.node == node && is_same
-        };
-        if lines.calls.values().filter(is_theirs).count() >= limit::CALLS_PER_CALLER_MAX {
-            let message = format!("you hold too many connections to {node} through the broker");
-            return Err(Problem::Resources.report(message).remedy("end some of them"));
-        }
+        lines.require_room(&node, &caller)?;
         let (sender, taken_up) = oneshot::channel();
         let place = Arc::new(Place {
             switchboard: Arc::clone(self),
@@ -336,5 +355,6 @@ impl Drop for Held {
                 lines.tunnels.remove(member);
             }
         }
+        self.switchboard.changes.send_replace(());
     }
 }

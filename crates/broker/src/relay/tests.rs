@@ -248,16 +248,7 @@ async fn a_call_that_is_ended_is_let_go_also_if_nobody_takes_what_is_said() {
     let relay = standing(&world);
     let (channel, key) = (Digest::of(b"gbsg"), world.members["gbsg"].public());
     let _held = relay.switchboard.hold(gbsg(), key, channel).unwrap();
-    let called = crate::callers::Called {
-        rules: relay.callers.roster.rules().await.unwrap(),
-        caller: policy::Caller {
-            member: "saarland-university".parse().unwrap(),
-            person: "ada".parse().unwrap(),
-            roles: ["university".parse().unwrap()].into(),
-        },
-        issuer: world.members["saarland-university"].public(),
-        expires: world.after(60),
-    };
+    let called = called(&world, &relay, "ada").await;
     let endless = || futures::stream::repeat_with(|| Ok(Bytes::from_static(b"..."))).boxed();
     let mut calling = relay.switchboard.call(gbsg(), called, endless()).unwrap();
     let to_node = relay.switchboard.take_up(calling.id(), channel, endless()).unwrap();
@@ -267,18 +258,114 @@ async fn a_call_that_is_ended_is_let_go_also_if_nobody_takes_what_is_said() {
         super::Flow::new(to_node, |content| content),
         super::Flow::new(to_caller, |content| content),
     );
-    let calls = || format!("{:?}", relay.switchboard);
-    assert!(calls().contains("calls: 1"), "{}", calls());
+    assert_eq!(relay.held().1, 1);
     // Nobody vouches for the caller any more.
     relay.switchboard.end_expired(world.after(61));
+    nothing_is_carried(&relay).await;
+}
+
+/// Long before anybody would lose patience.
+async fn nothing_is_carried(relay: &super::Relay) {
     let gone = async {
-        while !calls().contains("calls: 0") {
+        while relay.held().1 > 0 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), gone)
         .await
         .unwrap();
+}
+
+/// The two directions of a call that was taken up: to the node and to the caller.
+async fn carried(
+    world: &World,
+    relay: &super::Relay,
+    from_caller: super::Coming,
+    from_node: super::Coming,
+) -> [super::Flow<Bytes>; 2] {
+    let (channel, key) = (Digest::of(b"gbsg"), world.members["gbsg"].public());
+    let _held = relay.switchboard.hold(gbsg(), key, channel).unwrap();
+    let called = called(world, relay, "ada").await;
+    let mut calling = relay.switchboard.call(gbsg(), called, from_caller).unwrap();
+    let to_node = relay.switchboard.take_up(calling.id(), channel, from_node).unwrap();
+    let to_caller = calling.taken_up().await.unwrap();
+    [to_node, to_caller].map(|carrying| super::Flow::new(carrying, |content| content))
+}
+
+#[tokio::test]
+async fn a_call_holds_no_place_when_either_end_has_gone_although_nobody_says_anything() {
+    let world = World::published();
+    let relay = standing(&world);
+    let silent = || futures::stream::pending().boxed();
+    for left in [0, 1] {
+        let [node, caller] = carried(&world, &relay, silent(), silent()).await;
+        assert_eq!(relay.held().1, 1);
+        let mut stays = if left == 0 { caller } else { node };
+        nothing_is_carried(&relay).await;
+        assert!(stays.next().await.unwrap().is_err(), "it is told");
+    }
+}
+
+#[tokio::test]
+async fn an_end_whose_connection_broke_ends_the_call_and_one_that_said_all_does_not() {
+    let world = World::published();
+    let relay = standing(&world);
+    let silent = || futures::stream::pending().boxed();
+    let broke = futures::stream::iter([Err(tonic::Status::unknown("reset"))]).boxed();
+    let [mut node, mut caller] = carried(&world, &relay, silent(), broke).await;
+    assert!(caller.next().await.unwrap().is_err());
+    assert!(node.next().await.unwrap().is_err());
+    nothing_is_carried(&relay).await;
+    let said = futures::stream::iter([Ok(Bytes::from_static(b"all"))]).boxed();
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let answering = futures::stream::once(async { Ok(answered.await.unwrap()) }).boxed();
+    let [mut node, mut caller] = carried(&world, &relay, said, answering).await;
+    assert_eq!(node.next().await.unwrap().unwrap(), "all");
+    assert!(node.next().await.is_none());
+    answer.send(Bytes::from_static(b"heard")).unwrap();
+    assert_eq!(caller.next().await.unwrap().unwrap(), "heard");
+    assert!(caller.next().await.is_none());
+    nothing_is_carried(&relay).await;
+}
+
+/// A tunnel of `gbsg` without a network.
+fn tunnel(world: &World, relay: &super::Relay, number: u8) -> (Digest, super::Held) {
+    let (channel, key) = (Digest::of(&[number]), world.members["gbsg"].public());
+    (channel, relay.switchboard.hold(gbsg(), key, channel).unwrap())
+}
+
+/// Hears of a call, before a patience ends that is longer than any single tunnel is waited for.
+async fn hears(held: &mut super::Held) -> super::CallId {
+    let heard = tokio::time::timeout(3 * super::NEXT_TUNNEL_AFTER, held.next()).await;
+    let call = heard.unwrap().unwrap().unwrap().call;
+    super::CallId::try_from(&*call).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_is_offered_to_other_tunnels_when_one_dies_with_it_or_does_not_take_it_up() {
+    let world = World::published();
+    let relay = standing(&world);
+    let silent = || futures::stream::pending().boxed();
+    let (_, mut dying) = tunnel(&world, &relay, 1);
+    let called = called(&world, &relay, "ada").await;
+    let calling = relay.switchboard.call(gbsg(), called, silent()).unwrap();
+    let id = calling.id();
+    let node = gbsg();
+    let taking_up = async {
+        assert_eq!(hears(&mut dying).await, id);
+        drop(dying);
+        // The node is back: on a tunnel that says nothing, and on one that it listens on.
+        let (_, mut hanging) = tunnel(&world, &relay, 2);
+        assert_eq!(hears(&mut hanging).await, id);
+        let (channel, mut living) = tunnel(&world, &relay, 3);
+        assert_eq!(hears(&mut living).await, id);
+        let taken_up = relay.switchboard.take_up(id, channel, silent());
+        assert!(taken_up.is_some());
+        (hanging, living, taken_up)
+    };
+    let (carrying, tunnels) = tokio::join!(relay.taken_up(&node, calling), taking_up);
+    assert!(carrying.is_ok());
+    drop(tunnels);
 }
 
 #[tokio::test]
@@ -303,4 +390,89 @@ async fn whoever_left_or_was_stopped_is_cut_off() {
     relay.switchboard.end_revoked(&rules, world.now());
     assert!(futures::poll!(gbsg.next()).is_pending());
     assert!(archive.next().await.is_none());
+}
+
+/// Somebody of the university, for whom it vouches for a minute.
+async fn called(world: &World, relay: &super::Relay, person: &str) -> crate::callers::Called {
+    crate::callers::Called {
+        rules: relay.callers.roster.rules().await.unwrap(),
+        caller: policy::Caller {
+            member: "saarland-university".parse().unwrap(),
+            person: person.parse().unwrap(),
+            roles: ["university".parse().unwrap()].into(),
+        },
+        issuer: world.members["saarland-university"].public(),
+        expires: world.after(60),
+    }
+}
+
+#[tokio::test]
+async fn a_ninth_tunnel_of_a_member_ends_its_oldest_and_nobody_elses() {
+    let world = World::published();
+    let relay = standing(&world);
+    let hold = |member: &str, channel: usize| {
+        let (key, channel) = (
+            world.members[member].public(),
+            Digest::of(format!("{member}{channel}").as_bytes()),
+        );
+        relay.switchboard.hold(member.parse().unwrap(), key, channel).unwrap()
+    };
+    let mut of_another = hold("archive", 0);
+    let mut held: Vec<_> = (0..terms::limit::TUNNELS_PER_MEMBER_MAX)
+        .map(|at| hold("gbsg", at))
+        .collect();
+    assert!(futures::poll!(held[0].next()).is_pending());
+    let mut ninth = hold("gbsg", 99);
+    assert!(held[0].next().await.is_none());
+    for others in held.iter_mut().skip(1).chain([&mut ninth, &mut of_another]) {
+        assert!(futures::poll!(others.next()).is_pending());
+    }
+    // That the oldest goes takes nothing from those that stay.
+    drop(held.remove(0));
+    assert_eq!(
+        relay.switchboard.tunnels(&gbsg()).len(),
+        terms::limit::TUNNELS_PER_MEMBER_MAX
+    );
+}
+
+#[tokio::test]
+async fn a_person_and_a_member_hold_so_many_calls_to_a_node_and_no_more() {
+    let world = World::published();
+    let relay = standing(&world);
+    let held = ["gbsg", "archive"].map(|member| {
+        let key = world.members[member].public();
+        relay
+            .switchboard
+            .hold(member.parse().unwrap(), key, Digest::of(member.as_bytes()))
+            .unwrap()
+    });
+    let (relay, world) = (&relay, &world);
+    let call = |node: &'static str, person: String| async move {
+        let called = called(world, relay, &person).await;
+        relay
+            .switchboard
+            .call(node.parse().unwrap(), called, futures::stream::pending().boxed())
+    };
+    let mut calls = Vec::new();
+    for _ in 0..terms::limit::CALLS_PER_CALLER_MAX {
+        calls.push(call("gbsg", "ada".to_owned()).await.unwrap());
+    }
+    let refused = call("gbsg", "ada".to_owned()).await.err().unwrap();
+    assert_eq!(
+        (refused.problem, refused.message.contains("you hold")),
+        (Problem::Resources, true)
+    );
+    // Another person may, until the member has vouched for too many.
+    for at in calls.len()..terms::limit::CALLS_PER_MEMBER_MAX {
+        calls.push(call("gbsg", format!("person-{at}")).await.unwrap());
+    }
+    let refused = call("gbsg", "eve".to_owned()).await.err().unwrap();
+    assert_eq!(
+        (refused.problem, refused.message.contains("saarland-university")),
+        (Problem::Resources, true)
+    );
+    assert!(call("archive", "eve".to_owned()).await.is_ok(), "another node");
+    calls.pop();
+    assert!(call("gbsg", "eve".to_owned()).await.is_ok(), "a place is free again");
+    drop(held);
 }

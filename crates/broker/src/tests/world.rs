@@ -253,7 +253,11 @@ impl World {
             timestamp_key: self.path("timestamp.pem"),
             root: self.path("root.json"),
             data: self.path("data"),
-            limits: wire::BrokerLimits::default(),
+            limits: [("drain_seconds".to_owned(), 1)]
+                .into_iter()
+                .collect::<BTreeMap<_, _>>()
+                .try_into()
+                .unwrap(),
             metrics: None,
         }
     }

@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, lookup_host};
 use trust::SpaceStore;
 use wire::v1::FetchDocumentRequest;
 use wire::v1::governance_service_client::GovernanceServiceClient;
-use wire::{BrokerSource, Connection, PeerConfig};
+use wire::{BrokerSource, Connection, PeerConfig, Road};
 
 use super::Visit;
 
@@ -52,12 +52,16 @@ async fn walk(visit: &mut Visit, broker: &PeerConfig) -> Option<Connection> {
         .as_ref()
         .map(|proxy| format!(" through the proxy {}", proxy.address));
     let told = format!(
-        "answers at {}{} with its key, over TLS and HTTP/2, after {} ms",
+        "answers at {}{} with its key, by {}, after {} ms",
         broker.address,
         through.unwrap_or_default(),
+        connection.road(),
         began.elapsed().as_millis()
     );
-    visit.ok("broker", told);
+    match connection.road() {
+        Road::Streams => visit.ok("broker", told),
+        Road::Polls => visit.warn("broker", format!("{told}: no connection lives on the way"), POLLS),
+    }
     Some(connection)
 }
 
@@ -92,6 +96,8 @@ async fn reach(visit: &mut Visit, address: &str, what: &str) -> bool {
 const NAME: &str = "check the spelling of the address, and that this machine can resolve names (its DNS server)";
 const NETWORK: &str = "ask your network's operator to allow outgoing TCP connections to this address and port, or name the proxy \
                        under [broker.proxy]";
+const POLLS: &str = "nothing has to be done: short requests are used, which are slower; for more speed ask your network's operator to let \
+                     TLS with HTTP/2 pass to this address and port";
 
 fn no_way(visit: &mut Visit, check: &'static str, message: String, remedy: &str) -> bool {
     visit.failed(check, &Problem::Unreachable.report(message).remedy(remedy));
@@ -106,8 +112,8 @@ fn explained(report: Report, broker: &PeerConfig) -> Report {
              network's operator to leave this address out of inspection)",
         ),
         Problem::Unreachable if broker.proxy.is_none() => report.remedy(
-            "the port is open, but what answers does not speak TLS with HTTP/2: check the port, and whether something on the way \
-             changes or ends such connections",
+            "the port is open, but what answers speaks TLS neither with HTTP/2 nor by short requests: check the port, and whether something \
+             on the way changes or ends such connections",
         ),
         _ => report,
     }

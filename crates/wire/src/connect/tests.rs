@@ -238,3 +238,33 @@ async fn an_address_that_says_nothing_holds_up_the_next_one_for_a_moment_only() 
     at(addresses, server.key.public()).connect("gbsg").await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
+
+/// Leads nowhere, and says why.
+#[derive(Debug)]
+struct Closed(Problem);
+
+#[async_trait::async_trait]
+impl Dialer for Closed {
+    async fn dial(&self) -> io::Result<Socket> {
+        Err(io::Error::other(self.0.report("the way is closed")))
+    }
+}
+
+#[tokio::test]
+async fn what_a_broker_on_the_way_says_is_told_unless_it_is_that_nobody_answers() {
+    let key = SigningKey::generate().unwrap().public();
+    let refused = async |problem: Problem| {
+        let refused = connect_by(Arc::new(Closed(problem)), "gbsg", &key).await;
+        refused.unwrap_err().report("gbsg", "the broker's relay")
+    };
+    assert_eq!(
+        refused(Problem::Resources).await,
+        Problem::Resources.report("the way is closed")
+    );
+    let nobody = refused(Problem::Unreachable).await;
+    assert_eq!(nobody.problem, Problem::Unreachable);
+    assert!(
+        nobody.message.contains("does not answer at the broker's relay"),
+        "{nobody}"
+    );
+}
