@@ -4,6 +4,7 @@
 //! for machines. `running` starts a broker and a node, which nobody restarts.
 
 mod committee;
+mod enrolment;
 mod guide;
 mod refused;
 mod running;

@@ -21,5 +21,6 @@ CREATE TABLE witness_evidence (
     reason text   NOT NULL,
     -- seconds since 1970, UTC
     at     bigint NOT NULL,
-    PRIMARY KEY (space, member, note)
+    -- the first of each reason: one is enough, and strangers cannot fill the table
+    PRIMARY KEY (space, member, reason)
 );

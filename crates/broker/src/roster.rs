@@ -81,8 +81,9 @@ impl Roster {
         if let Err(report) = &found {
             tracing::warn!(problem = %report.problem, message = report.message, "published documents not usable");
         }
+        // The time after it: a look that took long is one for all who waited meanwhile.
         *latest = Some(Look {
-            at: now,
+            at: self.clock.now(),
             found: found.clone(),
             known,
         });

@@ -10,9 +10,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 use wire::description::{BROKER_AUDIENCE, DESCRIPTION_BYTES_MAX};
+use wire::enrolment::ENROLMENT_BYTES_MAX;
 use wire::publish::PIECE_BYTES_MAX;
 use wire::relay::RELAY_MESSAGE_BYTES_MAX;
 use wire::v1::catalog_service_server::CatalogServiceServer;
+use wire::v1::enrolment_service_server::EnrolmentServiceServer;
 use wire::v1::governance_service_server::GovernanceServiceServer;
 use wire::v1::relay_service_server::RelayServiceServer;
 use wire::v1::witness_service_server::WitnessServiceServer;
@@ -21,6 +23,7 @@ use wire::{CountCalls, Incoming, KeyFile, Signals};
 use crate::callers::Callers;
 use crate::catalog::{Catalog, Store};
 use crate::config::{Config, Keeping};
+use crate::enrol::{self, Enrolments};
 use crate::governance::Governance;
 use crate::postgres::Database;
 use crate::relay::Relay;
@@ -37,6 +40,9 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// Largest request to the catalogue, in bytes: a sealed description and its frame.
 const REQUEST_BYTES_MAX: usize = DESCRIPTION_BYTES_MAX + 1024;
+
+/// Largest request about an enrolment, in bytes: a sealed one and its frame.
+const ENROL_BYTES_MAX: usize = ENROLMENT_BYTES_MAX + 1024;
 
 /// Largest message with a document, in bytes: a piece of one, or a whole root, and its frame.
 const PUBLISH_BYTES_MAX: usize = PIECE_BYTES_MAX + 1024;
@@ -84,6 +90,8 @@ pub async fn serve(
     if renewed != Renewal::NothingPublished {
         require_own_space(roster.rules().await)?;
     }
+    let requests = enrol::Store::in_file(&config.data.join("enrolment.sqlite"))?;
+    let enrolments = Enrolments::new(config.space.clone(), Arc::clone(&roster), Arc::clone(&clock), requests);
     let metrics_listener = match &config.metrics {
         Some(metrics) => Some(metrics.listen().await?),
         None => None,
@@ -111,7 +119,7 @@ pub async fn serve(
         key_file: config.key.clone(),
         contradictions: metrics.register(
             "witness_contradictions",
-            "Checkpoints of audits that contradict one that was cosigned, or are shorter",
+            "Checkpoints of audits that do not go on from the one that was cosigned",
             Counter::default(),
         ),
     };
@@ -129,6 +137,7 @@ pub async fn serve(
         .add_service(health)
         .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(EnrolmentServiceServer::new(enrolments).max_decoding_message_size(ENROL_BYTES_MAX))
         .add_service(WitnessServiceServer::new(witness).max_decoding_message_size(witness::REQUEST_BYTES_MAX))
         .add_service(RelayServiceServer::new(relay.clone()).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
         .serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());

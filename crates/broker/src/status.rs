@@ -54,9 +54,9 @@ pub struct BrokerStatus {
     pub key_file: Option<Report>,
     /// What is free on the disk of the data folder.
     pub disk_free_bytes: Option<u64>,
-    /// How many checkpoints are kept of members whose audit is not the one that the broker cosigned.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub audit_evidence: BTreeMap<String, i64>,
+    /// Members of whose audit a checkpoint is kept that was not cosigned, and why: `contradicts` or `unproven`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit_evidence: Vec<(String, String)>,
 }
 
 impl BrokerStatus {
@@ -100,10 +100,15 @@ impl BrokerStatus {
         if let Some(bytes) = self.disk_free_bytes.filter(|bytes| *bytes < DISK_FREE_BYTES_MIN) {
             warnings.push(format!("the disk of the data folder has {} MiB left", bytes >> 20));
         }
-        for (member, checkpoints) in &self.audit_evidence {
+        for (member, reason) in &self.audit_evidence {
+            let what = match reason.as_str() {
+                "contradicts" => "contradicts the one that was cosigned",
+                _ => {
+                    "came once without a proof that it goes on from the one that was cosigned, from the node or from somebody else"
+                }
+            };
             warnings.push(format!(
-                "the audit of {member} was shorter than one that was cosigned, or contradicted it ({checkpoints} kept as evidence): \
-                 tell the board, which asks the member; see docs/operators.md, Backup and restore"
+                "the audit of {member} {what}: tell the board, which asks the member; see docs/operators.md, Backup and restore"
             ));
         }
         warnings
@@ -149,16 +154,11 @@ impl Watch {
         }
     }
 
-    async fn audit_evidence(&self) -> BTreeMap<String, i64> {
+    async fn audit_evidence(&self) -> Vec<(String, String)> {
         match &self.witnessed {
             // What cannot be read is logged there, and is told by the next status.
-            Some(witnessed) => witnessed
-                .evidence(&self.config.space)
-                .await
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-            None => BTreeMap::new(),
+            Some(witnessed) => witnessed.evidence(&self.config.space).await.unwrap_or_default(),
+            None => Vec::new(),
         }
     }
 
@@ -184,7 +184,7 @@ impl Watch {
             carried,
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),
-            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data),
+            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data).ok(),
             audit_evidence: self.audit_evidence().await,
         };
         let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
@@ -196,7 +196,7 @@ impl Watch {
     /// Whether it serves documents that hold. One under which nothing was published yet serves.
     pub(crate) fn is_ready(&self) -> bool {
         let problem = self.documents().as_ref().map(|report| report.problem);
-        problem != Some(Problem::PolicyExpired)
+        matches!(problem, None | Some(Problem::PolicyNone))
     }
 
     fn documents(&self) -> std::sync::MutexGuard<'_, Option<Report>> {

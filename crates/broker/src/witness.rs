@@ -24,7 +24,7 @@ use crate::callers::key_of;
 use crate::refused;
 use crate::roster::Roster;
 pub(crate) use store::Store;
-use store::{Evidence, Known};
+use store::{Evidence, Known, Reason};
 
 /// Largest request, in bytes: a note, and a proof for the longest log that can be.
 pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -55,15 +55,17 @@ impl Witness {
         let (size, root) = known
             .as_ref()
             .map_or((0, Frontier::default().root()), |known| (known.size, known.root));
-        if checkpoint.size < size {
-            self.tell(&member, &request.checkpoint, known, "shorter").await?;
-            return Ok(Outcome::KnownSize(size));
-        }
-        if request.old_size != size {
+        // An older checkpoint may come from anybody who kept it, and shows nothing.
+        if checkpoint.size < size || request.old_size != size {
             return Ok(Outcome::KnownSize(size));
         }
         if let Err(error) = require_consistent((size, &root), (checkpoint.size, &checkpoint.root), &proof) {
-            self.tell(&member, &request.checkpoint, known, "inconsistent").await?;
+            let reason = if checkpoint.size == size {
+                Reason::Contradicts
+            } else {
+                Reason::Unproven
+            };
+            self.tell(&member, &request.checkpoint, known, reason).await?;
             let message = format!("the audit of {member} is not the one that the broker cosigned before: {error}");
             return Err(Problem::AuditBroken.report(message));
         }
@@ -99,16 +101,10 @@ impl Witness {
         Ok((member, checkpoint))
     }
 
-    /// Keeps a checkpoint that contradicts, or is shorter, and says so.
-    async fn tell(
-        &self,
-        member: &MemberId,
-        note: &str,
-        known: Option<Known>,
-        reason: &'static str,
-    ) -> Result<(), Report> {
+    /// Keeps a checkpoint that is not cosigned, and says so.
+    async fn tell(&self, member: &MemberId, note: &str, known: Option<Known>, reason: Reason) -> Result<(), Report> {
         self.contradictions.inc();
-        tracing::error!(%member, reason, "the audit of a node is not the one that was cosigned; its checkpoint is kept as evidence");
+        tracing::error!(%member, reason = reason.name(), "the audit of a node is not the one that was cosigned; its checkpoint is kept as evidence");
         let evidence = Evidence {
             space: self.space.to_string(),
             member: member.to_string(),

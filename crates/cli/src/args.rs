@@ -3,6 +3,7 @@
 //! Only shapes live here; what a command does is in the file that is called like it.
 
 pub(crate) mod board;
+pub(crate) mod enrolment;
 pub(crate) mod person;
 pub(crate) mod registers;
 
@@ -370,6 +371,7 @@ pub(crate) struct HostArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
+    Init(Box<enrolment::NodeInitArgs>),
     Run(NodeRunArgs),
     Status(NodeStatusArgs),
     Backup(NodeBackupArgs),

@@ -4,10 +4,11 @@
 //! Reading order: `folder` (what lies where), `paper` and `names`, `signed` and `pending` (what was signed, what waits),
 //! `desk` (all of it, and whether a draft is what the files give), `examine`, `check` and `read` (what a board looks at),
 //! `export` (the same for others), `sign` (and `pin`, what a member's machine remembers), `publish`, `init` and
-//! `members` (who signs), `stop`, `words` (how it is said).
+//! `members` (who signs), `enrol` (who joins), `stop`, `words` (how it is said).
 
 mod check;
 mod desk;
+mod enrol;
 mod examine;
 mod export;
 pub(crate) mod folder;
@@ -50,6 +51,7 @@ pub(crate) async fn run(command: BoardCommand, json: bool) -> Result<ExitCode, R
         BoardCommand::Sign(args) => sign::run(&args, json),
         BoardCommand::Publish(args) => publish::run(&args, json).await,
         BoardCommand::Members(command) => members::run(command, json),
+        BoardCommand::Enrol(args) => enrol::run(&args, json).await,
         BoardCommand::Delegate(args) => members::delegate(&args, json),
         BoardCommand::Renew(args) => sign::renew(&args, json),
         BoardCommand::Stop(args) => stop::run(*args, json).await,

@@ -10,6 +10,7 @@ mod roles;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use terms::finding::Finding;
 use terms::{ExitCode, Problem, Report};
 
 use crate::args::DoctorArgs;
@@ -91,6 +92,21 @@ impl Visit {
 
     fn skipped(&mut self, check: &'static str, why: impl Into<String>) {
         self.note(check, State::Skipped, why.into(), None, None);
+    }
+
+    /// Everything that is wrong with a configuration file and what it names, each under its key.
+    fn findings(&mut self, findings: &[Finding], who: impl FnOnce() -> String) {
+        for finding in findings {
+            let (key, report) = (&finding.key, &finding.report);
+            let message = match key.as_str() {
+                "" => report.message.clone(),
+                key => format!("{key}: {}", report.message),
+            };
+            self.failed("config", &report.problem.report(message).remedy(report.remedy.clone()));
+        }
+        if findings.is_empty() {
+            self.ok("config", who());
+        }
     }
 
     /// What is there, or nothing after its failure was noted.

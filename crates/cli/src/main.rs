@@ -4,7 +4,7 @@
 //! never decide, verify or sign by itself, and never print an error except through [`fail`].
 //!
 //! Reading order: [`args`] (what can be said), [`fail`], [`show`] and [`log`] (what comes out), [`sandbox`] (a whole data space
-//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`waiting`] and
+//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`enrolment`] (joining a data space), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`waiting`] and
 //! [`render`], [`plot`], [`catalog`], [`demo`], [`problems`].
 
 mod args;
@@ -18,6 +18,7 @@ mod demo;
 mod deploy_tests;
 mod doctor;
 mod dry_run;
+mod enrolment;
 mod fail;
 mod log;
 mod permit;
@@ -66,6 +67,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
+        Command::Node(NodeCommand::Init(args)) => Box::pin(enrolment::init(&args, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args, json)).await,
         Command::Node(NodeCommand::Status(args)) => status::node(args, json),
         Command::Node(NodeCommand::Backup(args)) => backup::run(&args, json),

@@ -2,6 +2,7 @@
 //!
 //! The institution's key is not in it: whoever holds the backup of a node must not be able to be the node.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -36,8 +37,10 @@ pub fn backup(config: &Config, config_file: &Path, key: &PublicKey, to: &Path) -
     let ledger = data.join("ledger.sqlite");
     copy_database(&config.ledger_file(), &ledger)?;
     copy_database(&config.registers_file(), &data.join("registers.sqlite"))?;
-    copy_folder(&config.datasets_folder(), &data.join("datasets"))?;
-    copy_folder(&config.governance_folder(), &data.join("governance"))?;
+    // Datasets, verified documents, those in force, stops that came as files.
+    for folder in folders_of(&config.data)? {
+        copy_folder(&config.data.join(&folder), &data.join(&folder))?;
+    }
     let compared = Compared {
         checkpoints: audit::anchor(&anchor)?.into_iter().collect(),
         receipts: Vec::new(),
@@ -82,16 +85,28 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), Report> {
     kept.map_err(|error| unusable(to, &error))
 }
 
+fn folders_of(data: &Path) -> Result<Vec<OsString>, Report> {
+    let entries = fs::read_dir(data).map_err(|error| unusable(data, &error))?;
+    let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+    Ok(folders.map(|entry| entry.file_name()).collect())
+}
+
 /// A folder and what is in it. A node replaces files in it by others with new names: one that goes meanwhile is not needed any more.
 fn copy_folder(from: &Path, to: &Path) -> Result<(), Report> {
     make_private(to)?;
-    let entries = fs::read_dir(from).map_err(|error| unusable(from, &error))?;
+    let Some(entries) = unless_gone(from, fs::read_dir(from))? else {
+        return Ok(());
+    };
     for entry in entries {
         let entry = entry.map_err(|error| unusable(from, &error))?;
         let (path, beside) = (entry.path(), to.join(entry.file_name()));
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => copy_folder(&path, &beside)?,
-            Ok(kind) if kind.is_file() && path.exists() => copy(&path, &beside)?,
+            Ok(kind) if kind.is_file() => {
+                if let Some(file) = unless_gone(&path, fs::File::open(&path))? {
+                    copy_open(file, &path, &beside)?;
+                }
+            }
             Ok(_) => {}
             Err(error) => return Err(unusable(&path, &error)),
         }
@@ -99,14 +114,26 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), Report> {
     durable::sync_folder(to).map_err(|error| unusable(to, &error))
 }
 
+fn unless_gone<T>(path: &Path, found: io::Result<T>) -> Result<Option<T>, Report> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some).map_err(|error| unusable(path, &error)),
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> Result<(), Report> {
+    let file = fs::File::open(from).map_err(|error| unusable(from, &error))?;
+    copy_open(file, from, to)
+}
+
+fn copy_open(mut file: fs::File, from: &Path, to: &Path) -> Result<(), Report> {
     let copied = (|| {
         let mut options = fs::File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut beside = options.open(to)?;
-        io::copy(&mut fs::File::open(from)?, &mut beside)?;
+        io::copy(&mut file, &mut beside)?;
         beside.sync_all()
     })();
     copied.map_err(|error| unusable(from, &error))

@@ -221,6 +221,13 @@ impl Governance {
             let message = format!("the governance documents expired at {:.0}", current.expires);
             return Err(Problem::PolicyExpired.report(message));
         }
+        // Nothing new is believed while the clock is behind, no stop either: then nobody may be answered under what was before.
+        let behind = self.clock.now().as_second() - self.clock.machine().now().as_second();
+        if behind > trust::tuf::CLOCK_STEP_BACK_SECONDS_MAX {
+            let message = format!("the machine's clock was set back by {behind} s, so that it is not known what holds");
+            let report = Problem::PolicyExpired.report(message);
+            return Err(report.remedy("set this machine's clock"));
+        }
         Ok(current)
     }
 
@@ -247,7 +254,10 @@ impl Governance {
         let _looking = self.looking.lock().await;
         let before = self.current.load_full();
         let refreshed_at = self.last_look().refreshed_at;
-        let (current, mut look) = self.documents.look(source, Some(&before), self.clock.machine()).await;
+        let (current, mut look) = self
+            .documents
+            .look(source, Some(&before), self.clock.machine().now())
+            .await;
         look.refreshed_at = look.refreshed_at.or(refreshed_at);
         let problem = look.problem.clone();
         *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = look;
@@ -262,7 +272,10 @@ impl Governance {
     pub async fn look_at_stop_files(&self) {
         let _looking = self.looking.lock().await;
         let before = self.current.load_full();
-        let (current, _) = self.documents.look(None, Some(&before), self.clock.machine()).await;
+        let (current, _) = self
+            .documents
+            .look(None, Some(&before), self.clock.machine().now())
+            .await;
         if let Some(current) = current.filter(|current| current.stops != before.stops) {
             tell_changes(&before, &current);
             self.current.store(Arc::new(current));

@@ -12,7 +12,7 @@
 
 pub(crate) mod anchor;
 pub(crate) mod chain;
-pub(crate) mod disk;
+mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod example;

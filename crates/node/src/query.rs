@@ -158,6 +158,7 @@ impl Desk {
             return self.answer_once(&asker, sql, arrived).await;
         };
         let turn = self.turns.wait(key.clone()).await;
+        self.ledger.require_recording()?;
         if let Some(kept) = self.ledger.kept(key, self.clock.now()).await? {
             let told = self.answer_again(&asker, sql, kept).await?;
             return Ok(Answered::Whole(Box::new(told)));
@@ -222,7 +223,9 @@ impl Desk {
         // 7 to 9 engine: enforce, execute, release
         let (desk, asked) = (Arc::clone(self), Arc::clone(&query));
         let work = async move { desk.run(&asked, grant, now).await }.in_current_span();
-        let ran = engine::workers::run(work).await;
+        // Once the node stops, what runs ends here and is recorded.
+        let ran = self.stopping.run_until_cancelled(engine::workers::run(work)).await;
+        let ran = ran.unwrap_or_else(|| Some(Err(Unanswered::Late(stopping()))));
         let released = match ran.unwrap_or_else(|| Err(Unanswered::Late(unfinished()))) {
             Ok(Leaving::Whole(released)) => released,
             // 10 ledger: that rows begin to leave is durable before the first byte; how it ended, before the receipt

@@ -250,7 +250,8 @@ impl Node {
             }
             if let Some(broker) = &broker {
                 // The broker's clock is ahead by as much as this one is behind.
-                let ahead = wire::health::clock_ahead(broker, &*self.desk.clock).await;
+                let clock = self.desk.governance.clock();
+                let ahead = wire::health::clock_ahead(broker, clock.machine()).await;
                 *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead.map(|broker| -broker);
             }
             self.tell_status();
@@ -270,11 +271,11 @@ impl Node {
     fn operation(&self) -> Operation {
         Operation {
             unready: self.desk.unready(),
-            tunnels_wanted: self.config.tunnels,
+            tunnels_wanted: usize::from(self.config.tunnels) * self.config.broker.each().count(),
             tunnels: self.open_tunnels.borrow().clone(),
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),
-            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data),
+            disk_free_bytes: wire::check::disk_free_bytes(&self.config.data).ok(),
             witness: Some(self.witnessed.status()),
             clock_ahead_seconds: *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner),
         }

@@ -72,7 +72,7 @@ pub struct Operation {
     /// Why it answers nothing, if it does not.
     pub unready: Option<Report>,
     /// How many tunnels it is to have.
-    pub tunnels_wanted: u16,
+    pub tunnels_wanted: usize,
     /// Those that are open.
     pub tunnels: Vec<TunnelStatus>,
     /// Limits that are not the usual ones.
@@ -101,7 +101,7 @@ impl Operation {
             warnings.push(format!("nothing is answered: {report}; {}", report.remedy));
         }
         let (open, wanted) = (self.tunnels.len(), self.tunnels_wanted);
-        if open < usize::from(wanted) {
+        if open < wanted {
             warnings.push(format!(
                 "{open} of {wanted} tunnels to the broker are open: look at the log for why, and at the proxy or firewall on the way"
             ));
@@ -409,7 +409,7 @@ pub fn audit_head(config: &Config, key: &PublicKey) -> Result<AuditStatus, Repor
 
 /// What an operator should know of the disk on which the node's ledger is; none if there is room.
 pub fn disk_warning(config: &Config) -> Option<String> {
-    let free = crate::ledger::disk::free_bytes(config.ledger_file().parent()?).ok()?;
+    let free = wire::check::disk_free_bytes(config.ledger_file().parent()?).ok()?;
     let needed = limit::LEDGER_ROOM_BYTES_MIN;
     (free < needed).then(|| {
         format!(

@@ -53,11 +53,10 @@ impl Witnessed {
         let (mut broker, mut at_broker) = (None, Frontier::default());
         while !stop.is_cancelled() {
             let (head, status) = (ledger.status(), self.status());
-            if status.at.is_none() || status.entries != head.entries {
-                if let Err(report) = self.ask(config, &head, &mut broker, &mut at_broker).await {
-                    broker = None;
-                    self.note(report);
-                }
+            let is_new = status.at.is_none() || status.entries != head.entries;
+            if is_new && let Err(report) = self.ask(config, &head, &mut broker, &mut at_broker).await {
+                broker = None;
+                self.note(report);
             }
             if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
                 break;

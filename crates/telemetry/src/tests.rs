@@ -73,3 +73,34 @@ async fn a_server_is_idle_when_what_it_works_on_is_answered_to_the_end() {
     drop(answering);
     assert!(soon().await.is_ok());
 }
+
+#[test]
+fn traces_go_to_no_other_machine_unless_that_is_said() {
+    let check = |endpoint: &str, beyond_this_machine: bool| {
+        let endpoint = endpoint.to_owned();
+        TracesConfig {
+            endpoint,
+            beyond_this_machine,
+        }
+        .check()
+    };
+    for here in ["http://127.0.0.1:4317", "http://[::1]:4317", "http://localhost:4317"] {
+        check(here, false).unwrap();
+    }
+    for wrong in ["", "127.0.0.1:4317", "https://127.0.0.1:4317", "http://127.0.0.1"] {
+        let refused = check(wrong, true).unwrap_err();
+        assert!(refused.message.contains("not an address"), "{refused}");
+    }
+    for elsewhere in [
+        "http://collector.example:4317",
+        "http://10.0.0.1:4317",
+        "http://localhost.example:4317",
+    ] {
+        let refused = check(elsewhere, false).unwrap_err();
+        assert!(
+            refused.message.contains("unprotected") && refused.remedy.contains("on this machine"),
+            "{refused}"
+        );
+        check(elsewhere, true).unwrap();
+    }
+}

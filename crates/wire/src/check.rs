@@ -73,16 +73,19 @@ impl Findings {
 }
 
 /// Bytes that the disk under `folder` has left for others than its administrator.
+///
+/// # Errors
+/// What the system says.
 #[cfg(unix)]
-pub fn disk_free_bytes(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    disk.f_bavail.checked_mul(disk.f_frsize)
+pub fn disk_free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// The same where the system does not say.
+/// Not known here, and taken for endless: what does not fit is refused when it is written.
 #[cfg(not(unix))]
-pub fn disk_free_bytes(_folder: &Path) -> Option<u64> {
-    None
+pub fn disk_free_bytes(_folder: &Path) -> io::Result<u64> {
+    Ok(u64::MAX)
 }
 
 fn is_writable(folder: &Path) -> io::Result<()> {

@@ -8,14 +8,15 @@
 //! [`health`] (what a server takes, counts and says of itself), [`proxy`] (a way out), [`polls`] (another, of short requests),
 //! [`relay`] (connections that a broker carries), `person` (who calls a broker), [`socket`] (what is under TLS), [`check`] (what a
 //! configuration names), [`status`] (what may leave as an error), `statement` (what a member says), [`description`] (what a node says
-//! of itself), [`dry_run`] (whether it would answer), [`governance_source`] (governance documents through the broker),
-//! [`publish`] (new ones to it).
+//! of itself), [`enrolment`] (who asks to become a member), [`dry_run`] (whether it would answer), [`governance_source`] (governance
+//! documents through the broker), [`publish`] (new ones to it).
 
 pub mod check;
 pub mod connect;
 pub mod counted;
 pub mod description;
 pub mod dry_run;
+pub mod enrolment;
 pub mod governance_source;
 pub mod header;
 pub mod health;
@@ -49,6 +50,7 @@ pub mod v1 {
 pub use connect::{Addresses, ConnectError, Connection, Dialer, PeerConfig, Road, connect, connect_by, first_of};
 pub use counted::CountCalls;
 pub use description::{NodeDescription, OfferedDataset};
+pub use enrolment::{Code, Enrolment};
 pub use governance_source::BrokerSource;
 pub use key_file::KeyFile;
 pub use limits::{BrokerLimits, Limits, NodeLimits};

@@ -106,7 +106,7 @@ pub async fn stop(connection: &Connection, space: &SpaceId, envelope: &Envelope)
     Ok(envelope.digest())
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Report> {
+pub(crate) async fn in_time<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Report> {
     let answer = tokio::time::timeout(Duration::from_secs(PUBLISH_SECONDS_MAX), call).await;
     let late = |_| Problem::Unreachable.report(format!("the broker did not answer within {PUBLISH_SECONDS_MAX} s"));
     let answered = answer.map_err(late)?;

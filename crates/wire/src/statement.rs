@@ -18,6 +18,19 @@ pub(crate) struct Kind {
     pub(crate) bytes_max: usize,
 }
 
+/// Whose statement it claims to be.
+#[derive(Deserialize)]
+struct Claim {
+    member: MemberId,
+}
+
+/// The same, with the key that the statement itself names.
+#[derive(Deserialize)]
+struct OwnClaim {
+    member: MemberId,
+    key: PublicKey,
+}
+
 impl Kind {
     /// Signs a statement. None if it is too large.
     ///
@@ -39,31 +52,46 @@ impl Kind {
         sealed: &[u8],
         member_key: impl Fn(&MemberId) -> Option<PublicKey>,
     ) -> Result<Verified<T>, Report> {
-        let claimed = self.claimed_member(sealed);
-        let claimed = claimed.ok_or_else(|| self.refusal("is not of the expected form"))?;
-        let key = member_key(&claimed).ok_or_else(|| self.refusal("is of an institution that is not a member"))?;
+        let Claim { member } = self.claimed(sealed)?;
+        let key = member_key(&member).ok_or_else(|| self.refusal("is of an institution that is not a member"))?;
+        self.open_with(sealed, &member, &key)
+    }
+
+    /// Opens a sealed statement with the key that it names itself: whoever made it holds that key, and nothing else is shown.
+    ///
+    /// # Errors
+    /// [`Problem::Answer`] if it is too large, not signed with that key, or not a statement of this kind.
+    pub(crate) fn open_own<T: DeserializeOwned>(self, sealed: &[u8]) -> Result<Verified<T>, Report> {
+        let OwnClaim { member, key } = self.claimed(sealed)?;
+        self.open_with(sealed, &member, &key)
+    }
+
+    fn open_with<T: DeserializeOwned>(
+        self,
+        sealed: &[u8],
+        claimed: &MemberId,
+        key: &PublicKey,
+    ) -> Result<Verified<T>, Report> {
         let envelope = Envelope::parse(sealed).map_err(|_| self.refusal("is not a signed envelope"))?;
-        let opened = envelope.open(self.payload_type, &key);
+        let opened = envelope.open(self.payload_type, key);
         opened.map_err(|_| self.refusal(&format!("has no valid signature of {claimed}")))
     }
 
-    /// Whose statement it claims to be, unverified: only to know whose key has to be asked. `open` reads the same
-    /// payload again, so what is verified names the same institution.
-    fn claimed_member(self, sealed: &[u8]) -> Option<MemberId> {
+    /// What it claims, unverified: only to know which key has to be asked. `open_with` reads the same payload again, so what is
+    /// verified claims the same.
+    fn claimed<C: DeserializeOwned>(self, sealed: &[u8]) -> Result<C, Report> {
         #[derive(Deserialize)]
         struct Payload {
             payload: String,
         }
-        #[derive(Deserialize)]
-        struct Claim {
-            member: MemberId,
-        }
-        if sealed.len() > self.bytes_max {
-            return None;
-        }
-        let outer: Payload = serde_json::from_slice(sealed).ok()?;
-        let payload = STANDARD.decode(outer.payload).ok()?;
-        Some(serde_json::from_slice::<Claim>(&payload).ok()?.member)
+        let read = || {
+            let outer: Payload = serde_json::from_slice(sealed).ok()?;
+            let payload = STANDARD.decode(outer.payload).ok()?;
+            serde_json::from_slice(&payload).ok()
+        };
+        let fits = sealed.len() <= self.bytes_max;
+        let claimed = fits.then(read).flatten();
+        claimed.ok_or_else(|| self.refusal("is not of the expected form"))
     }
 
     fn refusal(self, what: &str) -> Report {

@@ -52,12 +52,6 @@ pub fn from_status(status: &Status, from: &str) -> Ended {
     report.into()
 }
 
-/// What time it was at whoever answered, by the date that every HTTP answer bears (RFC 9110, 6.6.1). It is not signed: good for a hint
-/// that clocks differ, and for nothing else.
-pub fn time_of(answer: &tonic::metadata::MetadataMap) -> Option<terms::UtcTime> {
-    terms::clock::of_http_date(answer.get("date")?.to_str().ok()?)
-}
-
 /// What a peer says, without what a terminal would obey: control characters, and marks that turn the direction of writing; cut to
 /// the longest sentence that is taken.
 pub fn plain(text: &str) -> String {

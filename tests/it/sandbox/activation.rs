@@ -5,12 +5,12 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use node::status::NodeStatus;
 
-use super::apart::{Apart, Reach, Role, copy_folder, strace_is_there};
+use super::apart::{Apart, Reach, Role, STARTS_WITHIN, copy_folder, strace_is_there};
 use super::sound::Before;
 
 /// The number of people that a group must have, before and after.
@@ -156,6 +156,8 @@ async fn a_43_a_broker_that_is_killed_at_any_step_of_publishing_has_the_old_or_t
         let words: Vec<&str> = strace.iter().map(String::as_str).collect();
         let mut broker = apart.start(Role::Broker);
         apart.listens(&apart.broker_address()).await;
+        // What it says of itself is written at first and every ten seconds, in steps that are not meant here.
+        until_there(&folder.join("data/status.json")).await;
         // From now on: each thread counts its own steps, and publishing is the work of one.
         let mut strace = broker.trace(&words);
         let next = apart.next_version(2, 2, BEFORE, AFTER);
@@ -169,6 +171,7 @@ async fn a_43_a_broker_that_is_killed_at_any_step_of_publishing_has_the_old_or_t
         strace.wait().unwrap();
         if ended.is_none() {
             assert!(published, "step {step}: {}", apart.log(Role::Broker));
+            assert_eq!(found_at(&apart).await, 2);
             break;
         }
         // A publication that was acknowledged is there.
@@ -182,6 +185,14 @@ async fn a_43_a_broker_that_is_killed_at_any_step_of_publishing_has_the_old_or_t
         found.len() >= 4 && found.contains(&1) && found.contains(&2),
         "{found:?}"
     );
+}
+
+async fn until_there(file: &Path) {
+    let since = Instant::now();
+    while !file.exists() {
+        assert!(since.elapsed() < STARTS_WITHIN, "no {}", file.display());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Which version a node gets from the broker as it was left.

@@ -242,7 +242,8 @@ impl Process {
         let since = Instant::now();
         let is_traced = || {
             let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
-            let traced = |status: String| !status.contains("TracerPid:\t0\n");
+            // One that was killed at once is traced by nobody any more.
+            let traced = |status: String| status.contains("State:\tZ") || !status.contains("TracerPid:\t0\n");
             tasks
                 .map(|task| fs::read_to_string(task.path().join("status")).unwrap_or_default())
                 .all(traced)

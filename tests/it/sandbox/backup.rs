@@ -44,6 +44,9 @@ fn a_node_goes_on_from_its_backup_but_not_from_a_ledger_that_is_older_than_its_a
         "{told}"
     );
     assert!(!copy.join("node.key").exists());
+    for folder in ["datasets", "governance", "in-force"] {
+        assert!(copy.join("data").join(folder).is_dir(), "no {folder}");
+    }
     backup(&node, &copy).fails_with("E_FOLDER_NOT_EMPTY", "a backup replaces no other");
 
     // More is answered, and then somebody puts the older ledger back.

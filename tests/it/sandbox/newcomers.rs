@@ -1,6 +1,6 @@
 //! A data space whose parties are each started for itself, as on machines of their own, and somebody who comes to it later.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -108,6 +108,12 @@ fn parties_that_are_started_apart_find_each_other_and_whoever_is_vouched_for_may
     assert!(listens.contains(&format!("listen = \"{broker}\"")), "{listens}");
     std::fs::write(&broker_config, listens).unwrap();
     let _broker = Role::run("broker", &broker_config);
+    // A node that finds no broker looks for one again half a minute later.
+    let began = Instant::now();
+    while TcpStream::connect(&broker).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(30), "no broker");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let _node = Role::run("node", &sandbox.dir().join("nodes/clinic-a/node.toml"));
     let ada = sandbox.dir().join("people/ada");
     let pooled = answered(&ada.join("person.toml")).returns(0).json();

@@ -146,7 +146,13 @@ async fn a_18_nobody_is_asked_for_a_certificate_and_whoever_cannot_shake_hands_i
         assert_eq!(asked.0.load(Ordering::SeqCst), 0);
         // Another protocol, and one of which nobody has heard.
         for protocol in [&b"http/1.1"[..], b"h3", b"zz"] {
-            assert!(shake(address, client(&[protocol])).await.is_err(), "{protocol:?}");
+            // A broker takes short requests too, where a network lets no connection live.
+            let is_taken = protocol == b"http/1.1" && *address != listen;
+            assert_eq!(
+                shake(address, client(&[protocol])).await.is_ok(),
+                is_taken,
+                "{protocol:?}"
+            );
         }
         let hello: &[u8] = &[22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
         let too_long = [&[22, 3, 1, 0xff, 0xff][..], &[0; 70_000]].concat();
@@ -541,6 +547,8 @@ async fn closed(mut tcp: impl tokio::io::AsyncRead + Unpin, since: Instant) -> O
 #[tokio::test(flavor = "multi_thread")]
 async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
     let apart = Apart::of(Reach::Directly);
+    // All of them come from one address here.
+    apart.change_node_file("drain_seconds = 2", "drain_seconds = 2\nconnections_per_address = 4096");
     let (_broker, _node, before) = beside(&apart).await;
     let listen = apart.config().listen.unwrap();
     let quiet = p95(&apart, 40).await;
@@ -573,11 +581,9 @@ async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
     for _ in 0..times("DATENRAUM_PEERS", 1_000) / 10 {
         let mut raw = Raw::at(&listen).await;
         // A body that never ends, whose answer is never read.
-        // On a busy machine some are let go before they have said that much.
-        let said = [open(1), frame(DATA, 0, 1, &[0, 0, 0, 1, 0])].concat();
-        if raw.0.write_all(&said).await.is_ok() {
-            idle.spawn(closed(raw.0, since));
-        }
+        raw.0.write_all(&open(1)).await.unwrap();
+        raw.0.write_all(&frame(DATA, 0, 1, &[0, 0, 0, 1, 0])).await.unwrap();
+        idle.spawn(closed(raw.0, since));
     }
     let beside = p95(&apart, 40).await;
     println!(

@@ -13,9 +13,6 @@ use trust::merkle::Hash;
 
 use crate::postgres::{self, Database};
 
-/// Most checkpoints that are kept as evidence of one member: the first ones prove it.
-pub(super) const EVIDENCE_MAX: i64 = 16;
-
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -36,7 +33,8 @@ const SCHEMA: &str = "
         reason TEXT NOT NULL,
         -- seconds since 1970, UTC
         at     INTEGER NOT NULL,
-        PRIMARY KEY (space, member, note)
+        -- the first of each kind: one is enough, and strangers cannot fill the table
+        PRIMARY KEY (space, member, reason)
     ) STRICT;
 ";
 
@@ -54,12 +52,11 @@ const REPLACE: &str = "
 
 const KEEP: &str = "
     INSERT INTO witness_evidence (space, member, note, known, reason, at)
-    SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text), CAST($5 AS text), CAST($6 AS bigint)
-    WHERE (SELECT count(*) FROM witness_evidence WHERE space = $1 AND member = $2) < $7
-    ON CONFLICT (space, member, note) DO NOTHING
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (space, member, reason) DO NOTHING
 ";
 
-const EVIDENCE: &str = "SELECT member, count(*) FROM witness_evidence WHERE space = $1 GROUP BY member ORDER BY member";
+const EVIDENCE: &str = "SELECT member, reason FROM witness_evidence WHERE space = $1 ORDER BY member, reason";
 
 /// A log as it was when it was cosigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +66,24 @@ pub(super) struct Known {
     pub(super) note: String,
 }
 
+/// Why a checkpoint was not cosigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It has as many entries as the one that was cosigned, and they are others: the member signed two logs.
+    Contradicts,
+    /// It is longer, and came without a proof that it goes on from there. Not everybody who sends a member's checkpoint is the member.
+    Unproven,
+}
+
+impl Reason {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Contradicts => "contradicts",
+            Self::Unproven => "unproven",
+        }
+    }
+}
+
 /// A signed checkpoint that was not cosigned, beside the one that was.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
@@ -76,7 +91,7 @@ pub(super) struct Evidence {
     pub(super) member: String,
     pub(super) note: String,
     pub(super) known: String,
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     pub(super) at: i64,
 }
 
@@ -168,7 +183,7 @@ impl Store {
         Ok(replaced == 1)
     }
 
-    /// Keeps evidence, unless there is enough of the member or the same.
+    /// Keeps evidence, unless there is some of that kind of the member.
     pub(super) async fn keep(&self, evidence: Evidence) -> Result<(), Report> {
         let Evidence {
             space,
@@ -178,20 +193,18 @@ impl Store {
             reason,
             at,
         } = evidence;
+        let reason = reason.name();
         match self {
             Self::File(file) => {
                 let keeping = move |db: &Connection| {
-                    db.execute(
-                        &in_sqlite(KEEP),
-                        params![space, member, note, known, reason, at, EVIDENCE_MAX],
-                    )
+                    db.execute(&in_sqlite(KEEP), params![space, member, note, known, reason, at])
                 };
                 with(file, keeping).await?;
             }
             Self::Shared(database) => {
                 let keeping = |pool: PgPool| async move {
                     let keeping = sqlx::query(KEEP).bind(space).bind(member).bind(note).bind(known);
-                    let keeping = keeping.bind(reason).bind(at).bind(EVIDENCE_MAX);
+                    let keeping = keeping.bind(reason).bind(at);
                     keeping.execute(&pool).await
                 };
                 database.ask(keeping).await.map_err(|error| postgres::lost(&error))?;
@@ -200,8 +213,8 @@ impl Store {
         Ok(())
     }
 
-    /// Of whom there is evidence, and how much.
-    pub(crate) async fn evidence(&self, space: &SpaceId) -> Result<Vec<(String, i64)>, Report> {
+    /// Of whom there is evidence, and of which kind.
+    pub(crate) async fn evidence(&self, space: &SpaceId) -> Result<Vec<(String, String)>, Report> {
         let space = space.to_string();
         match self {
             Self::File(file) => {

@@ -7,6 +7,8 @@ use policy::Lang;
 use terms::{CollectionId, MemberId, PermitId, PersonId, PolicyId, Purpose, RoleName, SpaceId};
 use trust::{DelegatedRole, Digest, PublicKey, Stopped};
 
+use super::enrolment::EnrolArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BoardCommand {
     Key(KeyArgs),
@@ -25,6 +27,7 @@ pub(crate) enum BoardCommand {
         after_help = "Example:\n  datenraum board members replace bea bea-2027.pub --dir oncology"
     )]
     Members(MembersCommand),
+    Enrol(Box<EnrolArgs>),
     Delegate(DelegateArgs),
     Renew(RenewArgs),
     Stop(Box<StopArgs>),
@@ -332,7 +335,7 @@ pub(crate) struct PublishTo {
     pub(crate) broker_identity: Option<PublicKey>,
 }
 
-fn addresses(text: &str) -> Result<wire::Addresses, wire::connect::AddressesError> {
+pub(super) fn addresses(text: &str) -> Result<wire::Addresses, wire::connect::AddressesError> {
     let addresses: Vec<String> = text.split(',').map(|address| address.trim().to_owned()).collect();
     addresses.try_into()
 }

@@ -18,13 +18,12 @@ pub(super) fn look(visit: &mut Visit, folder: &Path) {
 /// How much room there is where the role keeps what it keeps.
 pub(super) fn disk(visit: &mut Visit, folder: &Path) {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
-    match rustix::fs::statvfs(there) {
+    match wire::check::disk_free_bytes(there) {
         Err(error) => visit.skipped(
             "disk",
             format!("{} does not say how full it is: {error}", there.display()),
         ),
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok(free) => {
             let told = format!("{:.1} GiB free at {}", bytes_as_gib(free), folder.display());
             if free < FREE_BYTES_MIN {
                 visit.warn("disk", told, "free some: what cannot be recorded is not answered");

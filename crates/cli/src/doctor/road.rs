@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use terms::{Clock as _, Problem, Report, SpaceId, SystemClock, limit};
 use tokio::net::{TcpStream, lookup_host};
 use trust::SpaceStore;
-use wire::v1::FetchDocumentRequest;
-use wire::v1::governance_service_client::GovernanceServiceClient;
 use wire::{BrokerSource, Connection, PeerConfig, Road};
 
 use super::Visit;
@@ -120,32 +118,19 @@ fn explained(report: Report, broker: &PeerConfig) -> Report {
 }
 
 /// How far the clocks are apart, by the time that the broker's answer bears.
-pub(super) async fn clock(visit: &mut Visit, broker: &Connection, space: &SpaceId) {
-    let mut documents = GovernanceServiceClient::new(broker.grpc.clone());
-    let request = FetchDocumentRequest {
-        space: space.to_string(),
-        path: "timestamp.json".to_owned(),
-    };
-    let answer = tokio::time::timeout(STEP, documents.fetch_document(request)).await;
-    let metadata = match &answer {
-        Ok(Ok(response)) => Some(response.metadata()),
-        Ok(Err(status)) => Some(status.metadata()),
-        Err(_) => None,
-    };
-    let Some(there) = metadata.and_then(wire::status::time_of) else {
+pub(super) async fn clock(visit: &mut Visit, broker: &Connection) {
+    let Some(ahead) = wire::health::clock_ahead(broker, &SystemClock).await else {
         return visit.skipped("clock", "the broker does not say what time it is");
     };
-    let here = SystemClock.now();
-    let apart = here.as_second() - there.as_second();
-    if apart.abs() > SKEW_SECONDS_MAX {
-        let told = format!("this machine is {apart} s from the broker ({here:.0} here)");
+    if ahead.abs() > SKEW_SECONDS_MAX {
+        let way = if ahead > 0 { "behind" } else { "ahead of" };
         visit.warn(
             "clock",
-            told,
+            format!("this machine is {} s {way} the broker", ahead.abs()),
             "let both keep time by NTP: credentials and documents are refused when clocks differ",
         );
     } else {
-        visit.ok("clock", format!("within {} s of the broker's", apart.abs().max(1)));
+        visit.ok("clock", format!("within {} s of the broker's", ahead.abs().max(1)));
     }
 }
 

@@ -41,10 +41,14 @@ fn role_of(file: &Path) -> Result<Role, Report> {
 }
 
 async fn node(visit: &mut Visit, file: &Path) {
-    let Some(config) = visit.need("config", node::Config::load(file)) else {
-        return;
-    };
-    visit.ok("config", format!("{} of {}", config.member, config.space));
+    let findings = node::Config::check(file, SystemClock.now()).await;
+    let loaded = node::Config::load(file);
+    visit.findings(&findings, || {
+        loaded.as_ref().map_or_else(ToString::to_string, |config| {
+            format!("{} of {}", config.member, config.space)
+        })
+    });
+    let Ok(config) = loaded else { return };
     let key = visit.need("key", SigningKey::load(&config.key)).map(|key| key.public());
     if let Some(key) = &key {
         visit.ok("key", key.to_string());
@@ -54,7 +58,7 @@ async fn node(visit: &mut Visit, file: &Path) {
         machine::disk(visit, folder);
     }
     if let Some(connection) = road::to_broker(visit, &config.broker).await {
-        road::clock(visit, &connection, &config.space).await;
+        road::clock(visit, &connection).await;
         road::documents(visit, &connection, &config.space, &config.root).await;
     }
     let (Some(key), Some(status)) = (key, state(visit, &config)) else {
@@ -126,10 +130,13 @@ async fn address(visit: &mut Visit, config: &node::Config, key: &trust::PublicKe
 }
 
 async fn broker(visit: &mut Visit, file: &Path) {
-    let Some(config) = visit.need("config", broker::Config::load(file)) else {
-        return;
-    };
-    visit.ok("config", format!("of {}", config.space));
+    let loaded = broker::Config::load(file);
+    visit.findings(&broker::Config::check(file), || {
+        loaded
+            .as_ref()
+            .map_or_else(ToString::to_string, |config| format!("of {}", config.space))
+    });
+    let Ok(config) = loaded else { return };
     let mut key = None;
     for (check, file) in [
         ("key", &config.key),
@@ -167,7 +174,7 @@ async fn person(visit: &mut Visit, file: &Path) {
     }
     machine::disk(visit, &profile.data);
     if let Some(connection) = road::to_broker(visit, &profile.broker).await {
-        road::clock(visit, &connection, &profile.space).await;
+        road::clock(visit, &connection).await;
         road::documents(visit, &connection, &profile.space, &profile.root).await;
     }
     let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await;

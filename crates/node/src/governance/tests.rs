@@ -304,6 +304,24 @@ async fn a_50_what_expired_does_not_come_back_when_the_clock_is_set_back_and_a_r
 }
 
 #[tokio::test]
+async fn a_50_while_the_clock_is_far_behind_nobody_is_answered_because_no_stop_would_be_heard() {
+    let world = World::new();
+    let governance = world.govern().await.unwrap();
+    world.advance(10 * MINUTE);
+    governance.refresh(Some(&world)).await.unwrap();
+    governance.current().unwrap();
+    world.advance(-30);
+    governance.current().unwrap();
+    world.advance(-5 * MINUTE);
+    let refused = governance.current().unwrap_err();
+    assert_eq!(refused.problem, Problem::PolicyExpired);
+    assert!(refused.message.contains("set back"), "{refused}");
+    world.advance(6 * MINUTE);
+    governance.refresh(Some(&world)).await.unwrap();
+    governance.current().unwrap();
+}
+
+#[tokio::test]
 async fn a_50_a_small_step_back_over_a_restart_brings_back_nothing_either() {
     let world = World::new();
     let governance = world.govern().await.unwrap();

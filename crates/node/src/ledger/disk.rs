@@ -31,7 +31,7 @@ impl Disk {
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if there is too little room, or the disk does not say how much there is.
     pub(super) fn require_room(&self) -> Result<(), Report> {
-        let free = free_bytes(&self.folder);
+        let free = wire::check::disk_free_bytes(&self.folder);
         let is_full = !free.as_ref().is_ok_and(|free| *free >= limit::LEDGER_ROOM_BYTES_MIN);
         if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
             tell(is_full, &free);
@@ -47,17 +47,4 @@ fn tell(is_full: bool, free: &io::Result<u64>) {
         (true, Ok(free)) => tracing::error!(free, needed, "stopped: the disk of the ledger is full"),
         (true, Err(error)) => tracing::error!(%error, "stopped: the disk of the ledger does not say how full it is"),
     }
-}
-
-/// How many bytes this account may still write to the disk of a folder.
-#[cfg(unix)]
-pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let disk = rustix::fs::statvfs(folder)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-/// Not known here; a transaction that does not fit is refused all the same.
-#[cfg(not(unix))]
-pub(crate) fn free_bytes(_folder: &Path) -> io::Result<u64> {
-    Ok(u64::MAX)
 }

@@ -147,15 +147,8 @@ fn every_tree_is_proven_to_be_the_beginning_of_every_longer_one_and_of_no_other(
 fn a_proof_of_other_sizes_and_a_tree_that_got_shorter_are_refused() {
     let (seven, ten) = (tree(7).root(), tree(10).root());
     let proof = tree(7).consistency_proof(&leaves(7, 10));
-    for (old_size, new_size) in [
-        (6, 10),
-        (8, 10),
-        (7, 9),
-        (10, 7),
-        (0, 10),
-        (7, u64::MAX),
-        (u64::MAX, u64::MAX),
-    ] {
+    // Not 9 for 10: a proof does not say how many leaves are under the last hash. The checkpoint that is signed says it with the root.
+    for (old_size, new_size) in [(6, 10), (8, 10), (10, 7), (0, 10), (7, u64::MAX), (u64::MAX, u64::MAX)] {
         assert_eq!(
             require_consistent((old_size, &seven), (new_size, &ten), &proof),
             Err(Inconsistent { old_size, new_size })
