@@ -2,7 +2,15 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
-    let files = ["governance", "catalog", "relay", "ticket", "dry_run", "enrol"];
+    let files = [
+        "governance",
+        "catalog",
+        "relay",
+        "ticket",
+        "dry_run",
+        "enrol",
+        "witness",
+    ];
     let files = files.map(|name| format!("{root}/datenraum/v1/{name}.proto"));
     let descriptors = protox::compile(&files, [root])?;
     // What a relay carries is handed on, not copied.

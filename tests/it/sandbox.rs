@@ -44,6 +44,7 @@ mod stops;
 mod tokens;
 mod tunnels;
 mod whole_answers;
+mod witness;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -7,8 +7,9 @@
 //!
 //! Reading order: [`repository`] (the signed documents, how it is published and kept fresh),
 //! `governance` (how documents are served), `roster` (which of them the broker itself works under), `callers` (who
-//! calls), `catalog` (who offers what, and who may know), `enrol` (who asks to become a member), `relay` (connections to nodes that take none from outside),
-//! `postgres` (what several brokers share), [`serve`](mod@serve) (how a broker runs), [`status`] (what it tells its operator), [`config`].
+//! calls), `catalog` (who offers what, and who may know), `enrol` (who asks to become a member), `relay` (connections to nodes that
+//! take none from outside), `witness` (members' audits, cosigned), `postgres` (what several brokers share), [`serve`](mod@serve)
+//! (how a broker runs), [`status`] (what it tells its operator), [`config`].
 
 mod callers;
 mod catalog;
@@ -24,6 +25,7 @@ pub mod serve;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use config::{Config, ConnectionString};
 pub use repository::{OnlineKeys, Publication, Renewal, Repository};

@@ -17,6 +17,7 @@ use wire::v1::catalog_service_server::CatalogServiceServer;
 use wire::v1::enrolment_service_server::EnrolmentServiceServer;
 use wire::v1::governance_service_server::GovernanceServiceServer;
 use wire::v1::relay_service_server::RelayServiceServer;
+use wire::v1::witness_service_server::WitnessServiceServer;
 use wire::{CountCalls, Incoming, KeyFile, Signals};
 
 use crate::callers::Callers;
@@ -29,6 +30,7 @@ use crate::relay::Relay;
 use crate::repository::{OnlineKeys, Renewal, Repository};
 use crate::roster::Roster;
 use crate::status::Watch;
+use crate::witness::{self, Witness};
 
 /// How often the broker looks whether a document is due for renewal.
 const RENEWAL_EVERY: Duration = Duration::from_secs(60);
@@ -73,7 +75,7 @@ pub async fn serve(
     let root = read(&config.root)?;
     let created = std::fs::create_dir_all(&config.data);
     created.map_err(|error| unusable(&config.data, &error))?;
-    let (repository, store) = open_stores(&config, &root).await?;
+    let (repository, store, witnessed) = open_stores(&config, &root).await?;
     // What expired while the broker was down is renewed before anybody asks.
     let renewed = renew(&repository, &keys, clock.now()).await?;
     let governance_folder = config.data.join("governance");
@@ -108,7 +110,21 @@ pub async fn serve(
         Arc::clone(&keys),
         Arc::clone(&clock),
     );
+    let witness = Witness {
+        space: config.space.clone(),
+        roster: Arc::clone(&roster),
+        clock: Arc::clone(&clock),
+        store: witnessed.clone(),
+        key,
+        key_file: config.key.clone(),
+        contradictions: metrics.register(
+            "witness_contradictions",
+            "Checkpoints of audits that do not go on from the one that was cosigned",
+            Counter::default(),
+        ),
+    };
     let watch = Watch::new(config, roster, relay.clone(), Arc::clone(&key_file), Arc::clone(&clock));
+    let watch = watch.with_witness(witnessed);
     let watch = Arc::new(watch);
     watch.measured(&metrics);
 
@@ -122,6 +138,7 @@ pub async fn serve(
         .add_service(GovernanceServiceServer::new(governance).max_decoding_message_size(PUBLISH_BYTES_MAX))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(EnrolmentServiceServer::new(enrolments).max_decoding_message_size(ENROL_BYTES_MAX))
+        .add_service(WitnessServiceServer::new(witness).max_decoding_message_size(witness::REQUEST_BYTES_MAX))
         .add_service(RelayServiceServer::new(relay.clone()).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
         .serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
     let draining = async {
@@ -179,19 +196,21 @@ async fn renew(repository: &Repository, keys: &Arc<OnlineKeys>, now: UtcTime) ->
     renewing.await.map_err(stopped)?
 }
 
-/// Documents and catalogue, where the configuration says. `root` is the data space's first.
-async fn open_stores(config: &Config, root: &[u8]) -> Result<(Repository, Store), Report> {
+/// Documents, catalogue and what is witnessed, where the configuration says. `root` is the data space's first.
+async fn open_stores(config: &Config, root: &[u8]) -> Result<(Repository, Store, witness::Store), Report> {
     match config.keeping()? {
         Keeping::Alone(folder) => {
             let catalog = Store::in_file(&config.data.join("catalog.sqlite"))?;
-            Ok((Repository::open(&folder)?, catalog))
+            let witnessed = witness::Store::in_file(&config.data.join("witness.sqlite"))?;
+            Ok((Repository::open(&folder)?, catalog, witnessed))
         }
         Keeping::Shared(text) => {
             let database = Database::open(&text).await?;
+            let witnessed = witness::Store::Shared(database.clone());
             let (catalog, space, root) = (database.clone(), config.space.clone(), root.to_owned());
             let opening = tokio::task::spawn_blocking(move || Repository::shared(database, &space, &root));
             let stopped = |_| Problem::Internal.report("the work on the repository stopped");
-            Ok((opening.await.map_err(stopped)??, Store::Shared(catalog)))
+            Ok((opening.await.map_err(stopped)??, Store::Shared(catalog), witnessed))
         }
     }
 }

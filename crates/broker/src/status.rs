@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::durable;
 use crate::relay::Relay;
 use crate::roster::Roster;
+use crate::witness;
 
 /// The file in the broker's data folder.
 const STATUS_FILE: &str = "status.json";
@@ -53,6 +54,9 @@ pub struct BrokerStatus {
     pub key_file: Option<Report>,
     /// What is free on the disk of the data folder.
     pub disk_free_bytes: Option<u64>,
+    /// Members of whose audit a checkpoint is kept that was not cosigned, and why: `contradicts` or `unproven`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit_evidence: Vec<(String, String)>,
 }
 
 impl BrokerStatus {
@@ -96,6 +100,17 @@ impl BrokerStatus {
         if let Some(bytes) = self.disk_free_bytes.filter(|bytes| *bytes < DISK_FREE_BYTES_MIN) {
             warnings.push(format!("the disk of the data folder has {} MiB left", bytes >> 20));
         }
+        for (member, reason) in &self.audit_evidence {
+            let what = match reason.as_str() {
+                "contradicts" => "contradicts the one that was cosigned",
+                _ => {
+                    "came once without a proof that it goes on from the one that was cosigned, from the node or from somebody else"
+                }
+            };
+            warnings.push(format!(
+                "the audit of {member} {what}: tell the board, which asks the member; see docs/operators.md, Backup and restore"
+            ));
+        }
         warnings
     }
 }
@@ -109,6 +124,7 @@ pub(crate) struct Watch {
     pub(crate) key_file: Arc<KeyFile>,
     pub(crate) clock: Arc<dyn Clock>,
     documents: Mutex<Option<Report>>,
+    witnessed: Option<witness::Store>,
 }
 
 impl Watch {
@@ -126,6 +142,23 @@ impl Watch {
             key_file,
             clock,
             documents: Mutex::default(),
+            witnessed: None,
+        }
+    }
+
+    /// What the witness keeps as evidence is told too.
+    pub(crate) fn with_witness(self, witnessed: witness::Store) -> Self {
+        Self {
+            witnessed: Some(witnessed),
+            ..self
+        }
+    }
+
+    async fn audit_evidence(&self) -> Vec<(String, String)> {
+        match &self.witnessed {
+            // What cannot be read is logged there, and is told by the next status.
+            Some(witnessed) => witnessed.evidence(&self.config.space).await.unwrap_or_default(),
+            None => Vec::new(),
         }
     }
 
@@ -152,6 +185,7 @@ impl Watch {
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),
             disk_free_bytes: wire::check::disk_free_bytes(&self.config.data).ok(),
+            audit_evidence: self.audit_evidence().await,
         };
         let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
         if let Err(error) = durable::replace(&self.config.data.join(STATUS_FILE), &text) {

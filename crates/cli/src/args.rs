@@ -588,6 +588,9 @@ pub(crate) struct AuditVerifyArgs {
     /// An older checkpoint that must be a beginning of this log
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
+    /// The key of the data space's broker, which must have cosigned the checkpoint in the folder or the one given with --against
+    #[arg(long, value_name = "KEY")]
+    pub(crate) witness: Option<trust::PublicKey>,
     /// The receipts of an answer, as a data user keeps them: those of this log's node must be in it; can be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Vec<PathBuf>,
@@ -604,6 +607,7 @@ impl AuditVerifyArgs {
             key: None,
             origin: None,
             against: None,
+            witness: None,
             receipt: Vec::new(),
             keep: None,
         }

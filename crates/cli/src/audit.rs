@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use node::audit::{AuditSummary, Compared};
 use node::ledger::{AuditEntry, Outcome};
-use terms::{ExitCode, Problem, QueryId, Report};
-use trust::{Envelope, PublicKey, Receipt, SigningKey, Verified};
+use serde::Serialize;
+use terms::{ExitCode, Problem, QueryId, Report, UtcTime};
+use trust::{Cosigned, Envelope, PublicKey, Receipt, SigningKey, Verified, WITNESS_NAME};
 
 use crate::args::{AuditExportArgs, AuditShowArgs, AuditVerifyArgs};
 use crate::show;
@@ -35,8 +36,9 @@ const RECEIPTS_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub(crate) fn verify(args: AuditVerifyArgs, json: bool) -> Result<ExitCode, Report> {
     let log = Log::find(&args)?;
     let against = args.against.as_deref().map(read_note).transpose()?;
+    let cosigned = log.cosigned(against.as_deref(), args.witness.as_ref())?;
     let compared = Compared {
-        checkpoints: log.anchor.iter().cloned().chain(against).collect(),
+        checkpoints: log.anchor.iter().chain(&log.cosigned).cloned().chain(against).collect(),
         receipts: log.receipts(&args.receipt)?,
     };
     let summary = log.verify(&compared)?;
@@ -44,11 +46,37 @@ pub(crate) fn verify(args: AuditVerifyArgs, json: bool) -> Result<ExitCode, Repo
         std::fs::write(path, &summary.checkpoint).map_err(|error| unwritable(path, &error))?;
     }
     if json {
-        show::json(&summary)?;
+        show::json(&Shown {
+            summary: &summary,
+            cosigned: cosigned.as_ref(),
+        })?;
     } else {
-        show::text(sentence(&summary, &log.origin, &compared))?;
+        let witnessed = cosigned.map_or_else(String::new, |cosigned| {
+            let entries = cosigned.entries;
+            format!(
+                "\nthe broker {} cosigned its first {entries} entries at {:.0}",
+                cosigned.witness, cosigned.at
+            )
+        });
+        show::text(sentence(&summary, &log.origin, &compared) + &witnessed)?;
     }
     Ok(ExitCode::Ok)
+}
+
+/// Everything that `--json` shows.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    summary: &'a AuditSummary,
+    cosigned: Option<&'a Witnessed>,
+}
+
+/// How far a broker cosigned the log.
+#[derive(Serialize)]
+struct Witnessed {
+    witness: PublicKey,
+    entries: u64,
+    at: UtcTime,
 }
 
 /// Lists the entries of a node's ledger.
@@ -95,6 +123,10 @@ struct Log {
     key: PublicKey,
     /// What the node's own anchor says.
     anchor: Option<String>,
+    /// The note in the node's folder that its broker cosigned.
+    cosigned: Option<String>,
+    /// The key of the node's broker.
+    broker: Option<PublicKey>,
 }
 
 impl Log {
@@ -112,6 +144,8 @@ impl Log {
                 key,
                 // Before the ledger: a node that runs goes on writing.
                 anchor: node::audit::anchor(&config.anchor_file())?,
+                cosigned: node::audit::anchor(&config.cosigned_file())?,
+                broker: Some(config.broker.key),
             });
         }
         let (Some(key), Some(origin)) = (args.key, args.origin.clone()) else {
@@ -124,7 +158,30 @@ impl Log {
             origin,
             key,
             anchor: None,
+            cosigned: None,
+            broker: None,
         })
+    }
+
+    /// How far the log is cosigned: by `demanded`, or else by the folder's broker if it is. That the note is a beginning of the log,
+    /// [`Log::verify`] says.
+    fn cosigned(&self, against: Option<&str>, demanded: Option<&PublicKey>) -> Result<Option<Witnessed>, Report> {
+        let Some(witness) = demanded.copied().or(self.broker) else {
+            return Ok(None);
+        };
+        let notes = against.into_iter().chain(self.cosigned.as_deref());
+        let cosigned = notes.filter_map(|note| Cosigned::verify(note, WITNESS_NAME, &witness).ok());
+        let longest = cosigned.max_by_key(|cosigned| cosigned.checkpoint.size);
+        if longest.is_none() && demanded.is_some() {
+            return Err(Problem::AuditBroken
+                .report(format!("there is no checkpoint of the log that {witness} cosigned"))
+                .remedy("name the broker's key as its operator told it, and a note that it cosigned with --against"));
+        }
+        Ok(longest.map(|cosigned| Witnessed {
+            witness,
+            entries: cosigned.checkpoint.size,
+            at: cosigned.at,
+        }))
     }
 
     /// Receipts in files, once this log's key is found to have signed them. Those of other nodes, in the file of the same answer, are
@@ -326,6 +383,7 @@ mod tests {
             key: None,
             origin: None,
             against: None,
+            witness: None,
             receipt: Vec::new(),
             keep: None,
         };

@@ -239,6 +239,14 @@ fn operated(operation: &Operation, now: UtcTime) -> Vec<(&'static str, String)> 
             ),
         ));
     }
+    if let Some(witness) = operation.witness.as_ref().filter(|witness| witness.at.is_some()) {
+        let entries = counted(
+            usize::try_from(witness.entries).unwrap_or(usize::MAX),
+            "entry",
+            "entries",
+        );
+        lines.push(("cosigned", format!("{entries} by the broker, {}", ago(witness.at, now))));
+    }
     if let Some(ahead) = operation.clock_ahead_seconds {
         lines.push(("clock", format!("{ahead} s ahead of the broker's")));
     }

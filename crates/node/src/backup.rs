@@ -31,6 +31,9 @@ pub fn backup(config: &Config, config_file: &Path, key: &PublicKey, to: &Path) -
     if config.anchor_file().exists() {
         copy(&config.anchor_file(), &anchor)?;
     }
+    if config.cosigned_file().exists() {
+        copy(&config.cosigned_file(), &data.join("ledger.cosigned"))?;
+    }
     let ledger = data.join("ledger.sqlite");
     copy_database(&config.ledger_file(), &ledger)?;
     copy_database(&config.registers_file(), &data.join("registers.sqlite"))?;

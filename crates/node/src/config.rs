@@ -140,6 +140,11 @@ impl Config {
         self.anchor.clone().unwrap_or_else(beside)
     }
 
+    /// The newest checkpoint that the broker cosigned, beside the anchor.
+    pub fn cosigned_file(&self) -> PathBuf {
+        self.anchor_file().with_file_name("ledger.cosigned")
+    }
+
     /// The ledger with its anchor.
     pub fn ledger_place(&self) -> LedgerPlace {
         LedgerPlace {

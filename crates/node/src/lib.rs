@@ -7,7 +7,7 @@
 //! and `again` (what is asked twice under one name is answered once),
 //! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
 //! [`audit`] (how it is checked), [`serve`] (how a node runs), `tunnel` (how it is
-//! reached through the broker), [`status`] and `metrics` (what it tells its operator), [`backup`], [`config`].
+//! reached through the broker), [`witness`] (what the broker cosigns), [`status`] and `metrics` (what it tells its operator), [`backup`], [`config`].
 
 mod again;
 pub mod audit;
@@ -27,6 +27,7 @@ pub mod serve;
 pub mod status;
 mod tunnel;
 mod turns;
+pub mod witness;
 
 pub use config::Config;
 pub use registers::Registers;

@@ -27,6 +27,7 @@ use crate::registers::Registers;
 use crate::status::{NodeStatus, Operation};
 use crate::tunnel::{self, Tunnels};
 use crate::turns::Turns;
+use crate::witness::Witnessed;
 
 /// How often the folder of stops is looked at, at the least: with the time that a look at the broker may take, a stop acts within 60 s.
 const STOP_FILES_EVERY: Duration = Duration::from_secs(15);
@@ -43,6 +44,7 @@ pub struct Node {
     open_tunnels: Tunnels,
     key_file: KeyFile,
     clock_ahead: Mutex<Option<i64>>,
+    witnessed: Witnessed,
 }
 
 impl Node {
@@ -99,6 +101,7 @@ impl Node {
             open_tunnels,
             key_file,
             clock_ahead: Mutex::default(),
+            witnessed: Witnessed::default(),
         })
     }
 
@@ -152,6 +155,7 @@ impl Node {
             () = self.drain(stop, &drained) => Ok(()),
             () = self.upkeep(bound, stop) => Ok(()),
             () = tunnels => Ok(()),
+            () = self.witnessed.keep_asking(&self.config, &desk.ledger, stop) => Ok(()),
             () = self.keep_looking_at_stop_files() => Ok(()),
             () = self.key_file.keep_looking(&signals, &may_become) => Ok(()),
             () = healthy.keep(ready, stop.clone()) => Ok(()),
@@ -284,6 +288,7 @@ impl Node {
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),
             disk_free_bytes: wire::check::disk_free_bytes(&self.config.data).ok(),
+            witness: Some(self.witnessed.status()),
             clock_ahead_seconds: *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }

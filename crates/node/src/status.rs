@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::durable;
 use crate::governance::{Current, Governance, StopFile};
 pub use crate::tunnel::TunnelStatus;
+pub use crate::witness::WitnessStatus;
 
 /// The file in the node's data folder.
 const STATUS_FILE: &str = "status.json";
@@ -82,6 +83,9 @@ pub struct Operation {
     pub disk_free_bytes: Option<u64>,
     /// How far the node's clock is ahead of the broker's.
     pub clock_ahead_seconds: Option<i64>,
+    /// How far the broker cosigned the audit.
+    #[serde(default)]
+    pub witness: Option<WitnessStatus>,
 }
 
 /// Less than that on the disk of the ledger is told.
@@ -104,6 +108,9 @@ impl Operation {
         }
         if let Some(report) = &self.key_file {
             warnings.push(format!("the key file is not used: {report}; {}", report.remedy));
+        }
+        if let Some(report) = self.witness.as_ref().and_then(|witness| witness.problem.as_ref()) {
+            warnings.push(format!("the audit is not cosigned: {report}; {}", report.remedy));
         }
         if let Some(bytes) = self.disk_free_bytes.filter(|bytes| *bytes < DISK_FREE_BYTES_MIN) {
             warnings.push(format!(

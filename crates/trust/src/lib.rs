@@ -21,7 +21,7 @@ pub mod token;
 pub mod tuf;
 pub mod verified;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, Cosigned, WITNESS_NAME};
 pub use digest::{Digest, DigestError, Hasher};
 pub use dsse::{Envelope, EnvelopeError};
 pub use key::{

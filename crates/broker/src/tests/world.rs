@@ -223,6 +223,14 @@ impl World {
         Repository::shared(open(self.store.as_ref().unwrap()), &space(), &root).unwrap()
     }
 
+    /// What a broker remembers of audits.
+    pub(crate) fn witnessed(&self) -> crate::witness::Store {
+        match &self.store {
+            None => crate::witness::Store::in_file(&self.path("data").join("witness.sqlite")).unwrap(),
+            Some(store) => crate::witness::Store::Shared(open(store)),
+        }
+    }
+
     /// Goes on with an empty database.
     pub(crate) fn forget_everything(&mut self) {
         self.store = database();

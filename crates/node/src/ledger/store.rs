@@ -369,6 +369,13 @@ pub(crate) fn for_each_leaf<E: From<StoreError>>(
     Ok(())
 }
 
+/// The stored hashes of the leaves from one number to another, unchecked.
+pub(crate) fn leaf_hashes(snapshot: &Connection, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
+    let mut select = snapshot.prepare("SELECT leaf_hash FROM entry WHERE idx >= ?1 AND idx < ?2 ORDER BY idx")?;
+    let hashes = select.query_map((from.cast_signed(), to.cast_signed()), |row| row.get(0))?;
+    Ok(hashes.collect::<rusqlite::Result<Vec<Hash>>>()?)
+}
+
 /// The signed note that the log ends with.
 pub(crate) fn stored_note(snapshot: &Connection) -> Result<String, StoreError> {
     let note = snapshot
