@@ -16,6 +16,9 @@ pub(super) trait Shelf: std::fmt::Debug + Send + Sync {
     /// The document as it is published; it may be longer than anybody reads.
     fn read(&self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError>;
 
+    /// The version of the newest root that is there; none if there is none.
+    fn newest_root_version(&self) -> Result<Option<u64>, RepositoryError>;
+
     /// Waits until nobody else writes.
     fn lock(&self) -> Result<Box<dyn Held>, RepositoryError>;
 }
