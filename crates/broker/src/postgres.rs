@@ -251,10 +251,7 @@ impl Drop for Lent {
 }
 
 /// The end of the wait for somebody who says nothing.
-async fn in_time<T>(
-    time_max: Duration,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+async fn in_time<T>(time_max: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "PostgreSQL gives no answer"));
     tokio::time::timeout(time_max, work).await.map_err(silent)?
 }

@@ -143,7 +143,11 @@ fn begin(space: String) -> impl Work<()> {
 fn read(space: String, path: String) -> impl Work<Option<Vec<u8>>> {
     work(move |connection| {
         async move {
-            let found = sqlx::query(READ).bind(space).bind(path).fetch_optional(connection).await?;
+            let found = sqlx::query(READ)
+                .bind(space)
+                .bind(path)
+                .fetch_optional(connection)
+                .await?;
             found.map(|row| row.try_get(0)).transpose()
         }
         .boxed()
