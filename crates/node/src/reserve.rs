@@ -11,7 +11,7 @@ use terms::limit::LEDGER_ROOM_BYTES_MIN;
 use tracing::warn;
 
 /// How much is held: the journal of the ledger and a set of documents, several times over.
-const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The file that takes the room. Nothing is in it.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Reserve {
         for _ in 0..RESERVE_BYTES / 4096 {
             file.write_all(&[0xA5; 4096])?;
         }
-        file.sync_all()
+        Ok(())
     }
 
     fn free(&self) -> io::Result<u64> {

@@ -449,6 +449,10 @@ mod tests {
         let (mut server, mut client) = connected().await;
         client.write_all(&[b'P'; PREFACE_BYTES]).await.unwrap();
         server.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        assert_eq!(
+            server.connect_info().address,
+            Some(std::net::Ipv4Addr::LOCALHOST.into())
+        );
         let silent = tokio::time::timeout(Duration::from_millis(200), server.read_u8()).await;
         assert!(silent.is_err(), "{silent:?}");
     }

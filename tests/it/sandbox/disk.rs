@@ -275,7 +275,8 @@ fn a_45_a_write_for_which_there_is_no_room_costs_its_own_answer_only() {
         "-e",
         "trace=write,pwrite64",
         "-e",
-        "inject=write,pwrite64:error=ENOSPC:when=40",
+        // Once more with the room that the node holds for that.
+        "inject=write,pwrite64:error=ENOSPC:when=40..41",
     ];
     let node = apart.start_under(Role::Node, &apart.file(Role::Node), &words);
     apart.answered();

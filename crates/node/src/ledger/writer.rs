@@ -179,7 +179,7 @@ fn write_all(store: &mut Option<Store>, waiting: &mut Vec<Job>, board: &Board, d
     if board.state() == LedgerState::Failed {
         *store = None;
     }
-    let told: Vec<Job> = waiting.drain(..).collect();
+    let told = std::mem::take(waiting);
     let owed = told.into_iter().filter_map(|job| answer(job, &outcome));
     // What a ledger that failed holds, its next start finds.
     waiting.extend(owed.filter(|_| store.is_some()));
