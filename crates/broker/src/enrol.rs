@@ -1,23 +1,27 @@
 //! The box in which institutions leave their requests to become members, until the board fetches them by their codes.
 //!
 //! Nothing in it makes anybody a member: the board's signed roster does, and a request of whom it names is handed out no more. The
-//! box must never tell a code that is used or expired from one that never was. Next: `enrol/store.rs`.
+//! box must never tell a code that is used or expired from one that never was, nor refuse one address for what others do: strangers
+//! from many addresses make an institution wait at the most. Next: `enrol/store.rs` (which requests stay when there are too many).
 
 mod store;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::Rules;
 use terms::{Clock, Problem, Report, SpaceId};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
+use wire::serve::places::{AddressPlace, Addresses};
 use wire::v1::enrolment_service_server::EnrolmentService;
 use wire::v1::{FetchEnrolmentRequest, FetchEnrolmentResponse, RequestEnrolmentRequest, RequestEnrolmentResponse};
 use wire::{Code, Enrolment, enrolment};
 
+use crate::governance::address;
 use crate::refused;
 use crate::roster::Roster;
 pub(crate) use store::Store;
@@ -25,14 +29,15 @@ pub(crate) use store::Store;
 /// How long a code that does not fit keeps its place, and every request that comes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Codes that are looked at at once, of all callers: so many wrong ones are tried in a second at the most. Fitting ones keep no place.
-const LOOKS_AT_ONCE_MAX: usize = 64;
+/// Codes of one address that are looked at at once: so many wrong ones it tries in a second at the most. Fitting ones keep no place.
+/// A code has 80 bits, so that many addresses find no more than one.
+const LOOKS_PER_ADDRESS_MAX: u32 = 16;
 
-/// Requests that are taken in at once, of all callers: strangers fill the box slowly.
-const TAKEN_AT_ONCE_MAX: usize = 4;
+/// Requests of one address that are taken in at once.
+const TAKEN_PER_ADDRESS_MAX: u32 = 2;
 
-/// How long a call waits for a place.
-const WAIT: Duration = Duration::from_secs(5);
+/// Requests that are worked on at once, each for milliseconds: what comes from many addresses takes turns.
+const WORK_AT_ONCE_MAX: usize = 4;
 
 /// The requests to one data space.
 #[derive(Debug)]
@@ -41,8 +46,9 @@ pub(crate) struct Enrolments {
     roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
     store: Store,
-    looks: Semaphore,
-    taken: Semaphore,
+    looks: Addresses,
+    taken: Addresses,
+    work: Semaphore,
 }
 
 impl Enrolments {
@@ -52,22 +58,24 @@ impl Enrolments {
             roster,
             clock,
             store,
-            looks: Semaphore::new(LOOKS_AT_ONCE_MAX),
-            taken: Semaphore::new(TAKEN_AT_ONCE_MAX),
+            looks: Addresses::new(LOOKS_PER_ADDRESS_MAX),
+            taken: Addresses::new(TAKEN_PER_ADDRESS_MAX),
+            work: Semaphore::new(WORK_AT_ONCE_MAX),
         }
     }
 
     /// Keeps a request that is signed with its own key, of an institution that the roster does not name.
-    async fn take(&self, request: RequestEnrolmentRequest) -> Result<(), Report> {
+    async fn take(&self, from: IpAddr, request: RequestEnrolmentRequest) -> Result<(), Report> {
         crate::require_space(&request.space, &self.space)?;
-        let place = place(&self.taken).await?;
-        let taken = self.keep(request.envelope).await;
+        let place = place(&self.taken, from)?;
+        let taken = self.keep(from, request.envelope).await;
         tokio::time::sleep(PAUSE).await;
         drop(place);
         taken
     }
 
-    async fn keep(&self, sealed: Vec<u8>) -> Result<(), Report> {
+    async fn keep(&self, from: IpAddr, sealed: Vec<u8>) -> Result<(), Report> {
+        let _turn = self.work.acquire().await;
         let opened = enrolment::open(&sealed)?;
         let now = self.clock.now();
         opened.require_valid(&self.space, now)?;
@@ -78,16 +86,15 @@ impl Enrolments {
             return Err(Problem::Usage.report(message).remedy(remedy));
         }
         let member = opened.member.clone();
-        let is_used = move |enrolment: &Enrolment| is_named(&rules, enrolment);
-        self.store.keep(opened, sealed, now, is_used).await?;
+        self.store.keep(opened, sealed, from, now, rules).await?;
         tracing::info!(%member, "request for enrolment kept");
         Ok(())
     }
 
     /// The request with this code. Whoever has another one waits.
-    async fn fetch(&self, request: &FetchEnrolmentRequest) -> Result<Vec<u8>, Report> {
+    async fn fetch(&self, from: IpAddr, request: &FetchEnrolmentRequest) -> Result<Vec<u8>, Report> {
         crate::require_space(&request.space, &self.space)?;
-        let place = place(&self.looks).await?;
+        let place = place(&self.looks, from)?;
         let found = self.find(&request.code).await?;
         if found.is_none() {
             tokio::time::sleep(PAUSE).await;
@@ -124,10 +131,12 @@ fn is_named(rules: &Rules, enrolment: &Enrolment) -> bool {
     rules.members.contains_key(&enrolment.member) || rules.members.values().any(holds)
 }
 
-async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Report> {
-    let place = tokio::time::timeout(WAIT, places.acquire()).await;
-    let full = || Problem::Resources.report("the broker is asked about more enrolments than it looks at");
-    place.ok().and_then(Result::ok).ok_or_else(full)
+fn place(places: &Addresses, from: IpAddr) -> Result<AddressPlace, Report> {
+    places.place(from).ok_or_else(|| {
+        Problem::Resources
+            .report("your address asks about more enrolments at once than the broker looks at")
+            .remedy("try again in a few seconds, one after the other")
+    })
 }
 
 #[tonic::async_trait]
@@ -136,12 +145,13 @@ impl EnrolmentService for Enrolments {
         &self,
         request: Request<RequestEnrolmentRequest>,
     ) -> Result<Response<RequestEnrolmentResponse>, Status> {
-        self.take(request.into_inner()).await.map_err(refused)?;
+        let from = address(&request);
+        self.take(from, request.into_inner()).await.map_err(refused)?;
         Ok(Response::new(RequestEnrolmentResponse {}))
     }
 
     async fn fetch(&self, request: Request<FetchEnrolmentRequest>) -> Result<Response<FetchEnrolmentResponse>, Status> {
-        let found = self.fetch(request.get_ref()).await;
+        let found = self.fetch(address(&request), request.get_ref()).await;
         let envelope = found.map_err(refused)?;
         Ok(Response::new(FetchEnrolmentResponse { envelope }))
     }

@@ -6,10 +6,10 @@
 //! nothing else. Its two online keys say which documents are current, never what they say.
 //!
 //! Reading order: [`repository`] (the signed documents, how it is published and kept fresh),
-//! `governance` (how documents are served), `roster` (which of them the broker itself works under), `callers` (who
-//! calls), `catalog` (who offers what, and who may know), `enrol` (who asks to become a member), `relay` (connections to nodes that
-//! take none from outside), `witness` (members' audits, cosigned), `postgres` (what several brokers share), [`serve`](mod@serve)
-//! (how a broker runs), [`status`] (what it tells its operator), [`config`].
+//! `governance` (how documents are served), `online` (the two online keys), `roster` (which of them the broker itself works under),
+//! `callers` (who calls), `catalog` (who offers what, and who may know), `enrol` (who asks to become a member), `relay` (connections
+//! to nodes that take none from outside), `witness` (members' audits, cosigned), `postgres` (what several brokers share),
+//! [`serve`](mod@serve) (how a broker runs), [`status`] (what it tells its operator), [`config`].
 
 mod callers;
 mod catalog;
@@ -17,6 +17,7 @@ pub mod config;
 mod durable;
 mod enrol;
 mod governance;
+mod online;
 mod postgres;
 mod relay;
 pub mod repository;

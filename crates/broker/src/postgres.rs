@@ -1,18 +1,22 @@
 //! A PostgreSQL that several brokers share.
 //!
 //! It must never tell the text by which it connects, which can hold a password. What waits for it waits for seconds at the
-//! most; a connection that was lost is made anew by the next call.
+//! most, also if it takes connections and says nothing: [`Lent`] is the one way to a statement. A connection that was lost is
+//! made anew by the next call.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool, Postgres};
 use terms::{Problem, Report};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -25,6 +29,13 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long one statement may take, and how long a broker that does nothing may hold the lock of a data space.
 const STATEMENT_TIME_MAX: &str = "10s";
+
+/// How long is waited for the answer to what is done at once: longer than PostgreSQL itself lets one statement take, so that it
+/// speaks first if it can.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(12);
+
+/// How long it may take to bring the tables up to date, with those who start together taking turns.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How to connect: `postgres://user:password@host/database`, with what else libpq's URLs say.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +133,7 @@ impl Database {
         let options = text.options()?;
         let place = format!("{}:{}", options.get_host(), options.get_port());
         let runtime = Runtime::start().map_err(|error| Problem::Internal.report(error.to_string()))?;
-        let opening = runtime.handle.spawn(async move {
+        let opening = async move {
             let pool = PgPoolOptions::new()
                 .max_connections(CONNECTIONS_MAX)
                 .acquire_timeout(CONNECT_TIME_MAX)
@@ -130,7 +141,8 @@ impl Database {
                 .await?;
             sqlx::migrate!("./migrations").run(&pool).await?;
             Ok::<_, sqlx::Error>(pool)
-        });
+        };
+        let opening = runtime.handle.spawn(in_time(OPEN_TIME_MAX, opening));
         let opened = opening.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
         let pool = opened.map_err(|error| cannot_start(&place, &error))?;
         let runtime = Arc::new(runtime);
@@ -138,21 +150,27 @@ impl Database {
     }
 
     /// Does `work` for code that waits for it asleep.
-    pub(crate) async fn ask<T: Send + 'static, F>(&self, work: impl FnOnce(PgPool) -> F) -> Result<T, sqlx::Error>
-    where
-        F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-    {
-        let asked = self.runtime.handle.spawn(work(self.pool.clone()));
+    pub(crate) async fn ask<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, sqlx::Error> {
+        let database = self.clone();
+        let asked = self
+            .runtime
+            .handle
+            .spawn(async move { database.lend().await?.within(work).await });
         asked.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     /// Does `work` for code that may block.
-    pub(crate) fn ask_blocking<T: Send + 'static, F>(&self, work: impl FnOnce(PgPool) -> F) -> Result<T, sqlx::Error>
-    where
-        F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-    {
+    pub(crate) fn ask_blocking<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, sqlx::Error> {
+        let database = self.clone();
+        self.wait_for(async move { database.lend().await?.within(work).await })
+    }
+
+    /// Does what is made of [`Lent`] on the thread of the connections, for code that may block.
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    ) -> Result<T, sqlx::Error> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let work = work(self.pool.clone());
         self.runtime.handle.spawn(async move {
             // Whoever asked may be gone.
             let _ = answer.send(work.await);
@@ -160,10 +178,86 @@ impl Database {
         answered.recv().unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
-    /// Lets go of a transaction that is not to be kept, on the thread of its connection.
-    pub(crate) fn drop_there<T: Send + 'static>(&self, unfinished: T) {
-        self.runtime.handle.spawn(async move { drop(unfinished) });
+    /// A connection, on the thread of the connections.
+    pub(crate) async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        Ok(Lent(Some(self.pool.acquire().await?)))
     }
+
+    /// Gives a connection back from anywhere.
+    pub(crate) fn give_back(&self, lent: Lent) {
+        self.runtime.handle.spawn(async move { drop(lent) });
+    }
+
+    /// Gives up a connection from anywhere.
+    pub(crate) fn give_up(&self, lent: Lent) {
+        self.runtime.handle.spawn(async move { lent.give_up() });
+    }
+}
+
+/// What is done on a connection at once.
+pub(crate) trait Work<T>:
+    for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static
+{
+}
+
+impl<T, F> Work<T> for F where
+    F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static
+{
+}
+
+/// `work` as what is done on any connection: without this the compiler takes a closure for what is done on one.
+pub(crate) fn work<T, F>(work: F) -> F
+where
+    F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+{
+    work
+}
+
+/// A connection of the pool, for one who uses it. Nothing waits on it without an end; one that PostgreSQL left without an answer
+/// is closed, and its place in the pool is free. It is dropped on the thread of the connections only.
+#[derive(Debug)]
+pub(crate) struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Lent {
+    /// Does `work`.
+    pub(crate) async fn within<T>(&mut self, work: impl Work<T>) -> Result<T, sqlx::Error> {
+        let connection = self.0.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let done = in_time(ANSWER_TIME_MAX, work(connection)).await;
+        if is_silence(&done) {
+            // Not back to the pool, which would wait for an answer without an end.
+            drop(self.0.take().map(PoolConnection::detach));
+        }
+        done
+    }
+
+    /// Ends the connection, and with it a transaction that is not to be kept.
+    pub(crate) fn give_up(mut self) {
+        if let Some(mut connection) = self.0.take() {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.0.take() {
+            // The pool asks each connection whether it is in order before it takes it back, and by itself waits for that
+            // without an end.
+            tokio::spawn(tokio::time::timeout(CONNECT_TIME_MAX, async move {
+                connection.return_to_pool().await;
+            }));
+        }
+    }
+}
+
+/// The end of the wait for somebody who says nothing.
+async fn in_time<T>(time_max: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "PostgreSQL gives no answer"));
+    tokio::time::timeout(time_max, work).await.map_err(silent)?
+}
+
+fn is_silence<T>(done: &Result<T, sqlx::Error>) -> bool {
+    matches!(done, Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// What a call is told when the database does not do its part.

@@ -28,8 +28,9 @@ use trust::{BoardRoles, DocumentSource, Draft, SourceError};
 
 use crate::postgres::{self, Database};
 use path::DocumentPath;
+pub(crate) use publish::Lists;
 pub use publish::{OnlineKeys, Publication, Renewal, SNAPSHOT_SECONDS, TIMESTAMP_SECONDS};
-use shelf::{Folder, Shared, Shelf, Turn};
+use shelf::{Folder, Reading as _, Shared, Shelf, Turn};
 
 /// The repository of one data space.
 #[derive(Clone, Debug)]

@@ -25,9 +25,10 @@ use crate::catalog::{Catalog, Store};
 use crate::config::{Config, Keeping};
 use crate::enrol::{self, Enrolments};
 use crate::governance::Governance;
+use crate::online::KeyRing;
 use crate::postgres::Database;
 use crate::relay::Relay;
-use crate::repository::{OnlineKeys, Renewal, Repository};
+use crate::repository::{Renewal, Repository};
 use crate::roster::Roster;
 use crate::status::Watch;
 use crate::witness::{self, Witness};
@@ -71,7 +72,13 @@ pub async fn serve(
         Counter::default(),
     );
     let key_file = Arc::new(KeyFile::new(config.key.clone(), &key, BROKER_AUDIENCE, bad_keys)?);
-    let keys = Arc::new(OnlineKeys::load(&config.snapshot_key, &config.timestamp_key)?);
+    let bad_online_keys = metrics.register(
+        "online_keys_refused",
+        "Looks at the files of the online keys that cannot be used",
+        Counter::default(),
+    );
+    let (snapshot_key, timestamp_key) = (config.snapshot_key.clone(), config.timestamp_key.clone());
+    let keys = Arc::new(KeyRing::load(snapshot_key, timestamp_key, bad_online_keys)?);
     let root = read(&config.root)?;
     let created = std::fs::create_dir_all(&config.data);
     created.map_err(|error| unusable(&config.data, &error))?;
@@ -123,12 +130,19 @@ pub async fn serve(
             Counter::default(),
         ),
     };
-    let watch = Watch::new(config, roster, relay.clone(), Arc::clone(&key_file), Arc::clone(&clock));
+    let files = (Arc::clone(&key_file), Arc::clone(&keys));
+    let watch = Watch::new(config, roster, relay.clone(), files, Arc::clone(&clock));
     let watch = watch.with_witness(witnessed);
     let watch = Arc::new(watch);
     watch.measured(&metrics);
 
-    let renewing = tokio::spawn(keep_fresh(repository, keys, clock, RENEWAL_EVERY, stop.clone()));
+    let renewing = tokio::spawn(keep_fresh(
+        repository,
+        Arc::clone(&keys),
+        clock,
+        RENEWAL_EVERY,
+        stop.clone(),
+    ));
     let (healthy, health) = wire::health::health();
     let drained = CancellationToken::new();
     let incoming = Incoming::with_polls(listener, key_file.identity(), &limits, metrics.connections.clone());
@@ -158,13 +172,18 @@ pub async fn serve(
         () = watch.keep_writing() => Ok(()),
         // Who the broker is, its operator decides: nobody but whom they told the key goes on.
         () = key_file.keep_looking(&signals, &|_| Ok(())) => Ok(()),
+        () = keys.keep_looking(&signals) => Ok(()),
         () = healthy.keep(|| watch.is_ready(), stop.clone()) => Ok(()),
         () = Arc::clone(&metrics).serve(metrics_listener) => Ok(()),
     };
     stop.cancel();
     for task in [renewing, watching] {
         let ended_early = |_| Problem::Internal.report("a task of the broker ended early");
-        task.await.map_err(ended_early)?;
+        // What a store that is silent keeps was not finished, and is done by the next broker.
+        match tokio::time::timeout(LEAVE, task).await {
+            Ok(ended) => ended.map_err(ended_early)?,
+            Err(_) => tracing::warn!("a task of the broker is not waited for any more"),
+        }
     }
     watch.write(true).await;
     served
@@ -173,7 +192,7 @@ pub async fn serve(
 /// Signs anew what is due, until `stop`. A failure is tried again the next time.
 pub(crate) async fn keep_fresh(
     repository: Repository,
-    keys: Arc<OnlineKeys>,
+    keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     every: Duration,
     stop: CancellationToken,
@@ -189,9 +208,12 @@ pub(crate) async fn keep_fresh(
     }
 }
 
-async fn renew(repository: &Repository, keys: &Arc<OnlineKeys>, now: UtcTime) -> Result<Renewal, Report> {
+async fn renew(repository: &Repository, keys: &Arc<KeyRing>, now: UtcTime) -> Result<Renewal, Report> {
     let (repository, keys) = (repository.clone(), Arc::clone(keys));
-    let renewing = tokio::task::spawn_blocking(move || repository.renew(&keys, now));
+    let renewing = tokio::task::spawn_blocking(move || {
+        let keys = keys.named_by(&repository.newest_roles()?);
+        repository.renew(&keys, now)
+    });
     let stopped = |_| Problem::Internal.report("the renewal of documents stopped");
     renewing.await.map_err(stopped)?
 }

@@ -14,6 +14,7 @@ use wire::KeyFile;
 
 use crate::config::Config;
 use crate::durable;
+use crate::online::KeyRing;
 use crate::relay::Relay;
 use crate::roster::Roster;
 use crate::witness;
@@ -50,7 +51,7 @@ pub struct BrokerStatus {
     pub carried: usize,
     /// Limits that are not the usual ones.
     pub limits: BTreeMap<String, u32>,
-    /// Why the key file cannot be used as it is, if it cannot.
+    /// Why a key file cannot be used as it is, if one cannot.
     pub key_file: Option<Report>,
     /// What is free on the disk of the data folder.
     pub disk_free_bytes: Option<u64>,
@@ -95,7 +96,7 @@ impl BrokerStatus {
             warnings.push(format!("the published documents: {report}; {}", report.remedy));
         }
         if let Some(report) = &self.key_file {
-            warnings.push(format!("the key file is not used: {report}; {}", report.remedy));
+            warnings.push(format!("a key file is not used: {report}; {}", report.remedy));
         }
         if let Some(bytes) = self.disk_free_bytes.filter(|bytes| *bytes < DISK_FREE_BYTES_MIN) {
             warnings.push(format!("the disk of the data folder has {} MiB left", bytes >> 20));
@@ -122,6 +123,7 @@ pub(crate) struct Watch {
     pub(crate) roster: Arc<Roster>,
     pub(crate) relay: Relay,
     pub(crate) key_file: Arc<KeyFile>,
+    pub(crate) online_keys: Arc<KeyRing>,
     pub(crate) clock: Arc<dyn Clock>,
     documents: Mutex<Option<Report>>,
     witnessed: Option<witness::Store>,
@@ -132,7 +134,7 @@ impl Watch {
         config: Config,
         roster: Arc<Roster>,
         relay: Relay,
-        key_file: Arc<KeyFile>,
+        (key_file, online_keys): (Arc<KeyFile>, Arc<KeyRing>),
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -140,6 +142,7 @@ impl Watch {
             roster,
             relay,
             key_file,
+            online_keys,
             clock,
             documents: Mutex::default(),
             witnessed: None,
@@ -183,7 +186,7 @@ impl Watch {
             tunnels,
             carried,
             limits: self.config.limits.changed(),
-            key_file: self.key_file.problem(),
+            key_file: self.key_file.problem().or_else(|| self.online_keys.problem()),
             disk_free_bytes: wire::check::disk_free_bytes(&self.config.data).ok(),
             audit_evidence: self.audit_evidence().await,
         };
@@ -225,3 +228,6 @@ impl Watch {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

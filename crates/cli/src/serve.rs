@@ -171,7 +171,7 @@ fn signals_when_told() -> Result<Signals, Report> {
                 _ = terminated.recv() => {}
                 _ = pressed.recv() => {}
                 _ = hung_up.recv() => {
-                    told.reload.notify_one();
+                    told.reload.notify_waiters();
                     continue;
                 }
             }

@@ -351,7 +351,7 @@ impl Delivery {
 
     async fn record_beside(&self, report: &Report, rows: u64) -> Result<(), Report> {
         let access = &self.access;
-        let entry = self.desk.ledger.open_entry(access.opening.clone())?;
+        let entry = self.desk.ledger.open_entry_of_end(access.opening.clone())?;
         let entry = entry
             .about(&access.requests.asked.collection)
             .decided(access.permitted.clone());

@@ -29,6 +29,7 @@ use trust::{AcceptedStop, Digest, DocumentSource, Documents, PublicKey, SpaceSto
 use self::kept::Kept;
 use self::read::Read;
 pub use self::stop_files::StopFile;
+use crate::reserve::Reserve;
 
 /// How long one look at the broker of a running node may take, in seconds: a broker that answers drop by drop must not
 /// keep it from the stops that came as files. What was fetched is kept, so the next look goes on from there.
@@ -168,6 +169,7 @@ struct Place {
     space: SpaceId,
     store: SpaceStore,
     kept: Kept,
+    reserve: Reserve,
     stops: std::path::PathBuf,
 }
 
@@ -187,6 +189,7 @@ impl Governance {
         let documents = Place {
             space: space.clone(),
             kept: Kept::new(data.join("governance"), data.join("in-force")),
+            reserve: Reserve::of(data),
             stops: data.join("stops"),
             store,
         };
@@ -284,8 +287,21 @@ impl Governance {
 }
 
 impl Place {
-    /// Looks at stops that came as files, then at the broker; says what is to hold now, if that can be said.
+    /// Looks, with room on the disk for what it finds.
     async fn look(
+        &self,
+        source: Option<&dyn DocumentSource>,
+        before: Option<&Current>,
+        now: UtcTime,
+    ) -> (Option<Current>, LastLook) {
+        self.reserve.make_room();
+        let found = self.look_at_all(source, before, now).await;
+        self.reserve.take_up();
+        found
+    }
+
+    /// Looks at stops that came as files, then at the broker; says what is to hold now, if that can be said.
+    async fn look_at_all(
         &self,
         source: Option<&dyn DocumentSource>,
         before: Option<&Current>,

@@ -94,7 +94,7 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Shared {
     board: Arc<Board>,
-    disk: Disk,
+    disk: Arc<Disk>,
     clock: Arc<dyn Clock>,
     tally: Mutex<Tally>,
     /// The values that this node released.
@@ -123,10 +123,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(store: Store, board: Arc<Board>, anchoring: Anchoring) -> Result<Self, Report> {
+    fn start(store: Store, board: Arc<Board>, disk: Arc<Disk>, anchoring: Anchoring) -> Result<Self, Report> {
         let (jobs, waiting) = mpsc::channel(OPEN_ENTRIES_MAX);
         let thread = std::thread::Builder::new().name("ledger".to_owned());
-        let thread = thread.spawn(move || writer::run(store, waiting, &board));
+        let thread = thread.spawn(move || writer::run(store, waiting, &board, &disk));
         let thread = thread.map_err(|error| Problem::Internal.report(format!("no thread for the ledger: {error}")))?;
         Ok(Self {
             jobs,
@@ -168,11 +168,12 @@ impl Ledger {
         let shelf = store::open_to_read(&file)?;
         let board = Arc::new(Board::new(&store));
         let anchoring = Anchoring::start(anchor, board.status().checkpoint, Arc::clone(&board))?;
-        let writer = Writer::start(store, Arc::clone(&board), anchoring)?;
+        let disk = Arc::new(Disk::of(&file));
+        let writer = Writer::start(store, Arc::clone(&board), Arc::clone(&disk), anchoring)?;
         Ok(Ledger {
             shared: Arc::new(Shared {
                 board,
-                disk: Disk::of(&file),
+                disk,
                 clock,
                 tally: Mutex::new(tally),
                 refusals: Arc::new(refusals),
@@ -197,10 +198,23 @@ impl Ledger {
         Ok(Entry::new(opening, &self.shared, self.place()?))
     }
 
-    /// A place in the writer's queue.
+    /// Opens an entry about an answer that has left already: a disk that is nearly full must not keep it from being recorded.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_entry`], but for the disk.
+    pub(crate) fn open_entry_of_end(&self, opening: Opening) -> Result<Entry<Opened>, Report> {
+        Ok(Entry::new(opening, &self.shared, self.place_in_queue()?))
+    }
+
+    /// A place in the writer's queue, for what begins: so only while the disk has room.
     fn place(&self) -> Result<mpsc::OwnedPermit<Job>, Report> {
         self.require_recording()?;
         self.shared.disk.require_room()?;
+        self.place_in_queue()
+    }
+
+    fn place_in_queue(&self) -> Result<mpsc::OwnedPermit<Job>, Report> {
+        self.require_recording()?;
         let place = self.shared.jobs().ok_or_else(unavailable)?.try_reserve_owned();
         place.map_err(|error| match error {
             TrySendError::Closed(_) => unavailable(),
@@ -259,6 +273,12 @@ impl Ledger {
             Ok(outcome::find(connection, &key, now)?)
         });
         found.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
+    /// What the disk says is free from now on; at 0 it takes nothing.
+    #[cfg(test)]
+    pub(crate) fn pretend_free(&self, bytes: Option<u64>) {
+        *self.shared.disk.pretended.lock().unwrap() = bytes;
     }
 
     /// The log as it is on disk.

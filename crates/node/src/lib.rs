@@ -6,8 +6,9 @@
 //! Reading order: [`query`] (the story of one request), `flight` (how it arrives), `delivery` (how its answer leaves), `turns`
 //! and `again` (what is asked twice under one name is answered once),
 //! [`governance`] (under which documents), [`registers`] (who opted out or consented), [`ledger`] (what is recorded),
-//! [`audit`] (how it is checked), [`serve`] (how a node runs), `tunnel` (how it is
-//! reached through the broker), [`witness`] (what the broker cosigns), [`status`] and `metrics` (what it tells its operator), [`backup`], [`config`].
+//! [`audit`] (how it is checked), [`serve`] (how a node runs), `reserve` (room for when the disk is full), `tunnel` (how it is
+//! reached through the broker), [`witness`] (what the broker cosigns), [`status`] and `metrics` (what it tells its operator),
+//! [`backup`], [`config`].
 
 mod again;
 pub mod audit;
@@ -23,6 +24,7 @@ pub mod ledger;
 mod metrics;
 pub mod query;
 pub mod registers;
+mod reserve;
 pub mod serve;
 pub mod status;
 mod tunnel;

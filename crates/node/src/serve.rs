@@ -32,6 +32,9 @@ use crate::witness::Witnessed;
 /// How often the folder of stops is looked at, at the least: with the time that a look at the broker may take, a stop acts within 60 s.
 const STOP_FILES_EVERY: Duration = Duration::from_secs(15);
 
+/// How soon a broker that does not answer is called again, and how soon at the most.
+const CALL_AGAIN: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+
 /// How long connections may take to end once nothing runs any more.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -228,14 +231,16 @@ impl Node {
                 broker = told(self.config.broker.connect("broker").await);
             }
             // A broker that does not take the description may have documents all the same.
-            if let Some(connection) = &broker
-                && announced_on != connection.binding().ok()
-                && told(self.announce(connection, bound).await).is_some()
-            {
-                announced_on = connection.binding().ok();
+            if let Some(connection) = &broker {
+                self.announce_on(connection, &mut announced_on, bound).await;
             }
-            if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
-                break;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(every) => {}
+                connection = self.call_again(), if broker.is_none() => {
+                    self.announce_on(&connection, &mut announced_on, bound).await;
+                    broker = Some(connection);
+                }
             }
             if self.take_up_datasets() {
                 announced_on = None;
@@ -269,6 +274,31 @@ impl Node {
             warn!(problem = %report.problem, message = report.message, "a dataset that was added is not used");
             false
         })
+    }
+
+    /// The broker, as soon as it answers.
+    async fn call_again(&self) -> Connection {
+        let mut pause = *CALL_AGAIN.start();
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Ok(connection) = self.config.broker.connect("broker").await {
+                return connection;
+            }
+            pause = (2 * pause).min(*CALL_AGAIN.end());
+        }
+    }
+
+    /// Announces the node, unless it has announced itself on this connection.
+    async fn announce_on(
+        &self,
+        connection: &Connection,
+        announced_on: &mut Option<trust::Channel>,
+        bound: Option<SocketAddr>,
+    ) {
+        let binding = connection.binding().ok();
+        if *announced_on != binding && told(self.announce(connection, bound).await).is_some() {
+            *announced_on = binding;
+        }
     }
 
     /// Writes down how the node is. A disk that does not take it stops nothing: the ledger says when it is full.

@@ -22,6 +22,7 @@ mod server;
 mod tests;
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -64,6 +65,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub struct Polled {
     coming: Arc<Pipe>,
     going: Arc<Pipe>,
+    /// Who opened the session, at the end that was asked to.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 impl Drop for Polled {

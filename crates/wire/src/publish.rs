@@ -115,6 +115,11 @@ pub(crate) async fn in_time<T>(call: impl Future<Output = Result<tonic::Response
         .into_inner())
 }
 
+/// Whether a piece is of a file, and not of a list, which come before.
+pub fn is_file(piece: &PublishDocumentsRequest) -> bool {
+    piece.path.starts_with(FILES)
+}
+
 /// What came of a publication so far.
 #[derive(Debug, Default)]
 pub struct Inbox {
@@ -150,6 +155,11 @@ impl Inbox {
         }
         self.latest = Some(path);
         Ok(())
+    }
+
+    /// What came so far, of which the last document may lack pieces.
+    pub fn so_far(&self) -> &Publication {
+        &self.publication
     }
 
     /// The whole of it.

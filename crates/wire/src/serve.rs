@@ -3,7 +3,7 @@
 //! A slow or hostile peer costs one task and one slot, never the accept loop. Next: `limits.rs` (how many, how long, how much),
 //! `serve/places.rs` (of whom).
 
-mod places;
+pub mod places;
 
 use std::io;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, Server};
 
-use self::places::{AddressPlace, Addresses, Handshakes};
+use self::places::{AddressPlace, Addresses, Revolving};
 use crate::limits::{Limits, NodeLimits};
 use crate::polls::{self, Polls};
 use crate::socket::Socket;
@@ -38,6 +38,8 @@ const ACCEPTED_WAITING_MAX: usize = 64;
 pub struct PeerInfo {
     /// The value to which proofs on this connection must be bound.
     pub channel: trust::Channel,
+    /// From where it came, as it is counted: of IPv6 the network. None if a broker carried it.
+    pub address: Option<IpAddr>,
 }
 
 /// A gRPC server with the usual limits of a node.
@@ -158,14 +160,14 @@ pub struct Door {
 #[derive(Clone)]
 struct Way {
     slots: Arc<Semaphore>,
-    handshakes: Handshakes,
+    handshakes: Revolving,
 }
 
 impl Way {
     fn new(slots: u32, limits: &Limits) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(slots as usize)),
-            handshakes: Handshakes::new(limits.handshakes_at_once),
+            handshakes: Revolving::new(limits.handshakes_at_once),
         }
     }
 }
@@ -343,9 +345,10 @@ impl Drop for PeerStream {
 impl PeerStream {
     fn new(tls: TlsStream<Socket>, held: Held, patience: Duration) -> Result<Self, Refused> {
         let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(|_| Refused::Handshake)?;
+        let address = tls.get_ref().0.address().map(places::network);
         Ok(Self {
             tls,
-            info: PeerInfo { channel },
+            info: PeerInfo { channel, address },
             opening: Some(Opening {
                 read: 0,
                 until: Box::pin(tokio::time::sleep(patience)),
@@ -446,6 +449,10 @@ mod tests {
         let (mut server, mut client) = connected().await;
         client.write_all(&[b'P'; PREFACE_BYTES]).await.unwrap();
         server.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        assert_eq!(
+            server.connect_info().address,
+            Some(std::net::Ipv4Addr::LOCALHOST.into())
+        );
         let silent = tokio::time::timeout(Duration::from_millis(200), server.read_u8()).await;
         assert!(silent.is_err(), "{silent:?}");
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Stop, and look at the key file again.
+/// Stop, and look at the key files again.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     /// Take nothing new, finish what runs, end.
     pub stop: CancellationToken,
-    /// Look at the key file now.
+    /// Look at the key files now: all that wait for it do.
     pub reload: Arc<Notify>,
 }
 

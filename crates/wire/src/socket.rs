@@ -1,6 +1,7 @@
 //! The bytes under a TLS connection: TCP, or carried by a broker or in requests.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,17 @@ pub enum Socket {
     Carried(Box<Carried>),
     /// One inside requests to a broker.
     Polled(Box<Polled>),
+}
+
+impl Socket {
+    /// The other end's address; none if a broker carries it.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Socket::Tcp(tcp) => tcp.peer_addr().ok().map(|address| address.ip()),
+            Socket::Polled(polled) => polled.peer,
+            Socket::Carried(_) => None,
+        }
+    }
 }
 
 impl AsyncRead for Socket {

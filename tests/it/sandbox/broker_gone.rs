@@ -100,3 +100,16 @@ async fn a_46_without_a_broker_a_node_goes_on_and_an_empty_or_older_one_makes_it
     let before = Before::of(node.id(), &apart.config());
     tokio::task::block_in_place(|| before.still_sound(|| drop(apart.ask(&[]).returns(0)), Vec::new()));
 }
+
+#[test]
+fn a_node_that_was_there_before_its_broker_is_found_as_soon_as_that_answers() {
+    let apart = Apart::of(Reach::Directly);
+    apart.change_node_file("refresh_seconds = 1", "refresh_seconds = 60");
+    // What the broker of the sandbox knew is not what this is about.
+    fs::remove_file(apart.sandbox.dir().join("broker/data/catalog.sqlite")).unwrap();
+    let _node = apart.start(Role::Node);
+    std::thread::sleep(Duration::from_secs(3));
+    let _broker = apart.start(Role::Broker);
+    let found = apart.answered();
+    assert!(found < Duration::from_secs(20), "{found:?}");
+}

@@ -153,6 +153,45 @@ fn a_44_a_full_disk_refuses_before_anything_is_read_and_the_node_goes_on_when_th
     assert!(node.stop().success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_44_what_is_stopped_while_the_disk_takes_not_a_byte_more_is_in_force_and_stays_so() {
+    let apart = Apart::of(Reach::Directly);
+    let Some(disk) = SmallDisk::of(&apart.config().data, LEDGER_ROOM_BYTES_MIN * 2) else {
+        return;
+    };
+    let (_broker, node) = (apart.start(Role::Broker), apart.start(Role::Node));
+    tokio::task::block_in_place(|| apart.answered());
+    let reserve = apart.config().data.join("reserve");
+    assert!(reserve.exists());
+    disk.fill_until(0);
+    let space = apart.config().space;
+    let stopped = trust::Stopped::Person("university".parse().unwrap(), "bob".parse().unwrap());
+    let stop = trust::Stop::new(space.clone(), stopped, "lost a key", terms::UtcTime::now()).unwrap();
+    let member = trust::SigningKey::load(&apart.sandbox.dir().join("board/member-1.key")).unwrap();
+    let connection = apart.config().broker.connect("broker").await.unwrap();
+    wire::publish::stop(&connection, &space, &stop.seal(&member).unwrap())
+        .await
+        .unwrap();
+    let in_force = || node::status::NodeStatus::read(&apart.config()).unwrap().stops.len();
+    let since = Instant::now();
+    while in_force() != 1 {
+        assert!(since.elapsed() < Duration::from_secs(20), "{}", apart.log(Role::Node));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::task::block_in_place(|| is_refused_for_room(&apart));
+    disk.make_room();
+    let since = Instant::now();
+    while !reserve.exists() {
+        assert!(since.elapsed() < Duration::from_secs(20), "the room is not held again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Also for a node that knows no more than what it wrote.
+    drop((node, _broker));
+    let _node = apart.start(Role::Node);
+    apart.listens(&apart.config().listen.unwrap()).await;
+    assert_eq!(in_force(), 1);
+}
+
 /// Asks until the node fails, which it must; says how it ended.
 fn fails(apart: &Apart, mut node: Process) -> Option<i32> {
     let since = Instant::now();
@@ -236,7 +275,8 @@ fn a_45_a_write_for_which_there_is_no_room_costs_its_own_answer_only() {
         "-e",
         "trace=write,pwrite64",
         "-e",
-        "inject=write,pwrite64:error=ENOSPC:when=40",
+        // Once more with the room that the node holds for that.
+        "inject=write,pwrite64:error=ENOSPC:when=40..41",
     ];
     let node = apart.start_under(Role::Node, &apart.file(Role::Node), &words);
     apart.answered();

@@ -82,14 +82,17 @@ async fn a_21_a_code_is_used_up_by_the_roster_or_by_time_and_in_the_words_of_one
     for request in [&joins, &waits] {
         send(&connection, &space(), request).await.unwrap();
     }
-    let fifty = join_all((0..50).map(|_| fetched(&connection, &joins, world.now()))).await;
-    assert!(fifty.iter().all(Result::is_ok));
+    let at_once = 0..LOOKS_PER_ADDRESS_MAX;
+    let all = join_all(at_once.clone().map(|_| fetched(&connection, &joins, world.now()))).await;
+    assert!(all.iter().all(Result::is_ok));
     let unknown = fetched(&connection, b"never sent", world.now()).await.unwrap_err();
 
     world.publish(2, &world.files_of(&["gbsg", "archive"])).unwrap();
     world.clock.advance(10);
-    let fifty = join_all((0..50).map(|_| fetched(&connection, &joins, world.now()))).await;
-    assert!(fifty.into_iter().all(|fetched| fetched.unwrap_err() == unknown));
+    // Who asks first waits for the look at the new roster.
+    assert_eq!(fetched(&connection, &joins, world.now()).await.unwrap_err(), unknown);
+    let all = join_all(at_once.map(|_| fetched(&connection, &joins, world.now()))).await;
+    assert!(all.into_iter().all(|fetched| fetched.unwrap_err() == unknown));
     assert_eq!(
         send(&connection, &space(), &joins).await.unwrap_err().problem,
         Problem::Usage
@@ -132,29 +135,113 @@ async fn a_21_a_later_request_replaces_its_own_and_nobody_elses() {
     broker.stop().await.unwrap();
 }
 
+/// What a call from this address comes to.
+fn of(network: u8, address: u16) -> IpAddr {
+    IpAddr::from([10, network, address.to_be_bytes()[0], address.to_be_bytes()[1]])
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_24_guessing_codes_is_slow_for_all_guessers_together_and_the_box_has_an_end() {
+async fn a_24_one_address_guesses_slowly_and_keeps_nobody_else_from_the_box() {
     let world = World::published();
     let broker = world.start().await;
     let (one, other) = (broker.connect().await, broker.connect().await);
     let began = Instant::now();
-    let guesses = (0..2 * LOOKS_AT_ONCE_MAX).map(|guess| {
+    // All that one address may do, over many connections.
+    let guesses = (0..10 * LOOKS_PER_ADDRESS_MAX).map(|guess| {
         let connection = if guess % 2 == 0 { &one } else { &other };
         async move { fetched(connection, guess.to_string().as_bytes(), UtcTime::UNIX_EPOCH).await }
     });
-    assert!(join_all(guesses).await.iter().all(Result::is_err));
-    assert!(began.elapsed() >= 2 * PAUSE, "{:?}", began.elapsed());
+    let guessed = join_all(guesses).await;
+    let looked_at = |guess: &Result<Enrolment, Report>| guess.as_ref().unwrap_err().problem == Problem::Usage;
+    let looked_at = guessed.iter().filter(|guess| looked_at(guess)).count();
+    let seconds = began.elapsed().as_secs() as usize + 1;
+    assert!(looked_at <= seconds * LOOKS_PER_ADDRESS_MAX as usize, "{looked_at}");
     broker.stop().await.unwrap();
+}
 
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::in_file(&folder.path().join("enrolment.sqlite")).unwrap();
-    let keep = |key: SigningKey, is_used: bool| {
-        let sealed = sealed(&world, "clinic", &key, |_| ());
-        store.keep(enrolment::open(&sealed).unwrap(), sealed, world.now(), move |_| is_used)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_24_while_strangers_of_other_addresses_ask_without_end_an_institution_is_heard() {
+    let world = World::published();
+    let (_folder, enrolments) = box_of(&world).await;
+    let enrolments = Arc::new(enrolments);
+    let ask = |from: IpAddr, sealed: Vec<u8>| {
+        let request = RequestEnrolmentRequest {
+            space: space().to_string(),
+            envelope: sealed,
+        };
+        let enrolments = Arc::clone(&enrolments);
+        async move { enrolments.take(from, request).await }
     };
-    for _ in 0..store::OPEN_MAX {
-        keep(new_key(), false).await.unwrap();
+    let strangers: Vec<_> = (0..1_000)
+        .map(|at| tokio::spawn(ask(of(1, at), sealed(&world, "stranger", &new_key(), |_| ()))))
+        .collect();
+    let strangers_of_one: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(ask(of(2, 1), sealed(&world, "stranger", &new_key(), |_| ()))))
+        .collect();
+    let institution = sealed(&world, "clinic", &new_key(), |_| ());
+    let heard = tokio::time::timeout(Duration::from_secs(60), ask(of(3, 1), institution.clone()));
+    heard.await.expect("it waits").unwrap();
+    let strangers_of_one = join_all(strangers_of_one).await;
+    let refused = strangers_of_one
+        .iter()
+        .filter(|asked| asked.as_ref().unwrap().is_err())
+        .count();
+    assert!(refused >= 10, "{refused}");
+    join_all(strangers).await;
+    let code = Code::of(&institution);
+    assert!(enrolments.find(code.bytes()).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_24_who_holds_much_makes_room_and_never_who_holds_less() {
+    let world = World::published();
+    let (_folder, enrolments) = box_of(&world).await;
+    let rules = enrolments.roster.rules().await.unwrap();
+    let keep = async |from: IpAddr| {
+        let sealed = sealed(&world, "clinic", &new_key(), |_| ());
+        let opened = enrolment::open(&sealed).unwrap();
+        let kept = enrolments
+            .store
+            .keep(opened, sealed.clone(), from, world.now(), Arc::clone(&rules));
+        kept.await.unwrap();
+        Code::of(&sealed)
+    };
+    let is_kept = async |code: Code| enrolments.store.find(code).await.unwrap().is_some();
+    let honest = keep(of(0, 1)).await;
+    // One address: its own go, the oldest first.
+    let mut of_one = Vec::new();
+    for _ in 0..=store::OPEN_PER_ADDRESS_MAX {
+        of_one.push(keep(of(1, 1)).await);
     }
-    assert_eq!(keep(new_key(), false).await.unwrap_err().problem, Problem::Resources);
-    keep(new_key(), true).await.unwrap();
+    assert!(!is_kept(of_one[0]).await && is_kept(of_one[1]).await && is_kept(honest).await);
+    // Many: the box is full of theirs, and others are still let in and stay.
+    for at in 0..600 {
+        for _ in 0..4 {
+            keep(of(2, at)).await;
+        }
+    }
+    let later = keep(of(0, 2)).await;
+    // A provider's customer with as many networks of IPv6 as they like is one.
+    for at in 0..100 {
+        keep(IpAddr::from([0x2001, 0xdb8, 1, at, 0, 0, 0, 1])).await;
+    }
+    let latest = keep(of(0, 3)).await;
+    for code in [honest, later, latest] {
+        assert!(is_kept(code).await);
+    }
+    assert!(
+        is_kept(of_one[1]).await || !is_kept(of_one[2]).await,
+        "the oldest of one goes first"
+    );
+}
+
+/// A box with nothing in it.
+async fn box_of(world: &World) -> (tempfile::TempDir, Enrolments) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::read(world.path("root.json")).unwrap();
+    let (repository, clock) = (world.repository.clone(), world.clock.clone());
+    let roster = Roster::open(space(), repository, &root, &folder.path().join("governance"), clock);
+    let store = Store::in_file(&folder.path().join("enrolment.sqlite")).unwrap();
+    let enrolments = Enrolments::new(space(), Arc::new(roster.unwrap()), world.clock.clone(), store);
+    (folder, enrolments)
 }

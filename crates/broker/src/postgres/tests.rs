@@ -76,7 +76,7 @@ async fn calls_are_told_that_the_database_was_lost_and_it_comes_back_by_itself()
     let Some(server) = Postgres::start().unwrap() else {
         return;
     };
-    let world = World::published_in(&server);
+    let world = World::published_in(server.database().unwrap());
     let broker = world.start().await;
     let connection = broker.connect().await;
     publish(&connection, SPACE, world.described("gbsg", "beds"))
@@ -96,6 +96,60 @@ async fn calls_are_told_that_the_database_was_lost_and_it_comes_back_by_itself()
     let found = discover_as(&world, &connection, "saarland-university", "university").await;
     assert_eq!(found.unwrap().len(), 1);
     broker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_connections_and_says_nothing_holds_nobody_for_long_and_comes_back_by_itself() {
+    let Some(server) = server() else {
+        return;
+    };
+    let store = server.database().unwrap();
+    let behind = store.split_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
+    let proxy = faults::Proxy::before(behind.parse().unwrap()).await.unwrap();
+    let world = World::published_in(store.replace(&behind, &proxy.address().to_string()));
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    let before = fetch(&connection, SPACE, "timestamp.json").await.unwrap();
+    let soon = CONNECT_TIME_MAX + ANSWER_TIME_MAX + Duration::from_secs(3);
+    let stop = |reason: &str| {
+        let archive = trust::Stopped::Member("archive".parse().unwrap());
+        let stop = trust::Stop::new(crate::tests::world::space(), archive, reason, world.now());
+        stop.unwrap().seal(&world.board[0]).unwrap()
+    };
+    // Before anything, after the answer by which the pool finds a connection in order, and within a publication.
+    for (bytes, reason) in [(0, "first"), (6, "second"), (200, "third")] {
+        let (fetched, stopped) = (broker.connect().await, broker.connect().await);
+        proxy.hold_after(bytes);
+        let (space, stop) = (crate::tests::world::space(), stop(reason));
+        let calls = async {
+            tokio::join!(
+                fetch(&fetched, SPACE, "timestamp.json"),
+                wire::publish::stop(&stopped, &space, &stop)
+            )
+        };
+        let (fetched, stopped) = tokio::time::timeout(2 * soon, calls).await.expect("they hang");
+        for lost in [fetched.map(drop).err(), stopped.map(drop).err()].into_iter().flatten() {
+            assert_eq!(lost.problem, Problem::Unreachable, "{lost}");
+        }
+        proxy.pass();
+        assert_eq!(fetch(&connection, SPACE, "timestamp.json").await.unwrap(), before);
+        wire::publish::stop(&connection, &space, &stop).await.unwrap();
+    }
+    // Connections that died without a word are left behind, one look after the other.
+    proxy.strand();
+    let again = async {
+        while fetch(&connection, SPACE, "timestamp.json").await.is_err() {}
+        wire::publish::stop(&connection, &crate::tests::world::space(), &stop("fourth")).await
+    };
+    let again = tokio::time::timeout(8 * soon, again).await;
+    again.expect("it does not come back").unwrap();
+
+    proxy.hold();
+    world.clock.advance(6);
+    let hanging = discover_as(&world, &connection, "saarland-university", "university");
+    let (_, stopped) = tokio::join!(hanging, tokio::time::timeout(soon, broker.stop()));
+    stopped.expect("the broker goes on").unwrap();
+    proxy.pass();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use trust::Draft;
 use trust::tuf::TopRole;
 
 use super::path::DocumentPath;
-use super::shelf::Turn;
+use super::shelf::Reading;
 use super::{RepositoryError, parse_as};
 
 /// The announced set of documents.
@@ -20,9 +20,9 @@ pub(super) struct Current {
     pub(super) versions: BTreeMap<String, u64>,
 }
 
-impl Turn {
+pub(super) trait Announced: Reading {
     /// What is announced, or `None` before the first publication.
-    pub(super) fn current(&mut self) -> Result<Option<Current>, RepositoryError> {
+    fn current(&mut self) -> Result<Option<Current>, RepositoryError> {
         let path = DocumentPath::Timestamp;
         let Some(bytes) = self.read(&path)? else {
             return Ok(None);
@@ -46,3 +46,5 @@ impl Turn {
         }))
     }
 }
+
+impl<R: Reading> Announced for R {}

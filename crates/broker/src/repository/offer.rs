@@ -9,9 +9,10 @@ use terms::UtcTime;
 use trust::tuf::TopRole;
 use trust::{DelegatedRole, Digest, Draft, DraftSignature, RoleKeys};
 
+use super::current::Announced;
 use super::path::DocumentPath;
 use super::publish::{Publication, require_same_space, require_threshold, require_unexpired};
-use super::shelf::Turn;
+use super::shelf::{Reading, Turn};
 use super::{RepositoryError, parse_as};
 
 /// A signed targets document, of the board or of a delegated role.
@@ -78,9 +79,9 @@ impl Offer {
     }
 }
 
-impl Turn {
+pub(super) trait Published: Announced {
     /// The published document of the board or of a delegated role.
-    pub(super) fn published(&mut self, role: Option<DelegatedRole>) -> Result<Option<Document>, RepositoryError> {
+    fn published(&mut self, role: Option<DelegatedRole>) -> Result<Option<Document>, RepositoryError> {
         let Some(current) = self.current()? else {
             return Ok(None);
         };
@@ -92,8 +93,13 @@ impl Turn {
         bytes.map(|bytes| Document::read(&bytes)).transpose()
     }
 
+    /// The board's published document.
+    fn published_by_the_board(&mut self) -> Result<Document, RepositoryError> {
+        self.published(None)?.ok_or(RepositoryError::NothingPublished)
+    }
+
     /// The files that a published document lists.
-    pub(super) fn published_files(&mut self, draft: &Draft) -> Result<BTreeMap<String, Vec<u8>>, RepositoryError> {
+    fn published_files(&mut self, draft: &Draft) -> Result<BTreeMap<String, Vec<u8>>, RepositoryError> {
         let mut files = BTreeMap::new();
         for (name, (_, digest)) in draft.files() {
             let path = DocumentPath::parse(&trust::tuf::target_path(&name, &digest));
@@ -107,7 +113,7 @@ impl Turn {
 
     /// All files that clients will have: those that are offered, which must be exactly those that are listed, and those
     /// of delegated roles that go on.
-    pub(super) fn files_in_force(
+    fn files_in_force(
         &mut self,
         offer: &Offer,
         publication: &Publication,
@@ -131,7 +137,7 @@ impl Turn {
 
     /// Whether the document is not the announced one, or has more of the signatures that it needs. An older one, or
     /// another of the same version, is refused.
-    pub(super) fn is_new(
+    fn is_new(
         &mut self,
         announced: &BTreeMap<String, u64>,
         offered: &Document,
@@ -165,7 +171,11 @@ impl Turn {
             },
         }
     }
+}
 
+impl<R: Reading> Published for R {}
+
+impl Turn {
     pub(super) fn write_files(&mut self, files: &BTreeMap<String, Vec<u8>>) -> Result<(), RepositoryError> {
         for (name, content) in files {
             let unnameable = || RepositoryError::Files {

@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use policy::Rules;
+use terms::limit::CLOCK_LEEWAY_SECONDS;
 use terms::{Report, SpaceId, UtcTime};
 use trust::tuf::TopRole;
 use trust::{BoardRoles, DelegatedRole, Draft, DraftSignature, RoleKeys, SigningKey};
 
-use super::current::Current;
-use super::offer::Offer;
+use super::current::{Announced as _, Current};
+use super::offer::{Offer, Published as _};
 use super::path::DocumentPath;
-use super::shelf::Turn;
+use super::shelf::{Glance, Reading, Turn};
 use super::{Repository, RepositoryError, parse_as};
 
 /// How long a timestamp is valid, in seconds: as long as a broker can hold back a new policy unnoticed.
@@ -57,8 +58,14 @@ impl OnlineKeys {
         })
     }
 
+    /// Whether they are the same keys.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let both = |keys: &Self| (keys.snapshot.public(), keys.timestamp.public());
+        both(self) == both(other)
+    }
+
     /// Refuses keys for which the board has not said that each can sign alone.
-    fn require_named(&self, roles: &BoardRoles) -> Result<(), RepositoryError> {
+    pub(crate) fn require_named(&self, roles: &BoardRoles) -> Result<(), RepositoryError> {
         for (role, key) in [
             (TopRole::Snapshot, &self.snapshot),
             (TopRole::Timestamp, &self.timestamp),
@@ -81,6 +88,18 @@ pub struct Publication {
     pub delegated: BTreeMap<DelegatedRole, Vec<u8>>,
     /// All files that these documents list.
     pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// The signed lists of a publication, without the files that are on them.
+#[derive(Clone, Debug)]
+pub(crate) enum Lists {
+    /// The board's, and those of delegated roles that come with it.
+    Set {
+        targets: Vec<u8>,
+        delegated: BTreeMap<DelegatedRole, Vec<u8>>,
+    },
+    /// That of one delegated role alone.
+    Delegated(DelegatedRole, Vec<u8>),
 }
 
 impl Repository {
@@ -110,7 +129,7 @@ impl Repository {
         now: UtcTime,
     ) -> Result<(), Report> {
         let mut turn = self.turn()?;
-        let published = turn.published(None)?.ok_or(RepositoryError::NothingPublished)?;
+        let published = turn.published_by_the_board()?;
         let mut all_files = turn.published_files(&published.draft)?;
         all_files.extend(files.iter().map(|(name, content)| (name.clone(), content.clone())));
         let publication = Publication {
@@ -128,30 +147,59 @@ impl Repository {
     /// [`terms::Problem::PolicyThreshold`] unless the boards of both roots signed, [`terms::Problem::PolicyRollback`]
     /// unless it is the very next version.
     pub fn add_root(&self, keys: &OnlineKeys, root: &[u8], now: UtcTime) -> Result<(), Report> {
-        let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
         let mut turn = self.turn()?;
-        let (current, newest) = turn.newest_root()?;
-        let (old, new) = (BoardRoles::read(&newest)?, BoardRoles::read(root)?);
-        require_same_space(&draft, &parse_as(TopRole::Root, "the root", &newest)?.0)?;
-        // TUF 5.3.4 and 5.3.5: the next version, signed by both.
-        if draft.version() != current.saturating_add(1) {
-            let offered = draft.version();
-            return Err(RepositoryError::Version {
-                role: TopRole::Root.as_str(),
-                offered,
-                current,
-            }
-            .into());
-        }
-        require_threshold(&draft, &signatures, &old.root)?;
-        require_threshold(&draft, &signatures, &new.root)?;
-        require_unexpired(&draft, now)?;
+        let (draft, new) = next_root(&mut turn, root, now)?;
         keys.require_named(&new)?;
         turn.write(&DocumentPath::Root(draft.version()), root)?;
         if let Some(current) = turn.current()? {
             turn.announce(keys, Some(&current), (draft.space(), &current.versions), now)?;
         }
         Ok(turn.finish()?)
+    }
+
+    /// Whether lists say anything that is not published, once their signatures hold. It takes no turn: whoever has one looks again.
+    ///
+    /// # Errors
+    /// As [`Repository::publish`], of what does not need the files.
+    pub(crate) fn is_news(&self, lists: &Lists, now: UtcTime) -> Result<bool, Report> {
+        let mut glance = Glance(self.shelf.as_ref());
+        let (_, root) = glance.newest_root()?;
+        let root = parse_as(TopRole::Root, "the root", &root)?.0;
+        let publication = match lists {
+            Lists::Set { targets, delegated } => Publication {
+                targets: targets.clone(),
+                delegated: delegated.clone(),
+                files: BTreeMap::new(),
+            },
+            Lists::Delegated(role, document) => Publication {
+                targets: glance.published_by_the_board()?.bytes,
+                delegated: [(*role, document.clone())].into(),
+                files: BTreeMap::new(),
+            },
+        };
+        let offer = Offer::read(&publication, &root, now)?;
+        let announced = glance.current()?.map(|current| current.versions).unwrap_or_default();
+        for document in offer.documents() {
+            if glance.is_new(&announced, document, &offer.keys_of(document, &root)?)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Refuses what is not the next root. It takes no turn: whoever has one looks again.
+    ///
+    /// # Errors
+    /// As [`Repository::add_root`].
+    pub(crate) fn require_next_root(&self, root: &[u8], now: UtcTime) -> Result<BoardRoles, Report> {
+        let (_, roles) = next_root(&mut Glance(self.shelf.as_ref()), root, now)?;
+        Ok(roles)
+    }
+
+    /// Who signs now.
+    pub(crate) fn newest_roles(&self) -> Result<BoardRoles, RepositoryError> {
+        let (_, root) = Glance(self.shelf.as_ref()).newest_root()?;
+        Ok(BoardRoles::read(&root)?)
     }
 
     /// Signs the snapshot and the timestamp anew where less than half of their life is left.
@@ -249,6 +297,26 @@ impl Turn {
     }
 }
 
+/// A root that may follow the one that is there: the next version, signed by both boards (TUF 5.3.4 and 5.3.5).
+fn next_root(of: &mut impl Reading, root: &[u8], now: UtcTime) -> Result<(Draft, BoardRoles), RepositoryError> {
+    let (draft, signatures) = parse_as(TopRole::Root, "the root", root)?;
+    let (current, newest) = of.newest_root()?;
+    let (old, new) = (BoardRoles::read(&newest)?, BoardRoles::read(root)?);
+    require_same_space(&draft, &parse_as(TopRole::Root, "the root", &newest)?.0)?;
+    if draft.version() != current.saturating_add(1) {
+        let offered = draft.version();
+        return Err(RepositoryError::Version {
+            role: TopRole::Root.as_str(),
+            offered,
+            current,
+        });
+    }
+    require_threshold(&draft, &signatures, &old.root)?;
+    require_threshold(&draft, &signatures, &new.root)?;
+    require_unexpired(&draft, now)?;
+    Ok((draft, new))
+}
+
 /// Refuses a document that too few distinct keys of the role signed.
 pub(super) fn require_threshold(
     draft: &Draft,
@@ -289,8 +357,11 @@ pub(super) fn require_same_space(draft: &Draft, root: &Draft) -> Result<(), Repo
     })
 }
 
+/// Whether less than half of its life is left; or more than its whole life, as then it was signed when the clock was wrong, and
+/// would be a way to hold back what is newer for longer than anybody expects.
 fn is_due(document: &Draft, seconds: i64, now: UtcTime) -> bool {
-    document.expires().as_second() - now.as_second() < seconds / 2
+    let left = document.expires().as_second() - now.as_second();
+    left < seconds / 2 || left > seconds + CLOCK_LEEWAY_SECONDS
 }
 
 /// A version that follows what is published, and also what was published before a backup was restored or a database lost:

@@ -16,6 +16,9 @@ pub(super) trait Shelf: std::fmt::Debug + Send + Sync {
     /// The document as it is published; it may be longer than anybody reads.
     fn read(&self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError>;
 
+    /// The version of the newest root that is there; none if there is none.
+    fn newest_root_version(&self) -> Result<Option<u64>, RepositoryError>;
+
     /// Waits until nobody else writes.
     fn lock(&self) -> Result<Box<dyn Held>, RepositoryError>;
 }
@@ -28,6 +31,32 @@ pub(super) trait Held {
     fn finish(self: Box<Self>) -> Result<(), RepositoryError>;
 }
 
+/// Who reads several documents: in a turn, or at a glance, when others may write meanwhile.
+pub(super) trait Reading {
+    fn read(&mut self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError>;
+    fn newest_root_version(&mut self) -> Result<Option<u64>, RepositoryError>;
+
+    /// The newest root document and its version.
+    fn newest_root(&mut self) -> Result<(u64, Vec<u8>), RepositoryError> {
+        let version = self.newest_root_version()?.ok_or(RepositoryError::Missing)?;
+        let bytes = self.read(&DocumentPath::Root(version))?;
+        Ok((version, bytes.ok_or(RepositoryError::Missing)?))
+    }
+}
+
+/// A look that waits for nobody: what it finds may be over by the time that something is written.
+pub(super) struct Glance<'a>(pub(super) &'a dyn Shelf);
+
+impl Reading for Glance<'_> {
+    fn read(&mut self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError> {
+        require_readable(path, self.0.read(path)?)
+    }
+
+    fn newest_root_version(&mut self) -> Result<Option<u64>, RepositoryError> {
+        self.0.newest_root_version()
+    }
+}
+
 /// One turn at signing and publishing.
 pub(super) struct Turn(Box<dyn Held>);
 
@@ -36,24 +65,23 @@ impl Turn {
         shelf.lock().map(Self)
     }
 
-    pub(super) fn read(&mut self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError> {
-        require_readable(path, self.0.read(path)?)
-    }
-
     pub(super) fn write(&mut self, path: &DocumentPath, bytes: &[u8]) -> Result<(), RepositoryError> {
         self.0.write(path, bytes)
-    }
-
-    /// The newest root document and its version.
-    pub(super) fn newest_root(&mut self) -> Result<(u64, Vec<u8>), RepositoryError> {
-        let version = self.0.newest_root_version()?.ok_or(RepositoryError::Missing)?;
-        let bytes = self.read(&DocumentPath::Root(version))?;
-        Ok((version, bytes.ok_or(RepositoryError::Missing)?))
     }
 
     /// Puts in place what was written, and lets the next one write.
     pub(super) fn finish(self) -> Result<(), RepositoryError> {
         self.0.finish()
+    }
+}
+
+impl Reading for Turn {
+    fn read(&mut self, path: &DocumentPath) -> Result<Option<Vec<u8>>, RepositoryError> {
+        require_readable(path, self.0.read(path)?)
+    }
+
+    fn newest_root_version(&mut self) -> Result<Option<u64>, RepositoryError> {
+        self.0.newest_root_version()
     }
 }
 

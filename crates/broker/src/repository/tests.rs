@@ -182,7 +182,7 @@ async fn a_running_broker_renews_when_forty_minutes_have_gone() {
     let (repository, clock) = (world.repository.clone(), world.clock.clone());
     let loop_task = tokio::spawn(crate::serve::keep_fresh(
         repository,
-        std::sync::Arc::new(world.keys()),
+        std::sync::Arc::new(world.key_ring()),
         clock,
         every,
         stop.clone(),
@@ -351,4 +351,24 @@ async fn clients_follow_a_broker_that_lost_its_documents_once_the_board_publishe
     lost.publish(&world.keys(), &second, world.now()).unwrap();
     let documents = trust::refresh(&lost, &client, world.now()).await.unwrap();
     assert_eq!(documents.version, 2);
+}
+
+#[test]
+fn what_was_signed_while_the_clock_was_wrong_is_signed_anew_and_not_held_for_longer() {
+    let world = World::published();
+    let now = world.now();
+    let ahead = world.after(30 * 24 * HOUR);
+    world.repository.renew(&world.keys(), ahead).unwrap();
+    let timestamp = || {
+        let bytes = world.repository.document("timestamp.json").unwrap().unwrap();
+        parse_as(TopRole::Timestamp, "timestamp.json", &bytes).unwrap().0
+    };
+    let wrong = timestamp();
+    assert_eq!(
+        world.repository.renew(&world.keys(), now).unwrap(),
+        Renewal::SnapshotAndTimestamp
+    );
+    assert!(timestamp().version() > wrong.version());
+    assert_eq!(timestamp().expires().as_second(), now.as_second() + TIMESTAMP_SECONDS);
+    assert_eq!(world.repository.renew(&world.keys(), now).unwrap(), Renewal::StillFresh);
 }

@@ -281,3 +281,87 @@ async fn documents_that_cannot_be_read_for_a_while_let_the_last_good_ones_hold_a
     let left = discover_as(&world, &connection, "saarland-university", "university").await;
     assert_eq!(refused(left), Problem::TokenIssuer);
 }
+
+/// Where a stranger's publication stops: the broker has what was sent, and waits for more.
+struct Stalling(tokio::task::JoinHandle<()>);
+
+impl Stalling {
+    async fn after(connection: &wire::Connection, pieces: Vec<PublishDocumentsRequest>) -> Self {
+        use futures::StreamExt as _;
+        let mut client = GovernanceServiceClient::new(connection.grpc.clone());
+        let task = tokio::spawn(async move {
+            let silent = futures::stream::iter(pieces).chain(futures::stream::pending());
+            let _ = client.publish_documents(silent).await;
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        Self(task)
+    }
+}
+
+impl Drop for Stalling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn piece(path: &str, content: Vec<u8>) -> PublishDocumentsRequest {
+    let space = SPACE.to_owned();
+    let path = path.to_owned();
+    PublishDocumentsRequest { space, path, content }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_begin_publications_hold_no_place_not_with_what_is_published_already_either() {
+    let world = World::published();
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    let files = world.files_of(&["gbsg"]);
+    let published = fetch(&connection, SPACE, "1.targets.json").await.unwrap().unwrap();
+    let file = || piece("targets/space.toml", b"id".to_vec());
+    for pieces in [
+        vec![piece("metadata/targets.json", b"{".to_vec())],
+        vec![piece("metadata/targets.json", published), file()],
+        vec![piece("metadata/targets.json", world.targets(2, &files, 1)), file()],
+    ] {
+        let _stalling = Stalling::after(&broker.connect().await, pieces).await;
+        let version = fetch(&connection, SPACE, "2.targets.json")
+            .await
+            .unwrap()
+            .map_or(2, |_| 3);
+        let whole = set(world.targets(version, &files, 2), &files);
+        publish::documents(&connection, &space(), &whole).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_of_the_board_signed_is_refused_while_others_write_and_waits_for_no_turn() {
+    let world = World::published();
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    let writing = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(world.path("repository/lock"))
+        .unwrap();
+    writing.lock().unwrap();
+    let nobody = stop(&world, member("gbsg"), &new_key());
+    let unsigned = set(world.targets(2, &world.files(), 1), &world.files());
+    let soon = std::time::Duration::from_secs(5);
+    for _ in 0..50 {
+        let refusal = tokio::time::timeout(soon, publish::stop(&connection, &space(), &nobody)).await;
+        assert_eq!(refused(refusal.expect("it waits")), Problem::PolicySignature);
+    }
+    let refusal = tokio::time::timeout(soon, publish::documents(&connection, &space(), &unsigned)).await;
+    assert_eq!(refused(refusal.expect("it waits")), Problem::PolicyThreshold);
+    let refusal = tokio::time::timeout(soon, publish::root(&connection, &space(), b"{}")).await;
+    assert!(refusal.expect("it waits").is_err());
+    // What is signed waits, and comes through.
+    let signed = stop(&world, member("gbsg"), &world.board[0]);
+    let (of_board, to) = (signed.clone(), broker.connect().await);
+    let waiting = tokio::spawn(async move { publish::stop(&to, &space(), &of_board).await });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    writing.unlock().unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), signed.digest());
+}

@@ -116,9 +116,9 @@ impl World {
         Some(world)
     }
 
-    /// The same on a server of the test's own.
-    pub(crate) fn published_in(server: &faults::Postgres) -> Self {
-        let world = Self::founded_in(Some(server.database().unwrap().into()));
+    /// The same in this database.
+    pub(crate) fn published_in(store: String) -> Self {
+        let world = Self::founded_in(Some(store.into()));
         world.publish(1, &world.files()).unwrap();
         world
     }
@@ -177,6 +177,11 @@ impl World {
 
     pub(crate) fn keys(&self) -> OnlineKeys {
         OnlineKeys::load(&self.path("snapshot.pem"), &self.path("timestamp.pem")).unwrap()
+    }
+
+    pub(crate) fn key_ring(&self) -> crate::online::KeyRing {
+        let files = (self.path("snapshot.pem"), self.path("timestamp.pem"));
+        crate::online::KeyRing::load(files.0, files.1, telemetry::Counter::default()).unwrap()
     }
 
     pub(crate) fn files(&self) -> Files {

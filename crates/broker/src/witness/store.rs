@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt as _;
 use rusqlite::{Connection, OptionalExtension, params};
-use sqlx::PgPool;
 use terms::{MemberId, Problem, Report, SpaceId};
 use trust::merkle::Hash;
 
@@ -126,10 +126,10 @@ impl Store {
                 with(file, reading).await?
             }
             Self::Shared(database) => {
-                let reading = |pool: PgPool| async move {
+                let reading = postgres::work(move |connection| {
                     let known = sqlx::query_as(KNOWN).bind(space).bind(member);
-                    known.fetch_optional(&pool).await
-                };
+                    known.fetch_optional(connection).boxed()
+                });
                 database.ask(reading).await.map_err(|error| postgres::lost(&error))?
             }
         };
@@ -165,7 +165,7 @@ impl Store {
                 with(file, replacing).await? as u64
             }
             Self::Shared(database) => {
-                let replacing = |pool: PgPool| async move {
+                let replacing = postgres::work(move |connection| {
                     let query = match &known {
                         None => sqlx::query(BEGIN),
                         Some(_) => sqlx::query(REPLACE),
@@ -175,8 +175,8 @@ impl Store {
                         None => query,
                         Some((old_size, old_root)) => query.bind(old_size).bind(old_root),
                     };
-                    Ok(query.execute(&pool).await?.rows_affected())
-                };
+                    async move { Ok(query.execute(connection).await?.rows_affected()) }.boxed()
+                });
                 database.ask(replacing).await.map_err(|error| postgres::lost(&error))?
             }
         };
@@ -202,11 +202,11 @@ impl Store {
                 with(file, keeping).await?;
             }
             Self::Shared(database) => {
-                let keeping = |pool: PgPool| async move {
+                let keeping = postgres::work(move |connection| {
                     let keeping = sqlx::query(KEEP).bind(space).bind(member).bind(note).bind(known);
                     let keeping = keeping.bind(reason).bind(at);
-                    keeping.execute(&pool).await
-                };
+                    keeping.execute(connection).boxed()
+                });
                 database.ask(keeping).await.map_err(|error| postgres::lost(&error))?;
             }
         }
@@ -226,7 +226,9 @@ impl Store {
                 with(file, reading).await
             }
             Self::Shared(database) => {
-                let reading = |pool: PgPool| async move { sqlx::query_as(EVIDENCE).bind(space).fetch_all(&pool).await };
+                let reading = postgres::work(move |connection| {
+                    sqlx::query_as(EVIDENCE).bind(space).fetch_all(connection).boxed()
+                });
                 database.ask(reading).await.map_err(|error| postgres::lost(&error))
             }
         }

@@ -11,7 +11,7 @@ use wire::{Enrolment, PeerConfig, enrolment};
 
 use super::desk::Desk;
 use super::examine::{rules_of, with_members};
-use super::folder::{self, Files};
+use super::folder::{self, Files, Folder};
 use crate::args::enrolment::EnrolArgs;
 use crate::show;
 
@@ -25,8 +25,7 @@ const ROSTER: &str = "members.toml";
 pub(super) async fn run(args: &EnrolArgs, json: bool) -> Result<ExitCode, Report> {
     let desk = Desk::open(&args.place)?;
     let request = fetch(args, &desk.space()?).await?;
-    let roster = roster_with(&desk.files, &request, &args.roles)?;
-    folder::write(&desk.folder.file(ROSTER), roster.as_bytes())?;
+    write_into(&desk.folder, &request, &args.roles)?;
     if json {
         show::json(&serde_json::json!({
             "member": request.member, "title": request.title, "key": request.key, "roles": args.roles,
@@ -59,6 +58,13 @@ async fn fetch(args: &EnrolArgs, space: &SpaceId) -> Result<Verified<Enrolment>,
     refusals.sort_by_key(|report| report.problem == Problem::Unreachable);
     let first = refusals.into_iter().next();
     Err(first.unwrap_or_else(|| Problem::Unreachable.report("the broker has no address")))
+}
+
+/// Adds the institution to the roster as it is now: others may have been added while the broker was asked.
+fn write_into(folder: &Folder, request: &Enrolment, roles: &[RoleName]) -> Result<(), Report> {
+    let _alone = folder.lock()?;
+    let roster = roster_with(&folder.space_files()?, request, roles)?;
+    folder::write(&folder.file(ROSTER), roster.as_bytes())
 }
 
 /// The roster's text with the institution at its end, if a data space with it is still in order.

@@ -41,6 +41,15 @@ impl Folder {
         Self(dir.to_owned())
     }
 
+    /// Waits until no other command of this program changes a file of the folder by what it read in it, and keeps others out.
+    ///
+    /// # Errors
+    /// `FileMissing` if the folder cannot be locked.
+    pub(crate) fn lock(&self) -> Result<File, Report> {
+        let locked = File::open(&self.0).and_then(|folder| folder.lock().map(|()| folder));
+        locked.map_err(|error| unusable(&self.0, &error))
+    }
+
     /// The path of a file of the data space, or of `board.toml`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -360,6 +360,61 @@ async fn a_node_that_is_killed_on_the_way_leaves_a_beginning_without_an_end() {
 }
 
 #[tokio::test]
+async fn a_44_how_answers_on_their_way_ended_while_the_disk_was_full_is_in_the_ledger_once_there_is_room() {
+    let world = World::new();
+    let desk = world.desk().await;
+    let mut whole = on_its_way(&world, &desk, &long(), None).await;
+    let given_up = streaming(&world, &desk, &long(), None).await;
+    let mut revoked = streaming(&world, &desk, &long(), None).await;
+    desk.ledger.pretend_free(Some(0));
+    let unsigned = loop {
+        match whole.next().await.unwrap() {
+            Ok(part) => assert!(matches!(part, Part::Batch(_)), "a receipt of what is not recorded"),
+            Err(ended) => break ended.report,
+        }
+    };
+    assert_eq!(unsigned.problem, Problem::AuditUnavailable);
+    drop(given_up);
+    world.serve_stops(&[world.stop(ada(), &world.board[2])]);
+    refresh(&world, &desk).await;
+    is_revoked(&mut revoked).await;
+    assert_eq!(audit::entries(&world.config().ledger_file()).unwrap().len(), 3);
+    // Nothing new is looked at, and nothing of the old forgotten.
+    let refused = world.ask(&desk, SQL, None).await.unwrap_err();
+    assert_eq!(refused.report.problem, Problem::AuditUnavailable);
+    desk.ledger.pretend_free(None);
+    let entries = recorded(&world, &desk).await;
+    let ends: Vec<_> = entries[3..]
+        .iter()
+        .map(|entry| (entry.outcome, entry.ends_begun))
+        .collect();
+    for end in [Outcome::Failed, Outcome::Abandoned, Outcome::Revoked] {
+        assert!(ends.contains(&(end, true)), "{ends:?}");
+    }
+    let failed = entries[3..]
+        .iter()
+        .find(|entry| entry.outcome == Outcome::Failed)
+        .unwrap();
+    assert_eq!((failed.rows, failed.result), (ROWS as u64, None));
+    assert_eq!(failed.problem, Some(Problem::AuditUnavailable));
+}
+
+#[tokio::test]
+async fn a_44_what_is_stopped_while_the_disk_is_nearly_full_is_stopped_and_recorded() {
+    for sql in [SQL.to_owned(), long()] {
+        let world = World::new();
+        let desk = world.desk().await;
+        let mut batches = streaming(&world, &desk, &sql, None).await;
+        desk.ledger.pretend_free(Some(terms::limit::LEDGER_ROOM_BYTES_MIN / 2));
+        world.serve_stops(&[world.stop(ada(), &world.board[2])]);
+        refresh(&world, &desk).await;
+        is_revoked(&mut batches).await;
+        let entries = recorded(&world, &desk).await;
+        assert_eq!(entries.last().unwrap().outcome, Outcome::Revoked);
+    }
+}
+
+#[tokio::test]
 async fn no_more_long_answers_than_there_are_places_are_on_their_way() {
     let world = World::new();
     let desk = world.desk().await;

@@ -3,7 +3,8 @@
 //!
 //! After an error it never writes again, and the node ends: what a disk holds after a failed sync is not known, and a
 //! second try that succeeds would prove nothing. Only that there is no room is no such error: the system says so before
-//! anything is synced, and nothing of the transaction stays. Next: `store.rs`, the file.
+//! anything is synced, and nothing of the transaction stays. How an answer ended whose beginning is in the file is then written as soon
+//! as there is room. Next: `store.rs`, the file.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use trust::{Digest, Envelope};
 
 use crate::ledger::AuditIndex;
+use crate::ledger::disk::Disk;
 use crate::ledger::entry::Release;
 use crate::ledger::outcome::Named;
-use crate::ledger::record::AuditEntry;
+use crate::ledger::record::{AuditEntry, Outcome};
 use crate::ledger::store::{Store, StoreError};
 
 /// Most entries in one transaction: beyond some hundred the sync is no longer what costs, and the first would wait for
@@ -153,25 +155,42 @@ impl Board {
     }
 }
 
-/// Writes until nobody can send any more.
-pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board) {
+/// Writes until nobody can send any more, and then what is still owed.
+pub(super) fn run(store: Store, mut jobs: mpsc::Receiver<Job>, board: &Board, disk: &Disk) {
     let mut store = Some(store);
+    // At its front, what there was no room for before.
     let mut waiting = Vec::new();
     while jobs.blocking_recv_many(&mut waiting, BATCH_ENTRIES_MAX) > 0 {
-        let outcome = match &mut store {
-            Some(open) => write(open, &mut waiting, board),
-            None => Err(unavailable()),
-        };
-        if board.state() == LedgerState::Failed {
-            store = None;
-        }
-        answer(&mut waiting, &outcome);
+        write_all(&mut store, &mut waiting, board, disk);
+    }
+    if !waiting.is_empty() {
+        write_all(&mut store, &mut waiting, board, disk);
+    }
+    for job in waiting {
+        tracing::error!(query_id = %job.entry.query_id, "how an answer ended that had begun is not recorded");
     }
 }
 
-fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Report> {
+fn write_all(store: &mut Option<Store>, waiting: &mut Vec<Job>, board: &Board, disk: &Disk) {
+    let outcome = match store {
+        Some(open) => write(open, waiting, board, disk),
+        None => Err(unavailable()),
+    };
+    if board.state() == LedgerState::Failed {
+        *store = None;
+    }
+    let told = std::mem::take(waiting);
+    let owed = told.into_iter().filter_map(|job| answer(job, &outcome));
+    // What a ledger that failed holds, its next start finds.
+    waiting.extend(owed.filter(|_| store.is_some()));
+}
+
+fn write(store: &mut Store, waiting: &mut [Job], board: &Board, disk: &Disk) -> Result<(), Report> {
     let begun = Instant::now();
-    let appended = store.append(waiting);
+    let mut appended = append(store, waiting, disk);
+    if appended.as_ref().is_err_and(StoreError::is_full) && disk.reserve.give_up() {
+        appended = append(store, waiting, disk);
+    }
     board.commit_seconds.observe(begun.elapsed().as_secs_f64());
     match appended {
         Ok(()) => {
@@ -191,18 +210,55 @@ fn write(store: &mut Store, waiting: &mut [Job], board: &Board) -> Result<(), Re
     }
 }
 
-fn answer(waiting: &mut Vec<Job>, outcome: &Result<(), Report>) {
-    for job in waiting.drain(..) {
-        match (job.done, outcome) {
-            // Whoever stopped waiting is recorded all the same.
-            (Some(done), Ok(())) => drop(done.send(Ok(Recorded {
-                index: AuditIndex(job.entry.index),
-                receipt: job.receipt,
-            }))),
-            (Some(done), Err(report)) => drop(done.send(Err(report.clone()))),
-            (None, Ok(())) => {}
-            (None, Err(_)) => tracing::error!(query_id = %job.entry.query_id, "an abandoned query is not recorded"),
-        }
+#[cfg(not(test))]
+fn append(store: &mut Store, waiting: &mut [Job], _disk: &Disk) -> Result<(), StoreError> {
+    store.append(waiting)
+}
+
+#[cfg(test)]
+fn append(store: &mut Store, waiting: &mut [Job], disk: &Disk) -> Result<(), StoreError> {
+    if disk.takes_nothing() {
+        let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        return Err(rusqlite::Error::SqliteFailure(full, None).into());
+    }
+    store.append(waiting)
+}
+
+/// Tells whoever waits. Gives back what is owed to the log: how an answer ended whose beginning is in it.
+fn answer(job: Job, outcome: &Result<(), Report>) -> Option<Job> {
+    let Job {
+        entry, done, receipt, ..
+    } = job;
+    let Err(report) = outcome else {
+        // Whoever stopped waiting is recorded all the same.
+        drop(done.map(|done| {
+            done.send(Ok(Recorded {
+                index: AuditIndex(entry.index),
+                receipt,
+            }))
+        }));
+        return None;
+    };
+    if !entry.ends_begun && done.is_none() {
+        tracing::error!(query_id = %entry.query_id, "an abandoned query is not recorded");
+    }
+    let owed = entry.ends_begun.then(|| owed(entry, report));
+    drop(done.map(|done| done.send(Err(report.clone()))));
+    owed
+}
+
+/// The end of an answer for which there was no room: without a receipt it was none, whatever had gone.
+fn owed(mut entry: AuditEntry, why: &Report) -> Job {
+    if entry.outcome == Outcome::Released {
+        (entry.outcome, entry.problem, entry.message) = (Outcome::Failed, Some(why.problem), Some(why.message.clone()));
+        (entry.result, entry.blanked_values) = (None, 0);
+    }
+    Job {
+        entry,
+        named: None,
+        end: End::Nothing,
+        receipt: None,
+        done: None,
     }
 }
 

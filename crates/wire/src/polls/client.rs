@@ -54,6 +54,7 @@ impl Dialer for ByPolls {
         let polled = Polled {
             coming: Arc::default(),
             going: Arc::default(),
+            peer: None,
         };
         // Both end with the stream, or when the broker is silent for too long.
         let hearing = hear(Line::new(self.clone()), session.clone(), Arc::clone(&polled.coming));

@@ -123,6 +123,7 @@ impl Polls {
         let polled = Polled {
             coming: Arc::clone(&session.up),
             going: Arc::clone(&session.down),
+            peer: Some(peer),
         };
         // Whoever takes them has too many already, or has gone.
         self.opened

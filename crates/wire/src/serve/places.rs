@@ -1,5 +1,5 @@
-//! Who may have how many connections at a time: of each address so many, and of those that shake hands so many, where who comes later
-//! takes the place of who has been at it longest. An honest peer is done in a moment; one that stalls is pushed out.
+//! Who may do how much of what strangers can do at a time: of each address so many, and of all so many, where who comes later takes
+//! the place of who has been at it longest. An honest peer is done in a moment; one that stalls is pushed out.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,28 +10,29 @@ use tokio_util::sync::CancellationToken;
 /// The bits of an IPv6 address that name a network: who has one has all its addresses.
 const NETWORK: u128 = !(u64::MAX as u128);
 
-/// Open connections of each address.
+/// What each address does at a time: its open connections, or its calls that cost something.
 #[derive(Clone, Debug)]
-pub(super) struct Addresses {
+pub struct Addresses {
     most: u32,
     open: Arc<Mutex<HashMap<IpAddr, u32>>>,
 }
 
-/// One of an address's connections.
+/// One of the places of an address, until it is dropped.
 #[derive(Debug)]
-pub(super) struct AddressPlace {
+pub struct AddressPlace {
     address: IpAddr,
     of: Addresses,
 }
 
 impl Addresses {
-    pub(super) fn new(most: u32) -> Self {
+    /// So many of each address.
+    pub fn new(most: u32) -> Self {
         let open = Arc::default();
         Self { most, open }
     }
 
     /// A place for one more of this address, if it has fewer than it may.
-    pub(super) fn place(&self, address: IpAddr) -> Option<AddressPlace> {
+    pub fn place(&self, address: IpAddr) -> Option<AddressPlace> {
         let address = network(address);
         let mut open = self.open();
         let held = open.entry(address).or_insert(0);
@@ -60,16 +61,17 @@ impl Drop for AddressPlace {
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// An address as it is counted: of IPv6 its network of 64 bits.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
         address => address,
     }
 }
 
-/// Connections that shake hands.
+/// What so many do at a time, such as to shake hands.
 #[derive(Clone, Debug)]
-pub(super) struct Handshakes {
+pub struct Revolving {
     most: usize,
     queue: Arc<Mutex<Queue>>,
 }
@@ -83,14 +85,15 @@ struct Queue {
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Handshake {
+pub struct RevolvingPlace {
     number: u64,
     displaced: CancellationToken,
-    of: Handshakes,
+    of: Revolving,
 }
 
-impl Handshakes {
-    pub(super) fn new(most: u32) -> Self {
+impl Revolving {
+    /// So many of all.
+    pub fn new(most: u32) -> Self {
         Self {
             most: most as usize,
             queue: Arc::default(),
@@ -98,7 +101,7 @@ impl Handshakes {
     }
 
     /// Begins one. If there are too many, the oldest ends.
-    pub(super) fn begin(&self) -> Handshake {
+    pub fn begin(&self) -> RevolvingPlace {
         let displaced = CancellationToken::new();
         let mut queue = self.queue();
         let number = queue.next;
@@ -110,7 +113,7 @@ impl Handshakes {
             oldest.cancel();
         }
         let of = self.clone();
-        Handshake { number, displaced, of }
+        RevolvingPlace { number, displaced, of }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -118,14 +121,14 @@ impl Handshakes {
     }
 }
 
-impl Handshake {
+impl RevolvingPlace {
     /// Waits until others need its place.
-    pub(super) async fn displaced(&self) {
+    pub async fn displaced(&self) {
         self.displaced.cancelled().await;
     }
 }
 
-impl Drop for Handshake {
+impl Drop for RevolvingPlace {
     fn drop(&mut self) {
         let mut queue = self.of.queue();
         if let Ok(place) = queue.open.binary_search_by_key(&self.number, |(number, _)| *number) {
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_handshake_that_has_been_at_it_longest_makes_room() {
-        let handshakes = Handshakes::new(2);
+        let handshakes = Revolving::new(2);
         let [first, second] = [handshakes.begin(), handshakes.begin()];
         drop(second);
         let third = handshakes.begin();

@@ -1,6 +1,6 @@
 //! Descriptions in the PostgreSQL that brokers share: one row per member.
 
-use sqlx::PgPool;
+use futures::FutureExt as _;
 use terms::{Report, SpaceId};
 
 use super::Description;
@@ -16,7 +16,7 @@ const ALL: &str = "SELECT envelope FROM description WHERE space = $1 ORDER BY me
 
 /// Keeps a description, unless a later one is kept; says whether it did.
 pub(super) async fn keep(database: &Database, description: Description) -> Result<bool, Report> {
-    let keeping = |pool: PgPool| async move {
+    let keeping = postgres::work(move |connection| {
         let Description {
             space,
             member,
@@ -24,16 +24,16 @@ pub(super) async fn keep(database: &Database, description: Description) -> Resul
             issued,
         } = description;
         let keeping = sqlx::query(KEEP).bind(space).bind(member).bind(sealed).bind(issued);
-        Ok(keeping.execute(&pool).await?.rows_affected() == 1)
-    };
+        async move { Ok(keeping.execute(connection).await?.rows_affected() == 1) }.boxed()
+    });
     database.ask(keeping).await.map_err(|error| postgres::lost(&error))
 }
 
 /// All sealed descriptions of a data space, by member.
 pub(super) async fn all(database: &Database, space: SpaceId) -> Result<Vec<Vec<u8>>, Report> {
-    let reading = |pool: PgPool| async move {
+    let reading = postgres::work(move |connection| {
         let all = sqlx::query_scalar::<_, Vec<u8>>(ALL).bind(space.to_string());
-        all.fetch_all(&pool).await
-    };
+        all.fetch_all(connection).boxed()
+    });
     database.ask(reading).await.map_err(|error| postgres::lost(&error))
 }

@@ -35,6 +35,10 @@ impl Shelf for Folder {
         read(&self.0, path)
     }
 
+    fn newest_root_version(&self) -> Result<Option<u64>, RepositoryError> {
+        newest_root_version(&self.0)
+    }
+
     fn lock(&self) -> Result<Box<dyn Held>, RepositoryError> {
         let file = File::options()
             .create(true)

@@ -79,3 +79,24 @@ fn what_is_written_in_the_roster_stays_and_the_member_comes_at_its_end() {
     assert!(first.starts_with("[[member]]"), "{first}");
     assert!(roster_with(&files(Some(&first)), &request("clinic", "Clinic", &other), &hospital()).is_err());
 }
+
+#[test]
+fn a_21_those_who_are_enrolled_at_the_same_time_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files(Some(&there().1)) {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let folder = Folder::new(folder.path());
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let folder = &folder;
+            scope.spawn(move || {
+                let key = SigningKey::generate().unwrap();
+                let clinic = request(&format!("clinic-{number}"), &format!("Clinic {number}"), &key);
+                write_into(folder, &clinic, &hospital()).unwrap();
+            });
+        }
+    });
+    let rules = rules_of(&with_members(folder.space_files().unwrap())).unwrap();
+    assert_eq!(rules.members.len(), 9);
+}
