@@ -10,17 +10,30 @@ use tokio_util::sync::CancellationToken;
 /// The bits of an IPv6 address that name a network: who has one has all its addresses.
 const NETWORK: u128 = !(u64::MAX as u128);
 
+/// Where somebody comes from, as it is counted: an address, of IPv6 a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin(IpAddr);
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
+            address => address,
+        })
+    }
+}
+
 /// Open connections of each address.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses {
     most: u32,
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    open: Arc<Mutex<HashMap<Origin, u32>>>,
 }
 
 /// One of an address's connections.
 #[derive(Debug)]
 pub(super) struct AddressPlace {
-    address: IpAddr,
+    origin: Origin,
     of: Addresses,
 }
 
@@ -30,20 +43,19 @@ impl Addresses {
         Self { most, open }
     }
 
-    /// A place for one more of this address, if it has fewer than it may.
-    pub(super) fn place(&self, address: IpAddr) -> Option<AddressPlace> {
-        let address = network(address);
+    /// A place for one more from there, if there are fewer than may be.
+    pub(super) fn place(&self, origin: Origin) -> Option<AddressPlace> {
         let mut open = self.open();
-        let held = open.entry(address).or_insert(0);
+        let held = open.entry(origin).or_insert(0);
         if *held >= self.most {
             return None;
         }
         *held += 1;
         let of = self.clone();
-        Some(AddressPlace { address, of })
+        Some(AddressPlace { origin, of })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Origin, u32>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,19 +63,12 @@ impl Addresses {
 impl Drop for AddressPlace {
     fn drop(&mut self) {
         let mut open = self.of.open();
-        if let Some(held) = open.get_mut(&self.address) {
+        if let Some(held) = open.get_mut(&self.origin) {
             *held -= 1;
             if *held == 0 {
-                open.remove(&self.address);
+                open.remove(&self.origin);
             }
         }
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
-        address => address,
     }
 }
 
@@ -141,7 +146,7 @@ mod tests {
     #[test]
     fn an_address_has_so_many_and_a_network_of_ipv6_is_one() {
         let addresses = Addresses::new(2);
-        let place = |text: &str| addresses.place(text.parse().unwrap());
+        let place = |text: &str| addresses.place(text.parse::<IpAddr>().unwrap().into());
         let held = [place("192.0.2.1"), place("::ffff:192.0.2.1")];
         assert!(held.iter().all(Option::is_some) && place("192.0.2.1").is_none());
         assert!(place("192.0.2.2").is_some());
