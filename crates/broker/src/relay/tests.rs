@@ -121,7 +121,7 @@ async fn a_registration_that_is_larger_than_any_is_not_read() {
     let mut relay = RelayServiceClient::new(connection.grpc.clone());
     let mut held_with = async |bytes: usize| {
         let space = space().to_string();
-        let envelope = vec![b'{'; bytes].into();
+        let envelope = vec![b'{'; bytes];
         let held = relay.hold(HoldRequest { space, envelope }).await;
         held.err().unwrap()
     };
