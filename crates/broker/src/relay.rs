@@ -5,9 +5,11 @@
 //! for its connection with a member's key, a call to whoever proved who they are. What is carried is TLS between the two, who would
 //! notice any other end.
 //!
-//! Next: `relay/switchboard.rs` (who holds, who waits, what is carried), `relay/flow.rs` (one direction of what is carried).
+//! Next: `relay/switchboard.rs` (who holds, who waits, what is carried), `relay/flow.rs` (one direction of what is carried),
+//! `relay/served.rs` (the limits of its messages).
 
 mod flow;
+mod served;
 mod switchboard;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,7 @@ use wire::v1::{
 use crate::callers::{Callers, key_of};
 use crate::refused;
 use flow::Flow;
+pub(crate) use served::Served;
 use switchboard::{CallId, Calling, Carrying, Held, Switchboard};
 
 /// How often it is looked whether those whom a call connects may still be connected.

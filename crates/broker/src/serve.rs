@@ -12,11 +12,9 @@ use trust::SigningKey;
 use wire::description::{BROKER_AUDIENCE, DESCRIPTION_BYTES_MAX};
 use wire::enrolment::ENROLMENT_BYTES_MAX;
 use wire::publish::PIECE_BYTES_MAX;
-use wire::relay::RELAY_MESSAGE_BYTES_MAX;
 use wire::v1::catalog_service_server::CatalogServiceServer;
 use wire::v1::enrolment_service_server::EnrolmentServiceServer;
 use wire::v1::governance_service_server::GovernanceServiceServer;
-use wire::v1::relay_service_server::RelayServiceServer;
 use wire::v1::witness_service_server::WitnessServiceServer;
 use wire::{CountCalls, Incoming, KeyFile, Signals};
 
@@ -27,7 +25,7 @@ use crate::enrol::{self, Enrolments};
 use crate::governance::Governance;
 use crate::online::KeyRing;
 use crate::postgres::Database;
-use crate::relay::Relay;
+use crate::relay::{Relay, Served};
 use crate::repository::{Renewal, Repository};
 use crate::roster::Roster;
 use crate::status::Watch;
@@ -153,7 +151,7 @@ pub async fn serve(
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(EnrolmentServiceServer::new(enrolments).max_decoding_message_size(ENROL_BYTES_MAX))
         .add_service(WitnessServiceServer::new(witness).max_decoding_message_size(witness::REQUEST_BYTES_MAX))
-        .add_service(RelayServiceServer::new(relay.clone()).max_decoding_message_size(RELAY_MESSAGE_BYTES_MAX))
+        .add_service(Served::new(relay.clone()))
         .serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
     let draining = async {
         stop.cancelled().await;

@@ -8,6 +8,9 @@
 //! The node runs in a process of its own, with its ledger, under a signed policy and a permit. The bare servers do too: one holds
 //! all batches in memory, one reads them by DataFusion from the node's snapshot. All are asked in turn. Prints medians and ratios as
 //! a Markdown table. Data are generated and removed at the end.
+//!
+//! Also prints the processor time that a gigabyte costs client, node and broker, direct and through the broker: where all of them
+//! share so many processors, that bounds what the way through the broker can reach of the direct one.
 #![allow(
     missing_docs,
     clippy::print_stdout,
@@ -169,16 +172,25 @@ async fn compare(rows: u64) {
     let (mut node, mut relayed) = (Vec::new(), Vec::new());
     let (mut from_memory, mut from_snapshot) = (Vec::new(), Vec::new());
     let (mut bytes, mut peak) = (0, 0);
+    let mut costs = [[0.0; 3]; 2];
     for _ in 0..RUNS {
         let began = clinic.process.reset_peak();
+        let before = clinic.processor_seconds();
         let drained = drained(&clinic.connection, clinic.request(&clinic.connection)).await;
         peak = peak.max(clinic.process.peak_megabytes());
         assert!(began <= peak && drained.rows == rows);
         bytes = drained.bytes;
         node.push(drained.took);
+        let between = clinic.processor_seconds();
         let drained = self::drained(&clinic.relayed, clinic.request(&clinic.relayed)).await;
         assert_eq!(drained.rows, rows);
         relayed.push(drained.took);
+        let after = clinic.processor_seconds();
+        for (cost, (from, to)) in costs.iter_mut().zip([(before, between), (between, after)]) {
+            for (of, (from, to)) in cost.iter_mut().zip(from.into_iter().zip(to)) {
+                *of += to - from;
+            }
+        }
         for (bare, took) in [(&memory, &mut from_memory), (&stored, &mut from_snapshot)] {
             let drained = self::drained(&bare.connection, Request::new(ticket())).await;
             assert_eq!(drained.rows, rows);
@@ -199,6 +211,17 @@ async fn compare(rows: u64) {
         ratio(from_snapshot),
         speed(relayed),
         speed(relayed) / speed(node),
+    );
+    let gigabytes = bytes as f64 * RUNS as f64 / 1e9;
+    let [direct, through] = costs.map(|cost| cost.map(|seconds| seconds / gigabytes));
+    let processors = std::thread::available_parallelism().unwrap().get() as f64;
+    let most = processors / through.iter().sum::<f64>() * 1e3;
+    for (way, [client, node, broker]) in [("Direct", direct), ("Through the broker", through)] {
+        println!("\n{way}, processor time a GB: client {client:.2} s, node {node:.2} s, broker {broker:.2} s.");
+    }
+    println!(
+        "{processors} processors, all of them busy with it, carry {most:.0} MB/s through the broker: {:.2} of direct.",
+        most / speed(node)
     );
     let (direct, through) = (round_trip(&clinic.connection).await, round_trip(&clinic.relayed).await);
     println!(
@@ -259,6 +282,17 @@ fn ticket() -> Ticket {
     Ticket::new(statement.as_any().encode_to_vec())
 }
 
+/// What a process has had of the processors so far, by its number.
+fn processor_seconds(process: &str) -> f64 {
+    /// Linux counts so.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(')').unwrap();
+    // The 14th and 15th field of proc_pid_stat(5), of which two are the number and the name.
+    let ticks = after_name.split_ascii_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS_PER_SECOND
+}
+
 /// A process that ends with its owner.
 struct Process(Child);
 
@@ -271,6 +305,10 @@ impl Process {
 
     fn peak_megabytes(&self) -> u64 {
         self.megabytes("VmHWM:")
+    }
+
+    fn processor_seconds(&self) -> f64 {
+        processor_seconds(&self.0.id().to_string())
     }
 
     fn megabytes(&self, what: &str) -> u64 {
@@ -292,7 +330,7 @@ impl Drop for Process {
 struct Clinic {
     place: tempfile::TempDir,
     process: Process,
-    _broker: Process,
+    broker: Process,
     connection: Connection,
     /// The same node, through the broker.
     relayed: Connection,
@@ -355,13 +393,23 @@ impl Clinic {
         let relayed = until_there(|| wire::connect_by(road.clone(), "clinic", &node)).await;
         Self {
             process,
-            _broker: broker,
+            broker,
             connection,
             relayed,
             credential: road.person.credential.clone(),
             key: SigningKey::load(&profile.key).unwrap(),
             place,
         }
+    }
+
+    /// Of client, node and broker.
+    fn processor_seconds(&self) -> [f64; 3] {
+        let client = processor_seconds("self");
+        [
+            client,
+            self.process.processor_seconds(),
+            self.broker.processor_seconds(),
+        ]
     }
 
     fn snapshot(&self) -> PathBuf {

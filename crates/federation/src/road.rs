@@ -137,3 +137,6 @@ impl Broker {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests;

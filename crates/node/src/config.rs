@@ -105,10 +105,15 @@ impl Config {
             let report = Problem::FileValue.report("without listen and without tunnels nobody can reach the node");
             wrong("tunnels", report.remedy("say where to listen, or leave tunnels at 2"));
         }
-        let most = terms::limit::TUNNELS_PER_MEMBER_MAX;
+        // The addresses may all lead to one broker, which would end the oldest tunnel for each one more.
+        let most = terms::limit::TUNNELS_PER_MEMBER_MAX / self.broker.each().count();
         if usize::from(self.tunnels) > most {
-            let message = format!("it is {}, and a broker takes {most}", self.tunnels);
-            wrong("tunnels", Problem::FileValue.report(message));
+            let message = format!(
+                "it is {}, and may be {most} at each address of the broker",
+                self.tunnels
+            );
+            let report = Problem::FileValue.report(message);
+            wrong("tunnels", report.remedy("two at each address are enough"));
         }
         if let Some(Err(report)) = self.metrics.as_ref().map(MetricsConfig::check) {
             wrong("metrics.listen", report);
@@ -117,6 +122,11 @@ impl Config {
             wrong("traces.endpoint", report);
         }
         findings
+    }
+
+    /// How many tunnels are held: at each address of the broker as many as it says.
+    pub fn tunnels_wanted(&self) -> usize {
+        usize::from(self.tunnels) * self.broker.each().count()
     }
 
     /// The folder of the datasets.

@@ -313,7 +313,7 @@ impl Node {
     fn operation(&self) -> Operation {
         Operation {
             unready: self.desk.unready(),
-            tunnels_wanted: usize::from(self.config.tunnels) * self.config.broker.each().count(),
+            tunnels_wanted: self.config.tunnels_wanted(),
             tunnels: self.open_tunnels.borrow().clone(),
             limits: self.config.limits.changed(),
             key_file: self.key_file.problem(),

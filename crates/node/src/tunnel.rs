@@ -22,7 +22,7 @@ use wire::{Connection, Door, PeerConfig, Road, Socket, relay};
 
 use crate::config::Config;
 use crate::query::Desk;
-use choice::{AGAIN_AFTER, Choice};
+use choice::{Choice, End};
 
 /// How long a tunnel that was lost waits before it is opened again: at first and at most.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
@@ -110,27 +110,31 @@ async fn hold(
     let mut taking_up = JoinSet::new();
     let over = match road {
         Road::Streams => futures::future::pending().left_future(),
-        Road::Polls => tokio::time::sleep(AGAIN_AFTER).right_future(),
+        Road::Polls => tokio::time::sleep(choice.polls_last()).right_future(),
     };
     let mut over = std::pin::pin!(over);
-    loop {
+    let end = loop {
         let call = tokio::select! {
             call = calls.next() => call,
             () = &mut over => {
                 // Nobody new comes this way. Those who have come stay for as long as they like.
                 while taking_up.join_next().await.is_some() {}
-                break;
+                break End::Said;
             }
         };
-        let Some(Ok(call)) = call else { break };
+        let call = match call {
+            Some(Ok(call)) => call,
+            Some(Err(_)) => break End::Cut,
+            None => break End::Said,
+        };
         while taking_up.try_join_next().is_some() {}
         if taking_up.len() >= limit::CALLS_PER_TUNNEL_MAX {
             continue;
         }
         let (broker, door) = (broker.clone(), door.clone());
         taking_up.spawn(async move { take_up(&broker, call.call, &door).await });
-    }
-    choice.lost(road, began.elapsed(), Instant::now());
+    };
+    choice.ended(road, end, began.elapsed(), Instant::now());
     Ok(())
 }
 

@@ -93,11 +93,19 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// Streams on one connection to a broker: the nodes that somebody reaches through it, and the calls that a node carries.
 pub const RELAY_STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
 
-/// Bytes of one stream of a connection to a broker that may be on their way unread.
-pub const RELAY_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of one stream of a connection to a broker that may be on their way unread: what is said while a busy machine gets round to asking
+/// for more.
+pub const RELAY_STREAM_WINDOW_BYTES: u32 = 512 * 1024;
 
-/// Bytes of all its streams that may be. Many times those of one, or a few slow readers would stop all others.
+/// Bytes of all its streams that may be. As many as all people of one member may hold to a node, or slow readers would stop all others.
 pub const RELAY_CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+
+/// Longest frame of HTTP/2 on a connection to a broker, in bytes: a piece of what is carried is one frame.
+pub const RELAY_FRAME_BYTES: u32 = 64 * 1024;
+
+/// Longest frame of an answer of a node, in bytes: with its head of nine bytes it fills three TLS records of 16 KiB, and these, carried, are
+/// one piece.
+pub const ANSWER_FRAME_BYTES: u32 = 3 * 16 * 1024 - 9;
 
 /// After how long without a word the other end of a connection that is held open is made to say something, in seconds: well under the
 /// idle times of middle boxes.
@@ -136,6 +144,10 @@ pub const POLL_SESSIONS_PER_PEER_MAX: usize = 64;
 
 /// Open connections at one server.
 pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// Those from one address: so few that a handful of addresses cannot take them all, and as many as the programs and some dozen nodes of an
+/// institution need, which all come from one address.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 
 /// How long a client waits for one node's answer to one part of a question, in seconds, unless whoever asks says otherwise: the
 /// longest run of a query, and what comes around it.

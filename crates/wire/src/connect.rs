@@ -38,6 +38,8 @@ struct Pace {
     within: Duration,
     /// Bytes that may be on their way unread: of one stream, and of all.
     windows: Option<(u32, u32)>,
+    /// Longest frame that the other end may send, in bytes.
+    frame: u32,
 }
 
 /// While somebody waits for an answer. A machine can be busy for a while.
@@ -45,6 +47,7 @@ const WAITED_FOR: Pace = Pace {
     every: Duration::from_secs(limit::KEEP_ALIVE_SECONDS),
     within: Duration::from_secs(30),
     windows: None,
+    frame: limit::ANSWER_FRAME_BYTES,
 };
 
 /// On a connection that is held open.
@@ -52,6 +55,7 @@ const HELD: Pace = Pace {
     every: Duration::from_secs(limit::HELD_KEEP_ALIVE_SECONDS),
     within: Duration::from_secs(limit::HELD_KEEP_ALIVE_ANSWER_SECONDS_MAX),
     windows: Some((limit::RELAY_STREAM_WINDOW_BYTES, limit::RELAY_CONNECTION_WINDOW_BYTES)),
+    frame: limit::RELAY_FRAME_BYTES,
 };
 
 /// How long a connection may take before polls are tried beside it.
@@ -295,6 +299,7 @@ async fn connect_at(
         .connect_timeout(Duration::from_secs(limit::CONNECT_SECONDS_MAX))
         .initial_stream_window_size(pace.windows.map(|(stream, _)| stream))
         .initial_connection_window_size(pace.windows.map(|(_, all)| all))
+        .max_frame_size(pace.frame)
         .http2_keep_alive_interval(pace.every)
         .keep_alive_timeout(pace.within);
     let connector = tower::service_fn(move |_: Uri| {

@@ -61,7 +61,7 @@ const WINDOW: RangeInclusive<u32> = 65_535..=2_147_483_647;
 limits! {
     connections: Some(limit::CONNECTIONS_MAX as u32), Some(limit::CONNECTIONS_MAX as u32), 1..=100_000,
         "Open connections";
-    connections_per_address: Some(1_024), Some(1_024), 1..=100_000,
+    connections_per_address: Some(limit::CONNECTIONS_PER_ADDRESS_MAX as u32), Some(limit::CONNECTIONS_PER_ADDRESS_MAX as u32), 1..=100_000,
         "Open connections from one address (of IPv6, one network of 64 bits). What a broker carries to a node has no address, and counts as `carried_connections`";
     carried_connections: Some(limit::CARRIED_CONNECTIONS_MAX as u32), None, 1..=100_000,
         "Open connections that came through a broker";
@@ -73,7 +73,7 @@ limits! {
         "Calls on one connection at the same time. At a broker: also those that it carries";
     header_list_bytes: Some(limit::HEADER_LIST_BYTES_MAX), Some(limit::HEADER_LIST_BYTES_MAX), 16_384..=1_048_576,
         "Headers of one call; credential and proof are in them";
-    frame_bytes: Some(16_384), Some(16_384), 16_384..=16_777_215,
+    frame_bytes: Some(16_384), Some(limit::RELAY_FRAME_BYTES), 16_384..=16_777_215,
         "One frame of HTTP/2";
     stream_window_bytes: Some(1_048_576), Some(limit::RELAY_STREAM_WINDOW_BYTES), WINDOW,
         "Bytes of one call that may be on their way unread";

@@ -3,13 +3,13 @@
 //! What is carried is TLS between the two ends. The broker must never be one of them: who it is that answers is decided by the
 //! key that the roster names, at the ends.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
-use prost::bytes::Bytes;
+use prost::bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use terms::{MemberId, Problem, Report, SpaceId, UtcTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -31,6 +31,9 @@ pub const CALL_BYTES: usize = 16;
 
 /// Largest sealed registration, in bytes.
 pub const REGISTRATION_BYTES_MAX: usize = 4 * 1024;
+
+/// Largest message with which a connection is registered, in bytes.
+pub const HOLD_MESSAGE_BYTES_MAX: usize = REGISTRATION_BYTES_MAX + 1024;
 
 /// Largest message of a relay, in bytes: some TLS records and their frame.
 pub const RELAY_MESSAGE_BYTES_MAX: usize = PIECE_BYTES_MAX + 1024;
@@ -184,6 +187,17 @@ impl Carried {
     }
 }
 
+/// As much of it as fits into one piece.
+fn gathered(bufs: &[IoSlice<'_>]) -> Bytes {
+    let all: usize = bufs.iter().map(|buf| buf.len()).sum();
+    let mut piece = BytesMut::with_capacity(all.min(PIECE_BYTES_MAX));
+    for buf in bufs {
+        let room = PIECE_BYTES_MAX - piece.len();
+        piece.put_slice(&buf[..buf.len().min(room)]);
+    }
+    piece.freeze()
+}
+
 impl std::fmt::Debug for Carried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Carried")
@@ -197,12 +211,26 @@ impl AsyncRead for Carried {
 }
 
 impl AsyncWrite for Carried {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    /// What is said together goes as one piece: each costs both ends and the broker a message.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         ready!(self.going.poll_reserve(cx)).map_err(gone)?;
-        let piece = &buf[..buf.len().min(PIECE_BYTES_MAX)];
-        self.going.send_item(Bytes::copy_from_slice(piece)).map_err(gone)?;
-        Poll::Ready(Ok(piece.len()))
+        let piece = gathered(bufs);
+        let written = piece.len();
+        self.going.send_item(piece).map_err(gone)?;
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     /// The network takes pieces by itself.

@@ -5,8 +5,7 @@
 
 pub mod places;
 
-use std::io;
-use std::net::IpAddr;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, Server};
 
+pub(crate) use self::places::Origin;
 use self::places::{AddressPlace, Addresses, Revolving};
 use crate::limits::{Limits, NodeLimits};
 use crate::polls::{self, Polls};
@@ -39,7 +39,7 @@ pub struct PeerInfo {
     /// The value to which proofs on this connection must be bound.
     pub channel: trust::Channel,
     /// From where it came, as it is counted: of IPv6 the network. None if a broker carried it.
-    pub address: Option<IpAddr>,
+    pub address: Option<std::net::IpAddr>,
 }
 
 /// A gRPC server with the usual limits of a node.
@@ -103,15 +103,27 @@ impl Incoming {
 
     /// The same, for those too whose network lets nothing pass but short requests.
     pub fn with_polls(listener: TcpListener, identity: Identity, limits: &Limits, connections: Connections) -> Self {
-        let (mut door, accepted) = Door::new(identity, limits, connections);
         let (opened, sessions) = mpsc::channel(ACCEPTED_WAITING_MAX);
+        let taking = (Polls::new(opened), sessions);
+        Self::with_sessions(listener, identity, limits, connections, taking)
+    }
+
+    /// The same with these sessions, which come as they are opened.
+    pub(crate) fn with_sessions(
+        listener: TcpListener,
+        identity: Identity,
+        limits: &Limits,
+        connections: Connections,
+        (polls, opened): (Polls, mpsc::Receiver<polls::Polled>),
+    ) -> Self {
+        let (mut door, accepted) = Door::new(identity, limits, connections);
         // A session that is open is carried, and no server that takes them is reached through another broker.
         door.carried = Way::new(limit::POLL_SESSIONS_MAX as u32, limits);
         let inside = door.clone();
-        door.polls = Some(Polls::new(opened));
+        door.polls = Some(polls);
         let accepting = vec![
             tokio::spawn(accept(listener, door.clone())),
-            tokio::spawn(admit_sessions(sessions, inside)),
+            tokio::spawn(admit_sessions(opened, inside)),
         ];
         Self {
             accepted,
@@ -210,7 +222,7 @@ impl Door {
     }
 
     /// `peer` is the other end of a connection that was accepted here. Nobody else may come by requests: not again inside of a session.
-    async fn admit_to(&self, held: Held, way: &Way, socket: Socket, peer: Option<IpAddr>) {
+    async fn admit_to(&self, held: Held, way: &Way, socket: Socket, peer: Option<Origin>) {
         let by_requests = self.polls.as_ref().zip(peer);
         let identity = match by_requests {
             Some(_) => crate::tls::also_by_requests(&self.identity.current()),
@@ -257,26 +269,25 @@ fn refused_for(error: &io::Error) -> Refused {
 
 async fn accept(listener: TcpListener, door: Door) {
     loop {
-        if door.came.slots.available_permits() == 0 {
-            door.connections.refuse(Refused::Full);
-        }
-        let Ok(slot) = Arc::clone(&door.came.slots).acquire_owned().await else {
-            return;
-        };
         let Ok((tcp, peer)) = listener.accept().await else {
             // Out of file descriptors, most likely: wait for some to be closed instead of spinning.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Some(address) = door.addresses.place(peer.ip()) else {
+        let peer = Origin::from(peer.ip());
+        let Some(address) = door.addresses.place(peer) else {
             door.connections.refuse(Refused::Address);
+            continue;
+        };
+        // Whoever is let go at once can try elsewhere, or again.
+        let Ok(slot) = Arc::clone(&door.came.slots).try_acquire_owned() else {
+            door.connections.refuse(Refused::Full);
             continue;
         };
         // Small answers are not held back. A connection that does not take the wish is as good.
         let _ = tcp.set_nodelay(true);
         let held = Held::new(slot, Some(address), &door.connections);
         let door = door.clone();
-        let peer = peer.ip();
         tokio::spawn(async move { door.admit_to(held, &door.came, Socket::Tcp(tcp), Some(peer)).await });
     }
 }
@@ -345,7 +356,7 @@ impl Drop for PeerStream {
 impl PeerStream {
     fn new(tls: TlsStream<Socket>, held: Held, patience: Duration) -> Result<Self, Refused> {
         let channel = crate::tls::channel_binding(tls.get_ref().1).map_err(|_| Refused::Handshake)?;
-        let address = tls.get_ref().0.address().map(places::network);
+        let address = tls.get_ref().0.address().map(|address| Origin::from(address).address());
         Ok(Self {
             tls,
             info: PeerInfo { channel, address },
@@ -399,6 +410,19 @@ impl AsyncWrite for PeerStream {
         Pin::new(&mut self.tls).poll_write(cx, buf)
     }
 
+    /// A frame of HTTP/2 and its head become TLS records together.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tls).poll_flush(cx)
     }
@@ -411,6 +435,8 @@ impl AsyncWrite for PeerStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use rustls::pki_types::ServerName;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -442,6 +468,28 @@ mod tests {
             let refused = server.read_exact(&mut read).await.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
         }
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_let_go_at_once_and_counted_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let key = SigningKey::generate().unwrap();
+        let identity = Identity::new(crate::tls::server_config(&key, "gbsg").unwrap());
+        let limits = NodeLimits::try_from([("connections".to_owned(), 1)].into_iter().collect::<BTreeMap<_, _>>());
+        let metrics = telemetry::Metrics::default();
+        let _incoming = Incoming::limited(listener, identity, &limits.unwrap(), metrics.connections.clone());
+        let full = || metrics.text().contains("connections_refused_total{reason=\"full\"} 1");
+        let held = TcpStream::connect(address).await.unwrap();
+        while metrics.connections.open.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!full(), "nobody was let go");
+        let mut other = TcpStream::connect(address).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), other.read_u8()).await;
+        assert!(ended.unwrap().is_err());
+        assert!(full(), "{}", metrics.text());
+        drop(held);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The bytes under a TLS connection: TCP, or carried by a broker or in requests.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,6 +49,26 @@ impl AsyncWrite for Socket {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Socket::Carried(carried) => Pin::new(carried).poll_write(cx, buf),
             Socket::Polled(polled) => Pin::new(polled).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Socket::Carried(carried) => Pin::new(carried).poll_write_vectored(cx, bufs),
+            Socket::Polled(polled) => Pin::new(polled).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Socket::Tcp(tcp) => tcp.is_write_vectored(),
+            Socket::Carried(carried) => carried.is_write_vectored(),
+            Socket::Polled(polled) => polled.is_write_vectored(),
         }
     }
 

@@ -547,8 +547,6 @@ async fn closed(mut tcp: impl tokio::io::AsyncRead + Unpin, since: Instant) -> O
 #[tokio::test(flavor = "multi_thread")]
 async fn a_38_slow_and_silent_peers_are_let_go_and_others_are_answered() {
     let apart = Apart::of(Reach::Directly);
-    // All of them come from one address here.
-    apart.change_node_file("drain_seconds = 2", "drain_seconds = 2\nconnections_per_address = 4096");
     let (_broker, _node, before) = beside(&apart).await;
     let listen = apart.config().listen.unwrap();
     let quiet = p95(&apart, 40).await;

@@ -7,7 +7,8 @@ use trust::{Digest, Proof, SigningKey};
 use wire::description::BROKER_AUDIENCE;
 use wire::header::Tokens;
 use wire::relay::{self, Carried, reach_query};
-use wire::v1::HoldResponse;
+use wire::v1::relay_service_client::RelayServiceClient;
+use wire::v1::{HoldRequest, HoldResponse};
 use wire::{Connection, Socket};
 
 use crate::tests::world::{Running, World, new_key, space};
@@ -109,6 +110,25 @@ async fn a_41_a_tunnel_is_taken_from_whoever_holds_the_members_key_on_this_conne
     );
     let second = broker.connect().await;
     let _held_too = hold(&world, &second, "gbsg", &world.members["gbsg"]).await.unwrap();
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_registration_that_is_larger_than_any_is_not_read() {
+    let world = World::published();
+    let broker = world.start().await;
+    let connection = broker.connect().await;
+    let mut relay = RelayServiceClient::new(connection.grpc.clone());
+    let mut held_with = async |bytes: usize| {
+        let space = space().to_string();
+        let envelope = vec![b'{'; bytes];
+        let held = relay.hold(HoldRequest { space, envelope }).await;
+        held.err().unwrap()
+    };
+    let read = wire::status::from_status(&held_with(relay::REGISTRATION_BYTES_MAX).await, "the broker");
+    assert_eq!(read.report.problem, Problem::Answer, "it is looked at");
+    let unread = held_with(relay::HOLD_MESSAGE_BYTES_MAX).await;
+    assert_eq!(unread.code(), tonic::Code::OutOfRange, "{unread:?}");
     broker.stop().await.unwrap();
 }
 

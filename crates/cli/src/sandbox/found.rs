@@ -263,9 +263,13 @@ fn write_files(layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<(),
     Ok(())
 }
 
-/// A sandbox goes down within seconds, whatever somebody is still reading.
-fn quick_to_stop<Limits: TryFrom<BTreeMap<String, i64>> + Default>() -> Limits {
-    Limits::try_from(BTreeMap::from([("drain_seconds".to_owned(), 2)])).unwrap_or_default()
+/// A sandbox goes down within seconds, whatever somebody is still reading, and all of it comes from one address.
+fn on_one_machine<Limits: TryFrom<BTreeMap<String, i64>> + Default>() -> Limits {
+    let limits = [
+        ("drain_seconds", 2),
+        ("connections_per_address", limit::CONNECTIONS_MAX as i64),
+    ];
+    Limits::try_from(limits.map(|(name, value)| (name.to_owned(), value)).into()).unwrap_or_default()
 }
 
 /// One configuration for each party, each with its own copy of the pinned root, as if they lived far apart.
@@ -282,7 +286,7 @@ fn configure(spec: &Spec, layout: &Layout, places: &Places, broker_key: PublicKe
         timestamp_key: PathBuf::from("timestamp.key"),
         root: PathBuf::from("root.json"),
         data: PathBuf::from("data"),
-        limits: quick_to_stop(),
+        limits: on_one_machine(),
         metrics: None,
     };
     write_private(&layout.broker().join("root.json"), root)?;
@@ -299,7 +303,7 @@ fn configure(spec: &Spec, layout: &Layout, places: &Places, broker_key: PublicKe
             data: PathBuf::from("data"),
             tunnels: node.reach.tunnels(),
             refresh_seconds: 30,
-            limits: quick_to_stop(),
+            limits: on_one_machine(),
             metrics: None,
             traces: None,
             broker: broker.clone(),

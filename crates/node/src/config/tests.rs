@@ -88,11 +88,16 @@ async fn a_key_that_the_roster_does_not_name_is_found_where_the_roster_is_known(
 }
 
 fn loaded(more: &str) -> Result<Config, Report> {
+    loaded_with(more, "\"127.0.0.1:1\"")
+}
+
+/// The same, with a broker there.
+fn loaded_with(more: &str, address: &str) -> Result<Config, Report> {
     let folder = tempfile::tempdir().unwrap();
     let key = trust::SigningKey::generate().unwrap().public();
     let text = format!(
         "space = \"oncology\"\nmember = \"gbsg\"\nkey = \"node.key\"\nroot = \"root.json\"\ndata = \"data\"\n{more}\n\
-         [broker]\naddress = \"127.0.0.1:1\"\nkey = \"{key}\"\n[broker.proxy]\naddress = \"127.0.0.1:2\"\ncredentials = \"proxy.txt\"\n"
+         [broker]\naddress = {address}\nkey = \"{key}\"\n[broker.proxy]\naddress = \"127.0.0.1:2\"\ncredentials = \"proxy.txt\"\n"
     );
     let path = folder.path().join("node.toml");
     std::fs::write(&path, text).unwrap();
@@ -109,8 +114,17 @@ fn a_node_that_nobody_could_reach_or_with_more_tunnels_than_a_broker_takes_is_re
     assert!(unreachable.message.contains("nobody can reach") && unreachable.remedy.contains("tunnels at 2"));
     let many = loaded("tunnels = 9").unwrap_err();
     assert_eq!(many.problem, Problem::FileValue);
-    assert!(many.message.contains("a broker takes 8"), "{many:?}");
+    assert!(many.message.contains("may be 8 at each address"), "{many:?}");
     let alone = loaded("").unwrap();
     assert_eq!((alone.listen, alone.tunnels), (None, TUNNELS));
     assert_eq!(loaded("listen = \"127.0.0.1:0\"\ntunnels = 0").unwrap().tunnels, 0);
+}
+
+#[test]
+fn tunnels_are_counted_at_each_address_of_a_broker_and_all_may_lead_to_one() {
+    let four = "[\"a:1\", \"b:1\", \"c:1\", \"d:1\"]";
+    let many = loaded_with("tunnels = 3", four).unwrap_err();
+    assert!(many.message.contains("may be 2 at each address"), "{many:?}");
+    assert_eq!(loaded_with("tunnels = 2", four).unwrap().tunnels_wanted(), 8);
+    assert_eq!(loaded("tunnels = 8").unwrap().tunnels_wanted(), 8);
 }

@@ -89,7 +89,8 @@ async fn hear(mut line: Line, session: String, coming: Arc<Pipe>) {
                     Err(_) => break,
                 }
             }
-            Ok(_) => break,
+            Ok(answered) if !answered.may_come_again() || patience.is_over() => break,
+            Ok(_) => tokio::time::sleep(AGAIN_AFTER).await,
             Err(_) if patience.is_over() => break,
             // The connection did not live as long as the answer was held.
             Err(_) => {
@@ -134,9 +135,9 @@ async fn say(mut line: Line, session: String, going: Arc<Pipe>, coming: Arc<Pipe
                     break;
                 }
             }
-            Ok(_) => break,
-            Err(_) if patience.is_over() => break,
-            Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+            Ok(answered) if !answered.may_come_again() => break,
+            Ok(_) | Err(_) if patience.is_over() => break,
+            Ok(_) | Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
         }
     }
     going.break_off();
@@ -171,6 +172,14 @@ struct Answered {
     status: StatusCode,
     head: HeaderMap,
     body: Bytes,
+}
+
+impl Answered {
+    /// Another request took this one's place, such as one that was lost on its way and came late, or the same once more from whatever
+    /// is between. The session is still there.
+    fn may_come_again(&self) -> bool {
+        self.status == StatusCode::CONFLICT
+    }
 }
 
 impl Line {

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use tokio::time::Instant;
 
 use super::pipe::{Pipe, Refused};
 use super::{HOLD, HOLD_MAX, LAST, NAME_BYTES, PATH, PIECE_BYTES_MAX, Polled, SILENCE_MAX, TAKEN};
+use crate::serve::Origin;
 
 /// How long a connection may say nothing between requests, or take to say one.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ pub(crate) struct Polls {
 struct Session {
     up: Arc<Pipe>,
     down: Arc<Pipe>,
-    peer: IpAddr,
+    peer: Origin,
     heard: Instant,
 }
 
@@ -62,7 +62,7 @@ impl Polls {
     }
 
     /// Answers requests on one connection until it ends.
-    pub(crate) async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr) {
+    pub(crate) async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Origin) {
         let service = hyper::service::service_fn(|request| async move {
             Ok::<_, Infallible>(self.answer(request, peer).await.unwrap_or_else(refusal))
         });
@@ -75,7 +75,7 @@ impl Polls {
         let _ = serving.await;
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Answer, StatusCode> {
+    async fn answer(&self, request: Request<Incoming>, peer: Origin) -> Result<Answer, StatusCode> {
         let path = request.uri().path().to_owned();
         let path: Vec<&str> = path
             .strip_prefix(PATH)
@@ -87,15 +87,16 @@ impl Polls {
             (&Method::POST, []) => self.open(peer),
             (&Method::POST, [name, offset]) => {
                 let (session, offset) = (self.session(name)?, offset_of(offset)?);
-                let answered = session.hear(request, offset).await;
+                let answered = session.hear(request, offset).await?;
                 self.note(name);
-                answered
+                Ok(answered)
             }
             (&Method::GET, [name, offset]) => {
                 let (session, offset) = (self.session(name)?, offset_of(offset)?);
-                let answered = session.say(offset, hold(&request)).await;
+                session.down.forget_before(offset).map_err(status)?;
+                // Before it waits: a connection may not live as long as the answer is held.
                 self.note(name);
-                answered
+                session.say(offset, hold(&request)).await
             }
             (&Method::DELETE, [name]) => {
                 self.session(name)?;
@@ -106,7 +107,7 @@ impl Polls {
         }
     }
 
-    pub(super) fn open(&self, peer: IpAddr) -> Result<Answer, StatusCode> {
+    pub(super) fn open(&self, peer: Origin) -> Result<Answer, StatusCode> {
         let random: [u8; NAME_BYTES] = trust::random_bytes().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let session = Session {
@@ -123,7 +124,7 @@ impl Polls {
         let polled = Polled {
             coming: Arc::clone(&session.up),
             going: Arc::clone(&session.down),
-            peer: Some(peer),
+            peer: Some(peer.address()),
         };
         // Whoever takes them has too many already, or has gone.
         self.opened
@@ -157,15 +158,22 @@ impl Polls {
     }
 
     fn session(&self, name: &str) -> Result<Session, StatusCode> {
-        self.note(name);
         self.sessions().get(name).cloned().ok_or(StatusCode::NOT_FOUND)
     }
 
-    /// Something was heard of it.
+    /// Something was heard of it that was next. A request that is refused keeps nothing open.
     fn note(&self, name: &str) {
         if let Some(session) = self.sessions().get_mut(name) {
             session.heard = Instant::now();
         }
+    }
+
+    /// The name of some session, and where its hearer goes on.
+    #[cfg(test)]
+    pub(super) fn waits_at(&self) -> (String, u64) {
+        let sessions = self.sessions();
+        let (name, session) = sessions.iter().next().unwrap();
+        (name.clone(), session.down.next())
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {

@@ -1,6 +1,6 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use http_body_util::{BodyExt as _, Full};
@@ -17,6 +17,7 @@ use trust::{PublicKey, SigningKey};
 use super::pipe::{Pipe, Refused, WINDOW_BYTES};
 use super::server::Polls;
 use super::{HOLD, PIECE_BYTES_MAX, Polled, TAKEN};
+use crate::serve::Origin;
 use crate::{Incoming, PeerConfig, Road, Socket};
 
 const MOMENT: Duration = Duration::from_millis(50);
@@ -74,22 +75,27 @@ async fn the_latest_of_those_who_wait_waits() {
 struct Echo {
     address: SocketAddr,
     key: PublicKey,
+    polls: Polls,
 }
 
 impl Echo {
     async fn start() -> Self {
+        Self::start_with(super::SILENCE_MAX).await
+    }
+
+    /// Its sessions end when nothing was heard of them for so long.
+    async fn start_with(silence_max: Duration) -> Self {
         let key = SigningKey::generate().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut incoming = {
-            let identity = crate::tls::Identity::new(crate::tls::server_config(&key, "broker").unwrap());
-            Incoming::with_polls(
-                listener,
-                identity,
-                &crate::BrokerLimits::default(),
-                telemetry::Connections::default(),
-            )
-        };
+        let identity = crate::tls::Identity::new(crate::tls::server_config(&key, "broker").unwrap());
+        let limits = crate::BrokerLimits::default();
+        let (opened, sessions) = mpsc::channel(64);
+        let mut polls = Polls::new(opened);
+        polls.silence_max = silence_max;
+        let connections = telemetry::Connections::default();
+        let taking = (polls.clone(), sessions);
+        let mut incoming = Incoming::with_sessions(listener, identity, &limits, connections, taking);
         tokio::spawn(async move {
             while let Some(Ok(stream)) = incoming.next().await {
                 tokio::spawn(async move {
@@ -101,7 +107,7 @@ impl Echo {
             }
         });
         let key = key.public();
-        Self { address, key }
+        Self { address, key, polls }
     }
 
     async fn tls(&self, config: Arc<rustls::ClientConfig>) -> tokio_rustls::client::TlsStream<TcpStream> {
@@ -210,7 +216,7 @@ async fn requests_that_come_twice_too_early_or_again_change_nothing() {
 async fn one_address_opens_so_many_sessions_and_no_more() {
     let (opened, mut sessions) = mpsc::channel(2 * terms::limit::POLL_SESSIONS_MAX);
     let polls = Polls::new(opened);
-    let of = |last: u8| std::net::IpAddr::from([10, 0, 0, last]);
+    let of = |last: u8| Origin::from(IpAddr::from([10, 0, 0, last]));
     for _ in 0..terms::limit::POLL_SESSIONS_PER_PEER_MAX {
         polls.open(of(1)).unwrap();
     }
@@ -226,7 +232,40 @@ async fn one_address_opens_so_many_sessions_and_no_more() {
     assert_eq!(polls.open(of(200)).err(), Some(StatusCode::TOO_MANY_REQUESTS));
     // Whoever takes it knows from where it came.
     let first = crate::socket::Socket::Polled(Box::new(sessions.try_recv().unwrap()));
-    assert_eq!(first.address(), Some(of(1)));
+    assert_eq!(first.address(), Some(of(1).address()));
+}
+
+#[tokio::test]
+async fn a_network_of_ipv6_is_one_address() {
+    let (opened, _sessions) = mpsc::channel(terms::limit::POLL_SESSIONS_MAX);
+    let polls = Polls::new(opened);
+    let of = |network: u16, host: u16| Origin::from(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host]));
+    for host in 0..terms::limit::POLL_SESSIONS_PER_PEER_MAX as u16 {
+        polls.open(of(1, host)).unwrap();
+    }
+    let refused = polls.open(of(1, u16::MAX)).err();
+    assert_eq!(refused, Some(StatusCode::TOO_MANY_REQUESTS));
+    assert!(polls.open(of(2, 1)).is_ok());
+}
+
+#[tokio::test]
+async fn requests_that_are_refused_keep_no_session_open() {
+    let echo = Echo::start_with(20 * MOMENT).await;
+    let (_, name) = echo.open().await;
+    let began = Instant::now();
+    let [early, ended] = [StatusCode::CONFLICT, StatusCode::NOT_FOUND];
+    for (method, path) in [
+        (Method::POST, format!("/polls/{name}/7")),
+        (Method::GET, format!("/polls/{name}/7")),
+    ] {
+        let (status, ..) = echo.ask(method, &path, "", Duration::ZERO).await;
+        assert_eq!(status, early, "{path}");
+    }
+    let path = format!("/polls/{name}/7");
+    while echo.ask(Method::POST, &path, "", Duration::ZERO).await.0 != ended {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is still open");
+        tokio::time::sleep(MOMENT).await;
+    }
 }
 
 #[tokio::test]
@@ -234,7 +273,7 @@ async fn a_session_of_which_nothing_is_heard_ends() {
     let (opened, mut sessions) = mpsc::channel(1);
     let mut polls = Polls::new(opened);
     polls.silence_max = MOMENT;
-    polls.open([10, 0, 0, 1].into()).unwrap();
+    polls.open(IpAddr::from([10, 0, 0, 1]).into()).unwrap();
     let mut session: Polled = sessions.recv().await.unwrap();
     let within = Duration::from_secs(10);
     let read = tokio::time::timeout(within, session.read_u8()).await.unwrap();
@@ -343,4 +382,33 @@ async fn where_http_2_does_not_get_through_polls_are_taken_and_another_key_is_no
     other.key = SigningKey::generate().unwrap().public();
     let refused = other.connect_on(Road::Polls, "broker").await.unwrap_err();
     assert_eq!(refused.problem, terms::Problem::PeerKey);
+}
+
+#[tokio::test]
+async fn a_request_whose_place_was_taken_is_made_again() {
+    let echo = Echo::start().await;
+    let dialer = super::ByPolls {
+        road: Arc::new(Plain(echo.address.to_string())),
+        name: ServerName::try_from("broker").unwrap(),
+        tls: crate::tls::by_requests(&crate::tls::client_config(&echo.key).unwrap()),
+    };
+    let socket = crate::Dialer::dial(&dialer).await.unwrap();
+    let connector = TlsConnector::from(crate::tls::client_config(&echo.key).unwrap());
+    let name = ServerName::try_from("broker").unwrap();
+    let mut tls = connector.connect(name, socket).await.unwrap();
+    let mut said_back = async |said: &[u8; 6]| {
+        tls.write_all(said).await.unwrap();
+        let mut heard = [0; 6];
+        let reading = tokio::time::timeout(Duration::from_secs(20), tls.read_exact(&mut heard));
+        reading.await.unwrap().unwrap();
+        assert_eq!(&heard, said);
+    };
+    said_back(b"before").await;
+    tokio::time::sleep(MOMENT).await;
+    // Nothing is said: whoever hears waits. The same is asked once more, as by something between the two.
+    let (name, offset) = echo.polls.waits_at();
+    let path = format!("/polls/{name}/{offset}");
+    assert_eq!(echo.ask(Method::GET, &path, "", Duration::ZERO).await.0, StatusCode::OK);
+    tokio::time::sleep(MOMENT).await;
+    said_back(b"behind").await;
 }

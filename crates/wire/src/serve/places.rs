@@ -10,17 +10,37 @@ use tokio_util::sync::CancellationToken;
 /// The bits of an IPv6 address that name a network: who has one has all its addresses.
 const NETWORK: u128 = !(u64::MAX as u128);
 
+/// Where somebody comes from, as it is counted: an address, of IPv6 a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(IpAddr);
+
+impl Origin {
+    /// The address, or of IPv6 the first of the network.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+}
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
+            address => address,
+        })
+    }
+}
+
 /// What each address does at a time: its open connections, or its calls that cost something.
 #[derive(Clone, Debug)]
 pub struct Addresses {
     most: u32,
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    open: Arc<Mutex<HashMap<Origin, u32>>>,
 }
 
 /// One of the places of an address, until it is dropped.
 #[derive(Debug)]
 pub struct AddressPlace {
-    address: IpAddr,
+    origin: Origin,
     of: Addresses,
 }
 
@@ -31,20 +51,20 @@ impl Addresses {
         Self { most, open }
     }
 
-    /// A place for one more of this address, if it has fewer than it may.
-    pub fn place(&self, address: IpAddr) -> Option<AddressPlace> {
-        let address = network(address);
+    /// A place for one more from there, if there are fewer than may be.
+    pub fn place(&self, origin: impl Into<Origin>) -> Option<AddressPlace> {
+        let origin = origin.into();
         let mut open = self.open();
-        let held = open.entry(address).or_insert(0);
+        let held = open.entry(origin).or_insert(0);
         if *held >= self.most {
             return None;
         }
         *held += 1;
         let of = self.clone();
-        Some(AddressPlace { address, of })
+        Some(AddressPlace { origin, of })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Origin, u32>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,20 +72,12 @@ impl Addresses {
 impl Drop for AddressPlace {
     fn drop(&mut self) {
         let mut open = self.of.open();
-        if let Some(held) = open.get_mut(&self.address) {
+        if let Some(held) = open.get_mut(&self.origin) {
             *held -= 1;
             if *held == 0 {
-                open.remove(&self.address);
+                open.remove(&self.origin);
             }
         }
-    }
-}
-
-/// An address as it is counted: of IPv6 its network of 64 bits.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
-        address => address,
     }
 }
 
@@ -144,7 +156,7 @@ mod tests {
     #[test]
     fn an_address_has_so_many_and_a_network_of_ipv6_is_one() {
         let addresses = Addresses::new(2);
-        let place = |text: &str| addresses.place(text.parse().unwrap());
+        let place = |text: &str| addresses.place(text.parse::<IpAddr>().unwrap());
         let held = [place("192.0.2.1"), place("::ffff:192.0.2.1")];
         assert!(held.iter().all(Option::is_some) && place("192.0.2.1").is_none());
         assert!(place("192.0.2.2").is_some());
