@@ -97,7 +97,11 @@ impl Tape {
         if parser.at < text.len() {
             return Err(parser.wrong("has something after its end"));
         }
-        Ok(Value { text, tape: self, at: 0 })
+        Ok(Value {
+            text,
+            tape: self,
+            at: 0,
+        })
     }
 
     fn end_of(&self, at: usize) -> usize {
@@ -198,7 +202,10 @@ impl Parser<'_> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the text is shorter than 4 GiB: Tape::read")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the text is shorter than 4 GiB: Tape::read"
+    )]
     fn span(&self, start: usize, end: usize) -> Span {
         Span {
             start: start as u32,
@@ -493,5 +500,5 @@ fn special(word: u64) -> u64 {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    zero(word ^ ONES * b'"' as u64) | zero(word ^ ONES * b'\\' as u64) | control
+    zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control
 }

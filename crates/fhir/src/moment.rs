@@ -191,7 +191,9 @@ impl Moment {
         let (date, time) = (self.date, self.time);
         let second = |clock: Clock| {
             let nanoseconds = clock.fraction.map_or(0, |(nanoseconds, _)| nanoseconds);
-            clock.second.map(|second| i64::from(second) * 1_000_000_000 + i64::from(nanoseconds))
+            clock
+                .second
+                .map(|second| i64::from(second) * 1_000_000_000 + i64::from(nanoseconds))
         };
         [
             date.map(|day| day.year.into()),
@@ -231,7 +233,11 @@ impl Day {
     fn boundary(self, side: Boundary) -> Option<Day> {
         let month = self.month.unwrap_or(if side == Boundary::Low { 1 } else { 12 });
         let first = civil::Date::new(self.year, month, 1).ok()?;
-        let last = if side == Boundary::Low { 1 } else { first.days_in_month() };
+        let last = if side == Boundary::Low {
+            1
+        } else {
+            first.days_in_month()
+        };
         Some(Day {
             month: Some(month),
             day: Some(self.day.unwrap_or(last)),

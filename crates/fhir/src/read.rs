@@ -160,15 +160,14 @@ impl Found<'_> {
     }
 }
 
+/// Whoever takes resources, and what is none.
+pub(crate) type Take<'t, E> = dyn FnMut(Result<Found<'_>, Skipped>) -> Result<(), E> + 't;
+
 /// Calls `take` with each resource of a text, those of a bundle one by one, and with each thing that is none.
 ///
 /// # Errors
 /// Those of `take`.
-pub(crate) fn for_each_resource<E>(
-    tape: &mut Tape,
-    text: &Text<'_>,
-    take: &mut dyn FnMut(Result<Found<'_>, Skipped>) -> Result<(), E>,
-) -> Result<(), E> {
+pub(crate) fn for_each_resource<E>(tape: &mut Tape, text: &Text<'_>, take: &mut Take<'_, E>) -> Result<(), E> {
     let line = text.line;
     let read = match &text.text {
         Ok(text) => tape.read(text).map_err(Wrong::from),
@@ -200,8 +199,15 @@ pub(crate) fn for_each_resource<E>(
         return take(Err(wrong(None, Some("Bundle".to_owned()), Wrong::Bundle { what })));
     }
     let bundled = Bundled::of(document);
-    for (entry, found) in document.field("entry").into_iter().flat_map(Value::elements).enumerate() {
-        let Some(resource) = found.field("resource") else { continue };
+    for (entry, found) in document
+        .field("entry")
+        .into_iter()
+        .flat_map(Value::elements)
+        .enumerate()
+    {
+        let Some(resource) = found.field("resource") else {
+            continue;
+        };
         let kind = resource.field("resourceType").and_then(Value::as_text);
         take(match kind {
             Some(kind) => Ok(Found {

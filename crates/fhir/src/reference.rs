@@ -16,8 +16,12 @@ impl<'d> Bundled<'d> {
         let mut by_url = HashMap::new();
         for entry in bundle.field("entry").into_iter().flat_map(Value::elements) {
             let text = |value: Option<Value<'d>>| value.and_then(Value::as_text);
-            let Some(url) = text(entry.field("fullUrl")).filter(|url| url.starts_with("urn:")) else { continue };
-            let Some(resource) = entry.field("resource") else { continue };
+            let Some(url) = text(entry.field("fullUrl")).filter(|url| url.starts_with("urn:")) else {
+                continue;
+            };
+            let Some(resource) = entry.field("resource") else {
+                continue;
+            };
             if let (Some(kind), Some(id)) = (text(resource.field("resourceType")), text(resource.field("id"))) {
                 by_url.insert(url, (kind, id));
             }
@@ -48,7 +52,9 @@ fn parse_reference(text: &str) -> Option<(&str, &str)> {
 
 /// Whether a text could be the type of a resource.
 pub(crate) fn is_type(text: &str) -> bool {
-    text.len() <= 64 && text.starts_with(|first: char| first.is_ascii_uppercase()) && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Whether a text could be the key of a resource: FHIR's `id`.

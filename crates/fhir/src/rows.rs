@@ -105,11 +105,17 @@ impl<'d> Maker<'d> {
         Ok(())
     }
 
-    fn select(&mut self, select: &'d Select, focus: Option<&Item<'d>>, scope: Scope<'d>, next: Next<'_, 'd>) -> Result<(), Wrong> {
+    fn select(
+        &mut self,
+        select: &'d Select,
+        focus: Option<&Item<'d>>,
+        scope: Scope<'d>,
+        next: Next<'_, 'd>,
+    ) -> Result<(), Wrong> {
         let items = match &select.each {
             Each::Focus => return self.columns(select, focus, scope, next),
-            Each::ForEach(path) => self.items(path, focus, &scope)?,
-            Each::ForEachOrNull(path) => match self.items(path, focus, &scope)? {
+            Each::Items(path) => self.items(path, focus, &scope)?,
+            Each::ItemsOrNull(path) => match self.items(path, focus, &scope)? {
                 none if none.is_empty() => return self.columns(select, None, Scope { row_index: 0, ..scope }, next),
                 items => items,
             },
@@ -154,7 +160,13 @@ impl<'d> Maker<'d> {
         Ok(())
     }
 
-    fn columns(&mut self, select: &'d Select, focus: Option<&Item<'d>>, scope: Scope<'d>, next: Next<'_, 'd>) -> Result<(), Wrong> {
+    fn columns(
+        &mut self,
+        select: &'d Select,
+        focus: Option<&Item<'d>>,
+        scope: Scope<'d>,
+        next: Next<'_, 'd>,
+    ) -> Result<(), Wrong> {
         for Column { slot, path } in &select.columns {
             let shape = &self.shapes[*slot];
             let items = all(path, focus, &scope).map_err(|what| Wrong::column(&shape.name, what))?;
@@ -173,7 +185,9 @@ impl<'d> Maker<'d> {
         next: Next<'_, 'd>,
     ) -> Result<(), Wrong> {
         if let Some(part) = select.parts.get(at) {
-            return self.select(part, focus, scope, &mut |maker| maker.parts(select, at + 1, focus, scope, &mut *next));
+            return self.select(part, focus, scope, &mut |maker| {
+                maker.parts(select, at + 1, focus, scope, &mut *next)
+            });
         }
         if select.union.is_empty() {
             return next(self);
@@ -224,21 +238,29 @@ fn convert_text<'d>(kind: ColumnKind, text: Cow<'d, str>) -> Result<Cell<'d>, Se
         },
         ColumnKind::Date => {
             let days = Moment::parse(&text).ok_or("is no date")?.days();
-            days.map(Cell::Date).ok_or("is a date without a day; a view asks for its lowBoundary() or highBoundary()")
+            days.map(Cell::Date)
+                .ok_or("is a date without a day; a view asks for its lowBoundary() or highBoundary()")
         }
         ColumnKind::Timestamp => {
             let found = Moment::parse(&text).ok_or("is no date-time")?;
-            let instant = found.instant().ok_or("is a date-time without a day or without an offset from UTC")?;
+            let instant = found
+                .instant()
+                .ok_or("is a date-time without a day or without an offset from UTC")?;
             Ok(Cell::Timestamp(instant.as_microsecond()))
         }
-        ColumnKind::Boolean | ColumnKind::Integer | ColumnKind::Number => Err("is a text, which the column cannot hold"),
+        ColumnKind::Boolean | ColumnKind::Integer | ColumnKind::Number => {
+            Err("is a text, which the column cannot hold")
+        }
     }
 }
 
 fn convert_number<'d>(kind: ColumnKind, digits: &'d str) -> Result<Cell<'d>, Sentence> {
     match kind {
         ColumnKind::Text => Ok(Cell::Text(Cow::Borrowed(digits))),
-        ColumnKind::Integer => digits.parse().map(Cell::Integer).map_err(|_| "is no whole number of 64 bits"),
+        ColumnKind::Integer => digits
+            .parse()
+            .map(Cell::Integer)
+            .map_err(|_| "is no whole number of 64 bits"),
         ColumnKind::Number => finite(digits.parse()),
         _ => Err("is a number, which the column cannot hold"),
     }
@@ -248,7 +270,9 @@ fn convert_decimal<'d>(kind: ColumnKind, number: Decimal) -> Result<Cell<'d>, Se
     match kind {
         ColumnKind::Text => Ok(Cell::Text(number.to_string().into())),
         ColumnKind::Integer => match number.is_integer() {
-            true => i64::try_from(number).map(Cell::Integer).map_err(|_| "is no whole number of 64 bits"),
+            true => i64::try_from(number)
+                .map(Cell::Integer)
+                .map_err(|_| "is no whole number of 64 bits"),
             false => Err("is no whole number of 64 bits"),
         },
         ColumnKind::Number => finite(number.to_string().parse()),

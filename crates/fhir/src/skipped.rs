@@ -129,7 +129,9 @@ impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}", self.line)?;
         self.entry.map_or(Ok(()), |entry| write!(f, ", entry {entry}"))?;
-        self.resource.as_ref().map_or(Ok(()), |resource| write!(f, ", {resource}"))?;
+        self.resource
+            .as_ref()
+            .map_or(Ok(()), |resource| write!(f, ", {resource}"))?;
         write!(f, ": {}", self.reason)
     }
 }

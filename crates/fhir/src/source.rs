@@ -24,7 +24,10 @@ pub fn unpacked<'r>(file: impl Read + Send + 'r) -> io::Result<Box<dyn BufRead +
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let start = reader.fill_buf()?;
     if start.starts_with(&[0x1F, 0x8B]) {
-        return Ok(Box::new(BufReader::with_capacity(256 * 1024, flate2::bufread::MultiGzDecoder::new(reader))));
+        return Ok(Box::new(BufReader::with_capacity(
+            256 * 1024,
+            flate2::bufread::MultiGzDecoder::new(reader),
+        )));
     }
     if start.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(reader)?;
@@ -100,7 +103,7 @@ impl<R: BufRead> Source<R> {
                 return Ok(is_there.then_some(held));
             }
             is_there = true;
-            let end = memchr(available);
+            let end = memchr::memchr(b'\n', available);
             let part = &available[..end.unwrap_or(available.len())];
             if self.buffer.len() + part.len() > TEXT_BYTES_MAX {
                 held = Line::TooLong;
@@ -146,8 +149,4 @@ impl<R: BufRead> Source<R> {
 enum Line {
     Whole,
     TooLong,
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
 }

@@ -49,8 +49,11 @@ pub(crate) struct Select {
 pub(crate) enum Each {
     /// What is in focus already.
     Focus,
-    ForEach(Expr),
-    ForEachOrNull(Expr),
+    /// `forEach`
+    Items(Expr),
+    /// `forEachOrNull`
+    ItemsOrNull(Expr),
+    /// `repeat`
     Repeat(Vec<Expr>),
 }
 

@@ -9,10 +9,25 @@ fn refused(text: &str) -> &'static str {
 
 #[test]
 fn what_is_not_json_is_refused_where_it_goes_wrong() {
-    for text in ["", " ", "{", "[", "[1", "{\"a\"", "{\"a\":", "\"a", "\"\\", "\"\\u12", "-", "1.", "1e", "tru"] {
+    for text in [
+        "", " ", "{", "[", "[1", "{\"a\"", "{\"a\":", "\"a", "\"\\", "\"\\u12", "-", "1.", "1e", "tru",
+    ] {
         assert_eq!(refused(text), ENDS_EARLY, "{text}");
     }
-    for text in ["[1,]", "{\"a\":1,}", "[1 2]", "01", "+1", "nul1", "1 2", "{1:2}", "{\"a\" 1}", "\"\\x\"", "\"\t\"", "[01]"] {
+    for text in [
+        "[1,]",
+        "{\"a\":1,}",
+        "[1 2]",
+        "01",
+        "+1",
+        "nul1",
+        "1 2",
+        "{1:2}",
+        "{\"a\" 1}",
+        "\"\\x\"",
+        "\"\t\"",
+        "[01]",
+    ] {
         assert_ne!(refused(text), ENDS_EARLY, "{text}");
     }
     let error = Tape::default().read("{\"a\": x}").unwrap_err();
@@ -21,18 +36,33 @@ fn what_is_not_json_is_refused_where_it_goes_wrong() {
 
 #[test]
 fn half_a_character_is_refused() {
-    for text in [r#""\ud800""#, r#""\ud800x""#, r#""\ud800\n""#, r#""\ud800\ud800""#, r#""\udc00""#] {
+    for text in [
+        r#""\ud800""#,
+        r#""\ud800x""#,
+        r#""\ud800\n""#,
+        r#""\ud800\ud800""#,
+        r#""\udc00""#,
+    ] {
         assert_eq!(refused(text), "has half a character", "{text}");
     }
 }
 
 #[test]
 fn a_name_that_comes_twice_is_refused_however_it_is_written() {
-    assert_eq!(refused(r#"{"id": "a", "name": {"id": 1}, "id": "b"}"#), "has a name twice in one object");
+    assert_eq!(
+        refused(r#"{"id": "a", "name": {"id": 1}, "id": "b"}"#),
+        "has a name twice in one object"
+    );
     assert_eq!(refused(r#"{"id": 1, "\u0069d": 2}"#), "has a name twice in one object");
-    let distinct = (0..NAMES_MAX).map(|n| format!("\"n{n}\":0")).collect::<Vec<_>>().join(",");
+    let distinct = (0..NAMES_MAX)
+        .map(|n| format!("\"n{n}\":0"))
+        .collect::<Vec<_>>()
+        .join(",");
     assert!(Tape::default().read(&format!("{{{distinct}}}")).is_ok());
-    assert_eq!(refused(&format!("{{{distinct},\"more\":0}}")), "has an object with too many names");
+    assert_eq!(
+        refused(&format!("{{{distinct},\"more\":0}}")),
+        "has an object with too many names"
+    );
 }
 
 #[test]
@@ -46,9 +76,19 @@ fn what_is_nested_too_deeply_is_refused_before_the_stack_ends() {
 #[test]
 fn numbers_keep_the_digits_they_are_written_with() {
     let mut tape = Tape::default();
-    let value = tape.read("[1.00, -0, 1E+2, 123456789012345678901234567890.10]").unwrap();
+    let value = tape
+        .read("[1.00, -0, 1E+2, 123456789012345678901234567890.10]")
+        .unwrap();
     let shown: Vec<String> = value.elements().map(|number| format!("{:?}", number.kind())).collect();
-    assert_eq!(shown, ["Number(\"1.00\")", "Number(\"-0\")", "Number(\"1E+2\")", "Number(\"123456789012345678901234567890.10\")"]);
+    assert_eq!(
+        shown,
+        [
+            "Number(\"1.00\")",
+            "Number(\"-0\")",
+            "Number(\"1E+2\")",
+            "Number(\"123456789012345678901234567890.10\")"
+        ]
+    );
 }
 
 #[test]
@@ -58,7 +98,10 @@ fn a_tape_forgets_the_document_before() {
     let value = tape.read("{\"b\": null, \"_b\": {\"c\": \"x\"}}").unwrap();
     assert!(value.field("a").is_none() && value.field("b").is_none());
     assert!(value.has_remarks());
-    assert_eq!(value.field("_b").and_then(|b| b.field("c")).and_then(Value::as_text), Some("x"));
+    assert_eq!(
+        value.field("_b").and_then(|b| b.field("c")).and_then(Value::as_text),
+        Some("x")
+    );
 }
 
 /// The value as `serde_json` has it.
@@ -69,7 +112,12 @@ fn plain(value: Value<'_>) -> serde_json::Value {
         Kind::Number(text) => serde_json::from_str(text).unwrap(),
         Kind::Text(text) => json!(text),
         Kind::Array => value.elements().map(plain).collect(),
-        Kind::Object => serde_json::Value::Object(value.fields().map(|(name, value)| (name.to_owned(), plain(value))).collect()),
+        Kind::Object => serde_json::Value::Object(
+            value
+                .fields()
+                .map(|(name, value)| (name.to_owned(), plain(value)))
+                .collect(),
+        ),
     }
 }
 

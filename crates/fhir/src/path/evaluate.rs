@@ -86,10 +86,12 @@ impl<'d> Item<'d> {
                 None | Some(Kind::Null) => return Ok(None),
                 Some(Kind::Text(text)) => Plain::Text(text, element.kind),
                 Some(Kind::Boolean(value)) => Plain::Boolean(value),
-                Some(Kind::Number(digits)) => {
-                    Plain::Number(parse_decimal(digits).map_err(|_| "has a number with too many digits to calculate with")?)
+                Some(Kind::Number(digits)) => Plain::Number(
+                    parse_decimal(digits).map_err(|_| "has a number with too many digits to calculate with")?,
+                ),
+                Some(Kind::Array | Kind::Object) => {
+                    return Err("has an element with parts where a plain value is needed");
                 }
-                Some(Kind::Array | Kind::Object) => return Err("has an element with parts where a plain value is needed"),
             },
         }))
     }
@@ -120,25 +122,38 @@ pub(crate) fn each<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'
         Expr::At(of, index) => at(of, *index, focus, scope, sink),
         Expr::First(of) => at(of, 0, focus, scope, sink),
         Expr::Last(of) => all(of, focus, scope)?.pop().map_or(ON, sink),
-        Expr::Where(of, criteria) => each(of, focus, scope, &mut |item| match truth(criteria, Some(&item), scope)? {
-            Some(true) => sink(item),
-            Some(false) | None => ON,
-        }),
+        Expr::Where(of, criteria) => each(
+            of,
+            focus,
+            scope,
+            &mut |item| match truth(criteria, Some(&item), scope)? {
+                Some(true) => sink(item),
+                Some(false) | None => ON,
+            },
+        ),
         Expr::Exists(of, wanted) => sink(Item::Boolean(exists(of, focus, scope)? == *wanted)),
         Expr::Count(of) => sink(Item::Number(all(of, focus, scope)?.len().into())),
         Expr::Not(of) => truth(of, focus, scope)?.map_or(ON, |value| sink(Item::Boolean(!value))),
         Expr::Extension(of, url) => each(of, focus, scope, &mut |item| extension(&item, url, sink)),
-        Expr::Join(of, separator) => joined(&all(of, focus, scope)?, separator)?.map_or(ON, |text| sink(Item::Text(text.into()))),
-        Expr::Bounded(of, side) => each(of, focus, scope, &mut |item| bounded(&item, *side)?.map_or(ON, &mut *sink)),
+        Expr::Join(of, separator) => {
+            joined(&all(of, focus, scope)?, separator)?.map_or(ON, |text| sink(Item::Text(text.into())))
+        }
+        Expr::Bounded(of, side) => each(of, focus, scope, &mut |item| {
+            bounded(&item, *side)?.map_or(ON, &mut *sink)
+        }),
         Expr::ResourceKey(of) => each(of, focus, scope, &mut |item| {
-            let key = object(&item).and_then(|resource| resource.field("id")).and_then(Value::as_text);
+            let key = object(&item)
+                .and_then(|resource| resource.field("id"))
+                .and_then(Value::as_text);
             key.map_or(ON, |key| sink(Item::Text(Cow::Borrowed(key))))
         }),
         Expr::ReferenceKey(of, wanted) => each(of, focus, scope, &mut |item| {
             let key = object(&item).and_then(|reference| key_of(reference, wanted.as_deref(), scope.bundled));
             key.map_or(ON, |key| sink(Item::Text(Cow::Borrowed(key))))
         }),
-        Expr::Has(of, part, wanted) => has(of, *part, wanted, focus, scope)?.map_or(ON, |value| sink(Item::Boolean(value))),
+        Expr::Has(of, part, wanted) => {
+            has(of, *part, wanted, focus, scope)?.map_or(ON, |value| sink(Item::Boolean(value)))
+        }
         Expr::Union(left, right) => union(left, right, focus, scope, sink),
         Expr::Binary(operator, left, right) => binary(*operator, [left, right], focus, scope)?.map_or(ON, sink),
         Expr::Minus(of) => match plain_number(one(of, focus, scope)?)? {
@@ -221,7 +236,9 @@ fn field<'d>(item: &Item<'d>, name: &FieldName, kind: Option<MomentKind>, sink: 
 /// The value whose name goes on with a data type.
 fn choice<'d>(object: Value<'d>, name: &str, sink: Sink<'_, 'd>) -> Flow {
     for (known, value) in object.fields() {
-        let Some(ending) = known.strip_prefix(name) else { continue };
+        let Some(ending) = known.strip_prefix(name) else {
+            continue;
+        };
         if let Some(data_type) = DATA_TYPES.iter().find(|data_type| capitalized(data_type) == ending) {
             return elements(Some(value), None, moment_kind(data_type), sink);
         }
@@ -230,7 +247,12 @@ fn choice<'d>(object: Value<'d>, name: &str, sink: Sink<'_, 'd>) -> Flow {
 }
 
 /// The elements of a field, each with what is said about it.
-fn elements<'d>(value: Option<Value<'d>>, remark: Option<Value<'d>>, kind: Option<MomentKind>, sink: Sink<'_, 'd>) -> Flow {
+fn elements<'d>(
+    value: Option<Value<'d>>,
+    remark: Option<Value<'d>>,
+    kind: Option<MomentKind>,
+    sink: Sink<'_, 'd>,
+) -> Flow {
     let there = |value: Value<'d>| (!matches!(value.kind(), Kind::Null)).then_some(value);
     let mut values = value.into_iter().flat_map(Value::elements);
     let mut remarks = remark.into_iter().flat_map(Value::elements);
@@ -280,22 +302,41 @@ fn bounded<'d>(item: &Item<'_>, side: Boundary) -> Result<Option<Item<'d>>, Wron
         None => Ok(None),
         Some(Plain::Boolean(_)) => Err("asks for a boundary of something that has none"),
         Some(Plain::Number(number)) => {
-            let half = Decimal::try_new(5, number.scale() + 1).map_err(|_| "has a number with too many digits to calculate with")?;
-            let moved = if side == Boundary::Low { number.checked_sub(half) } else { number.checked_add(half) };
-            moved.map(|number| Some(Item::Number(number))).ok_or("has a number with too many digits to calculate with")
+            let half = Decimal::try_new(5, number.scale() + 1)
+                .map_err(|_| "has a number with too many digits to calculate with")?;
+            let moved = if side == Boundary::Low {
+                number.checked_sub(half)
+            } else {
+                number.checked_add(half)
+            };
+            moved
+                .map(|number| Some(Item::Number(number)))
+                .ok_or("has a number with too many digits to calculate with")
         }
         Some(Plain::Text(text, kind)) => {
             let bounded = Moment::parse(text).and_then(|moment| moment.boundary(side, kind));
             let bounded = bounded.ok_or("asks for a boundary of a text that is no date or time")?;
-            let kind = kind.unwrap_or(if bounded.has_time() { MomentKind::DateTime } else { MomentKind::Date });
+            let kind = kind.unwrap_or(if bounded.has_time() {
+                MomentKind::DateTime
+            } else {
+                MomentKind::Date
+            });
             Ok(Some(Item::Moment(bounded.to_string().into(), kind)))
         }
     }
 }
 
-fn has<'d>(of: &'d Expr, part: Part, wanted: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Option<bool>, Wrong> {
+fn has<'d>(
+    of: &'d Expr,
+    part: Part,
+    wanted: &'d Expr,
+    focus: Option<&Item<'d>>,
+    scope: &Scope<'d>,
+) -> Result<Option<bool>, Wrong> {
     let (of, wanted) = (one(of, focus, scope)?, one(wanted, focus, scope)?);
-    let (Some(of), Some(wanted)) = (of, wanted) else { return Ok(None) };
+    let (Some(of), Some(wanted)) = (of, wanted) else {
+        return Ok(None);
+    };
     match (of.plain()?, wanted.plain()?) {
         (Some(Plain::Text(text, _)), Some(Plain::Text(wanted, _))) => Ok(Some(match part {
             Part::Start => text.starts_with(wanted),
@@ -394,7 +435,9 @@ fn all_equal(left: &[Item<'_>], right: &[Item<'_>]) -> Result<Option<bool>, Wron
     }
     let mut result = Some(true);
     for (left, right) in left.iter().zip(right) {
-        let (Some(left), Some(right)) = (left.plain()?, right.plain()?) else { return Ok(None) };
+        let (Some(left), Some(right)) = (left.plain()?, right.plain()?) else {
+            return Ok(None);
+        };
         match equal(left, right) {
             Some(true) => {}
             Some(false) => return Ok(Some(false)),
@@ -418,11 +461,14 @@ fn equal(left: Plain<'_>, right: Plain<'_>) -> Option<bool> {
 }
 
 fn ordered(left: Option<Item<'_>>, right: Option<Item<'_>>) -> Result<Option<Ordering>, Wrong> {
-    let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
+    let (Some(left), Some(right)) = (left, right) else {
+        return Ok(None);
+    };
     match (left.plain()?, right.plain()?) {
         (None, _) | (_, None) => Ok(None),
         (Some(Plain::Number(left)), Some(Plain::Number(right))) => Ok(Some(left.cmp(&right))),
-        (Some(Plain::Text(left, one)), Some(Plain::Text(right, other))) => match moments([(left, one), (right, other)]) {
+        (Some(Plain::Text(left, one)), Some(Plain::Text(right, other))) => match moments([(left, one), (right, other)])
+        {
             Some([left, right]) => Ok(left.compare(&right)),
             None => Ok(Some(left.cmp(right))),
         },
@@ -446,7 +492,11 @@ fn plain_number(item: Option<Item<'_>>) -> Result<Option<Decimal>, Wrong> {
     }
 }
 
-fn calculate<'d>(operator: Operator, left: Option<Item<'d>>, right: Option<Item<'d>>) -> Result<Option<Item<'d>>, Wrong> {
+fn calculate<'d>(
+    operator: Operator,
+    left: Option<Item<'d>>,
+    right: Option<Item<'d>>,
+) -> Result<Option<Item<'d>>, Wrong> {
     let plain = |item: &Option<Item<'d>>| -> Result<Option<String>, Wrong> {
         match item.as_ref().map(Item::plain).transpose()?.flatten() {
             Some(Plain::Text(text, _)) => Ok(Some(text.to_owned())),
@@ -457,12 +507,16 @@ fn calculate<'d>(operator: Operator, left: Option<Item<'d>>, right: Option<Item<
     let texts = (plain(&left)?, plain(&right)?);
     match (operator, texts) {
         (Operator::Concatenate, (left, right)) => {
-            return Ok(Some(Item::Text((left.unwrap_or_default() + &right.unwrap_or_default()).into())));
+            return Ok(Some(Item::Text(
+                (left.unwrap_or_default() + &right.unwrap_or_default()).into(),
+            )));
         }
         (Operator::Add, (Some(left), Some(right))) => return Ok(Some(Item::Text((left + &right).into()))),
         _ => {}
     }
-    let (Some(left), Some(right)) = (plain_number(left)?, plain_number(right)?) else { return Ok(None) };
+    let (Some(left), Some(right)) = (plain_number(left)?, plain_number(right)?) else {
+        return Ok(None);
+    };
     let result = match operator {
         Operator::Add => left.checked_add(right),
         Operator::Subtract => left.checked_sub(right),

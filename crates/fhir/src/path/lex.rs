@@ -86,7 +86,9 @@ fn word(text: &str, skip: usize) -> (&str, &str) {
 
 fn number(text: &str) -> (Token, &str) {
     let (whole, after) = split(text, |letter| letter.is_ascii_digit());
-    let fraction = after.strip_prefix('.').map(|after| split(after, |letter| letter.is_ascii_digit()));
+    let fraction = after
+        .strip_prefix('.')
+        .map(|after| split(after, |letter| letter.is_ascii_digit()));
     match fraction {
         Some((fraction, after)) if !fraction.is_empty() => (Token::Number(format!("{whole}.{fraction}")), after),
         _ => (Token::Number(whole.to_owned()), after),

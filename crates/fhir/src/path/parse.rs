@@ -14,6 +14,9 @@ const PATH_BYTES_MAX: usize = 4 * 1024;
 /// Most steps, values and operators of one path, so that none is nested deeper than a stack carries.
 const NODES_MAX: usize = 128;
 
+/// Deepest nesting of brackets, for the same reason: each is a dozen functions deep.
+const DEPTH_MAX: usize = 20;
+
 /// What a path is compiled for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Surroundings<'a> {
@@ -37,9 +40,10 @@ pub(crate) fn parse(path: &str, within: Surroundings<'_>) -> Result<Expr, String
         tokens: tokens(path)?.into_iter().rev().collect(),
         within,
         nodes: 0,
+        depth: 0,
         in_criteria: false,
     };
-    let expr = parser.binary(0)?;
+    let expr = parser.expression()?;
     match parser.tokens.last() {
         None => Ok(expr),
         Some(token) => Err(format!("{token} is not expected here")),
@@ -51,6 +55,7 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     within: Surroundings<'a>,
     nodes: usize,
+    depth: usize,
     in_criteria: bool,
 }
 
@@ -68,7 +73,11 @@ const LEVELS: [&[(&str, Operator)]; 8] = [
     ],
     // `|`, which is no `Operator`.
     &[],
-    &[("+", Operator::Add), ("-", Operator::Subtract), ("&", Operator::Concatenate)],
+    &[
+        ("+", Operator::Add),
+        ("-", Operator::Subtract),
+        ("&", Operator::Concatenate),
+    ],
     &[("*", Operator::Multiply), ("/", Operator::Divide)],
 ];
 
@@ -108,8 +117,20 @@ impl Parser<'_> {
         }
     }
 
+    fn expression(&mut self) -> Result<Expr, String> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err("is nested too deeply".to_owned());
+        }
+        let expr = self.binary(0)?;
+        self.depth -= 1;
+        Ok(expr)
+    }
+
     fn binary(&mut self, level: usize) -> Result<Expr, String> {
-        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let Some(operators) = LEVELS.get(level) else {
+            return self.unary();
+        };
         let mut left = self.binary(level + 1)?;
         loop {
             if level == UNION_LEVEL && self.take_sign("|") {
@@ -123,7 +144,9 @@ impl Parser<'_> {
                 Some(Token::Name(name)) => operators.iter().find(|(text, _)| text == name),
                 _ => None,
             };
-            let Some((_, operator)) = found else { return self.refuse_operator(left) };
+            let Some((_, operator)) = found else {
+                return self.refuse_operator(left);
+            };
             self.tokens.pop();
             self.count()?;
             let right = self.binary(level + 1)?;
@@ -164,7 +187,7 @@ impl Parser<'_> {
     }
 
     fn index(&mut self) -> Result<usize, String> {
-        let index = match self.binary(0)? {
+        let index = match self.expression()? {
             Expr::Literal(Literal::Number(number)) => usize::try_from(number).ok(),
             _ => None,
         };
@@ -189,7 +212,7 @@ impl Parser<'_> {
                 _ => self.first_name(&name),
             },
             Some(Token::Sign("(")) => {
-                let expr = self.binary(0)?;
+                let expr = self.expression()?;
                 self.require_sign(")")?;
                 Ok(expr)
             }
@@ -263,22 +286,22 @@ impl Parser<'_> {
             "getResourceKey" => Ok(Expr::ResourceKey(of)),
             "getReferenceKey" if self.peek_sign(")") => Ok(Expr::ReferenceKey(of, None)),
             "getReferenceKey" => Ok(Expr::ReferenceKey(of, Some(self.type_name(name)?))),
-            "startsWith" => Ok(Expr::Has(of, Part::Start, Box::new(self.binary(0)?))),
-            "endsWith" => Ok(Expr::Has(of, Part::End, Box::new(self.binary(0)?))),
-            "contains" => Ok(Expr::Has(of, Part::Anywhere, Box::new(self.binary(0)?))),
+            "startsWith" => Ok(Expr::Has(of, Part::Start, Box::new(self.expression()?))),
+            "endsWith" => Ok(Expr::Has(of, Part::End, Box::new(self.expression()?))),
+            "contains" => Ok(Expr::Has(of, Part::Anywhere, Box::new(self.expression()?))),
             _ => Err(format!("the function {name}() is not supported")),
         }
     }
 
     fn criteria(&mut self) -> Result<Box<Expr>, String> {
         let outside = std::mem::replace(&mut self.in_criteria, true);
-        let criteria = self.binary(0)?;
+        let criteria = self.expression()?;
         self.in_criteria = outside;
         Ok(Box::new(criteria))
     }
 
     fn text(&mut self, function: &str) -> Result<String, String> {
-        match self.binary(0)? {
+        match self.expression()? {
             Expr::Literal(Literal::Text(text)) => Ok(text),
             _ => Err(format!("{function}() takes a text, or a constant that is one")),
         }
@@ -303,7 +326,9 @@ impl Parser<'_> {
             _ if DATA_TYPES.contains(&wanted.as_str()) => Err(format!(
                 "ofType({wanted}) must come straight after the name of the element, as in value.ofType({wanted})"
             )),
-            of if wanted.starts_with(|letter: char| letter.is_ascii_uppercase()) => Ok(Expr::OfResource(Box::new(of), wanted)),
+            of if wanted.starts_with(|letter: char| letter.is_ascii_uppercase()) => {
+                Ok(Expr::OfResource(Box::new(of), wanted))
+            }
             _ => Err(format!("{wanted} is not a type of FHIR R4")),
         }
     }

@@ -18,18 +18,32 @@ const EXPERIMENTAL: usize = 11;
 
 #[test]
 fn every_case_of_the_specification_passes() {
-    let Some(folder) = shared("fhir/sql-on-fhir-v2-tests") else { return };
+    let Some(folder) = shared("fhir/sql-on-fhir-v2-tests") else {
+        return;
+    };
     let mut passed: BTreeMap<&str, usize> = BTreeMap::new();
     let mut failures = Vec::new();
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "json"));
     files.sort();
     for file in files {
         let suite: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        let lines: Vec<String> = suite["resources"].as_array().unwrap().iter().map(Value::to_string).collect();
+        let lines: Vec<String> = suite["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(Value::to_string)
+            .collect();
         for case in suite["tests"].as_array().unwrap() {
             let tags = case.get("tags").or(suite.get("tags")).unwrap();
-            let tag = if tags.as_array().unwrap().contains(&json!("experimental")) { "experimental" } else { "shareable" };
+            let tag = if tags.as_array().unwrap().contains(&json!("experimental")) {
+                "experimental"
+            } else {
+                "shareable"
+            };
             match check(case, &lines.join("\n")) {
                 Ok(()) => *passed.entry(tag).or_default() += 1,
                 Err(why) => failures.push(format!("{}: {}: {why}", file.display(), case["title"])),
@@ -38,7 +52,10 @@ fn every_case_of_the_specification_passes() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let expected = BTreeMap::from([("shareable", SHAREABLE), ("experimental", EXPERIMENTAL)]);
-    assert!(expected.iter().all(|(tag, count)| passed.get(tag) >= Some(count)), "{passed:?}");
+    assert!(
+        expected.iter().all(|(tag, count)| passed.get(tag) >= Some(count)),
+        "{passed:?}"
+    );
 }
 
 fn check(case: &Value, resources: &str) -> Result<(), String> {
@@ -56,12 +73,21 @@ fn check(case: &Value, resources: &str) -> Result<(), String> {
         (false, None) => {}
     }
     if let Some(columns) = case.get("expectColumns") {
-        let names: Vec<&str> = view.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let names: Vec<&str> = view
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
         if json!(names) != *columns {
             return Err(format!("has the columns {names:?}"));
         }
     }
-    let expected = case["expect"].as_array().unwrap().iter().map(|row| as_held(row, view.schema()));
+    let expected = case["expect"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| as_held(row, view.schema()));
     let sorted = |mut rows: Vec<String>| {
         rows.sort();
         rows
@@ -84,7 +110,13 @@ fn as_held(row: &Value, schema: &SchemaRef) -> Value {
             _ => value,
         }
     };
-    Value::Object(schema.fields().iter().map(|field| (field.name().clone(), held(field))).collect())
+    Value::Object(
+        schema
+            .fields()
+            .iter()
+            .map(|field| (field.name().clone(), held(field)))
+            .collect(),
+    )
 }
 
 /// By another reader than ours: a day is its first instant, UTC.

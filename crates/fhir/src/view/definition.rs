@@ -22,12 +22,60 @@ const DEFINITION_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a ViewDefinition may say; the last ones describe it and change nothing.
 const VIEW_KEYS: [&str; 33] = [
-    "resourceType", "resource", "constant", "select", "where", "fhirVersion", "status", "id", "meta", "implicitRules", "language", "text",
-    "contained", "extension", "url", "identifier", "version", "versionAlgorithmString", "name", "title", "experimental", "date", "publisher",
-    "contact", "description", "useContext", "jurisdiction", "purpose", "copyright", "copyrightLabel", "profile", "relatedArtifact", "author",
+    "resourceType",
+    "resource",
+    "constant",
+    "select",
+    "where",
+    "fhirVersion",
+    "status",
+    "id",
+    "meta",
+    "implicitRules",
+    "language",
+    "text",
+    "contained",
+    "extension",
+    "url",
+    "identifier",
+    "version",
+    "versionAlgorithmString",
+    "name",
+    "title",
+    "experimental",
+    "date",
+    "publisher",
+    "contact",
+    "description",
+    "useContext",
+    "jurisdiction",
+    "purpose",
+    "copyright",
+    "copyrightLabel",
+    "profile",
+    "relatedArtifact",
+    "author",
 ];
-const SELECT_KEYS: [&str; 8] = ["column", "select", "forEach", "forEachOrNull", "repeat", "unionAll", "id", "extension"];
-const COLUMN_KEYS: [&str; 8] = ["name", "path", "type", "collection", "description", "tag", "id", "extension"];
+const SELECT_KEYS: [&str; 8] = [
+    "column",
+    "select",
+    "forEach",
+    "forEachOrNull",
+    "repeat",
+    "unionAll",
+    "id",
+    "extension",
+];
+const COLUMN_KEYS: [&str; 8] = [
+    "name",
+    "path",
+    "type",
+    "collection",
+    "description",
+    "tag",
+    "id",
+    "extension",
+];
 const WHERE_KEYS: [&str; 4] = ["path", "description", "id", "extension"];
 
 /// Where something stands in a view, such as `select[1].column[0]`, and what is wrong with it.
@@ -46,8 +94,13 @@ pub(super) fn compile(definition: &str) -> Result<Compiled, Report> {
     if definition.len() > DEFINITION_BYTES_MAX {
         return Err(Problem::FhirView.report(format!("the view is longer than {DEFINITION_BYTES_MAX} bytes")));
     }
-    let json: Value = serde_json::from_str(definition)
-        .map_err(|error| Problem::FhirView.report(format!("the view is not JSON: line {}, column {}", error.line(), error.column())))?;
+    let json: Value = serde_json::from_str(definition).map_err(|error| {
+        Problem::FhirView.report(format!(
+            "the view is not JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
     compile_json(&json).map_err(|Wrong { place, what }| match place.as_str() {
         "" => Problem::FhirView.report(format!("the view {what}")),
         place => Problem::FhirView.report(format!("the view's {place} {what}")),
@@ -98,8 +151,13 @@ fn constants(view: &Map<String, Value>) -> Checked<BTreeMap<String, Literal>> {
         let constant = object(json, &place)?;
         let name = text(constant, "name", &place)?;
         require_name(name, &place)?;
-        let values: Vec<_> = constant.iter().filter(|(key, _)| !matches!(key.as_str(), "name" | "id" | "extension")).collect();
-        let [(key, value)] = values[..] else { return wrong(&place, "needs exactly one value, such as valueString") };
+        let values: Vec<_> = constant
+            .iter()
+            .filter(|(key, _)| !matches!(key.as_str(), "name" | "id" | "extension"))
+            .collect();
+        let [(key, value)] = values[..] else {
+            return wrong(&place, "needs exactly one value, such as valueString");
+        };
         let Some(literal) = constant_value(key, value) else {
             return wrong(&place, format!("has no value that {key} can have"));
         };
@@ -117,13 +175,18 @@ fn constant_value(key: &str, value: &Value) -> Option<Literal> {
     };
     match key {
         "valueBoolean" => value.as_bool().map(Literal::Boolean),
-        "valueInteger" | "valueInteger64" | "valuePositiveInt" | "valueUnsignedInt" => value.as_i64().map(|whole| Literal::Number(whole.into())),
-        "valueDecimal" => value.as_number().and_then(|number| parse_decimal(&number.to_string()).ok()).map(Literal::Number),
+        "valueInteger" | "valueInteger64" | "valuePositiveInt" | "valueUnsignedInt" => {
+            value.as_i64().map(|whole| Literal::Number(whole.into()))
+        }
+        "valueDecimal" => value
+            .as_number()
+            .and_then(|number| parse_decimal(&number.to_string()).ok())
+            .map(Literal::Number),
         "valueDate" => moment(MomentKind::Date),
         "valueDateTime" | "valueInstant" => moment(MomentKind::DateTime),
         "valueTime" => moment(MomentKind::Time),
-        "valueBase64Binary" | "valueCanonical" | "valueCode" | "valueId" | "valueOid" | "valueString" | "valueUri" | "valueUrl" | "valueUuid"
-        | "valueMarkdown" => value.as_str().map(|text| Literal::Text(text.to_owned())),
+        "valueBase64Binary" | "valueCanonical" | "valueCode" | "valueId" | "valueOid" | "valueString" | "valueUri"
+        | "valueUrl" | "valueUuid" | "valueMarkdown" => value.as_str().map(|text| Literal::Text(text.to_owned())),
         _ => None,
     }
 }
@@ -152,7 +215,9 @@ impl Compiler<'_> {
 
     fn selects(&mut self, parts: &[Value], place: &str, depth: Depth) -> Checked<Vec<Select>> {
         let numbered = parts.iter().enumerate();
-        numbered.map(|(at, json)| self.select(json, &format!("{place}[{at}]"), depth)).collect()
+        numbered
+            .map(|(at, json)| self.select(json, &format!("{place}[{at}]"), depth))
+            .collect()
     }
 
     fn select(&mut self, json: &Value, place: &str, Depth(depth, at_root): Depth) -> Checked<Select> {
@@ -181,7 +246,10 @@ impl Compiler<'_> {
     }
 
     fn each(&self, part: &Map<String, Value>, place: &str, at_root: bool) -> Checked<Each> {
-        let keys: Vec<&str> = ["forEach", "forEachOrNull", "repeat"].into_iter().filter(|key| part.contains_key(*key)).collect();
+        let keys: Vec<&str> = ["forEach", "forEachOrNull", "repeat"]
+            .into_iter()
+            .filter(|key| part.contains_key(*key))
+            .collect();
         match keys[..] {
             [] => Ok(Each::Focus),
             ["repeat"] => {
@@ -195,7 +263,11 @@ impl Compiler<'_> {
             }
             [key] => {
                 let path = self.path(text(part, key, place)?, place, at_root)?;
-                Ok(if key == "forEach" { Each::ForEach(path) } else { Each::ForEachOrNull(path) })
+                Ok(if key == "forEach" {
+                    Each::Items(path)
+                } else {
+                    Each::ItemsOrNull(path)
+                })
             }
             _ => wrong(place, format!("has {} at the same time", keys.join(" and "))),
         }
@@ -241,7 +313,10 @@ impl Compiler<'_> {
             if let Some(kept) = &kept
                 && kept[..] != self.columns[first..]
             {
-                return wrong(&place, "does not have the same columns, in the same order and of the same types, as the first part");
+                return wrong(
+                    &place,
+                    "does not have the same columns, in the same order and of the same types, as the first part",
+                );
             }
         }
         Ok(union)
@@ -261,9 +336,12 @@ fn kind(column: &Map<String, Value>, is_bounded: bool, place: &str) -> Checked<C
         Some(Value::String(said)) => said.as_str(),
         Some(_) => return wrong(place, "has a type that is no text"),
     };
-    let said = said.strip_prefix("http://hl7.org/fhir/StructureDefinition/").unwrap_or(said);
+    let said = said
+        .strip_prefix("http://hl7.org/fhir/StructureDefinition/")
+        .unwrap_or(said);
     let kind = match said {
-        "string" | "code" | "id" | "uri" | "url" | "canonical" | "oid" | "uuid" | "markdown" | "base64Binary" | "xhtml" => ColumnKind::Text,
+        "string" | "code" | "id" | "uri" | "url" | "canonical" | "oid" | "uuid" | "markdown" | "base64Binary"
+        | "xhtml" => ColumnKind::Text,
         "boolean" => ColumnKind::Boolean,
         "integer" | "positiveInt" | "unsignedInt" | "integer64" => ColumnKind::Integer,
         "decimal" => ColumnKind::Number,
@@ -273,13 +351,21 @@ fn kind(column: &Map<String, Value>, is_bounded: bool, place: &str) -> Checked<C
         "date" => ColumnKind::Written(MomentKind::Date),
         "dateTime" => ColumnKind::Written(MomentKind::DateTime),
         "time" => ColumnKind::Written(MomentKind::Time),
-        other => return wrong(place, format!("is of the type {other}; a column holds values of a primitive type of FHIR")),
+        other => {
+            return wrong(
+                place,
+                format!("is of the type {other}; a column holds values of a primitive type of FHIR"),
+            );
+        }
     };
     match tagged(column, place)? {
         None => Ok(kind),
         Some("DATE") if matches!(said, "date" | "dateTime" | "instant") => Ok(ColumnKind::Date),
         Some("TIMESTAMP WITH TIME ZONE") if matches!(said, "dateTime" | "instant") => Ok(ColumnKind::Timestamp),
-        Some(other) => wrong(place, format!("is tagged ansi/type {other}, which a column of the type {said} cannot be; it can be left out")),
+        Some(other) => wrong(
+            place,
+            format!("is tagged ansi/type {other}, which a column of the type {said} cannot be; it can be left out"),
+        ),
     }
 }
 
@@ -341,9 +427,13 @@ fn known_keys(object: &Map<String, Value>, known: &[&str], place: &str) -> Check
 /// SQL on FHIR's names for a database: a letter, then letters, digits and underscores.
 fn require_name(name: &str, place: &str) -> Checked<()> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_part) && name.len() <= 255;
+    let is_name =
+        name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_part) && name.len() <= 255;
     match is_name {
         true => Ok(()),
-        false => wrong(place, "has a name that is not a letter followed by letters, digits and underscores"),
+        false => wrong(
+            place,
+            "has a name that is not a letter followed by letters, digits and underscores",
+        ),
     }
 }
