@@ -12,17 +12,21 @@ use rust_decimal::Decimal;
 
 use crate::json::{Kind, Value};
 use crate::moment::Moment;
-use crate::path::Expr;
 use crate::path::evaluate::{Element, Item, Scope, all, truth};
 use crate::reference::Bundled;
 use crate::skipped::Wrong;
-use crate::view::{Column, ColumnKind, Compiled, Each, Select, Shape};
+use crate::view::{Column, ColumnKind, Compiled, Each, Path, Select, Shape};
 
 /// Most memory for the rows of one resource, in bytes. Lists put beside each other multiply, also long texts in them.
 const ROWS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// What going over one item counts as: also work that yields no row comes to an end.
+const STEP_BYTES: usize = 16;
+
 /// Most items that one `forEach` or `repeat` may go over.
 const ITEMS_MAX: usize = 1_000_000;
+
+const TOO_MANY: &str = "yields too many items";
 
 /// How deep `repeat` goes: as deep as a resource is read.
 const REPEAT_DEPTH_MAX: usize = 128;
@@ -68,8 +72,8 @@ pub(crate) fn rows<'d>(
         row_index: 0,
     };
     let item = Item::of(resource);
-    for (path, condition) in &view.conditions {
-        let met = truth(condition, Some(&item), &scope).map_err(|what| Wrong::path(path, what))?;
+    for Path { text, expr } in &view.conditions {
+        let met = truth(expr, Some(&item), &scope).map_err(|what| Wrong::path(text, what))?;
         if met != Some(true) {
             return Ok(None);
         }
@@ -97,12 +101,17 @@ type Next<'n, 'd> = &'n mut dyn FnMut(&mut Maker<'d>) -> Result<(), Wrong>;
 
 impl<'d> Maker<'d> {
     fn emit(&mut self) -> Result<(), Wrong> {
-        self.bytes += self.row.iter().map(Cell::bytes).sum::<usize>();
-        if self.bytes > ROWS_BYTES_MAX {
-            return Err(Wrong::TooManyRows { most: ROWS_BYTES_MAX });
-        }
+        self.weigh(self.row.iter().map(Cell::bytes).sum())?;
         self.rows.extend_from_slice(&self.row);
         Ok(())
+    }
+
+    fn weigh(&mut self, bytes: usize) -> Result<(), Wrong> {
+        self.bytes += bytes;
+        match self.bytes > ROWS_BYTES_MAX {
+            true => Err(Wrong::TooManyRows { most: ROWS_BYTES_MAX }),
+            false => Ok(()),
+        }
     }
 
     fn select(
@@ -131,10 +140,10 @@ impl<'d> Maker<'d> {
         Ok(())
     }
 
-    fn items(&self, path: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Vec<Item<'d>>, Wrong> {
-        let items = all(path, focus, scope).map_err(Wrong::part)?;
+    fn items(&self, path: &'d Path, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Vec<Item<'d>>, Wrong> {
+        let items = all(&path.expr, focus, scope).map_err(|what| Wrong::path(&path.text, what))?;
         match items.len() > ITEMS_MAX {
-            true => Err(Wrong::part("yields too many items")),
+            true => Err(Wrong::path(&path.text, TOO_MANY)),
             false => Ok(items),
         }
     }
@@ -142,17 +151,17 @@ impl<'d> Maker<'d> {
     /// The items of the paths, each followed by those that the paths yield from it.
     fn repeat(
         &self,
-        paths: &'d [Expr],
+        paths: &'d [Path],
         focus: Option<&Item<'d>>,
         scope: &Scope<'d>,
         found: &mut Vec<Item<'d>>,
         depth: usize,
     ) -> Result<(), Wrong> {
-        if depth > REPEAT_DEPTH_MAX || found.len() > ITEMS_MAX {
-            return Err(Wrong::part("yields too many items"));
-        }
         for path in paths {
             for item in self.items(path, focus, scope)? {
+                if depth > REPEAT_DEPTH_MAX || found.len() > ITEMS_MAX {
+                    return Err(Wrong::path(&path.text, TOO_MANY));
+                }
                 found.push(item.clone());
                 self.repeat(paths, Some(&item), scope, found, depth + 1)?;
             }
@@ -167,6 +176,7 @@ impl<'d> Maker<'d> {
         scope: Scope<'d>,
         next: Next<'_, 'd>,
     ) -> Result<(), Wrong> {
+        self.weigh(STEP_BYTES)?;
         for Column { slot, path } in &select.columns {
             let shape = &self.shapes[*slot];
             let items = all(path, focus, &scope).map_err(|what| Wrong::column(&shape.name, what))?;

@@ -68,7 +68,7 @@ pub enum Wrong {
         what: &'static str,
     },
     /// It would become too many rows.
-    #[error("becomes rows of more than {most} bytes")]
+    #[error("multiplies beyond {most} bytes of rows")]
     TooManyRows {
         /// How many bytes they may be.
         most: usize,
@@ -89,12 +89,6 @@ impl Wrong {
 
     pub(crate) fn path(path: &Arc<str>, what: &'static str) -> Self {
         let path = Arc::clone(path);
-        Self::Path { path, what }
-    }
-
-    /// What goes wrong where a view goes over something.
-    pub(crate) fn part(what: &'static str) -> Self {
-        let path = Arc::from("of a forEach or repeat");
         Self::Path { path, what }
     }
 }

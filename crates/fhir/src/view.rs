@@ -25,8 +25,8 @@ pub struct View {
 pub(crate) struct Compiled {
     /// The type of the resources that it is about.
     pub(crate) resource: String,
-    /// What must be true of a resource, each with its text.
-    pub(crate) conditions: Vec<(Arc<str>, Expr)>,
+    /// What must be true of a resource.
+    pub(crate) conditions: Vec<Path>,
     pub(crate) select: Select,
     /// The columns, in their order.
     pub(crate) columns: Vec<Shape>,
@@ -50,11 +50,18 @@ pub(crate) enum Each {
     /// What is in focus already.
     Focus,
     /// `forEach`
-    Items(Expr),
+    Items(Path),
     /// `forEachOrNull`
-    ItemsOrNull(Expr),
+    ItemsOrNull(Path),
     /// `repeat`
-    Repeat(Vec<Expr>),
+    Repeat(Vec<Path>),
+}
+
+/// A path, and the text that it was compiled from: a problem names it.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) text: Arc<str>,
+    pub(crate) expr: Expr,
 }
 
 #[derive(Debug)]
@@ -111,7 +118,7 @@ impl View {
 }
 
 impl Compiled {
-    fn new(resource: String, conditions: Vec<(Arc<str>, Expr)>, select: Select, columns: Vec<Shape>) -> Self {
+    fn new(resource: String, conditions: Vec<Path>, select: Select, columns: Vec<Shape>) -> Self {
         let fields: Vec<Field> = columns.iter().map(Shape::field).collect();
         Self {
             resource,

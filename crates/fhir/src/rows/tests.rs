@@ -157,7 +157,7 @@ fn a_resource_that_multiplies_is_left_out_and_no_row_of_it_stays() {
     assert_eq!((rows.len(), counts.read, counts.skipped), (8, 1, 1));
     assert_eq!(
         skipped[0].to_string(),
-        "line 1, List/l: becomes rows of more than 134217728 bytes"
+        "line 1, List/l: multiplies beyond 134217728 bytes of rows"
     );
 }
 
@@ -171,4 +171,14 @@ fn a_repeat_that_does_not_end_does() {
     );
     assert!(rows.is_empty());
     assert!(skipped[0].reason.to_string().contains("yields too many items"));
+}
+
+#[test]
+fn work_that_yields_no_row_ends_too() {
+    let each = |path: &str, name: &str| json!({"forEach": path, "column": [{"name": name, "path": "$this"}]});
+    let view = json!({"resource": "List", "select": [each("item", "a"), each("item", "b"), each("nothing", "c")]});
+    let view = View::compile(&view.to_string()).unwrap();
+    let list = json!({"resourceType": "List", "id": "l", "item": vec!["x"; 10_000]}).to_string();
+    let (rows, counts, _) = read(&view, list.as_bytes());
+    assert_eq!((rows.len(), counts.skipped), (0, 1));
 }

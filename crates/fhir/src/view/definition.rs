@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use terms::text::nearest;
 use terms::{Problem, Report};
 
-use super::{Column, ColumnKind, Compiled, Each, Select, Shape};
+use super::{Column, ColumnKind, Compiled, Each, Path, Select, Shape};
 use crate::moment::{Moment, MomentKind};
 use crate::path::parse::{Surroundings, parse, parse_decimal};
 use crate::path::{Expr, Literal};
@@ -201,14 +201,14 @@ struct Compiler<'a> {
 struct Depth(usize, bool);
 
 impl Compiler<'_> {
-    fn conditions(&self, view: &Map<String, Value>) -> Checked<Vec<(Arc<str>, Expr)>> {
+    fn conditions(&self, view: &Map<String, Value>) -> Checked<Vec<Path>> {
         let mut conditions = Vec::new();
         for (at, json) in list(view, "where", "")?.iter().enumerate() {
             let place = format!("where[{at}]");
             let condition = object(json, &place)?;
             known_keys(condition, &WHERE_KEYS, &place)?;
             let path = text(condition, "path", &place)?;
-            conditions.push((Arc::from(path), self.path(path, &place, true)?));
+            conditions.push(self.named(path, &place, true)?);
         }
         Ok(conditions)
     }
@@ -258,11 +258,11 @@ impl Compiler<'_> {
                 let Some(texts) = texts.collect::<Option<Vec<_>>>().filter(|texts| !texts.is_empty()) else {
                     return wrong(place, "repeats something other than paths");
                 };
-                let paths = texts.into_iter().map(|path| self.path(path, place, at_root));
+                let paths = texts.into_iter().map(|path| self.named(path, place, at_root));
                 paths.collect::<Checked<_>>().map(Each::Repeat)
             }
             [key] => {
-                let path = self.path(text(part, key, place)?, place, at_root)?;
+                let path = self.named(text(part, key, place)?, place, at_root)?;
                 Ok(if key == "forEach" {
                     Each::Items(path)
                 } else {
@@ -320,6 +320,13 @@ impl Compiler<'_> {
             }
         }
         Ok(union)
+    }
+
+    fn named(&self, path: &str, place: &str, at_root: bool) -> Checked<Path> {
+        Ok(Path {
+            text: Arc::from(path),
+            expr: self.path(path, place, at_root)?,
+        })
     }
 
     fn path(&self, path: &str, place: &str, at_root: bool) -> Checked<Expr> {
