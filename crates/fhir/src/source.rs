@@ -127,14 +127,25 @@ impl<R: BufRead> Source<R> {
         if trimmed.ends_with(b"}") {
             return Ok(false);
         }
-        let next = self.reader.fill_buf()?;
-        Ok(!next.is_empty() && next[0] != b'{')
+        Ok(self.peek()?.is_some_and(|next| next != b'{'))
     }
 
-    /// Adds the rest of the file to the buffer.
+    /// The first byte of the next line.
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                available => return Ok(available?.first().copied()),
+            }
+        }
+    }
+
+    /// Adds the rest of the document to the buffer: up to a line that begins a resource, if the first one was only torn.
     fn rest(&mut self) -> io::Result<Line> {
         self.buffer.push(b'\n');
-        while let Some(held) = self.line()? {
+        while self.peek()? != Some(b'{')
+            && let Some(held) = self.line()?
+        {
             if held == Line::TooLong {
                 io::copy(&mut self.reader, &mut io::sink())?;
                 return Ok(Line::TooLong);

@@ -1,5 +1,6 @@
 use std::io::{BufReader, Read};
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -183,4 +184,32 @@ fn a_batch_is_bounded_in_rows_and_in_bytes() {
     );
     assert_eq!(sizes(long, 20), [8, 8, 4]);
     assert_eq!(sizes(String::new(), 0), [0; 0]);
+}
+
+proptest! {
+    /// Whatever is broken in a file, all else of it is read, and what is told has nothing of its content.
+    #[test]
+    fn a_broken_file_is_read_to_its_end(breaks in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), at_once: bool) {
+        let mut file = String::new();
+        for number in 0..12 {
+            let children = if number == 3 { "\"zq3\"" } else { "2" };
+            file += &format!("{{\"resourceType\": \"Patient\", \"id\": \"p{number}\", \"name\": [{{\"family\": \"zq\"}}], \"children\": {children}}}\n");
+        }
+        // A byte that is broken can be the end of a line, between two resources.
+        let lost = 1 + 2 * breaks.len() as u64;
+        let mut bytes = file.into_bytes();
+        for (at, byte) in breaks {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let reader = BufReader::with_capacity(if at_once { 64 * 1024 } else { 5 }, bytes.as_slice());
+        let mut told = Vec::new();
+        let view = people();
+        let mut batches = view.read(reader, |skipped| told.push(skipped.to_string()));
+        let rows: usize = batches.by_ref().map(|batch| batch.unwrap().num_rows()).sum();
+        let counts = batches.counts();
+        prop_assert_eq!((rows as u64, told.len() as u64), (counts.rows, counts.skipped));
+        prop_assert!(counts.read + counts.other + counts.unmet + lost >= 12, "{counts:?}: {told:?}");
+        prop_assert!(told.iter().all(|message| !message.contains("zq")), "{:?}", told);
+    }
 }

@@ -57,6 +57,14 @@ fn one_document_of_several_lines_is_one_text_but_a_torn_first_line_is_not() {
         lines("{\"a\": \n{\"b\": 1}"),
         [(1, "{\"a\": ".to_owned()), (2, "{\"b\": 1}".to_owned())]
     );
+    assert_eq!(
+        lines("{\"a\": \"torn\nin two\"}\n{\"b\": 1}\n{\"c\": 1}"),
+        [
+            (1, "{\"a\": \"torn\nin two\"}\n".to_owned()),
+            (3, "{\"b\": 1}".to_owned()),
+            (4, "{\"c\": 1}".to_owned())
+        ]
+    );
     assert_eq!(lines("{\"a\": "), [(1, "{\"a\": ".to_owned())]);
 }
 
