@@ -38,7 +38,7 @@ pub struct Provision {
     pub valid_until: UtcTime,
 }
 
-/// What the consents of a file say.
+/// What the consents of a collection say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consents {
     /// Each provision once, in the order of people and codes.
@@ -49,14 +49,15 @@ pub struct Consents {
     pub counts: Counts,
 }
 
-/// Reads the consents of a file. A day is one of `zone`'s calendar, from its first instant to before that of the next.
+/// Reads the consents of all files of a collection together: what one file says of a person counts against what another one does. A day is
+/// one of `zone`'s calendar, from its first instant to before that of the next. `on_skipped` is told the number of the file too, from 0.
 ///
 /// # Errors
-/// `FhirFile` if the file cannot be read on, or has something of which it cannot be said whose consent it is: that could be a withdrawal.
-pub fn consents(
-    reader: impl BufRead,
+/// `FhirFile` if a file cannot be read on, or has something of which it cannot be said whose consent it is: that could be a withdrawal.
+pub fn consents<R: BufRead>(
+    files: impl IntoIterator<Item = R>,
     zone: &TimeZone,
-    mut on_skipped: impl FnMut(&Skipped),
+    mut on_skipped: impl FnMut(usize, &Skipped),
 ) -> Result<Consents, Report> {
     let mut reading = Reading {
         zone,
@@ -65,21 +66,16 @@ pub fn consents(
         nobodys: 0,
         counts: Counts::default(),
     };
-    let mut source = Source::of(reader);
     let mut tape = Tape::default();
-    while let Some(text) = source.next().map_err(|error| unreadable(&error))? {
-        for_each_resource(&mut tape, &text, &mut |found| {
-            let skipped = match found {
-                Ok(found) => reading.consent(&found),
-                Err(skipped) => {
-                    reading.nobodys += 1;
-                    vec![skipped]
-                }
-            };
-            reading.counts.skipped += skipped.len() as u64;
-            skipped.iter().for_each(&mut on_skipped);
-            Ok::<(), Report>(())
-        })?;
+    for (number, file) in files.into_iter().enumerate() {
+        let mut source = Source::of(file);
+        while let Some(text) = source.next().map_err(|error| unreadable(&error))? {
+            for_each_resource(&mut tape, &text, &mut |found| {
+                let skipped = reading.take(found);
+                skipped.iter().for_each(|one| on_skipped(number, one));
+                Ok::<(), Report>(())
+            })?;
+        }
     }
     reading.finish()
 }
@@ -106,7 +102,7 @@ impl Reading<'_> {
                 "{} texts or consents name nobody whose they are; each could be a withdrawal",
                 self.nobodys
             );
-            let remedy = "mend what was named, and read the file again; nothing was kept of it";
+            let remedy = "mend what was named, and read the files again; nothing was kept of them";
             return Err(Problem::FhirFile.report(message).remedy(remedy));
         }
         let is_kept = |provision: &Provision| !provision.permits || !self.withheld.contains(&provision.person);
@@ -117,7 +113,19 @@ impl Reading<'_> {
         })
     }
 
-    /// Takes one resource, and says what of it was not taken.
+    /// Takes what stands in a file, and says what of it was not taken.
+    fn take(&mut self, found: Result<Found<'_>, Skipped>) -> Vec<Skipped> {
+        let skipped = match found {
+            Ok(found) => self.consent(&found),
+            Err(skipped) => {
+                self.nobodys += 1;
+                vec![skipped]
+            }
+        };
+        self.counts.skipped += skipped.len() as u64;
+        skipped
+    }
+
     fn consent(&mut self, found: &Found<'_>) -> Vec<Skipped> {
         let consent = found.resource;
         if found.kind != "Consent" {
@@ -180,22 +188,26 @@ impl Reading<'_> {
             _ => return false,
         };
         let own = self.period(provision, permits);
-        let span = match (permits, &own) {
-            (true, Some(own)) => own.within(outside),
-            (true, None) => outside,
-            (false, _) => own.unwrap_or_default(),
-        };
-        if permits && !codes.is_empty() {
-            match permission(provision, own, span, given) {
+        match (permits, codes.is_empty()) {
+            (_, true) => {}
+            (true, false) => match permission(provision, own, outside, given) {
                 Ok(span) => self.keep(person, &codes, true, span),
                 Err(what) => whats.push(what),
-            }
-        } else {
-            self.keep(person, &codes, false, span);
+            },
+            (false, false) => self.keep(person, &codes, false, own.unwrap_or_default()),
+        }
+        let mut nested = provision
+            .field("provision")
+            .into_iter()
+            .flat_map(Value::elements)
+            .peekable();
+        if nested.peek().is_none() {
+            return true;
         }
         // The period of a rule is that of its exceptions too, whatever it says by itself.
-        let inside = self.period(provision, true).map_or(outside, |own| own.within(outside));
-        let nested = provision.field("provision").into_iter().flat_map(Value::elements);
+        let Some(inside) = self.period(provision, true).map(|own| own.within(outside)) else {
+            return false;
+        };
         let mut is_clear = true;
         for provision in nested {
             is_clear &= self.provision(person, provision, inside, given, whats);
@@ -281,7 +293,7 @@ impl Span {
 }
 
 /// From when until when a permission holds, or why it is none that a node could keep.
-fn permission(provision: Value<'_>, own: Option<Span>, span: Span, given: Span) -> Result<Span, &'static str> {
+fn permission(provision: Value<'_>, own: Option<Span>, outside: Span, given: Span) -> Result<Span, &'static str> {
     const CONDITIONS: [&str; 7] = [
         "actor",
         "action",
@@ -294,7 +306,8 @@ fn permission(provision: Value<'_>, own: Option<Span>, span: Span, given: Span) 
     if CONDITIONS.iter().any(|condition| provision.field(condition).is_some()) {
         return Err("has a permission with a condition, which was not kept");
     }
-    own.ok_or("has a permission with a period that cannot be read, which was not kept")?;
+    let own = own.ok_or("has a permission with a period that cannot be read, which was not kept")?;
+    let span = own.within(outside);
     let from = span.from.or(given.from);
     from.map(|from| Span {
         from: Some(from),

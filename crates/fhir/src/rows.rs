@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use crate::json::{Kind, Value};
 use crate::moment::Moment;
-use crate::path::evaluate::{Element, Item, Scope, all, truth};
+use crate::path::evaluate::{Element, Item, Scope, Sentence, all, truth};
 use crate::reference::Bundled;
 use crate::skipped::Wrong;
 use crate::view::{Column, ColumnKind, Compiled, Each, Path, Select, Shape};
@@ -208,8 +208,6 @@ impl<'d> Maker<'d> {
         Ok(())
     }
 }
-
-type Sentence = &'static str;
 
 fn cell<'d>(shape: &Shape, items: &[Item<'d>]) -> Result<Cell<'d>, Sentence> {
     if shape.collection {

@@ -24,7 +24,7 @@ fn about(kind: &str, more: Json) -> Json {
 fn read(resources: &[Json]) -> (Result<Consents, Report>, Vec<String>) {
     let lines: Vec<String> = resources.iter().map(Json::to_string).collect();
     let mut told = Vec::new();
-    let consents = consents(lines.join("\n").as_bytes(), &berlin(), |skipped| {
+    let consents = consents([lines.join("\n").as_bytes()], &berlin(), |_, skipped| {
         told.push(skipped.to_string())
     });
     (consents, told)
@@ -84,7 +84,9 @@ fn what_names_nobody_keeps_everything_out() {
     }
     let mut told = Vec::new();
     let lines = format!("{good}\n{{\"resourceType\": \"Consent\", ");
-    let result = consents(lines.as_bytes(), &berlin(), |skipped| told.push(skipped.to_string()));
+    let result = consents([lines.as_bytes()], &berlin(), |_, skipped| {
+        told.push(skipped.to_string())
+    });
     assert!(result.unwrap_err().message.contains("could be a withdrawal"));
     assert_eq!(told.len(), 1);
 }
@@ -95,6 +97,11 @@ fn what_cannot_be_understood_takes_all_permissions_of_that_person() {
         broad(json!([about("allow", json!({}))])),
         broad(json!([about("permit", json!({"modifierExtension": [{"url": "u"}]}))])),
         broad(json!(["permit"])),
+        {
+            let mut consent = broad(json!([about("permit", json!({}))]));
+            consent["provision"]["period"]["end"] = json!("soon");
+            consent
+        },
         {
             let mut consent = broad(json!([]));
             consent["modifierExtension"] = json!([{"url": "u"}]);
@@ -115,6 +122,18 @@ fn what_cannot_be_understood_takes_all_permissions_of_that_person() {
         assert_eq!(people, [("p1", false), ("p2", false), ("p2", true)], "{consent}");
         assert_eq!((consents.withheld, told.len()), (1, 1), "{told:?}");
     }
+}
+
+#[test]
+fn what_one_file_says_counts_against_what_another_does() {
+    let good = broad(json!([about("permit", json!({}))])).to_string();
+    let unclear = broad(json!([about("allow", json!({}))])).to_string();
+    let mut told = Vec::new();
+    let both = consents([good.as_bytes(), unclear.as_bytes()], &berlin(), |file, skipped| {
+        told.push((file, skipped.line))
+    });
+    assert_eq!((both.unwrap().provisions, told), (vec![], vec![(1, 1)]));
+    assert!(consents([good.as_bytes(), b"{"], &berlin(), |_, _| ()).is_err());
 }
 
 #[test]
@@ -223,15 +242,14 @@ fn the_consents_of_the_mii_bundles_are_ten_peoples() {
     let Some(folder) = crate::tests::shared("fhir/mii_kds_bundles") else {
         return;
     };
-    let mut provisions = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let file = std::fs::read(file.unwrap().path()).unwrap();
-        provisions.extend(
-            consents(file.as_slice(), &berlin(), |skipped| panic!("{skipped}"))
-                .unwrap()
-                .provisions,
-        );
-    }
+    let files: Vec<Vec<u8>> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+        .collect();
+    let all = consents(files.iter().map(Vec::as_slice), &berlin(), |_, skipped| {
+        panic!("{skipped}")
+    });
+    let provisions = all.unwrap().provisions;
     assert_eq!(provisions.len(), 57, "counted by a walk in Python");
     let at = |day: &str| format!("{day}T12:00:00Z").parse::<UtcTime>().unwrap();
     let may_use = |now: UtcTime| {

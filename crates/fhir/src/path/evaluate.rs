@@ -44,18 +44,18 @@ pub(crate) struct Scope<'d> {
 /// Most items of a union: each is compared with each.
 const UNION_ITEMS_MAX: usize = 1_000;
 
-/// A sentence without a value.
-pub(crate) type Wrong = &'static str;
+/// What is wrong, in words that go on from "the path … ": without a value.
+pub(crate) type Sentence = &'static str;
 
 /// Whether to go on.
-pub(crate) type Flow = Result<ControlFlow<()>, Wrong>;
+pub(crate) type Flow = Result<ControlFlow<()>, Sentence>;
 
 type Sink<'s, 'd> = &'s mut dyn FnMut(Item<'d>) -> Flow;
 
 const ON: Flow = Ok(ControlFlow::Continue(()));
 const STOP: Flow = Ok(ControlFlow::Break(()));
 
-const MANY: Wrong = "has several values where one is needed";
+const MANY: Sentence = "has several values where one is needed";
 
 impl<'d> Item<'d> {
     pub(crate) fn of(value: Value<'d>) -> Self {
@@ -76,7 +76,7 @@ impl<'d> Item<'d> {
     }
 
     /// What can be compared: nothing, if only something is said about a value that is not there.
-    fn plain(&self) -> Result<Option<Plain<'_>>, Wrong> {
+    fn plain(&self) -> Result<Option<Plain<'_>>, Sentence> {
         Ok(Some(match self {
             Item::Text(text) => Plain::Text(text, None),
             Item::Moment(text, kind) => Plain::Text(text, Some(*kind)),
@@ -164,7 +164,7 @@ pub(crate) fn each<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'
 }
 
 /// All items of a path.
-pub(crate) fn all<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Vec<Item<'d>>, Wrong> {
+pub(crate) fn all<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Vec<Item<'d>>, Sentence> {
     let mut items = Vec::new();
     let flow = each(expr, focus, scope, &mut |item| {
         items.push(item);
@@ -174,7 +174,11 @@ pub(crate) fn all<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d
 }
 
 /// Its only item, if it has one.
-pub(crate) fn one<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Option<Item<'d>>, Wrong> {
+pub(crate) fn one<'d>(
+    expr: &'d Expr,
+    focus: Option<&Item<'d>>,
+    scope: &Scope<'d>,
+) -> Result<Option<Item<'d>>, Sentence> {
     let mut found = None;
     let flow = each(expr, focus, scope, &mut |item| match found.replace(item) {
         None => ON,
@@ -184,7 +188,7 @@ pub(crate) fn one<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d
 }
 
 /// Whether it is true; nothing if it has no item.
-pub(crate) fn truth<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Option<bool>, Wrong> {
+pub(crate) fn truth<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Option<bool>, Sentence> {
     let item = one(expr, focus, scope)?;
     match item.as_ref().map(Item::plain).transpose()?.flatten() {
         None => Ok(None),
@@ -193,7 +197,7 @@ pub(crate) fn truth<'d>(expr: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<
     }
 }
 
-fn exists<'d>(of: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<bool, Wrong> {
+fn exists<'d>(of: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<bool, Sentence> {
     each(of, focus, scope, &mut |_| STOP).map(|flow| flow.is_break())
 }
 
@@ -285,7 +289,7 @@ fn extension<'d>(item: &Item<'d>, url: &str, sink: Sink<'_, 'd>) -> Flow {
 }
 
 /// The texts of all items; nothing if there is none.
-fn joined(items: &[Item<'_>], separator: &str) -> Result<Option<String>, Wrong> {
+fn joined(items: &[Item<'_>], separator: &str) -> Result<Option<String>, Sentence> {
     let mut texts = Vec::new();
     for item in items {
         match item.plain()? {
@@ -297,7 +301,7 @@ fn joined(items: &[Item<'_>], separator: &str) -> Result<Option<String>, Wrong> 
     Ok((!texts.is_empty()).then(|| texts.join(separator)))
 }
 
-fn bounded<'d>(item: &Item<'_>, side: Boundary) -> Result<Option<Item<'d>>, Wrong> {
+fn bounded<'d>(item: &Item<'_>, side: Boundary) -> Result<Option<Item<'d>>, Sentence> {
     match item.plain()? {
         None => Ok(None),
         Some(Plain::Boolean(_)) => Err("asks for a boundary of something that has none"),
@@ -332,7 +336,7 @@ fn has<'d>(
     wanted: &'d Expr,
     focus: Option<&Item<'d>>,
     scope: &Scope<'d>,
-) -> Result<Option<bool>, Wrong> {
+) -> Result<Option<bool>, Sentence> {
     let (of, wanted) = (one(of, focus, scope)?, one(wanted, focus, scope)?);
     let (Some(of), Some(wanted)) = (of, wanted) else {
         return Ok(None);
@@ -381,7 +385,7 @@ fn binary<'d>(
     [left, right]: [&'d Expr; 2],
     focus: Option<&Item<'d>>,
     scope: &Scope<'d>,
-) -> Result<Option<Item<'d>>, Wrong> {
+) -> Result<Option<Item<'d>>, Sentence> {
     use Operator as Op;
     let value = match operator {
         Op::And | Op::Or | Op::Xor | Op::Implies => {
@@ -426,7 +430,7 @@ fn logic(operator: Operator, left: Option<bool>, right: Option<bool>) -> Option<
 }
 
 /// Whether the items of both are equal, one by one; nothing if one has none, or if it cannot be said.
-fn all_equal(left: &[Item<'_>], right: &[Item<'_>]) -> Result<Option<bool>, Wrong> {
+fn all_equal(left: &[Item<'_>], right: &[Item<'_>]) -> Result<Option<bool>, Sentence> {
     if left.is_empty() || right.is_empty() {
         return Ok(None);
     }
@@ -460,7 +464,7 @@ fn equal(left: Plain<'_>, right: Plain<'_>) -> Option<bool> {
     }
 }
 
-fn ordered(left: Option<Item<'_>>, right: Option<Item<'_>>) -> Result<Option<Ordering>, Wrong> {
+fn ordered(left: Option<Item<'_>>, right: Option<Item<'_>>) -> Result<Option<Ordering>, Sentence> {
     let (Some(left), Some(right)) = (left, right) else {
         return Ok(None);
     };
@@ -484,7 +488,7 @@ fn moments(texts: [(&str, Option<MomentKind>); 2]) -> Option<[Moment; 2]> {
     are_meant.then(|| Some([Moment::parse(left)?, Moment::parse(right)?]))?
 }
 
-fn plain_number(item: Option<Item<'_>>) -> Result<Option<Decimal>, Wrong> {
+fn plain_number(item: Option<Item<'_>>) -> Result<Option<Decimal>, Sentence> {
     match item.as_ref().map(Item::plain).transpose()?.flatten() {
         None => Ok(None),
         Some(Plain::Number(number)) => Ok(Some(number)),
@@ -496,8 +500,8 @@ fn calculate<'d>(
     operator: Operator,
     left: Option<Item<'d>>,
     right: Option<Item<'d>>,
-) -> Result<Option<Item<'d>>, Wrong> {
-    let plain = |item: &Option<Item<'d>>| -> Result<Option<String>, Wrong> {
+) -> Result<Option<Item<'d>>, Sentence> {
+    let plain = |item: &Option<Item<'d>>| -> Result<Option<String>, Sentence> {
         match item.as_ref().map(Item::plain).transpose()?.flatten() {
             Some(Plain::Text(text, _)) => Ok(Some(text.to_owned())),
             Some(_) if operator == Operator::Concatenate => Err("puts together something other than texts"),

@@ -79,12 +79,12 @@ const COLUMN_KEYS: [&str; 8] = [
 const WHERE_KEYS: [&str; 4] = ["path", "description", "id", "extension"];
 
 /// Where something stands in a view, such as `select[1].column[0]`, and what is wrong with it.
-struct Wrong {
+struct Refused {
     place: String,
     what: String,
 }
 
-type Checked<T> = Result<T, Wrong>;
+type Checked<T> = Result<T, Refused>;
 
 /// Compiles a ViewDefinition.
 ///
@@ -101,7 +101,7 @@ pub(super) fn compile(definition: &str) -> Result<Compiled, Report> {
             error.column()
         ))
     })?;
-    compile_json(&json).map_err(|Wrong { place, what }| match place.as_str() {
+    compile_json(&json).map_err(|Refused { place, what }| match place.as_str() {
         "" => Problem::FhirView.report(format!("the view {what}")),
         place => Problem::FhirView.report(format!("the view's {place} {what}")),
     })
@@ -111,11 +111,11 @@ fn compile_json(json: &Value) -> Checked<Compiled> {
     let view = object(json, "")?;
     known_keys(view, &VIEW_KEYS, "")?;
     if let Some(other) = view.get("resourceType").filter(|kind| *kind != "ViewDefinition") {
-        return wrong("resourceType", format!("is {other}, not \"ViewDefinition\""));
+        return refuse("resourceType", format!("is {other}, not \"ViewDefinition\""));
     }
     let resource = text(view, "resource", "")?;
     if !is_type(resource) {
-        return wrong("resource", "is not the name of a type such as Patient");
+        return refuse("resource", "is not the name of a type such as Patient");
     }
     let constants = constants(view)?;
     let mut compiler = Compiler {
@@ -129,11 +129,11 @@ fn compile_json(json: &Value) -> Checked<Compiled> {
     let conditions = compiler.conditions(view)?;
     let parts = list(view, "select", "")?;
     if parts.is_empty() {
-        return wrong("", "lacks select");
+        return refuse("", "lacks select");
     }
     let parts = compiler.selects(parts, "select", Depth(0, true))?;
     if compiler.columns.is_empty() {
-        return wrong("", "has no column");
+        return refuse("", "has no column");
     }
     let select = Select {
         each: Each::Focus,
@@ -156,13 +156,13 @@ fn constants(view: &Map<String, Value>) -> Checked<BTreeMap<String, Literal>> {
             .filter(|(key, _)| !matches!(key.as_str(), "name" | "id" | "extension"))
             .collect();
         let [(key, value)] = values[..] else {
-            return wrong(&place, "needs exactly one value, such as valueString");
+            return refuse(&place, "needs exactly one value, such as valueString");
         };
         let Some(literal) = constant_value(key, value) else {
-            return wrong(&place, format!("has no value that {key} can have"));
+            return refuse(&place, format!("has no value that {key} can have"));
         };
         if constants.insert(name.to_owned(), literal).is_some() {
-            return wrong(&place, format!("is the second one with the name {name}"));
+            return refuse(&place, format!("is the second one with the name {name}"));
         }
     }
     Ok(constants)
@@ -222,7 +222,7 @@ impl Compiler<'_> {
 
     fn select(&mut self, json: &Value, place: &str, Depth(depth, at_root): Depth) -> Checked<Select> {
         if depth > DEPTH_MAX {
-            return wrong(place, "is nested too deeply");
+            return refuse(place, "is nested too deeply");
         }
         let part = object(json, place)?;
         known_keys(part, &SELECT_KEYS, place)?;
@@ -235,7 +235,7 @@ impl Compiler<'_> {
         let parts = self.selects(list(part, "select", place)?, &format!("{place}.select"), inside)?;
         let union = self.union(list(part, "unionAll", place)?, &format!("{place}.unionAll"), inside)?;
         if columns.is_empty() && parts.is_empty() && union.is_empty() {
-            return wrong(place, "needs column, select or unionAll");
+            return refuse(place, "needs column, select or unionAll");
         }
         Ok(Select {
             each,
@@ -256,7 +256,7 @@ impl Compiler<'_> {
                 let paths = list(part, "repeat", place)?;
                 let texts = paths.iter().map(|path| path.as_str());
                 let Some(texts) = texts.collect::<Option<Vec<_>>>().filter(|texts| !texts.is_empty()) else {
-                    return wrong(place, "repeats something other than paths");
+                    return refuse(place, "repeats something other than paths");
                 };
                 let paths = texts.into_iter().map(|path| self.named(path, place, at_root));
                 paths.collect::<Checked<_>>().map(Each::Repeat)
@@ -269,7 +269,7 @@ impl Compiler<'_> {
                     Each::ItemsOrNull(path)
                 })
             }
-            _ => wrong(place, format!("has {} at the same time", keys.join(" and "))),
+            _ => refuse(place, format!("has {} at the same time", keys.join(" and "))),
         }
     }
 
@@ -279,16 +279,16 @@ impl Compiler<'_> {
         let name = text(column, "name", place)?;
         require_name(name, place)?;
         if self.columns.iter().any(|known| &*known.name == name) {
-            return wrong(place, format!("is the second one with the name {name}"));
+            return refuse(place, format!("is the second one with the name {name}"));
         }
         if self.columns.len() == COLUMNS_MAX {
-            return wrong(place, format!("is one more than {COLUMNS_MAX}"));
+            return refuse(place, format!("is one more than {COLUMNS_MAX}"));
         }
         let path = self.path(text(column, "path", place)?, place, at_root)?;
         let collection = match column.get("collection") {
             None => false,
             Some(Value::Bool(collection)) => *collection,
-            Some(_) => return wrong(place, "has a collection that is neither true nor false"),
+            Some(_) => return refuse(place, "has a collection that is neither true nor false"),
         };
         let kind = kind(column, path.is_bounded(), place)?;
         self.columns.push(Shape {
@@ -313,7 +313,7 @@ impl Compiler<'_> {
             if let Some(kept) = &kept
                 && kept[..] != self.columns[first..]
             {
-                return wrong(
+                return refuse(
                     &place,
                     "does not have the same columns, in the same order and of the same types, as the first part",
                 );
@@ -331,7 +331,7 @@ impl Compiler<'_> {
 
     fn path(&self, path: &str, place: &str, at_root: bool) -> Checked<Expr> {
         let within = Surroundings { at_root, ..self.within };
-        parse(path, within).or_else(|what| wrong(place, format!("has a path that cannot be used, {path}: {what}")))
+        parse(path, within).or_else(|what| refuse(place, format!("has a path that cannot be used, {path}: {what}")))
     }
 }
 
@@ -341,7 +341,7 @@ fn kind(column: &Map<String, Value>, is_bounded: bool, place: &str) -> Checked<C
     let said = match column.get("type") {
         None => "string",
         Some(Value::String(said)) => said.as_str(),
-        Some(_) => return wrong(place, "has a type that is no text"),
+        Some(_) => return refuse(place, "has a type that is no text"),
     };
     let said = said
         .strip_prefix("http://hl7.org/fhir/StructureDefinition/")
@@ -359,7 +359,7 @@ fn kind(column: &Map<String, Value>, is_bounded: bool, place: &str) -> Checked<C
         "dateTime" => ColumnKind::Written(MomentKind::DateTime),
         "time" => ColumnKind::Written(MomentKind::Time),
         other => {
-            return wrong(
+            return refuse(
                 place,
                 format!("is of the type {other}; a column holds values of a primitive type of FHIR"),
             );
@@ -369,7 +369,7 @@ fn kind(column: &Map<String, Value>, is_bounded: bool, place: &str) -> Checked<C
         None => Ok(kind),
         Some("DATE") if matches!(said, "date" | "dateTime" | "instant") => Ok(ColumnKind::Date),
         Some("TIMESTAMP WITH TIME ZONE") if matches!(said, "dateTime" | "instant") => Ok(ColumnKind::Timestamp),
-        Some(other) => wrong(
+        Some(other) => refuse(
             place,
             format!("is tagged ansi/type {other}, which a column of the type {said} cannot be; it can be left out"),
         ),
@@ -383,28 +383,28 @@ fn tagged<'a>(column: &'a Map<String, Value>, place: &str) -> Checked<Option<&'a
         let tag = object(json, place)?;
         let (name, value) = (text(tag, "name", place)?, text(tag, "value", place)?);
         if name == "ansi/type" && found.replace(value).is_some() {
-            return wrong(place, "has the tag ansi/type twice");
+            return refuse(place, "has the tag ansi/type twice");
         }
     }
     Ok(found)
 }
 
-fn wrong<T>(place: &str, what: impl Into<String>) -> Checked<T> {
-    Err(Wrong {
+fn refuse<T>(place: &str, what: impl Into<String>) -> Checked<T> {
+    Err(Refused {
         place: place.to_owned(),
         what: what.into(),
     })
 }
 
 fn object<'a>(json: &'a Value, place: &str) -> Checked<&'a Map<String, Value>> {
-    json.as_object().map_or_else(|| wrong(place, "is no object"), Ok)
+    json.as_object().map_or_else(|| refuse(place, "is no object"), Ok)
 }
 
 fn text<'a>(object: &'a Map<String, Value>, key: &str, place: &str) -> Checked<&'a str> {
     match object.get(key) {
         Some(Value::String(text)) => Ok(text),
-        Some(_) => wrong(place, format!("has a {key} that is no text")),
-        None => wrong(place, format!("lacks {key}")),
+        Some(_) => refuse(place, format!("has a {key} that is no text")),
+        None => refuse(place, format!("lacks {key}")),
     }
 }
 
@@ -413,7 +413,7 @@ fn list<'a>(object: &'a Map<String, Value>, key: &str, place: &str) -> Checked<&
     match object.get(key) {
         None => Ok(&[]),
         Some(Value::Array(list)) if !list.is_empty() => Ok(list),
-        Some(_) => wrong(place, format!("has a {key} that is no list of at least one")),
+        Some(_) => refuse(place, format!("has a {key} that is no list of at least one")),
     }
 }
 
@@ -421,7 +421,7 @@ fn known_keys(object: &Map<String, Value>, known: &[&str], place: &str) -> Check
     let known_all: BTreeSet<&str> = known.iter().copied().collect();
     match object.keys().find(|key| !known_all.contains(key.as_str())) {
         None => Ok(()),
-        Some(key) => wrong(
+        Some(key) => refuse(
             place,
             match nearest(key, known.iter().copied()) {
                 Some(near) => format!("has {key}, which is not known; did you mean {near}?"),
@@ -438,7 +438,7 @@ fn require_name(name: &str, place: &str) -> Checked<()> {
         name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_part) && name.len() <= 255;
     match is_name {
         true => Ok(()),
-        false => wrong(
+        false => refuse(
             place,
             "has a name that is not a letter followed by letters, digits and underscores",
         ),
