@@ -12,7 +12,8 @@ use rust_decimal::Decimal;
 
 use crate::json::{Kind, Value};
 use crate::moment::Moment;
-use crate::path::evaluate::{Element, Item, Scope, Sentence, all, truth};
+use crate::path::Expr;
+use crate::path::evaluate::{Element, Item, Scope, Sentence, all, one, truth};
 use crate::reference::Bundled;
 use crate::skipped::Wrong;
 use crate::view::{Column, ColumnKind, Compiled, Each, Path, Select, Shape};
@@ -179,8 +180,8 @@ impl<'d> Maker<'d> {
         self.weigh(STEP_BYTES)?;
         for Column { slot, path } in &select.columns {
             let shape = &self.shapes[*slot];
-            let items = all(path, focus, &scope).map_err(|what| Wrong::column(&shape.name, what))?;
-            self.row[*slot] = cell(shape, &items).map_err(|what| Wrong::column(&shape.name, what))?;
+            let cell = cell(shape, path, focus, &scope);
+            self.row[*slot] = cell.map_err(|what| Wrong::column(&shape.name, what))?;
         }
         self.parts(select, 0, focus, scope, next)
     }
@@ -209,15 +210,15 @@ impl<'d> Maker<'d> {
     }
 }
 
-fn cell<'d>(shape: &Shape, items: &[Item<'d>]) -> Result<Cell<'d>, Sentence> {
+fn cell<'d>(shape: &Shape, path: &'d Expr, focus: Option<&Item<'d>>, scope: &Scope<'d>) -> Result<Cell<'d>, Sentence> {
     if shape.collection {
+        let items = all(path, focus, scope)?;
         let cells = items.iter().map(|item| convert(shape.kind, item));
         return cells.collect::<Result<_, _>>().map(Cell::List);
     }
-    match items {
-        [] => Ok(Cell::Null),
-        [item] => convert(shape.kind, item),
-        _ => Err("has several values; a view takes the first() or says collection: true"),
+    match one(path, focus, scope)? {
+        Some(item) => convert(shape.kind, &item),
+        None => Ok(Cell::Null),
     }
 }
 

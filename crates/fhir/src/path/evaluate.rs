@@ -55,7 +55,8 @@ type Sink<'s, 'd> = &'s mut dyn FnMut(Item<'d>) -> Flow;
 const ON: Flow = Ok(ControlFlow::Continue(()));
 const STOP: Flow = Ok(ControlFlow::Break(()));
 
-const MANY: Sentence = "has several values where one is needed";
+const MANY: Sentence =
+    "has several values where one is needed; a path takes the first(), a column can say collection: true";
 
 impl<'d> Item<'d> {
     pub(crate) fn of(value: Value<'d>) -> Self {

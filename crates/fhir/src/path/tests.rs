@@ -140,7 +140,10 @@ fn what_goes_wrong_for_a_resource_is_a_sentence_without_a_value() {
         ),
         ("gender and true", "is neither true nor false where it must be"),
         ("name.where(family)", "is neither true nor false where it must be"),
-        ("name.family > 'A'", "has several values where one is needed"),
+        (
+            "name.family > 'A'",
+            "has several values where one is needed; a path takes the first(), a column can say collection: true",
+        ),
         ("gender + 1", "calculates with something that is no number"),
         ("gender < 1", "compares values of different types"),
         ("active.lowBoundary()", "asks for a boundary of something that has none"),

@@ -87,7 +87,7 @@ fn a_value_that_the_column_cannot_hold_is_never_made_to_fit() {
         (
             "string",
             json!(["a", "b"]),
-            "the column x has several values; a view takes the first() or says collection: true",
+            "the column x has several values where one is needed; a path takes the first(), a column can say collection: true",
         ),
     ];
     for (kind, given, expected) in cases {
