@@ -62,3 +62,4 @@ bench: setup ## what speed and memory claims are measured with; see docs/benchma
 	@$(CARGO) bench $(ALL) --bench rows
 	@$(CARGO) bench $(ALL) --bench federation
 	@$(CARGO) bench --locked -p policy --bench decide --target-dir target/bench
+	@$(CARGO) bench --locked -p fhir --bench views --target-dir target/bench

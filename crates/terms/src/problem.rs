@@ -119,6 +119,10 @@ problems! {
     DataFormat = "E_DATA_FORMAT", Operator, Failed, "A value in a data file does not fit the collection. Nothing was published.", "Mend the cell that the message names, or ask the board to widen the collection.";
     DataSchema = "E_DATA_SCHEMA", Operator, Failed, "A data file lacks a column that the collection needs, or cannot be read. Nothing was published.", "Check that the file is CSV (UTF-8, with a header) or Parquet, and compare its columns with the collection's.";
 
+    FhirView = "E_FHIR_VIEW", Operator, Usage, "A view on FHIR resources is not right, or asks for something that is not supported.", "Mend the part of the view that the message names; docs/fhir.md says what is supported.";
+    FhirResource = "E_FHIR_RESOURCE", Operator, Failed, "A FHIR resource cannot be read as the view asks. It was left out; all others were read.", "Mend the resource that the message names where it comes from, or the view.";
+    FhirFile = "E_FHIR_FILE", Operator, Failed, "A file of FHIR resources cannot be read to its end.", "Make the file anew; check that it was copied whole.";
+
     // Sandboxes and processes.
     PortTaken = "E_PORT_TAKEN", Operator, Failed, "Another program listens on the port.", "Choose another port, or 0 for any free one.";
     FolderNotEmpty = "E_FOLDER_NOT_EMPTY", Operator, Usage, "A folder that must be new has files in it.", "Name a new folder, or remove the old one.";
