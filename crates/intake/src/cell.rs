@@ -34,21 +34,6 @@ pub struct Written {
     pub zone: Option<TimeZone>,
 }
 
-/// A value in its type.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value {
-    /// A whole number.
-    Integer(i64),
-    /// Any number.
-    Number(f64),
-    /// True or false.
-    Boolean(bool),
-    /// Days since 1970-01-01.
-    Day(i32),
-    /// Microseconds since 1970-01-01T00:00:00Z.
-    Instant(i64),
-}
-
 impl Written {
     /// A text as a whole number.
     pub fn integer(&self, cell: &str) -> Option<i64> {
