@@ -127,6 +127,14 @@ impl World {
         Run(self.command().args(words).stdin(Stdio::null()).output().unwrap())
     }
 
+    /// Starts a broker or a node.
+    fn spawn(&self, role: &str) -> Child {
+        let config = format!("{role}.toml");
+        let mut command = self.command();
+        command.args([role, "run", "--config", &config]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    }
+
     fn make_key(&self, name: &str, file: &str) {
         self.run(["board", "key", name, "--out", file]).returns(0);
     }
@@ -224,24 +232,20 @@ impl<'a> Running<'a> {
              broker = {{ address = \"{address}\", key = \"{broker}\" }}\n"
         );
         fs::write(world.path("node.toml"), config).unwrap();
-        let quiet = |words: [&str; 4]| {
-            world
-                .command()
-                .args(words)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap()
-        };
-        let broker = quiet(["broker", "run", "--config", "broker.toml"]);
+        let broker = world.spawn("broker");
         wait_until(&address);
-        let node = quiet(["node", "run", "--config", "node.toml"]);
+        let node = world.spawn("node");
         Self {
             world,
             broker,
             node,
             address,
         }
+    }
+
+    fn stop_node(&mut self) {
+        self.node.kill().unwrap();
+        self.node.wait().unwrap();
     }
 
     fn status(&self) -> Option<Value> {

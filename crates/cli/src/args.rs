@@ -564,6 +564,7 @@ pub(crate) enum AuditCommand {
     Verify(Box<AuditVerifyArgs>),
     Show(AuditShowArgs),
     Export(AuditExportArgs),
+    HandOver(AuditHandOverArgs),
 }
 
 /// Check that an audit is whole: nothing changed, nothing taken out
@@ -633,6 +634,29 @@ pub(crate) struct AuditExportArgs {
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Let a node's ledger go on under the new key of its institution: the node must be stopped
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum audit hand-over /etc/datenraum --from old.key --to new.key --keep gbsg.hand-over
+
+Both keys sign the ledger's head as it is. What was asked, used up and released stays known. Before, export the audit: with the
+old key that file verifies for ever, and so do the receipts of until then.")]
+pub(crate) struct AuditHandOverArgs {
+    /// A node's folder (with node.toml)
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// The file of the key that signed the ledger so far; the one that node.toml names, if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// The file of the key that signs from now on; the one that node.toml names, if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Write the checkpoint that both keys signed to a file, for audit verify --against later
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keep: Option<PathBuf>,
 }
 
 /// List every problem, or explain one

@@ -1,7 +1,9 @@
 //! `audit verify`, `show` and `export`: a node's ledger, read from outside.
 //!
 //! The key and the log's name come from the node's folder, which its operator trusts, or from the command line, where
-//! a stranger puts what the signed roster says. Nothing here writes to a ledger.
+//! a stranger puts what the signed roster says. Nothing here writes to a ledger but `audit/hand_over.rs`.
+
+pub(crate) mod hand_over;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -51,13 +53,7 @@ pub(crate) fn verify(args: AuditVerifyArgs, json: bool) -> Result<ExitCode, Repo
             cosigned: cosigned.as_ref(),
         })?;
     } else {
-        let witnessed = cosigned.map_or_else(String::new, |cosigned| {
-            let entries = cosigned.entries;
-            format!(
-                "\nthe broker {} cosigned its first {entries} entries at {:.0}",
-                cosigned.witness, cosigned.at
-            )
-        });
+        let witnessed = cosigned.map_or_else(String::new, |cosigned| cosigned.sentence());
         show::text(sentence(&summary, &log.origin, &compared) + &witnessed)?;
     }
     Ok(ExitCode::Ok)
@@ -77,6 +73,18 @@ struct Witnessed {
     witness: PublicKey,
     entries: u64,
     at: UtcTime,
+}
+
+impl Witnessed {
+    fn sentence(&self) -> String {
+        match self.entries {
+            0 => "\nthe broker has not cosigned an entry yet".to_owned(),
+            entries => format!(
+                "\nthe broker {} cosigned its first {entries} entries at {:.0}",
+                self.witness, self.at
+            ),
+        }
+    }
 }
 
 /// Lists the entries of a node's ledger.

@@ -93,6 +93,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(*args, json),
         Command::Audit(AuditCommand::Show(args)) => audit::show(args, json),
         Command::Audit(AuditCommand::Export(args)) => audit::export(args),
+        Command::Audit(AuditCommand::HandOver(args)) => audit::hand_over::run(args, json),
         Command::Doctor(args) => Box::pin(doctor::run(args, json)).await,
         Command::Problems(args) => problems::run(args, json),
     }

@@ -8,7 +8,7 @@
 //! Reading order: here, `entry.rs` (one query), `tally.rs` (what quotas are held against), `values.rs` (what was released before), `lockout.rs`
 //! (who was refused too often), `writer.rs` (the thread),
 //! `store.rs` (the file), `chain.rs` (the check), `record.rs` (what is kept), `outcome.rs` (what is told again),
-//! `anchor.rs` (how far the log goes, kept elsewhere), `disk.rs` (whether there is room). Reading it as an outsider: [`crate::audit`].
+//! `anchor.rs` (how far the log goes, kept elsewhere), `disk.rs` (whether there is room), `handover.rs` (a new key). Reading it as an outsider: [`crate::audit`].
 
 pub(crate) mod anchor;
 pub(crate) mod chain;
@@ -16,6 +16,7 @@ mod disk;
 mod entry;
 #[cfg(test)]
 pub(crate) mod example;
+mod handover;
 mod lockout;
 pub(crate) mod outcome;
 pub(crate) mod record;
@@ -39,6 +40,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use trust::{Digest, SigningKey};
 
 pub use self::entry::{Begun, Decided, Entry, Opened, Permitted, Release};
+pub use self::handover::HandedOver;
 pub use self::outcome::{Named, RequestKey};
 pub use self::record::{AuditCaller, AuditEntry, AuditPolicy, Outcome};
 pub use self::writer::{LedgerState, LedgerStatus};

@@ -73,16 +73,23 @@ impl Checkpoint {
     /// # Errors
     /// If origin or name cannot stand in a note.
     pub fn sign(&self, name: &str, key: &SigningKey) -> Result<String, CheckpointError> {
+        Ok(format!("{}\n{}", self.text(), self.signature(name, key)?))
+    }
+
+    /// The line of one more signature, which goes below the others of the note.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::sign`].
+    pub fn signature(&self, name: &str, key: &SigningKey) -> Result<String, CheckpointError> {
         if self.origin.is_empty() || self.origin.chars().any(char::is_control) {
             return Err(CheckpointError::Origin);
         }
         if !is_key_name(name) {
             return Err(CheckpointError::Name);
         }
-        let text = self.text();
-        let signature = key.sign(text.as_bytes());
-        let line = signature_line(name, key_hash(name, ED25519, &key.public()), signature.bytes());
-        Ok(format!("{text}\n{line}"))
+        let signature = key.sign(self.text().as_bytes());
+        let hash = key_hash(name, ED25519, &key.public());
+        Ok(signature_line(name, hash, signature.bytes()))
     }
 
     fn text(&self) -> String {

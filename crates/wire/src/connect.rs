@@ -242,9 +242,9 @@ pub enum ConnectError {
     /// A broker on the way does not lead there, and says why.
     #[error("{0}")]
     Refused(Report),
-    /// Nobody answers, or not in time.
+    /// Nobody answers, or not in time. A broker on the way may say why not.
     #[error("nobody answers")]
-    NoAnswer,
+    NoAnswer(Option<String>),
 }
 
 impl ConnectError {
@@ -265,7 +265,10 @@ impl ConnectError {
                 ))
                 .remedy("ask whoever runs the proxy to allow CONNECT to this address"),
             ConnectError::Refused(report) => report.clone(),
-            ConnectError::NoAnswer => Problem::Unreachable.report(format!("{name} does not answer at {place}")),
+            ConnectError::NoAnswer(None) => Problem::Unreachable.report(format!("{name} does not answer at {place}")),
+            ConnectError::NoAnswer(Some(why)) => {
+                Problem::Unreachable.report(format!("{name} does not answer at {place}: {why}"))
+            }
         }
     }
 }
@@ -363,7 +366,8 @@ impl Dial {
             .map(|dialer| self.shake_hands(dialer.as_ref()))
             .collect();
         let nobody = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        let tls = first_of(ways, nobody, |error| ConnectError::of(error) != ConnectError::NoAnswer).await?;
+        let says_more = |error: &io::Error| !matches!(ConnectError::of(error), ConnectError::NoAnswer(_));
+        let tls = first_of(ways, nobody, says_more).await?;
         let binding = crate::tls::channel_binding(tls.get_ref().1).map_err(io::Error::other)?;
         *self.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
         Ok(TokioIo::new(Hearing::new(tls, self.heard)))
@@ -380,7 +384,7 @@ impl Dial {
 impl ConnectError {
     /// Why a connection did not come about: the first cause that says more than that it did not.
     fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut cause = Some(error);
+        let (mut cause, mut why) = (Some(error), None);
         while let Some(error) = cause {
             if error
                 .downcast_ref::<rustls::Error>()
@@ -390,7 +394,8 @@ impl ConnectError {
             }
             match error.downcast_ref::<Report>() {
                 Some(report) if report.problem != Problem::Unreachable => return ConnectError::Refused(report.clone()),
-                _ => {}
+                Some(report) => why = Some(report.message.clone()),
+                None => {}
             }
             // What the proxy said has a type that is not public.
             match error.to_string().as_str() {
@@ -404,7 +409,7 @@ impl ConnectError {
                 None => error.source(),
             };
         }
-        ConnectError::NoAnswer
+        ConnectError::NoAnswer(why)
     }
 }
 

@@ -158,3 +158,49 @@ fn what_expires_is_signed_again_without_a_change() {
         assert_eq!(document["version"], 2, "{check:#}");
     }
 }
+
+#[test]
+fn an_institution_with_a_new_key_goes_on_with_its_ledger() {
+    let world = World::founded(&["ana", "bea", "carl"], 2);
+    let mut running = world.serve();
+    running.until_version(1);
+    world
+        .run(["board", "key", "new", "--out", "new.key", "--machine"])
+        .returns(0);
+    let [old, new] = ["city-hospital", "new"].map(|name| world.public_key(name));
+    world.edit("oncology/members.toml", &old, &new);
+    world.draft("oncology");
+    for name in ["ana", "bea"] {
+        world.sign("oncology", name).returns(0);
+    }
+    running.publish("oncology").returns(0);
+    running.until_version(2);
+
+    let hand_over = ["audit", "hand-over", ".", "--to", "new.key", "--keep", "hand-over.note"];
+    world
+        .run(hand_over)
+        .returns(1)
+        .fails_with("E_AUDIT_UNAVAILABLE", "in use");
+    running.stop_node();
+    world
+        .run(["audit", "hand-over", "."])
+        .returns(2)
+        .fails_with("E_USAGE", "this key already");
+    world.edit("node.toml", "city-hospital.key", "new.key");
+    world
+        .run(["node", "run", "--config", "node.toml"])
+        .returns(6)
+        .fails_with("E_AUDIT_BROKEN", "hand-over");
+    world
+        .run(["audit", "hand-over", ".", "--from", "snapshot.key"])
+        .fails_with("E_AUDIT_BROKEN", "signature");
+    world.edit("node.toml", "new.key", "city-hospital.key");
+    world.run(hand_over).returns(0);
+    world.edit("node.toml", "city-hospital.key", "new.key");
+    running.node = world.spawn("node");
+    running.until("the new key", |status| status["witness"]["at"].is_string());
+    for key in [&old, &new] {
+        let verify = ["audit", "verify", ".", "--against", "hand-over.note", "--key", key];
+        world.run(verify).returns(0);
+    }
+}

@@ -171,6 +171,7 @@ impl Town {
         let program = Command::new(env!("CARGO_BIN_EXE_datenraum"))
             .args([role, "run", "--config"])
             .arg(self.sandbox.dir().join(file))
+            .env("DATENRAUM_LOG", "info")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();

@@ -62,7 +62,22 @@ pub(crate) enum ChainError {
 
 impl From<ChainError> for Report {
     fn from(error: ChainError) -> Report {
-        Problem::AuditBroken.report(format!("the audit does not verify: {error}"))
+        let report = Problem::AuditBroken.report(format!("the audit does not verify: {error}"));
+        if error.is_another_key() {
+            return report.remedy(OTHER_KEY_REMEDY);
+        }
+        report
+    }
+}
+
+/// What to do about a log that another key signed.
+pub(crate) const OTHER_KEY_REMEDY: &str = "find out whose key signed it; if the institution has a new key, stop the node and hand the ledger \
+                                           over: datenraum audit hand-over FOLDER --from OLD_KEY_FILE";
+
+impl ChainError {
+    /// Whether all that is known to be wrong is that the key did not sign.
+    pub(crate) fn is_another_key(&self) -> bool {
+        matches!(self, ChainError::Checkpoint(CheckpointError::Signature { .. }))
     }
 }
 

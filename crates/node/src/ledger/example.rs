@@ -55,6 +55,15 @@ impl Place {
         self.key.public()
     }
 
+    pub(crate) fn signing_key(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.key)
+    }
+
+    /// From now on the node has this key.
+    pub(crate) fn use_key(&mut self, key: &Arc<SigningKey>) {
+        self.key = Arc::clone(key);
+    }
+
     /// A checkpoint of another log, signed with this key under this log's name.
     pub(crate) fn sign(&self, origin: &str, size: u64) -> String {
         let root = trust::Frontier::default().root();

@@ -172,6 +172,12 @@ impl Room {
     }
 }
 
+/// Lets all answers go. Their requests stay known.
+pub(super) fn forget_answers(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    transaction.execute("UPDATE outcome SET answer = NULL WHERE answer IS NOT NULL", ())?;
+    Ok(())
+}
+
 /// How a named request ended, if that was within a day.
 pub(super) fn find(connection: &Connection, key: &RequestKey, now: UtcTime) -> Result<Option<Kept>, StoreError> {
     let row = connection

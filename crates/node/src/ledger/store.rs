@@ -16,7 +16,7 @@ use trust::merkle::{Hash, leaf_hash};
 use trust::{Checkpoint, CheckpointError, EnvelopeError, Frontier, SigningKey, Verified};
 
 use crate::ledger::anchor;
-use crate::ledger::chain::{Chain, ChainError, Signer};
+use crate::ledger::chain::{Chain, ChainError, OTHER_KEY_REMEDY, Signer};
 use crate::ledger::outcome::{self, Room};
 use crate::ledger::record::AuditEntry;
 use crate::ledger::values;
@@ -39,11 +39,11 @@ const PRAGMAS: &str = "
     PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON;
     PRAGMA wal_autocheckpoint = 0;";
 
-/// After about so many bytes the journal is carried into the file.
-const JOURNAL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// After about so many bytes the journal is carried into the file, which costs two syncs.
+const JOURNAL_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// About so many bytes of the journal one transaction takes beside the answers in it.
-const JOURNAL_BYTES_EACH: usize = 64 * 1024;
+/// About so many bytes of the journal one transaction takes beside the answers in it: the pages that every one of them changes.
+const JOURNAL_BYTES_EACH: usize = 32 * 1024;
 
 const SCHEMA: &str = "
     CREATE TABLE entry (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, leaf_hash BLOB NOT NULL) STRICT;
@@ -110,6 +110,9 @@ impl From<StoreError> for Report {
             StoreError::AnchorFile { .. } => Problem::AuditUnavailable
                 .report(text)
                 .remedy("check the disk and the permissions of the anchor's folder, then start the node again"),
+            StoreError::Anchor { error, .. } if error.is_another_key() => {
+                Problem::AuditBroken.report(text).remedy(OTHER_KEY_REMEDY)
+            }
             StoreError::Anchor { .. } | StoreError::NoAnchor { .. } => Problem::AuditBroken.report(text).remedy(
                 "keep both files as evidence and find out who changed them; then put back the ledger and the anchor that \
                  belong together. After restoring an older ledger on purpose, write its anchor anew as the operators' \
@@ -225,10 +228,30 @@ impl Store {
             journal_bytes += job.end.answer().map_or(0, <[u8]>::len);
         }
         let note = sign(&frontier, &self.origin, &self.key)?;
-        transaction.execute("UPDATE checkpoint SET note = ?1 WHERE id = 1", (&note,))?;
+        transaction
+            .prepare_cached("UPDATE checkpoint SET note = ?1 WHERE id = 1")?
+            .execute((&note,))?;
         transaction.commit()?;
         (self.frontier, self.note, self.room, self.journal_bytes) = (frontier, note, room, journal_bytes);
         self.carry_journal()
+    }
+
+    /// The head of the log as both our key and another sign it.
+    pub(super) fn sign_head_with(&self, other: &SigningKey) -> Result<String, StoreError> {
+        let head = head(&self.frontier, &self.origin);
+        Ok(head.sign(&self.origin, &self.key)? + &head.signature(&self.origin, other)?)
+    }
+
+    /// Puts a note in the place of the head's, and lets kept answers go, whose receipts another key signed than theirs.
+    pub(super) fn put_head(&mut self, note: String) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        outcome::forget_answers(&transaction)?;
+        transaction.execute("UPDATE checkpoint SET note = ?1 WHERE id = 1", (&note,))?;
+        transaction.commit()?;
+        self.note = note;
+        Ok(())
     }
 
     /// Carries what is in the journal into the file, once there is enough of it.
@@ -410,12 +433,15 @@ fn create(connection: &mut Connection, origin: &str, key: &SigningKey) -> Result
 }
 
 fn sign(frontier: &Frontier, origin: &str, key: &SigningKey) -> Result<String, CheckpointError> {
-    let checkpoint = Checkpoint {
+    head(frontier, origin).sign(origin, key)
+}
+
+fn head(frontier: &Frontier, origin: &str) -> Checkpoint {
+    Checkpoint {
         origin: origin.to_owned(),
         size: frontier.size(),
         root: frontier.root(),
-    };
-    checkpoint.sign(origin, key)
+    }
 }
 
 /// Keeps a second node off the file. A file of its own, because closing any handle of the database itself would drop

@@ -34,6 +34,9 @@ pub(super) fn recall(connection: &Connection) -> Result<KeptValues, StoreError> 
 /// Writes the values that leave with a release.
 pub(super) fn keep(transaction: &Transaction<'_>, job: &Job) -> Result<(), StoreError> {
     let End::Release(release) = &job.end else { return Ok(()) };
+    if release.values.is_empty() {
+        return Ok(());
+    }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO released_value (idx, statistic, people_min, sketch, numbers) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
