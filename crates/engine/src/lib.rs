@@ -8,7 +8,7 @@
 //! and values), [`mod@enforce`] (our own plan), `scan` (the policy barrier) with `people` (whose rows exist) and `transform` (what
 //! rows show), [`mod@execute`] with
 //! [`workers`] (the threads that it has), `fold` (one person after the other), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
-//! released before) with `sketch`, [`mod@release`] (what leaves), [`stream`] (long lists of rows), [`digest`] (what a receipt says of it),
+//! released before) with `sketch`, [`mod@release`] (what leaves), [`stream`] (long lists of rows), `memory` (how much of it), [`digest`] (what a receipt says of it),
 //! [`dataset`] (how data gets in).
 
 mod cells;
@@ -22,6 +22,7 @@ mod example;
 pub mod execute;
 mod fold;
 pub mod kept;
+mod memory;
 mod numbers;
 mod people;
 pub mod query;

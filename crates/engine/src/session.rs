@@ -28,8 +28,9 @@ use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use policy::{Collection, Column};
-use terms::{CollectionId, limit};
+use terms::CollectionId;
 
+use crate::memory;
 use crate::query::NODE_COLUMN;
 use crate::transform;
 
@@ -130,7 +131,7 @@ pub(crate) fn for_running(planning: Planning) -> Result<SessionState> {
     let snapshots = snapshots.or_else(|error| internal_err!("{error}"))?;
     let cache = CacheManagerConfig::default().with_file_metadata_cache(Some(snapshots.get_file_metadata_cache()));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_limit(limit::QUERY_MEMORY_BYTES_MAX, 1.0)
+        .with_memory_limit(memory::bytes_max(), 1.0)
         .with_cache_manager(cache)
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;

@@ -28,7 +28,7 @@ pub const WHOLE_ROWS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// long as its reader takes.
 pub const ROW_STREAMS_AT_ONCE_MAX: usize = 64;
 
-/// Memory for one query at a node, in bytes.
+/// Memory for one query at a node, in bytes; less where the operator's control group allows the process less.
 pub const QUERY_MEMORY_BYTES_MAX: usize = 1 << 30;
 
 /// Longest run of one query at a node, in seconds.

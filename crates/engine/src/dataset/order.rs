@@ -20,9 +20,10 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use policy::Collection;
-use terms::{Problem, Report, limit};
+use terms::{Problem, Report};
 
 use super::ORDER;
+use crate::memory;
 
 /// Rows in one group of a snapshot: what a part of a query skips or reads as a whole.
 const GROUP_ROWS: usize = 128 * 1024;
@@ -72,7 +73,7 @@ fn in_a_runtime<F: Future<Output = Result<(), Report>>>(work: impl FnOnce() -> F
 
 async fn sorted(draft: &Path, collection: &Collection, target: &Path, spill: &Path) -> Result<(), Report> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_limit(limit::QUERY_MEMORY_BYTES_MAX, 1.0)
+        .with_memory_limit(memory::bytes_max(), 1.0)
         .with_disk_manager_builder(
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill.to_owned()])),
         )
