@@ -30,6 +30,7 @@ mod methods;
 mod namespaces;
 mod network;
 mod newcomers;
+mod omop;
 mod operating;
 mod own_tables;
 mod paused;
