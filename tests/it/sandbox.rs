@@ -14,6 +14,7 @@ mod catalog;
 mod clinical;
 mod demo;
 mod disk;
+mod districts;
 mod doctor;
 mod dry_run;
 mod fan_out;
