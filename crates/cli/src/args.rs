@@ -454,12 +454,18 @@ Where columns are named or written in another way, let a mapping be guessed, loo
   datenraum node dataset add export.csv --collection breast-cancer --mapping mapping.toml --dry-run --report profile.html
   datenraum node dataset add export.csv --collection breast-cancer --mapping mapping.toml
 
+FHIR, as Bulk Data or bundles, is read through a view:
+  datenraum node dataset add export/ --view diagnosis --collection mii-diagnosis --dry-run
+
 Works on the node's folder and the documents that the node verified last. A node that runs offers the data at its next look
 (refresh_seconds).")]
 pub(crate) struct DatasetAddArgs {
-    /// CSV, Parquet, Arrow IPC or NDJSON, plain or with .gz or .zst; or a folder of such files
+    /// CSV, Parquet, Arrow IPC, NDJSON or FHIR, plain or with .gz or .zst; or a folder of such files
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Read FHIR resources as the rows of this view: a ready-made one such as diagnosis, or the file of a ViewDefinition
+    #[arg(long, value_name = "NAME")]
+    pub(crate) view: Option<String>,
     /// The collection that the file conforms to
     #[arg(long, value_name = "ID")]
     pub(crate) collection: String,

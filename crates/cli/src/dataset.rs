@@ -2,6 +2,8 @@
 //!
 //! Nothing is offered that does not conform to a collection that the board signed.
 
+mod view;
+
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
@@ -40,10 +42,11 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
     if let Some(target) = &args.guess {
         return guess(&args, target, collection);
     }
-    let mapping = match &args.mapping {
+    let mut mapping = match &args.mapping {
         Some(file) => Mapping::load(file, collection)?,
         None => Mapping::plain(collection.id.clone()),
     };
+    mapping.source.view = view::of(&args, mapping.source.view)?;
     if args.dry_run {
         return dry_run(&args, &mapping, collection, &rules, json);
     }
@@ -57,10 +60,11 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             .map(|(column, classes)| (column, counted(classes.values())));
         let counted: std::collections::BTreeMap<_, _> = counted.collect();
         show::json(
-            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "counted_as_missing": counted }),
+            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "counted_as_missing": counted, "resources": misfits.resources() }),
         )?;
         return Ok(ExitCode::Ok);
     }
+    view::tell(misfits.resources())?;
     show::text(format!(
         "{} rows of {} conform to {}",
         dataset.rows(),
@@ -86,7 +90,9 @@ fn counted<'a>(misfits: impl Iterator<Item = &'a Misfit>) -> u64 {
 
 /// Writes a first mapping for the operator to read.
 fn guess(args: &DatasetAddArgs, target: &Path, collection: &Collection) -> Result<ExitCode, Report> {
-    let guess = intake::guess::guess(&args.file, collection).map_err(|report| of_file(report, args))?;
+    let view = view::of(args, None)?;
+    let guess =
+        intake::guess::guess(&args.file, view.as_deref(), collection).map_err(|report| of_file(report, args))?;
     write_new(target, &guess.mapping.to_toml())?;
     show::text(guess.mapping.to_toml())?;
     for absent in &guess.absent {
@@ -158,7 +164,8 @@ fn profile(
             .report(message)
             .remedy("leave them out, or ask the board to change rows_per_person_max")
     });
-    Ok((profile, misfits.require_allowed(&conforming).err().or(too_many)))
+    let refused = misfits.require_allowed(&conforming).err().or(too_many);
+    Ok((profile, refused.or(misfits.require_few_left_out(&mapping.source).err())))
 }
 
 fn tell(profile: &Profile) -> Result<(), Report> {
@@ -166,6 +173,7 @@ fn tell(profile: &Profile) -> Result<(), Report> {
         .units
         .map_or_else(String::new, |units| format!(" of {units} people or keys"));
     show::text(format!("{} rows{units} for {}", profile.rows, profile.collection))?;
+    profile.resources.as_ref().map_or(Ok(()), view::tell)?;
     let mut table = show::table([
         "column",
         "expected",

@@ -1,6 +1,6 @@
 //! `node opt-out` and `node consent`: the registers of a node, whether it is running or not.
 
-use node::registers::{OptOutEntry, file};
+use node::registers::{OptOutEntry, file, resources};
 use terms::{Clock as _, ExitCode, Report, SystemClock, UtcTime};
 
 use crate::args::registers::{ConsentImportArgs, OptOutChangeArgs, RegisterArgs};
@@ -70,12 +70,28 @@ pub(crate) fn list(args: &RegisterArgs, json: bool) -> Result<ExitCode, Report> 
 /// # Errors
 /// A `File` problem with the line that is not right: then nothing is changed.
 pub(crate) fn import(args: &ConsentImportArgs, json: bool) -> Result<ExitCode, Report> {
-    let provisions = file::provisions(&args.file)?;
+    let (provisions, read) = match &args.days_of {
+        Some(zone) => resources::provisions(&args.file, zone).map(|(kept, read)| (kept, Some(read)))?,
+        None => (file::provisions(&args.file)?, None),
+    };
     let kept = open(&args.register)?.replace_consents(&args.register.collection, &provisions)?;
+    let (consents, withheld) = read
+        .as_ref()
+        .map_or((None, None), |read| (Some(read.consents), Some(read.withheld)));
     if json {
-        show::json(&serde_json::json!({ "provisions": kept }))?;
-    } else {
-        show::text(format!("{kept} provisions are kept for {}", args.register.collection))?;
+        show::json(
+            &serde_json::json!({ "provisions": kept, "consents": consents, "people_without_permission": withheld }),
+        )?;
+        return Ok(ExitCode::Ok);
+    }
+    show::text(format!("{kept} provisions are kept for {}", args.register.collection))?;
+    let Some(read) = read else { return Ok(ExitCode::Ok) };
+    show::text(format!(
+        "of {} active consents; {} that are not active say nothing, and of {} people no permission is kept",
+        read.consents, read.inactive, read.withheld
+    ))?;
+    for not_kept in &read.not_kept {
+        show::text(format!("  not kept: {not_kept}"))?;
     }
     Ok(ExitCode::Ok)
 }

@@ -53,9 +53,10 @@ pub struct Consents {
 /// one of `zone`'s calendar, from its first instant to before that of the next. `on_skipped` is told the number of the file too, from 0.
 ///
 /// # Errors
-/// `FhirFile` if a file cannot be read on, or has something of which it cannot be said whose consent it is: that could be a withdrawal.
+/// That of a file that cannot be opened; `FhirFile` if one cannot be read on, or has something of which it cannot be said whose consent it is:
+/// that could be a withdrawal.
 pub fn consents<R: BufRead>(
-    files: impl IntoIterator<Item = R>,
+    files: impl IntoIterator<Item = Result<R, Report>>,
     zone: &TimeZone,
     mut on_skipped: impl FnMut(usize, &Skipped),
 ) -> Result<Consents, Report> {
@@ -68,7 +69,7 @@ pub fn consents<R: BufRead>(
     };
     let mut tape = Tape::default();
     for (number, file) in files.into_iter().enumerate() {
-        let mut source = Source::of(file);
+        let mut source = Source::of(file?);
         while let Some(text) = source.next().map_err(|error| unreadable(&error))? {
             for_each_resource(&mut tape, &text, &mut |found| {
                 let skipped = reading.take(found);

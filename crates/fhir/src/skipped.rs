@@ -109,6 +109,12 @@ impl Skipped {
         })
     }
 
+    /// The resource's type, without its key.
+    pub fn kind(&self) -> Option<&str> {
+        let resource = self.resource.as_deref()?;
+        Some(resource.split_once('/').map_or(resource, |(kind, _)| kind))
+    }
+
     /// The same as a problem for the operator.
     pub fn report(&self) -> Report {
         let problem = match self.reason {

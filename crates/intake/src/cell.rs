@@ -67,6 +67,13 @@ impl Written {
         days_of(date)
     }
 
+    /// The year of a day; one that was made a text by us is written as ISO 8601 has it.
+    pub fn year(&self, cell: &str) -> Option<i64> {
+        let days = self.day(cell).or_else(|| Self::default().day(cell))?;
+        let day = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?);
+        day.ok().map(|day| i64::from(day.year()))
+    }
+
     /// A text as a point in time, in microseconds since 1970-01-01T00:00:00Z. A day alone is its first moment.
     pub fn instant(&self, cell: &str) -> Option<i64> {
         let zone = || self.zone.clone().unwrap_or(TimeZone::UTC);

@@ -17,7 +17,8 @@ use policy::{Collection, Column, ColumnKind, Domain};
 use terms::{Problem, Report};
 
 use crate::cell::{self, Written};
-use crate::mapping::{ColumnMapping, Mapping, OnMisfit};
+use crate::mapping::{ColumnMapping, DayPart, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
+use crate::source::resources::Resources;
 use crate::source::{Opened, Piece};
 
 /// What turns the batches of one source into those of a collection.
@@ -52,6 +53,8 @@ pub struct Conformed {
 /// What did not fit.
 #[derive(Clone, Debug, Default)]
 pub struct Misfits {
+    /// What became of the resources, if the source is FHIR.
+    resources: Resources,
     by_column: BTreeMap<String, BTreeMap<&'static str, Misfit>>,
     pieces: u64,
 }
@@ -92,6 +95,29 @@ impl Misfits {
         Ok(())
     }
 
+    /// What became of the resources, if the source is FHIR.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Refuses a source, read to its end, of which more resources were left out than its mapping lets.
+    ///
+    /// # Errors
+    /// [`Problem::FhirResource`] with how many, and the first of them.
+    pub fn require_few_left_out(&self, form: &SourceForm) -> Result<(), Report> {
+        let most = form.left_out_max.unwrap_or(LEFT_OUT_MAX);
+        if self.resources.share_left_out() <= most {
+            return Ok(());
+        }
+        let first = self.resources.named.first().map_or("", String::as_str);
+        let message = format!(
+            "{}; that is more than the share of {most} that may be left out; the first is {first}",
+            self.resources.summary()
+        );
+        let remedy = "mend them in the source; or, if nobody is missed, raise left_out_max under [source] in a mapping";
+        Err(Problem::FhirResource.report(message).remedy(remedy))
+    }
+
     fn count(&mut self, column: &Column, class: &'static str, piece: &Piece, index: usize) {
         let classes = self.by_column.entry(column.name.clone()).or_default();
         let misfit = classes.entry(class).or_insert_with(|| Misfit {
@@ -130,7 +156,7 @@ impl Conforming {
                 };
                 for name in named {
                     let position = opened
-                        .position(name)
+                        .position_in_any_case(name)
                         .ok_or_else(|| absent(name, &column.name, opened, collection))?;
                     sources.push(wanted.len());
                     wanted.push(position);
@@ -163,6 +189,7 @@ impl Conforming {
     /// [`Problem::DataSchema`] if a column has a type from which its values cannot be had whole.
     pub fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<Conformed, Report> {
         misfits.pieces += 1;
+        misfits.resources.add(&piece.resources);
         let columns = self.columns.iter().map(|rule| rule.conform(piece, misfits));
         Ok(Conformed {
             columns: columns.collect::<Result<_, _>>()?,
@@ -195,9 +222,11 @@ impl Rule {
         let sources: Vec<&ArrayRef> = self.sources.iter().map(|at| batch.column(*at)).collect();
         match &sources[..] {
             [one] if is_text(one.data_type()) => Ok(Some(self.cast(one, &DataType::Utf8)?.as_string::<i32>().clone())),
-            [one] if !self.mapping.codes.is_empty() => {
-                Ok(Some(self.cast(one, &DataType::Utf8)?.as_string::<i32>().clone()))
+            [one] if self.mapping.part.is_some() && is_day(one.data_type()) => {
+                let days = self.cast(one, &DataType::Date32)?;
+                Ok(Some(self.cast(&days, &DataType::Utf8)?.as_string::<i32>().clone()))
             }
+            [one] if self.is_of_codes() => Ok(Some(self.cast(one, &DataType::Utf8)?.as_string::<i32>().clone())),
             [_] => Ok(None),
             several => {
                 let parts = several.iter().map(|part| self.cast(part, &DataType::Utf8));
@@ -215,6 +244,11 @@ impl Rule {
         }
     }
 
+    /// Whether its source is codes, which are read as texts also where they are numbers.
+    fn is_of_codes(&self) -> bool {
+        !self.mapping.codes.is_empty() || self.mapping.descends_from.is_some() || self.mapping.ags.is_some()
+    }
+
     /// Texts in the column's type.
     fn parse(&self, cells: &StringArray, piece: &Piece, misfits: &mut Misfits) -> ArrayRef {
         let (kind, written) = (self.column.kind, &self.written);
@@ -223,6 +257,18 @@ impl Rule {
             piece,
             misfits,
         };
+        if let Some(descends_from) = &self.mapping.descends_from {
+            return Arc::new(
+                each.cell(cells, |cell| descends_from.holds(cell))
+                    .collect::<BooleanArray>(),
+            );
+        }
+        if let Some(ags) = &self.mapping.ags {
+            return Arc::new(each.cell(cells, |cell| ags.key(cell)).collect::<StringArray>());
+        }
+        if self.mapping.part == Some(DayPart::Year) {
+            return Arc::new(each.cell(cells, |cell| written.year(cell)).collect::<Int64Array>());
+        }
         match kind {
             ColumnKind::Text if self.mapping.codes.is_empty() && self.missing.is_empty() => Arc::new(cells.clone()),
             ColumnKind::Text => Arc::new(each.cell(cells, |cell| Some(cell.to_owned())).collect::<StringArray>()),
@@ -380,13 +426,18 @@ impl Each<'_> {
             };
             let parsed = parse(&coded);
             if parsed.is_none() {
-                self.misfits
-                    .count(&self.rule.column, cell::class(&coded), self.piece, index);
+                let class = match self.rule.mapping.ags {
+                    Some(_) => NO_AGS,
+                    None => cell::class(&coded),
+                };
+                self.misfits.count(&self.rule.column, class, self.piece, index);
             }
             parsed
         })
     }
 }
+
+const NO_AGS: &str = "what is no district key (AGS) of that level and date";
 
 const NO_CODE: &str = "a code that the mapping does not have";
 
@@ -414,6 +465,10 @@ fn without(typed: ArrayRef, kept: &[bool]) -> ArrayRef {
     }
     let drop: BooleanArray = kept.iter().map(|kept| Some(!kept)).collect();
     arrow::compute::nullif(&typed, &drop).unwrap_or(typed)
+}
+
+fn is_day(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Date32 | DataType::Timestamp(..))
 }
 
 fn is_text(data_type: &DataType) -> bool {
@@ -450,6 +505,9 @@ pub fn expectation(column: &Column) -> String {
     format!("{kind}{domain}")
 }
 
+/// What each FHIR resource has, and hardly any table.
+const RESOURCE_TYPE: &str = "resourceType";
+
 fn absent(name: &str, column: &str, opened: &Opened, collection: &Collection) -> Report {
     let header: Vec<&str> = opened
         .schema()
@@ -473,9 +531,11 @@ fn absent(name: &str, column: &str, opened: &Opened, collection: &Collection) ->
         ),
         false => format!("the file has no column {name}, from which the mapping makes {column}"),
     };
-    Problem::DataSchema
-        .report(message)
-        .remedy(format!("rename or add it, or name it in a mapping; {has}"))
+    let report = Problem::DataSchema.report(message);
+    match header.contains(&RESOURCE_TYPE) {
+        true => report.remedy("the file has FHIR resources: read them through a view, such as --view diagnosis"),
+        false => report.remedy(format!("rename or add it, or name it in a mapping; {has}")),
+    }
 }
 
 #[cfg(test)]

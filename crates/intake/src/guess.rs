@@ -89,13 +89,18 @@ pub struct Guess {
     pub absent: Vec<String>,
 }
 
-/// Looks at a source.
+/// Looks at a source; at FHIR resources through a view.
 ///
 /// # Errors
 /// If it cannot be read as a table.
-pub fn guess(path: &Path, collection: &Collection) -> Result<Guess, Report> {
+pub fn guess(path: &Path, view: Option<&str>, collection: &Collection) -> Result<Guess, Report> {
     let mut form = SourceForm {
-        encoding: encoding_of(path)?.map(str::to_owned),
+        encoding: match view {
+            // FHIR is UTF-8.
+            Some(_) => None,
+            None => encoding_of(path)?.map(str::to_owned),
+        },
+        view: view.map(str::to_owned),
         ..SourceForm::default()
     };
     let opened = Opened::open(path, &form)?;

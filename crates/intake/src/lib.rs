@@ -18,4 +18,5 @@ pub mod source;
 pub use conform::{Conformed, Conforming, Misfits};
 pub use mapping::Mapping;
 pub use profile::Profile;
+pub use source::resources::{ResourceFile, Resources};
 pub use source::{Opened, Piece};

@@ -2,6 +2,9 @@
 //!
 //! A mapping is a short TOML file. Columns that it does not name have the collection's name in the source, too.
 
+mod ags;
+mod descends;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +13,13 @@ use policy::{Collection, ColumnKind};
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report};
 
+pub use self::ags::Ags;
+pub use self::descends::DescendsFrom;
 use crate::cell::{Decimal, Written};
+use crate::source::resources::is_file_name;
+
+/// The share of FHIR resources that may be left out where nothing is said: one in a hundred.
+pub const LEFT_OUT_MAX: f64 = 0.01;
 
 /// A data set's way into its collection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +39,13 @@ pub struct Mapping {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceForm {
+    /// Of FHIR resources, through which view they become rows: the name of a ready-made one, or the file of a ViewDefinition beside the
+    /// mapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<String>,
+    /// Of FHIR resources, the largest share that may be left out because something is wrong with them: [`LEFT_OUT_MAX`] where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out_max: Option<f64>,
     /// The encoding of text, as the WHATWG names it: `utf-8` where nothing is said, `windows-1252`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
@@ -78,6 +94,15 @@ pub struct ColumnMapping {
     /// The same as `codes`, in a CSV file with the columns `from` and `to`, beside the mapping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codes_file: Option<PathBuf>,
+    /// Whether the code is one of these concepts or descends from one, in place of the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descends_from: Option<DescendsFrom>,
+    /// The district key (AGS) that the text is, in full and at one level and date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ags: Option<Ags>,
+    /// Of a day, only this part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<DayPart>,
     /// What becomes of values that do not fit.
     #[serde(default, skip_serializing_if = "OnMisfit::is_usual")]
     pub misfits: OnMisfit,
@@ -92,6 +117,14 @@ pub enum OnMisfit {
     Refuse,
     /// It counts as missing; the operator is told how many did.
     Missing,
+}
+
+/// A part of a day, as a whole number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DayPart {
+    /// The year.
+    Year,
 }
 
 impl OnMisfit {
@@ -130,9 +163,18 @@ impl Mapping {
             .map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
         let mut mapping: Self = terms::text::parse_toml(&name, &text)?;
         let beside = path.parent().unwrap_or(Path::new("."));
+        if let Some(view) = mapping.source.view.as_mut().filter(|view| is_file_name(view)) {
+            *view = beside.join(&*view).to_string_lossy().into_owned();
+        }
         for column in mapping.columns.values_mut() {
             if let Some(file) = column.codes_file.take() {
                 column.codes.extend(read_codes(&beside.join(file))?);
+            }
+            if let Some(descends_from) = &mut column.descends_from {
+                descends_from.look_up(beside)?;
+            }
+            if let Some(ags) = &mut column.ags {
+                ags.look_up(beside)?;
             }
         }
         mapping.require_valid(&name, collection)?;
@@ -165,6 +207,16 @@ impl Mapping {
             return Err(Problem::FileValue
                 .report(message)
                 .remedy("use one such as utf-8, windows-1252 or iso-8859-15"));
+        }
+        if self
+            .source
+            .left_out_max
+            .is_some_and(|share| !(0.0..=1.0).contains(&share))
+        {
+            let message = format!("{file}: left_out_max is a share, from 0 to 1");
+            return Err(Problem::FileValue
+                .report(message)
+                .remedy("write 0.02 for two in a hundred"));
         }
         for (name, mapping) in &self.columns {
             let Some(column) = collection.column(name) else {
@@ -229,10 +281,26 @@ impl ColumnMapping {
         if factors.clone().any(|factor| !factor.is_finite()) || self.times == Some(0.0) {
             return Err("times and plus must be finite, and times not zero".to_owned());
         }
+        let from_codes = [
+            ("descends_from", self.descends_from.is_some(), ColumnKind::Boolean),
+            ("ags", self.ags.is_some(), ColumnKind::Text),
+            ("part", self.part.is_some(), ColumnKind::Integer),
+        ];
+        for (key, _, wanted) in from_codes.iter().filter(|(_, is_there, _)| *is_there) {
+            if kind != *wanted {
+                return Err(format!("{key} makes {wanted}, and the collection expects {kind}"));
+            }
+            if self.from.len() > 1 || self.value.is_some() || !self.codes.is_empty() {
+                return Err(format!(
+                    "{key} goes with one column in from, and not with value or codes"
+                ));
+            }
+        }
         if self.decimal.is_some() && !is_number {
             return Err(format!("decimal is for numbers, and the collection expects {kind}"));
         }
-        if self.date.is_some() && !matches!(kind, ColumnKind::Date | ColumnKind::Timestamp) {
+        let is_day = matches!(kind, ColumnKind::Date | ColumnKind::Timestamp) || self.part.is_some();
+        if self.date.is_some() && !is_day {
             return Err(format!("date is for days and times, and the collection expects {kind}"));
         }
         Ok(())

@@ -16,6 +16,7 @@ use policy::{Collection, Column, ColumnKind, Domain};
 use serde::Serialize;
 
 use crate::conform::{Conformed, Misfits, expectation};
+use crate::source::resources::Resources;
 
 /// Distinct values of a column that are counted; more are told as "more than".
 const DISTINCT_MAX: usize = 10_000;
@@ -33,6 +34,9 @@ pub struct Profile {
     pub rows_too_many: u64,
     /// Groups are small that have fewer people than this.
     pub min_people: u32,
+    /// What became of the resources, if the source is FHIR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// The columns, in the collection's order.
     pub columns: Vec<ColumnProfile>,
 }
@@ -170,6 +174,7 @@ impl<'a> Counting<'a> {
 
     /// The profile of all that was counted.
     pub fn finish(self, misfits: &Misfits) -> Profile {
+        let resources = misfits.resources().clone();
         let columns = self.collection.columns.iter().zip(&self.columns);
         let columns = columns.map(|(column, counted)| {
             let misfits: BTreeMap<String, MisfitProfile> = misfits
@@ -216,6 +221,7 @@ impl<'a> Counting<'a> {
             units: self.unit_column().map(|_| self.units.len() as u64),
             rows_too_many: self.rows_too_many,
             min_people: self.min_people,
+            resources: Some(resources).filter(|resources| *resources != Resources::default()),
             columns: columns.collect(),
         }
     }

@@ -1,10 +1,11 @@
-//! Files as batches of columns: CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON; plain or compressed; one file or
-//! a folder of them. Read once from front to back, in memory that does not grow with the file.
+//! Files as batches of columns: CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON, and FHIR through a view; plain or
+//! compressed; one file or a folder of them. Read once from front to back, in memory that does not grow with the file.
 //!
 //! Whatever a file says of itself, a batch is bounded: no record and no expansion beyond what is said here. What is read is never
-//! written. Next: `source/csv.rs` and `source/stream.rs`.
+//! written. Next: `source/csv.rs`, `source/resources.rs` and `source/stream.rs`.
 
 mod csv;
+pub(crate) mod resources;
 mod stream;
 
 use std::fs::{self, File};
@@ -16,10 +17,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::FileReader;
+use fhir::View;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use terms::{Problem, Report};
 
+use self::resources::Resources;
 use crate::mapping::SourceForm;
 
 /// Rows of one batch.
@@ -45,6 +48,8 @@ pub struct Piece {
     pub first_row: u64,
     /// The name of the file, if there are several.
     pub file: Option<Arc<str>>,
+    /// Of FHIR, what became of the resources that were read for it.
+    pub resources: Resources,
 }
 
 /// What comes of a source.
@@ -60,13 +65,15 @@ struct OneFile {
     name: Option<Arc<str>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Format {
     /// Comma-separated values, or with another delimiter.
     Csv,
     Parquet,
     Ipc,
     NdJson,
+    /// FHIR resources, through a view.
+    Resources(View),
 }
 
 /// Enough to see that a file was exchanged.
@@ -82,7 +89,8 @@ impl Opened {
     /// # Errors
     /// `FileMissing` if it cannot be read; `DataSchema` if it is no table, or files of a folder have different columns.
     pub fn open(path: &Path, form: &SourceForm) -> Result<Self, Report> {
-        let files = files(path)?;
+        let view = form.view.as_deref().map(resources::view).transpose()?;
+        let files = files(path, view.as_ref())?;
         let mut schema: Option<SchemaRef> = None;
         for file in &files {
             let found = file.schema(form)?;
@@ -116,6 +124,14 @@ impl Opened {
         self.schema.index_of(name).ok()
     }
 
+    /// The same, where case does not matter, as it does not in SQL: databases export names in capitals. Two that fit are none.
+    pub fn position_in_any_case(&self, name: &str) -> Option<usize> {
+        let fields = self.schema.fields().iter().enumerate();
+        let mut fitting = fields.filter(|(_, field)| field.name().eq_ignore_ascii_case(name));
+        let first = fitting.next().map(|(at, _)| at);
+        self.position(name).or(first.filter(|_| fitting.next().is_none()))
+    }
+
     /// The wanted columns (indices into [`Opened::schema`]), in that order, in batches. The same file can be read more than once,
     /// and has changed if it has another length or time.
     ///
@@ -132,7 +148,7 @@ impl Opened {
 
 /// The encoding that the text of a source seems to have, where that is not UTF-8.
 pub(crate) fn encoding_of(path: &Path) -> Result<Option<&'static str>, Report> {
-    let text = files(path)?
+    let text = files(path, None)?
         .into_iter()
         .find(|file| matches!(file.format, Format::Csv | Format::NdJson));
     text.map_or(Ok(None), |file| stream::sniff(file.open()?))
@@ -146,11 +162,11 @@ fn types(schema: &Schema) -> Vec<&DataType> {
     schema.fields().iter().map(|field| field.data_type()).collect()
 }
 
-/// All data files at a path.
-fn files(path: &Path) -> Result<Vec<OneFile>, Report> {
+/// All data files at a path; with a view, those of resources.
+fn files(path: &Path, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
     let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !about.is_dir() {
-        return Ok(vec![OneFile::at(path, None)?]);
+        return Ok(vec![OneFile::at(path, None, view)?]);
     }
     let mut found = Vec::new();
     let mut folders = vec![path.to_owned()];
@@ -159,7 +175,7 @@ fn files(path: &Path) -> Result<Vec<OneFile>, Report> {
             let entry = entry.map_err(|error| unreadable(&folder, &error))?.path();
             if entry.is_dir() {
                 folders.push(entry);
-            } else if Format::of(&entry).is_some() {
+            } else if Format::of(&entry, view).is_some() {
                 found.push(entry);
             }
         }
@@ -172,19 +188,19 @@ fn files(path: &Path) -> Result<Vec<OneFile>, Report> {
             .remedy("such as .csv, .csv.gz, .parquet, .arrow or .ndjson"));
     }
     let name = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into();
-    found.iter().map(|file| OneFile::at(file, Some(name(file)))).collect()
+    found
+        .iter()
+        .map(|file| OneFile::at(file, Some(name(file)), view))
+        .collect()
 }
 
 impl Format {
-    /// By the ending, beside that of a compression.
-    fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = name
-            .strip_suffix(".gz")
-            .or_else(|| name.strip_suffix(".zst"))
-            .unwrap_or(&name);
-        let (_, ending) = name.rsplit_once('.')?;
-        Some(match ending {
+    fn of(path: &Path, view: Option<&View>) -> Option<Self> {
+        if let Some(view) = view {
+            return resources::ends_so(path).then(|| Self::Resources(view.clone()));
+        }
+        let (_, ending) = stem_and_ending(path)?;
+        Some(match ending.as_str() {
             "csv" | "tsv" => Self::Csv,
             "parquet" => Self::Parquet,
             "arrow" | "ipc" | "feather" => Self::Ipc,
@@ -195,11 +211,8 @@ impl Format {
 }
 
 impl OneFile {
-    fn at(path: &Path, name: Option<Arc<str>>) -> Result<Self, Report> {
-        let format = Format::of(path).ok_or_else(|| {
-            let remedy = "save it as CSV (.csv), Parquet (.parquet), Arrow IPC (.arrow) or NDJSON (.ndjson)";
-            broken("does not end as a data file does").remedy(remedy)
-        })?;
+    fn at(path: &Path, name: Option<Arc<str>>, view: Option<&View>) -> Result<Self, Report> {
+        let format = Format::of(path, view).ok_or_else(|| not_a_data_file(path, view))?;
         Ok(Self {
             path: path.to_owned(),
             format,
@@ -222,11 +235,21 @@ impl OneFile {
             Format::Parquet => Ok(Arc::clone(self.parquet()?.schema())),
             Format::Ipc => Ok(self.ipc(None)?.schema()),
             Format::NdJson => self.json_schema(form),
+            Format::Resources(ref view) => Ok(Arc::clone(view.schema())),
         }
     }
 
     fn pieces(self, wanted: &[usize], form: &SourceForm, schema: &SchemaRef) -> Pieces {
-        let first_row = if self.format == Format::Csv { 2 } else { 1 };
+        if let Format::Resources(view) = &self.format {
+            return match self.text(form) {
+                Err(report) => Box::new(std::iter::once(Err(report))),
+                Ok(text) => {
+                    let pieces = resources::pieces(&self, text, view, wanted);
+                    Box::new(pieces.chain(self.unchanged()))
+                }
+            };
+        }
+        let first_row = if matches!(self.format, Format::Csv) { 2 } else { 1 };
         let batches = self.batches(wanted, form, schema);
         let name = self.name.clone();
         let mut rows = first_row;
@@ -235,19 +258,22 @@ impl OneFile {
                 first_row: rows,
                 file: name.clone(),
                 batch,
+                resources: Resources::default(),
             };
             rows += piece.batch.num_rows() as u64;
             piece
         };
         match batches {
             Err(report) => Box::new(std::iter::once(Err(report))),
-            Ok(batches) => {
-                let unchanged = std::iter::once_with(move || self.require_unchanged())
-                    .filter_map(Result::err)
-                    .map(Err);
-                Box::new(batches.map(label_each(label)).chain(unchanged))
-            }
+            Ok(batches) => Box::new(batches.map(label_each(label)).chain(self.unchanged())),
         }
+    }
+
+    /// At the end of its pieces, that it was changed meanwhile, if it was.
+    fn unchanged(self) -> impl Iterator<Item = Result<Piece, Report>> {
+        std::iter::once_with(move || self.require_unchanged())
+            .filter_map(Result::err)
+            .map(Err)
     }
 
     fn batches(&self, wanted: &[usize], form: &SourceForm, schema: &SchemaRef) -> Result<Batches, Report> {
@@ -272,6 +298,8 @@ impl OneFile {
                 .build(self.text(form)?);
                 Ok(Box::new(in_order(reader.map_err(|e| malformed(&e))?, wanted)))
             }
+            // They come as pieces, with what was left out.
+            Format::Resources(_) => Ok(Box::new(std::iter::empty())),
         }
     }
 
@@ -312,6 +340,31 @@ impl Seen {
             bytes: about.len(),
             changed: about.modified().ok(),
         })
+    }
+}
+
+/// The name of a file without its ending, and that, beside the ending of a compression and in small letters.
+pub(crate) fn stem_and_ending(path: &Path) -> Option<(String, String)> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = name
+        .strip_suffix(".gz")
+        .or_else(|| name.strip_suffix(".zst"))
+        .unwrap_or(&name);
+    let (stem, ending) = name.rsplit_once('.')?;
+    Some((stem.to_owned(), ending.to_owned()))
+}
+
+fn not_a_data_file(path: &Path, view: Option<&View>) -> Report {
+    let ending = stem_and_ending(path).map(|(_, ending)| ending);
+    match (view, ending.as_deref()) {
+        (Some(_), _) => broken("does not end as one of FHIR resources does")
+            .remedy("a view reads NDJSON (.ndjson) and JSON documents such as bundles (.json), also with .gz or .zst"),
+        (None, Some("json")) => broken("is a JSON document, which is no table")
+            .remedy("FHIR resources become one through a view (--view); other JSON, save as NDJSON (.ndjson)"),
+        (None, Some("duckdb" | "db" | "ddb")) => broken("is a database, which a node does not open")
+            .remedy("write its tables to a folder, and add those: EXPORT DATABASE 'folder' (FORMAT parquet)"),
+        (None, _) => broken("does not end as a data file does")
+            .remedy("save it as CSV (.csv), Parquet (.parquet), Arrow IPC (.arrow) or NDJSON (.ndjson)"),
     }
 }
 

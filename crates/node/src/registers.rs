@@ -3,9 +3,10 @@
 //! Nothing is forgotten: an opt-out that is withdrawn stays in the register with both times, so that a permit that names
 //! an earlier state (EHDS Art. 71) finds it. Keys are those of the collection's privacy unit, as text. They never leave
 //! this machine and are in no log; errors name counts and lines, never a key. Next: `registers/file.rs`, which reads
-//! lists from files.
+//! lists from files, and `registers/resources.rs`, which reads consents from FHIR.
 
 pub mod file;
+pub mod resources;
 mod sets;
 #[cfg(test)]
 mod tests;

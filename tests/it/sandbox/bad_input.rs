@@ -71,11 +71,11 @@ fn a_cell_that_does_not_fit_is_named_by_row_and_column_but_not_quoted() {
         run.fails_with("E_DATA_", says);
         assert!(!sandbox.dir().exists(), "something was left behind");
     }
-    let data = DATA.replace("days", "Days");
+    let data = DATA.replace("days", "day");
     refused(
         (SPEC, COLLECTION, POLICY, &data),
         "E_DATA_SCHEMA",
-        "is it the file's column Days?",
+        "is it the file's column day?",
     );
 }
 

@@ -58,13 +58,18 @@ pub(crate) struct RegisterArgs {
 #[command(after_help = "\
 Example:
   datenraum node consent import consents.csv --collection breast-cancer
+  datenraum node consent import export/ --days-of Europe/Berlin --collection mii-diagnosis
 
-The file is CSV with the header person,code,decision,valid_from,valid_until. A decision is permit or deny, and deny beats
+With --days-of, FHIR Consent resources are read: Bulk Data (.ndjson), bundles (.json), or a folder of them; all that hold now must be
+among them, because they replace what was kept. Otherwise the file is CSV with the header person,code,decision,valid_from,valid_until. A decision is permit or deny, and deny beats
 permit. A code is that of a provision, such as the OID 2.16.840.1.113883.3.1937.777.24.5.3.8 of the German broad consent.")]
 pub(crate) struct ConsentImportArgs {
-    /// The file
+    /// The file; with --days-of also a folder
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Read FHIR Consent resources; the days in them are those of this time zone's calendar
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) days_of: Option<String>,
     #[command(flatten)]
     pub(crate) register: RegisterArgs,
 }

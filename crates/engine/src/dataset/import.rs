@@ -69,6 +69,7 @@ pub(super) fn import(
         rows += checked.num_rows() as u64;
         writer.write(&checked).map_err(|e| not_written(&e))?;
     }
+    misfits.require_few_left_out(&mapping.source)?;
     let file = writer.into_inner().map_err(|e| not_written(&e))?;
     file.sync_all().map_err(|error| unreadable(target, &error))?;
     Ok((rows, misfits))

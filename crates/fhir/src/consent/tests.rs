@@ -24,7 +24,7 @@ fn about(kind: &str, more: Json) -> Json {
 fn read(resources: &[Json]) -> (Result<Consents, Report>, Vec<String>) {
     let lines: Vec<String> = resources.iter().map(Json::to_string).collect();
     let mut told = Vec::new();
-    let consents = consents([lines.join("\n").as_bytes()], &berlin(), |_, skipped| {
+    let consents = consents([Ok(lines.join("\n").as_bytes())], &berlin(), |_, skipped| {
         told.push(skipped.to_string())
     });
     (consents, told)
@@ -84,7 +84,7 @@ fn what_names_nobody_keeps_everything_out() {
     }
     let mut told = Vec::new();
     let lines = format!("{good}\n{{\"resourceType\": \"Consent\", ");
-    let result = consents([lines.as_bytes()], &berlin(), |_, skipped| {
+    let result = consents([Ok(lines.as_bytes())], &berlin(), |_, skipped| {
         told.push(skipped.to_string())
     });
     assert!(result.unwrap_err().message.contains("could be a withdrawal"));
@@ -129,11 +129,13 @@ fn what_one_file_says_counts_against_what_another_does() {
     let good = broad(json!([about("permit", json!({}))])).to_string();
     let unclear = broad(json!([about("allow", json!({}))])).to_string();
     let mut told = Vec::new();
-    let both = consents([good.as_bytes(), unclear.as_bytes()], &berlin(), |file, skipped| {
-        told.push((file, skipped.line))
-    });
+    let both = consents(
+        [Ok(good.as_bytes()), Ok(unclear.as_bytes())],
+        &berlin(),
+        |file, skipped| told.push((file, skipped.line)),
+    );
     assert_eq!((both.unwrap().provisions, told), (vec![], vec![(1, 1)]));
-    assert!(consents([good.as_bytes(), b"{"], &berlin(), |_, _| ()).is_err());
+    assert!(consents([Ok(good.as_bytes()), Ok(b"{")], &berlin(), |_, _| ()).is_err());
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn the_consents_of_the_mii_bundles_are_ten_peoples() {
         .unwrap()
         .map(|file| std::fs::read(file.unwrap().path()).unwrap())
         .collect();
-    let all = consents(files.iter().map(Vec::as_slice), &berlin(), |_, skipped| {
+    let all = consents(files.iter().map(|file| Ok(file.as_slice())), &berlin(), |_, skipped| {
         panic!("{skipped}")
     });
     let provisions = all.unwrap().provisions;

@@ -129,7 +129,7 @@ fn german_files_conform_by_a_mapping() {
 #[test]
 fn a_column_that_is_not_there_is_told_with_what_is_near_and_rows_are_not_taken_for_headers() {
     let files = Files::of(&[
-        ("a.csv", b"patient_id,sex,Age,haemoglobin,admitted_on,smoker\n"),
+        ("a.csv", b"patient_id,sex,Age,AGE,haemoglobin,admitted_on,smoker\n"),
         ("b.csv", b"SECRET-1,female,30\nSECRET-2,male,31\n"),
     ]);
     let plain = Mapping::plain("stays".parse().unwrap());
@@ -158,4 +158,58 @@ fn minus_zero_is_zero_and_a_constant_stands_in_every_row() {
     assert_eq!(batches[0].column(1).as_string::<i32>().value(0), "male");
     let zero = batches[0].column(3).as_primitive::<Float64Type>().value(0);
     assert_eq!(zero.to_bits(), 0.0_f64.to_bits());
+}
+
+#[test]
+fn concepts_years_and_columns_in_capitals_conform_whatever_their_type() {
+    let ancestors: &[u8] = b"ancestor_concept_id,descendant_concept_id\n10,11\n";
+    let text = "collection = \"stays\"\n[columns.smoker]\nfrom = \"concept\"\ndescends_from = { concepts = [10], ancestors = \"a.csv\" }\n\
+        [columns.age]\nfrom = \"born\"\npart = \"year\"\nmisfits = \"missing\"\n";
+    let files = Files::of(&[("m.toml", text.as_bytes()), ("a.csv", ancestors)]);
+    let mapping = Mapping::load(&files.path("m.toml"), &stays()).unwrap();
+    let csv = "PATIENT_ID,Sex,CONCEPT,BORN,HAEMOGLOBIN,admitted_on\np1,male,11,0070-01-01,,\np2,male,10,x,,\np3,male,12,,,\np4,male,,,,\n";
+    let as_csv = Files::of(&[("a.csv", csv.as_bytes())]);
+    // The same with types, as databases export them.
+    let types = arrow::datatypes::Schema::new(vec![
+        arrow::datatypes::Field::new("PATIENT_ID", arrow::datatypes::DataType::Int64, true),
+        arrow::datatypes::Field::new("SEX", arrow::datatypes::DataType::Utf8, true),
+        arrow::datatypes::Field::new("CONCEPT", arrow::datatypes::DataType::Int32, true),
+        arrow::datatypes::Field::new("BORN", arrow::datatypes::DataType::Date32, true),
+        arrow::datatypes::Field::new("HAEMOGLOBIN", arrow::datatypes::DataType::Float64, true),
+        arrow::datatypes::Field::new("ADMITTED_ON", arrow::datatypes::DataType::Date32, true),
+    ]);
+    let columns: Vec<arrow::array::ArrayRef> = vec![
+        std::sync::Arc::new(arrow::array::Int64Array::from(vec![1, 2, 3, 4])),
+        std::sync::Arc::new(arrow::array::StringArray::from(vec!["male"; 4])),
+        std::sync::Arc::new(arrow::array::Int32Array::from(vec![Some(11), Some(10), Some(12), None])),
+        // 0070-01-01 and three that are missing.
+        std::sync::Arc::new(arrow::array::Date32Array::from(vec![Some(-693_960), None, None, None])),
+        std::sync::Arc::new(arrow::array::Float64Array::from(vec![None, None, None, None])),
+        std::sync::Arc::new(arrow::array::Date32Array::from(vec![None, None, None, None])),
+    ];
+    let typed = tempfile::tempdir().unwrap();
+    let parquet = typed.path().join("a.parquet");
+    let batch = arrow::array::RecordBatch::try_new(std::sync::Arc::new(types), columns).unwrap();
+    let file = std::fs::File::create(&parquet).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for file in [as_csv.path("a.csv"), parquet] {
+        let (batches, _) = conformed(&file, &mapping).unwrap();
+        let smoker: Vec<Option<bool>> = batches[0]
+            .column_by_name("smoker")
+            .unwrap()
+            .as_boolean()
+            .iter()
+            .collect();
+        assert_eq!(
+            smoker,
+            [Some(true), Some(true), Some(false), None],
+            "{}",
+            file.display()
+        );
+        let age = batches[0].column_by_name("age").unwrap();
+        assert_eq!(age.as_primitive::<Int64Type>().value(0), 70, "{}", file.display());
+        assert_eq!(age.null_count(), 3);
+    }
 }

@@ -7,7 +7,7 @@ fn a_german_export_is_guessed_and_conforms() {
                 1;w;30;12,5;31.12.2024;ja;Allee\n2;M;k.A.;8,0;13.01.2025;nein;Gasse\n3;w;61;9,5;01.02.2025;;Weg\n";
     let latin = encoding_rs::WINDOWS_1252.encode(text).0;
     let files = Files::of(&[("a.csv", &latin)]);
-    let guess = guess(&files.path("a.csv"), &stays()).unwrap();
+    let guess = guess(&files.path("a.csv"), None, &stays()).unwrap();
     assert_eq!(
         guess.mapping.to_toml(),
         "collection = \"stays\"\n\n[source]\nencoding = \"windows-1252\"\ndecimal = \",\"\ndate = \"%d.%m.%Y\"\nmissing = [\"k.A.\"]\n\n\
@@ -24,7 +24,7 @@ fn a_german_export_is_guessed_and_conforms() {
 fn what_can_be_read_in_two_ways_or_not_at_all_is_said_and_not_guessed() {
     let text = "patient_id,sex,Alter,Alter (gerundet),haemoglobin,admitted_on\n1,SECRET,30,30,12.5,01/02/2024\n2,male,31,30,\"1,5\",02/01/2024\n";
     let files = Files::of(&[("a.csv", text.as_bytes())]);
-    let guess = guess(&files.path("a.csv"), &stays()).unwrap();
+    let guess = guess(&files.path("a.csv"), None, &stays()).unwrap();
     assert_eq!(guess.absent, ["age", "smoker"], "two columns could be the age");
     assert_eq!(guess.mapping.source, SourceForm::default());
     let notes = guess.notes.join("\n");

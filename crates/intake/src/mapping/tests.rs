@@ -109,6 +109,49 @@ fn a_mapping_with_a_mistake_names_it() {
 }
 
 #[test]
+fn a_step_that_makes_another_type_or_goes_with_no_other_is_refused() {
+    let stays = |rest: &str| format!("collection = \"stays\"\n{rest}");
+    for (text, says) in [
+        ("[source]\nleft_out_max = 1.5", "left_out_max is a share"),
+        ("[source]\nleft_out_max = nan", "left_out_max is a share"),
+        ("[columns.age]\nags = { digits = 5 }", "ags makes text"),
+        (
+            "[columns.sex]\nags = { digits = 5, leves = 1 }",
+            "unknown field `leves`",
+        ),
+        ("[columns.sex]\npart = \"year\"", "part makes integer"),
+        ("[columns.age]\npart = \"week\"", "unknown variant"),
+        (
+            "[columns.sex]\nags = { digits = 5 }\ncodes = { a = \"b\" }",
+            "not with value or codes",
+        ),
+    ] {
+        let files = Files::of(&[("m.toml", stays(text).as_bytes())]);
+        let report = Mapping::load(&files.path("m.toml"), &crate::example::stays()).unwrap_err();
+        let told = format!("{report} {}", report.remedy);
+        assert!(told.contains(says), "{text}: {told}");
+    }
+    let ancestors: &[u8] = b"ancestor_concept_id,descendant_concept_id\n1,2\n";
+    let text = stays("[columns.age]\ndescends_from = { concepts = [1], ancestors = \"a.csv\" }");
+    let files = Files::of(&[("m.toml", text.as_bytes()), ("a.csv", ancestors)]);
+    let report = Mapping::load(&files.path("m.toml"), &crate::example::stays()).unwrap_err();
+    assert!(report.message.contains("descends_from makes boolean"), "{report}");
+}
+
+#[test]
+fn a_view_that_is_a_file_lies_beside_the_mapping() {
+    let load = |view: &str| {
+        let text = format!("collection = \"stays\"\n[source]\nview = \"{view}\"\n");
+        let files = Files::of(&[("m.toml", text.as_bytes())]);
+        let mapping = Mapping::load(&files.path("m.toml"), &stays()).unwrap();
+        (mapping.source.view.unwrap(), files.path("views/a.json"))
+    };
+    assert_eq!(load("diagnosis").0, "diagnosis");
+    let (view, beside) = load("views/a.json");
+    assert_eq!(Path::new(&view), beside);
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let text = "collection = \"stays\"\n\n[source]\nencoding = \"windows-1252\"\ndecimal = \",\"\n\n[columns.age]\nfrom = \"Alter\"\nmisfits = \"missing\"\n";
     let files = Files::of(&[("m.toml", text.as_bytes())]);

@@ -34,6 +34,13 @@ pub(super) fn page(profile: &Profile) -> String {
         "A number leaves if it is about at least",
         &format!("{} people", profile.min_people),
     );
+    if let Some(resources) = &profile.resources {
+        row(&mut page, "Resources", &escaped(&resources.summary()));
+        for named in &resources.named {
+            let what = format!("<span class=\"bad\">{}</span>", escaped(named));
+            row(&mut page, "Left out", &what);
+        }
+    }
     page.push_str("</table>");
     profile
         .columns
