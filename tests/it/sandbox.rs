@@ -11,6 +11,7 @@ mod broker_gone;
 mod brokers;
 mod canaries;
 mod catalog;
+mod catalog_export;
 mod demo;
 mod disk;
 mod doctor;

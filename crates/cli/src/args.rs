@@ -4,6 +4,7 @@
 
 pub(crate) mod board;
 pub(crate) mod enrolment;
+pub(crate) mod export;
 pub(crate) mod person;
 pub(crate) mod registers;
 
@@ -211,6 +212,7 @@ pub(crate) enum CatalogCommand {
     Datasets(DatasetsArgs),
     Show(ShowArgs),
     Who(CatalogWhoArgs),
+    Export(export::ExportArgs),
 }
 
 /// The data space that you belong to

@@ -1,5 +1,7 @@
 //! `datenraum catalog`: what there is to ask, of whom, and what for. Nothing is asked of a node.
 
+mod export;
+
 use std::sync::Arc;
 
 use federation::{Asker, ColumnListing, Listing, Profile};
@@ -25,6 +27,7 @@ pub(crate) async fn run(command: CatalogCommand, json: bool) -> Result<ExitCode,
                 .who_may_query(&args.collection, lang(args.lang))?;
             who(&args.collection, &tables, json)?;
         }
+        CatalogCommand::Export(args) => return export::run(args).await,
     }
     Ok(ExitCode::Ok)
 }

@@ -147,7 +147,7 @@ impl Asker {
     }
 
     /// What the asker may query at the moment.
-    pub(crate) fn queryable(&self) -> Vec<Queryable> {
+    pub fn queryable(&self) -> Vec<Queryable> {
         policy::queryable(&self.rules, &self.caller, self.clock.now())
     }
 
