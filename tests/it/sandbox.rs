@@ -44,6 +44,7 @@ mod sound;
 mod stops;
 mod tokens;
 mod tunnels;
+mod twins;
 mod whole_answers;
 mod witness;
 

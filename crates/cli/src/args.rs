@@ -7,6 +7,7 @@ pub(crate) mod enrolment;
 pub(crate) mod export;
 pub(crate) mod person;
 pub(crate) mod registers;
+pub(crate) mod twin;
 
 use std::path::{Path, PathBuf};
 
@@ -443,6 +444,7 @@ pub(crate) struct NodeBackupArgs {
 pub(crate) enum DatasetCommand {
     Add(DatasetAddArgs),
     List(DatasetListArgs),
+    Synthesize(twin::SynthesizeArgs),
 }
 
 /// Check every value of a file against a collection and, if all fit, offer it

@@ -228,7 +228,7 @@ fn describe_purpose(triples: &mut Triples, names: &Names<'_>, purpose: Purpose) 
         .about(&purpose_node(names, purpose), dpv::PURPOSE)
         .plain(skos::NOTATION, purpose.code())
         .texts(dct::DESCRIPTION, &words)
-        .link(dct::CONFORMS_TO, NamedNode::new_unchecked(EHDS));
+        .link(dct::SOURCE, NamedNode::new_unchecked(EHDS));
 }
 
 /// The answers of the node, and the made-up sample that anybody can make from the collection.

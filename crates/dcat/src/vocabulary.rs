@@ -67,7 +67,7 @@ terms! {
         ACCESS_RIGHTS = "accessRights", ACCRUAL_PERIODICITY = "accrualPeriodicity", CONFORMS_TO = "conformsTo", DESCRIPTION = "description",
         FORMAT = "format", IDENTIFIER = "identifier", LANGUAGE = "language", MODIFIED = "modified",
         PROVENANCE = "provenance", PROVENANCE_STATEMENT = "ProvenanceStatement", PUBLISHER = "publisher", RIGHTS = "rights",
-        RIGHTS_STATEMENT = "RightsStatement", SPATIAL = "spatial", STANDARD = "Standard", TITLE = "title", TYPE = "type",
+        RIGHTS_STATEMENT = "RightsStatement", SOURCE = "source", SPATIAL = "spatial", STANDARD = "Standard", TITLE = "title", TYPE = "type",
     }
     dpv "https://w3id.org/dpv#" {
         HAS_LEGAL_BASIS = "hasLegalBasis", HAS_PERSONAL_DATA = "hasPersonalData", HAS_PURPOSE = "hasPurpose", PURPOSE = "Purpose",

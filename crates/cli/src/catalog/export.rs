@@ -66,7 +66,7 @@ async fn of_person(args: &ExportArgs) -> Result<Vec<Entry>, Report> {
             &dataset.node,
             open.get(collection)?,
             dataset.updated,
-            Origin::Real,
+            origin(dataset.synthetic),
         )
     };
     Ok(datasets.filter_map(entry).collect())
@@ -84,9 +84,22 @@ async fn of_node(config: &std::path::Path) -> Result<Vec<Entry>, Report> {
     let datasets = engine::Datasets::open(&config.datasets_folder())?.all();
     let entry = |dataset: &Arc<engine::Dataset>| {
         let open = open.get(dataset.collection())?;
-        Entry::new(&rules, &config.member, open, dataset.updated(), Origin::Real)
+        Entry::new(
+            &rules,
+            &config.member,
+            open,
+            dataset.updated(),
+            origin(dataset.is_synthetic()),
+        )
     };
     Ok(datasets.iter().filter_map(entry).collect())
+}
+
+fn origin(is_synthetic: bool) -> Origin {
+    match is_synthetic {
+        true => Origin::Synthetic,
+        false => Origin::Real,
+    }
 }
 
 fn by_collection(open: Vec<Queryable>) -> BTreeMap<CollectionId, Arc<Queryable>> {
