@@ -11,6 +11,7 @@ mod broker_gone;
 mod brokers;
 mod canaries;
 mod catalog;
+mod catalog_export;
 mod clinical;
 mod demo;
 mod disk;
@@ -47,6 +48,7 @@ mod sound;
 mod stops;
 mod tokens;
 mod tunnels;
+mod twins;
 mod whole_answers;
 mod witness;
 

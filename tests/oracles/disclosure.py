@@ -1,7 +1,8 @@
 """The rules of docs/disclosure.md, sections 1 to 3, written a second time and without any part of Datenraum.
 
 `answer` says what a node must answer. The words are those of the document; each function names the rule that it is.
-Section 4 (the same people give the same answer) is not here: an answer is as if it were the first that the node gives.
+Sections 4 (the same people give the same answer) and 5 (versions of the data) are not here: an answer is as if it were the first that the
+node gives, from the first data that it has.
 """
 
 import math

@@ -4,8 +4,10 @@
 
 pub(crate) mod board;
 pub(crate) mod enrolment;
+pub(crate) mod export;
 pub(crate) mod person;
 pub(crate) mod registers;
+pub(crate) mod twin;
 
 use std::path::{Path, PathBuf};
 
@@ -211,6 +213,7 @@ pub(crate) enum CatalogCommand {
     Datasets(DatasetsArgs),
     Show(ShowArgs),
     Who(CatalogWhoArgs),
+    Export(export::ExportArgs),
 }
 
 /// The data space that you belong to
@@ -441,6 +444,7 @@ pub(crate) struct NodeBackupArgs {
 pub(crate) enum DatasetCommand {
     Add(DatasetAddArgs),
     List(DatasetListArgs),
+    Synthesize(twin::SynthesizeArgs),
 }
 
 /// Check every value of a file against a collection and, if all fit, offer it

@@ -1,8 +1,10 @@
 //! `datenraum catalog`: what there is to ask, of whom, and what for. Nothing is asked of a node.
 
+mod export;
+
 use std::sync::Arc;
 
-use federation::{Asker, ColumnListing, Listing, Profile};
+use federation::{Asker, ColumnListing, DatasetListing, Listing, Profile};
 use terms::{ExitCode, Problem, Purpose, Report, SystemClock};
 
 use crate::args::board::lang;
@@ -25,6 +27,7 @@ pub(crate) async fn run(command: CatalogCommand, json: bool) -> Result<ExitCode,
                 .who_may_query(&args.collection, lang(args.lang))?;
             who(&args.collection, &tables, json)?;
         }
+        CatalogCommand::Export(args) => return export::run(args).await,
     }
     Ok(ExitCode::Ok)
 }
@@ -74,7 +77,7 @@ fn datasets(asker: &Asker, word: Option<&str>, json: bool) -> Result<(), Report>
     }
     let mut table = show::table(["collection", "title", "nodes", "last renewed", "open to you for"]);
     for listing in &listings {
-        let nodes: Vec<&str> = listing.datasets.iter().map(|dataset| dataset.node.as_str()).collect();
+        let nodes: Vec<String> = listing.datasets.iter().map(named).collect();
         let renewed = listing.datasets.iter().map(|dataset| dataset.updated).max();
         table.add_row([
             listing.sql_name.clone(),
@@ -99,7 +102,7 @@ fn collection(listing: &Listing, json: bool) -> Result<(), Report> {
     let offered = counted(listing.datasets.len(), "node offers", "nodes offer");
     show::text(format!("\n{offered} it:"))?;
     for dataset in &listing.datasets {
-        show::text(format!("  {}, renewed {}", dataset.node, day(dataset.updated)))?;
+        show::text(format!("  {}, renewed {}", named(dataset), day(dataset.updated)))?;
     }
     show::text(match listing.purposes.is_empty() {
         true => format!(
@@ -120,6 +123,14 @@ fn collection(listing: &Listing, json: bool) -> Result<(), Report> {
     match example(listing) {
         Some(sql) => show::text(format!("\ndatenraum query --purpose {} {sql:?}", listing.purposes[0])),
         None => Ok(()),
+    }
+}
+
+/// Whose data are made up says so wherever it is named.
+fn named(dataset: &DatasetListing) -> String {
+    match dataset.synthetic {
+        true => format!("{} (synthetic)", dataset.node),
+        false => dataset.node.to_string(),
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Nothing is offered that does not conform to a collection that the board signed.
 
+mod pending;
 mod view;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
+use engine::Publication;
 use intake::conform::Misfit;
 use intake::profile::{ColumnProfile, Counting, Profile};
 use intake::{Conforming, Mapping, Misfits, Opened};
@@ -51,8 +53,13 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
         return dry_run(&args, &mapping, collection, &rules, json);
     }
     let datasets = engine::Datasets::open(&config.datasets_folder())?;
-    let added = datasets.add_by(&mapping, &args.file, collection, now);
-    let (dataset, misfits) = added.map_err(|report| of_file(report, &args))?;
+    let least = rules.min_people_max(&collection.id);
+    let published = datasets.publish(&mapping, &args.file, collection, now, least);
+    let (publication, misfits) = published.map_err(|report| of_file(report, &args))?;
+    let dataset = match publication {
+        Publication::InForce(dataset) => dataset,
+        Publication::Pending(pending) => return pending::tell(&pending, &collection.id, json),
+    };
     if json {
         let counted = misfits
             .by_column()
@@ -60,7 +67,7 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             .map(|(column, classes)| (column, counted(classes.values())));
         let counted: std::collections::BTreeMap<_, _> = counted.collect();
         show::json(
-            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "counted_as_missing": counted, "resources": misfits.resources() }),
+            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "data": dataset.version(), "counted_as_missing": counted, "resources": misfits.resources() }),
         )?;
         return Ok(ExitCode::Ok);
     }
@@ -77,6 +84,8 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             counted(classes.values())
         ))?;
     }
+    let synthetic = if dataset.is_synthetic() { ", made-up people" } else { "" };
+    show::text(format!("this is version {}{synthetic}", dataset.version().version))?;
     show::text(format!(
         "{} offers them at its next look, or when its node is started",
         config.member
@@ -248,22 +257,46 @@ fn of_file(report: Report, args: &DatasetAddArgs) -> Report {
 /// If the folder or a dataset in it cannot be read.
 pub(crate) fn list(args: DatasetListArgs, json: bool) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
-    let datasets = engine::Datasets::open(&config.datasets_folder())?.all();
+    let all = engine::Datasets::open(&config.datasets_folder())?;
+    let datasets = all.all();
     if json {
-        let row = |d: &std::sync::Arc<engine::Dataset>| serde_json::json!({ "collection": d.collection(), "rows": d.rows(), "updated": d.updated() });
-        show::json(&datasets.iter().map(row).collect::<Vec<_>>())?;
+        let row = |d: &std::sync::Arc<engine::Dataset>| {
+            let pending = all.pending(d.collection())?;
+            Ok(
+                serde_json::json!({ "collection": d.collection(), "rows": d.rows(), "updated": d.updated(), "data": d.version(),
+                "pending": pending.as_ref().map(pending::as_json) }),
+            )
+        };
+        show::json(&datasets.iter().map(row).collect::<Result<Vec<_>, Report>>()?)?;
         return Ok(ExitCode::Ok);
     }
-    let mut table = show::table(["collection", "rows", "updated"]);
+    let mut table = show::table(["collection", "version", "rows", "updated", "people"]);
+    let mut waiting = Vec::new();
     for dataset in datasets {
         let updated = format!("{:.0}", dataset.updated());
-        table.add_row([dataset.collection().to_string(), dataset.rows().to_string(), updated]);
+        let people = if dataset.is_synthetic() { "made up" } else { "" };
+        let version = dataset.version().version.to_string();
+        table.add_row([
+            dataset.collection().to_string(),
+            version,
+            dataset.rows().to_string(),
+            updated,
+            people.to_owned(),
+        ]);
+        if let Some(pending) = all.pending(dataset.collection())? {
+            waiting.push(format!(
+                "a newer version of {} waits: {}",
+                dataset.collection(),
+                pending::why(&pending)
+            ));
+        }
     }
     show::text(table)?;
+    waiting.iter().try_for_each(show::text)?;
     Ok(ExitCode::Ok)
 }
 
-fn unknown(asked: &str, rules: &policy::Rules) -> Report {
+pub(crate) fn unknown(asked: &str, rules: &policy::Rules) -> Report {
     let known = || rules.collections.keys().map(CollectionId::as_str);
     let message = format!(
         "{} has no collection {:?}",

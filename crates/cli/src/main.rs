@@ -32,6 +32,7 @@ mod sandbox;
 mod serve;
 mod show;
 mod status;
+mod synthesize;
 mod waiting;
 
 use clap::Parser as _;
@@ -73,6 +74,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Node(NodeCommand::Backup(args)) => backup::run(&args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args, json)).await,
         Command::Node(NodeCommand::Dataset(DatasetCommand::List(args))) => dataset::list(args, json),
+        Command::Node(NodeCommand::Dataset(DatasetCommand::Synthesize(args))) => synthesize::run(args, json).await,
         Command::Node(NodeCommand::OptOut(OptOutCommand::Add(args))) => {
             registers::change(&args, registers::Change::OptOut, json)
         }

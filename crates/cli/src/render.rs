@@ -231,6 +231,9 @@ pub(crate) fn summary(answer: &Answer) -> String {
     for (why, nodes) in answer.absent() {
         text.push_str(&format!("\n{} {why}", nodes.join(", ")));
     }
+    if let Some(made_up) = made_up(answer) {
+        text.push_str(&format!("\n{made_up}"));
+    }
     let policies = policies(answer);
     if !policies.is_empty() {
         text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
@@ -255,6 +258,15 @@ pub(crate) fn summary(answer: &Answer) -> String {
         text.push_str(&format!("\nyour duty: {duty}"));
     }
     text
+}
+
+/// That an answer is of nobody.
+pub(crate) fn made_up(answer: &Answer) -> Option<String> {
+    let nodes = answer.synthetic();
+    let nodes = (!nodes.is_empty()).then(|| nodes.join(", "))?;
+    Some(format!(
+        "SYNTHETIC: all of it is of made-up people and says nothing of real ones; at {nodes}"
+    ))
 }
 
 /// Under which policies nodes answered, and what these do to results.

@@ -197,10 +197,11 @@ fn told(status: &NodeStatus, audit: Option<&AuditStatus>, warnings: &[String], n
         );
     }
     for dataset in &status.datasets {
+        let made_up = if dataset.synthetic { ", made up" } else { "" };
         line(
             "dataset",
             format!(
-                "{}, {} rows, of {:.0}",
+                "{}, {} rows{made_up}, of {:.0}",
                 dataset.collection, dataset.rows, dataset.updated
             ),
         );

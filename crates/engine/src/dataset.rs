@@ -5,6 +5,7 @@
 
 mod import;
 mod order;
+mod version;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -22,8 +23,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::{Collection, Release};
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report, UtcTime};
-use trust::Digest;
+use trust::{DataVersion, Digest};
 
+pub use self::version::{Pending, Publication};
 use crate::secret::NodeSecret;
 use crate::session;
 
@@ -44,6 +46,7 @@ const SNAPSHOT_FORM: u32 = 2;
 #[derive(Debug)]
 pub struct Dataset {
     about: About,
+    content: Digest,
     schema: SchemaRef,
     /// Texts as they are stored, for rows.
     table: Arc<ListingTable>,
@@ -61,6 +64,18 @@ struct About {
     updated: UtcTime,
     rows: u64,
     file: String,
+    /// From 1 on; other data have another number.
+    #[serde(default = "first")]
+    version: u64,
+    /// Of the snapshot; it is not there in those of older programs.
+    content: Option<Digest>,
+    /// Whether the file said of itself that it is made up.
+    #[serde(default)]
+    synthetic: bool,
+}
+
+fn first() -> u64 {
+    1
 }
 
 impl Dataset {
@@ -77,6 +92,21 @@ impl Dataset {
     /// Number of rows; for the operator only, never to be told to anybody else.
     pub fn rows(&self) -> u64 {
         self.about.rows
+    }
+
+    /// Which data it is: told with every answer.
+    pub fn version(&self) -> DataVersion {
+        DataVersion {
+            collection: self.about.collection.clone(),
+            version: self.about.version,
+            digest: self.content,
+            synthetic: self.about.synthetic,
+        }
+    }
+
+    /// Whether it is of made-up people.
+    pub fn is_synthetic(&self) -> bool {
+        self.about.synthetic
     }
 
     /// Whether it was checked against the collection as it is now.
@@ -197,6 +227,18 @@ impl Datasets {
         collection: &Collection,
         now: UtcTime,
     ) -> Result<(Arc<Dataset>, Misfits), Report> {
+        let (made, misfits) = self.make(mapping, file, collection, now)?;
+        Ok((self.put_in_force(made)?, misfits))
+    }
+
+    /// A checked snapshot, which nobody answers from yet.
+    fn make(
+        &self,
+        mapping: &Mapping,
+        file: &Path,
+        collection: &Collection,
+        now: UtcTime,
+    ) -> Result<(Made, Misfits), Report> {
         let folder = self.folder.join(collection.id.as_str());
         fs::create_dir_all(&folder).map_err(|error| unreadable(&folder, &error))?;
         let name = format!("{}.parquet", now.as_microsecond());
@@ -207,9 +249,14 @@ impl Datasets {
             .and_then(|imported| order::sort(&draft, collection, &target).map(|()| imported));
         // What was written on the way is of no use; a leftover is removed before the next snapshot.
         let _ = fs::remove_file(&draft);
-        let (rows, misfits) = made.inspect_err(|_| {
+        let (rows, misfits, is_synthetic) = made.inspect_err(|_| {
             let _ = fs::remove_file(&target);
         })?;
+        let content = version::content_of(&target)?;
+        let before = self.find(&collection.id);
+        let number = before
+            .as_ref()
+            .map_or(1, |before| before.about.version_after(content, before.content));
         let checked_against = fingerprint(collection);
         let about = About {
             collection: collection.id.clone(),
@@ -217,15 +264,41 @@ impl Datasets {
             updated: now,
             rows,
             file: name,
+            version: number,
+            content: Some(content),
+            synthetic: is_synthetic,
         };
-        write_about(&folder, &about).map_err(|error| unreadable(&folder, &error))?;
-        let before = self.find(&collection.id);
+        Ok((Made { folder, about, before }, misfits))
+    }
+
+    /// Answers from a snapshot from now on.
+    fn put_in_force(&self, made: Made) -> Result<Arc<Dataset>, Report> {
+        let Made { folder, about, before } = made;
+        write_about(&folder, ABOUT_FILE, &about).map_err(|error| unreadable(&folder, &error))?;
+        version::forget_pending(&folder);
         let before = before.as_ref().map(|dataset| dataset.about.file.as_str());
         remove_others(&folder, [Some(&about.file), before]);
         let dataset = Arc::new(open_one(&folder)?);
         let mut all = self.by_collection.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(collection.id.clone(), Arc::clone(&dataset));
-        Ok((dataset, misfits))
+        all.insert(about.collection, Arc::clone(&dataset));
+        Ok(dataset)
+    }
+}
+
+/// A checked snapshot, and what it would take the place of.
+struct Made {
+    folder: PathBuf,
+    about: About,
+    before: Option<Arc<Dataset>>,
+}
+
+impl About {
+    /// The number of the next data: the same if they are the same.
+    fn version_after(&self, next: Digest, this: Digest) -> u64 {
+        match next == this {
+            true => self.version,
+            false => self.version + 1,
+        }
     }
 }
 
@@ -271,6 +344,7 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
         .clone();
     let table = |schema: &SchemaRef| listing(&path, schema).map_err(|_| damaged(folder));
     Ok(Dataset {
+        content: about.content.map_or_else(|| version::content_of(&path), Ok)?,
         about,
         table: Arc::new(table(&schema)?),
         views: Arc::new(table(&as_views(&schema))?),
@@ -301,12 +375,12 @@ fn listing(path: &Path, schema: &SchemaRef) -> Result<ListingTable, DataFusionEr
     ListingTable::try_new(config)
 }
 
-fn write_about(folder: &Path, about: &About) -> std::io::Result<()> {
-    let draft = folder.join("dataset.json.new");
+fn write_about(folder: &Path, name: &str, about: &impl Serialize) -> std::io::Result<()> {
+    let draft = folder.join(format!("{name}.new"));
     let file = File::create(&draft)?;
     serde_json::to_writer_pretty(&file, about)?;
     file.sync_all()?;
-    fs::rename(&draft, folder.join(ABOUT_FILE))?;
+    fs::rename(&draft, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
 

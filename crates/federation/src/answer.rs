@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use engine::Reason;
 use serde::Serialize;
 use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId};
-use trust::{Envelope, JoinedPolicy};
+use trust::{DataVersion, Envelope, JoinedPolicy};
 
 /// The answer to one question.
 #[derive(Clone, Debug)]
@@ -69,6 +69,9 @@ pub struct Coverage {
     pub withheld: BTreeMap<Reason, u64>,
     /// Under which policy it answered.
     pub policy: Option<AppliedPolicy>,
+    /// Which data it answered from, as its receipts say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataVersion>,
     /// The data permit under which it answered.
     pub permit: Option<PermitId>,
     /// What its policy asks of whoever has the answer, as its receipts say.
@@ -205,6 +208,15 @@ impl Answer {
             reasons.entry(why).or_default().push(node.node.as_str());
         }
         reasons
+    }
+
+    /// The nodes whose data are made up. If there is one, all that answered are.
+    pub fn synthetic(&self) -> Vec<&str> {
+        let nodes = self
+            .coverage
+            .iter()
+            .filter(|node| node.data.iter().any(|data| data.synthetic));
+        nodes.map(|node| node.node.as_str()).collect()
     }
 
     /// Cells that nodes did not release, all together.

@@ -1,6 +1,7 @@
 //! The story of one question: documents, catalogue, split, fan out, pool, finish, coverage.
 
 pub mod dry_run;
+mod origin;
 mod reach;
 
 use std::collections::BTreeMap;
@@ -147,7 +148,7 @@ impl Asker {
     }
 
     /// What the asker may query at the moment.
-    pub(crate) fn queryable(&self) -> Vec<Queryable> {
+    pub fn queryable(&self) -> Vec<Queryable> {
         policy::queryable(&self.rules, &self.caller, self.clock.now())
     }
 
@@ -186,6 +187,7 @@ impl Asker {
         let (split, errand) = self.prepare(question, parameters).await?;
         let asked = self.ask_all(&split.leaves, &errand, question.timeout, watch).await;
         let mut coverage: Vec<Coverage> = asked.iter().map(coverage).collect();
+        origin::require_one_kind(&coverage)?;
         let query_id = trust::new_query_id()?;
         if coverage.iter().all(|node| node.status != Status::Answered) {
             let schema = Arc::clone(split.rest.schema().inner());
@@ -247,6 +249,7 @@ impl Asker {
                 return Err(Problem::NoNode.report(message));
             }
         }
+        origin::require_one_kind_offered(&split.leaves, &self.peers)?;
         let errand = Errand {
             space: self.profile.space.clone(),
             key: Arc::clone(&self.key),
@@ -345,6 +348,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
         suppressed_cells: 0,
         withheld: BTreeMap::new(),
         policy: None,
+        data: Vec::new(),
         permit: None,
         duties: Vec::new(),
         problem: None,
@@ -369,12 +373,15 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
                     round_to: receipt.round_to,
                     kept_values,
                 });
+                coverage.data.extend(receipt.data.iter().cloned());
                 coverage.permit.clone_from(&receipt.permit);
                 coverage.duties.extend(receipt.duties.iter().map(|duty| plain(duty)));
                 coverage.receipts.push(answer.envelope.clone());
             }
             coverage.duties.sort();
             coverage.duties.dedup();
+            coverage.data.sort();
+            coverage.data.dedup();
         }
         Err(Ended { report, query_id }) => {
             coverage.status = Status::of(report.problem);

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use policy::Rules;
-use terms::{CollectionId, MemberId, Problem, Report, UtcTime};
+use terms::{CollectionId, MemberId, Problem, Report};
 use trust::Verified;
-use wire::description::{self, NodeDescription};
+use wire::description::{self, NodeDescription, OfferedDataset};
 use wire::{Connection, Person};
 
 use crate::node::Peer;
@@ -23,14 +23,14 @@ const CATALOG_FILE: &str = "catalog.json";
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
     pub(crate) peer: Peer,
-    /// When each collection was last renewed there.
-    collections: BTreeMap<CollectionId, UtcTime>,
+    /// What it says of its data of each collection.
+    collections: BTreeMap<CollectionId, OfferedDataset>,
 }
 
 impl Offer {
-    /// When the node last renewed its data of a collection; none if it has none.
-    pub(crate) fn updated(&self, collection: &CollectionId) -> Option<UtcTime> {
-        self.collections.get(collection).copied()
+    /// What the node says of its data of a collection; nothing if it has none.
+    pub(crate) fn offered(&self, collection: &CollectionId) -> Option<&OfferedDataset> {
+        self.collections.get(collection)
     }
 
     /// Whether the node is asked this part of a question. Whoever has the collection asked and not what is joined is asked too: it
@@ -119,7 +119,7 @@ fn peers(described: &Described<'_>, rules: &Rules) -> Vec<Offer> {
         let collections = description
             .datasets
             .iter()
-            .map(|dataset| (dataset.collection.clone(), dataset.updated))
+            .map(|dataset| (dataset.collection.clone(), dataset.clone()))
             .collect();
         Some(Offer { peer, collections })
     };

@@ -62,6 +62,8 @@ pub struct DatasetListing {
     pub node: MemberId,
     /// When the data were last renewed there.
     pub updated: UtcTime,
+    /// Whether they are made up.
+    pub synthetic: bool,
 }
 
 /// One column.
@@ -156,9 +158,12 @@ fn known<'a>(rules: &'a Rules, name: &str) -> Result<&'a Collection, Report> {
 fn listing(collection: &Collection, open: &[Queryable], offers: &[Offer]) -> Listing {
     let open = open.iter().find(|open| open.collection.id == collection.id);
     let datasets = offers.iter().filter_map(|offer| {
-        let updated = offer.updated(&collection.id)?;
-        let node = offer.peer.member.clone();
-        Some(DatasetListing { node, updated })
+        let offered = offer.offered(&collection.id)?;
+        Some(DatasetListing {
+            node: offer.peer.member.clone(),
+            updated: offered.updated,
+            synthetic: offered.synthetic,
+        })
     });
     let releases = open.map(|open| &open.releases);
     let words = |release: &Release| match release {

@@ -5,6 +5,7 @@
 //!
 //! Reading order: [`mapping`] (what the operator writes down), [`source`] (files as batches), [`cell`] (a text as a value),
 //! [`conform`] (a batch in the collection's columns), [`guess`] (a first mapping), [`profile`] (what the operator looks at).
+//! [`twin`] makes tables of made-up people.
 
 pub mod cell;
 pub mod conform;
@@ -14,9 +15,11 @@ pub mod guess;
 pub mod mapping;
 pub mod profile;
 pub mod source;
+pub mod twin;
 
 pub use conform::{Conformed, Conforming, Misfits};
 pub use mapping::Mapping;
 pub use profile::Profile;
 pub use source::resources::{ResourceFile, Resources};
 pub use source::{Opened, Piece};
+pub use twin::Twin;

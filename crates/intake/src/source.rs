@@ -119,6 +119,11 @@ impl Opened {
         &self.schema
     }
 
+    /// Whether it says of itself that it is made up.
+    pub fn is_synthetic(&self) -> bool {
+        self.position(crate::twin::MARK).is_some()
+    }
+
     /// Where a column is.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.schema.index_of(name).ok()

@@ -193,6 +193,7 @@ fn release() -> Release {
         permit: None,
         rule: permitted.rule,
         joined: Vec::new(),
+        data: Vec::new(),
         min_people: Some(10),
         duties: Vec::new(),
         rows: 3,

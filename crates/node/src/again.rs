@@ -91,6 +91,8 @@ impl Desk {
             issuer_key: asker.issuer_key,
             permitted: Permitted::from(&grant),
             obligations: Obligations::of(&grant),
+            // Its receipt is signed already, and says it.
+            data: Vec::new(),
         };
         Ok(Answer {
             schema,

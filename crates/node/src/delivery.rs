@@ -19,7 +19,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
-use trust::{Digest, Envelope, PublicKey};
+use trust::{DataVersion, Digest, Envelope, PublicKey};
 use wire::status::Ended;
 
 use crate::ledger::{Begun, Entry, Opening, Permitted, Release};
@@ -43,6 +43,8 @@ pub(crate) struct Access {
     pub(crate) permitted: Permitted,
     /// Under which obligations the answer was made.
     pub(crate) obligations: Obligations,
+    /// Which data it is from.
+    pub(crate) data: Vec<DataVersion>,
 }
 
 /// What the engine had to do for an answer.

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, instrument};
 use trust::{
-    Channel, Credential, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay, SigningKey, Verified,
+    Channel, Credential, DataVersion, Digest, Envelope, Proof, ProofSeen, PublicKey, Receipt, Received, Replay,
+    SigningKey, Verified,
 };
 use wire::NodeLimits;
 use wire::header::Tokens;
@@ -120,6 +121,23 @@ pub(crate) struct RowAnswer {
     pub(crate) place: OwnedSemaphorePermit,
 }
 
+/// The data that a query is answered from, as they are when it is decided.
+#[derive(Debug)]
+struct Held {
+    asked: Arc<Dataset>,
+    joined: Vec<Arc<Dataset>>,
+}
+
+impl Held {
+    fn versions(&self) -> Vec<DataVersion> {
+        [&self.asked]
+            .into_iter()
+            .chain(&self.joined)
+            .map(|dataset| dataset.version())
+            .collect()
+    }
+}
+
 /// Why a query may not run, and what decided that, where something did.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -208,10 +226,13 @@ impl Desk {
         // 6 ledger
         let (permitted, obligations, terms) = (Permitted::from(&grant), Obligations::of(&grant), terms_of(&grant));
         let entry = entry.decided(permitted.clone());
-        if let Err(report) = require_tellable(&permitted) {
-            entry.failed(&report).await.map_err(ended)?;
-            return Err(ended(report));
-        }
+        let held = match require_tellable(&permitted).and_then(|()| self.datasets_of(&grant)) {
+            Ok(held) => held,
+            Err(report) => {
+                entry.failed(&report).await.map_err(ended)?;
+                return Err(ended(report));
+            }
+        };
         let access = Access {
             asked_as: opening.named.as_ref().map(|named| named.key.request.clone()),
             opening: Opening { named: None, ..opening },
@@ -219,10 +240,11 @@ impl Desk {
             issuer_key: asker.issuer_key,
             permitted,
             obligations,
+            data: held.versions(),
         };
         // 7 to 9 engine: enforce, execute, release
         let (desk, asked) = (Arc::clone(self), Arc::clone(&query));
-        let work = async move { desk.run(&asked, grant, now).await }.in_current_span();
+        let work = async move { desk.run(&asked, grant, &held, now).await }.in_current_span();
         // Once the node stops, what runs ends here and is recorded.
         let ran = self.stopping.run_until_cancelled(engine::workers::run(work)).await;
         let ran = ran.unwrap_or_else(|| Some(Err(Unanswered::Late(stopping()))));
@@ -322,6 +344,7 @@ impl Desk {
             policy_digest: permitted.policy_digest,
             rule: permitted.rule,
             joined: permitted.joined,
+            data: access.data.clone(),
             permit: permitted.permit,
             duties: permitted.duties,
             min_people: None,
@@ -492,8 +515,7 @@ impl Desk {
     }
 
     /// All of it on threads that serve no network.
-    async fn run(&self, query: &Query, grant: Grant, now: UtcTime) -> Result<Leaving, Unanswered> {
-        let (dataset, joined) = self.datasets_of(&grant)?;
+    async fn run(&self, query: &Query, grant: Grant, data: &Held, now: UtcTime) -> Result<Leaving, Unanswered> {
         let (people, people_joined) = people_of(&self.registers, &grant, now)?;
         let held = |dataset, people| Holding {
             dataset,
@@ -502,14 +524,15 @@ impl Desk {
             node: self.member.as_str(),
             secret: self.datasets.secret(),
         };
-        let joined: Vec<Holding<'_>> = joined
+        let joined: Vec<Holding<'_>> = data
+            .joined
             .iter()
             .zip(&people_joined)
             .map(|(data, people)| held(data, people))
             .collect();
         let holding = Holding {
             joined: &joined,
-            ..held(&dataset, &people)
+            ..held(&data.asked, &people)
         };
         let plan = info_span!("enforce").in_scope(|| engine::enforce(query, grant, holding));
         let plan = plan.map_err(Unanswered::of_plan)?;
@@ -520,13 +543,28 @@ impl Desk {
         leaving.map_err(Unanswered::of_run)
     }
 
-    /// The dataset asked, and each that is joined.
-    fn datasets_of(&self, grant: &Grant) -> Result<(Arc<Dataset>, Vec<Arc<Dataset>>), Report> {
+    /// The dataset asked, and each that is joined. All of them are real, or all made up.
+    fn datasets_of(&self, grant: &Grant) -> Result<Held, Report> {
         let joined = grant.joined().iter().map(|joined| self.dataset(joined.collection()));
-        Ok((
-            self.dataset(grant.collection())?,
-            joined.collect::<Result<_, Report>>()?,
-        ))
+        let held = Held {
+            asked: self.dataset(grant.collection())?,
+            joined: joined.collect::<Result<_, Report>>()?,
+        };
+        match held
+            .joined
+            .iter()
+            .find(|one| one.is_synthetic() != held.asked.is_synthetic())
+        {
+            None => Ok(held),
+            Some(other) => {
+                let (one, other) = (held.asked.collection(), other.collection());
+                let message = format!(
+                    "of {one} and {other} one is made up at {} and the other is not",
+                    self.member
+                );
+                Err(Problem::Mixed.report(message))
+            }
+        }
     }
 
     fn dataset(&self, collection: &Collection) -> Result<Arc<Dataset>, Report> {

@@ -328,6 +328,7 @@ impl Node {
         let offered = |d: &Arc<engine::Dataset>| OfferedDataset {
             collection: d.collection().clone(),
             updated: d.updated(),
+            synthetic: d.is_synthetic(),
         };
         let description = NodeDescription {
             space: self.config.space.clone(),

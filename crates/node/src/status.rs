@@ -225,6 +225,9 @@ pub struct DatasetStatus {
     pub rows: u64,
     /// When it last changed.
     pub updated: UtcTime,
+    /// Whether it is of made-up people.
+    #[serde(default)]
+    pub synthetic: bool,
 }
 
 /// How full the audit is.
@@ -250,6 +253,7 @@ impl NodeStatus {
             collection: dataset.collection().clone(),
             rows: dataset.rows(),
             updated: dataset.updated(),
+            synthetic: dataset.is_synthetic(),
         };
         let stops = current.stops.iter().map(|accepted| StopStatus {
             stopped: accepted.stop.stopped.to_string(),

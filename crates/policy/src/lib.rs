@@ -48,7 +48,7 @@ pub use lang::{Lang, LangError};
 pub use lint::{Lint, Severity, lint, lint_files};
 pub use matrix::{matrix, matrix_path};
 pub use permit::{OptOut, Permit, PermitKind};
-pub use queryable::{Queryable, queryable};
+pub use queryable::{Queryable, open_to_members, queryable};
 pub use roster::{Member, PUBLIC_BODY, Space};
 pub use rules::{PolicySummary, Rules};
 pub use stops::Stops;

@@ -6,7 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use terms::{CollectionId, Purpose, UtcTime};
@@ -15,6 +16,7 @@ use crate::collection::Collection;
 use crate::decide::Caller;
 use crate::grant::Release;
 use crate::permit::Permit;
+use crate::roster::Member;
 use crate::rule::{Prohibition, Who};
 use crate::rules::Rules;
 
@@ -139,5 +141,47 @@ impl<'a> Closed<'a> {
             }
         }
         closed
+    }
+}
+
+/// Stands for a person whom no policy and no permit names.
+const NOBODY_NAMED: &str = "whoever-a-member-vouches-for";
+
+/// The collections that somebody may query at this time, by id, and what of them: whoever a member of the roster vouches for, in all
+/// its roles. What only single people may do is not in it.
+pub fn open_to_members(rules: &Rules, at: UtcTime) -> Vec<Queryable> {
+    let mut open: BTreeMap<CollectionId, Queryable> = BTreeMap::new();
+    let anybody = |member: &Member| {
+        Some(Caller {
+            member: member.id.clone(),
+            person: NOBODY_NAMED.parse().ok()?,
+            roles: member.roles.clone(),
+        })
+    };
+    for caller in rules.members.values().filter_map(anybody) {
+        for of_one in queryable(rules, &caller, at) {
+            match open.entry(of_one.collection.id.clone()) {
+                Entry::Vacant(place) => drop(place.insert(of_one)),
+                Entry::Occupied(mut known) => known.get_mut().join(of_one),
+            }
+        }
+    }
+    open.into_values().collect()
+}
+
+impl Queryable {
+    /// Adds what is open to somebody else. A permit is needed for what both need it for.
+    fn join(&mut self, other: Queryable) {
+        let free = |one: &Queryable| {
+            one.purposes
+                .difference(&one.permit_needed_for)
+                .copied()
+                .collect::<BTreeSet<_>>()
+        };
+        let free = &free(self) | &free(&other);
+        self.purposes.extend(other.purposes);
+        self.permit_needed_for = &self.purposes - &free;
+        self.releases.extend(other.releases);
+        self.columns.extend(other.columns);
     }
 }

@@ -184,6 +184,7 @@ problems! {
 
     // Asking many.
     NoNode = "E_NO_NODE", DataUser, Unreachable, "No node offers the collection.", "Ask the operators of the nodes what they offer; for a sandbox, see datenraum sandbox status DIR.";
+    Mixed = "E_MIXED", DataUser, Refused, "Some of the data that the question is about are of real people and some are made up.", "Ask about one kind: name the nodes with WHERE node = '…'; datenraum catalog show says which data are synthetic.";
     Unreachable = "E_UNREACHABLE", DataUser, Unreachable, "A node or the broker does not answer.", "Try again; if it stays so, ask its operator. For a sandbox, see datenraum sandbox status DIR.";
     Late = "E_LATE", DataUser, Unreachable, "A node did not answer within the time that the question gives it. It was told to stop.", "Give it more time with --timeout SECONDS (timeout_seconds in the gateway), or ask for less; if it stays so, ask its operator.";
     Answer = "E_ANSWER", DataUser, Failed, "A node's answer does not have the form that was asked for, or its receipt does not verify. It was left out.", "Report it to the node's operator.";

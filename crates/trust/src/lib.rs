@@ -28,7 +28,7 @@ pub use key::{
     KeyError, KeyFile, Passphrase, PublicKey, PublicKeyError, PublicKeyFile, Signature, SignatureInvalid, SigningKey,
 };
 pub use merkle::Frontier;
-pub use receipt::{JoinedPolicy, Receipt};
+pub use receipt::{DataVersion, JoinedPolicy, Receipt};
 pub use stop::{AcceptedStop, Stop, StopList, Stopped};
 pub use token::{Channel, Credential, Proof, ProofSeen, Received, Replay, TokenError};
 pub use tuf::{

@@ -47,6 +47,33 @@ impl fmt::Display for JoinedPolicy {
     }
 }
 
+/// Which data a release is from: a node numbers what it publishes of a collection, and a number is never used for other data.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataVersion {
+    /// The collection.
+    pub collection: CollectionId,
+    /// From 1 on.
+    pub version: u64,
+    /// Of the node's snapshot. It has keyed hashes of people in it, so nobody can try out what the data are.
+    pub digest: Digest,
+    /// Whether they are made up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub synthetic: bool,
+}
+
+impl fmt::Display for DataVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let synthetic = if self.synthetic { ", synthetic" } else { "" };
+        write!(f, "{} version {}{synthetic}", self.collection, self.version)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// One release, as the node that released it describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +102,9 @@ pub struct Receipt {
     /// What else allowed it, of each collection that was joined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<JoinedPolicy>,
+    /// The data of the collection asked, and of each that was joined. A node that is older than this says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataVersion>,
     /// The smallest number of people that a released cell may describe, where there is one.
     pub min_people: Option<u32>,
     /// What the policy asks of whoever receives the answer. Nobody can say later that they were not told.
@@ -140,6 +170,7 @@ mod tests {
             permit: None,
             rule: "statistics".parse().unwrap(),
             joined: Vec::new(),
+            data: vec![data()],
             min_people: Some(10),
             duties: vec!["delete within 30 days".to_owned()],
             rows: 12,
@@ -150,6 +181,27 @@ mod tests {
             audit_index: 7,
             at: "2026-11-21T12:00:00Z".parse().unwrap(),
         }
+    }
+
+    fn data() -> DataVersion {
+        DataVersion {
+            collection: "breast-cancer".parse().unwrap(),
+            version: 4,
+            digest: Digest::of(b"snapshot"),
+            synthetic: true,
+        }
+    }
+
+    #[test]
+    fn a_receipt_of_a_node_that_says_nothing_of_its_data_is_read() {
+        let old = Receipt {
+            data: Vec::new(),
+            ..receipt()
+        };
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("\"data\""), "{text}");
+        assert_eq!(serde_json::from_str::<Receipt>(&text).unwrap(), old);
+        assert_eq!(data().to_string(), "breast-cancer version 4, synthetic");
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct OfferedDataset {
     pub collection: CollectionId,
     /// When the data last changed.
     pub updated: UtcTime,
+    /// Whether they are made up. Whoever is too old to know it does not see the node, rather than take them for real.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synthetic: bool,
 }
 
 /// Signs a description with the institution's key.

@@ -100,6 +100,7 @@ impl Told {
             permit: None,
             rule: "statistics".parse().unwrap(),
             joined: Vec::new(),
+            data: Vec::new(),
             min_people: Some(3),
             duties: Vec::new(),
             rows: 0,

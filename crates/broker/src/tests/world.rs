@@ -302,6 +302,7 @@ impl World {
         let offered = OfferedDataset {
             collection: collection.parse().unwrap(),
             updated: self.now(),
+            synthetic: false,
         };
         NodeDescription {
             space: "oncology".parse().unwrap(),

@@ -352,7 +352,7 @@ fn notes(answer: &Answer) -> Vec<Note> {
     let absent: Vec<String> = absent
         .map(|node| format!("{} ({})", node.node, node.status.word()))
         .collect();
-    let mut notes = Vec::new();
+    let mut notes: Vec<Note> = render::made_up(answer).map(Note::Warning).into_iter().collect();
     if absent.is_empty() {
         notes.push(Note::Plain(answered));
     } else {

@@ -38,6 +38,7 @@ fn node(name: &str, status: Status) -> Coverage {
         suppressed_cells: 0,
         withheld: BTreeMap::new(),
         policy: None,
+        data: Vec::new(),
         permit: None,
         duties: Vec::new(),
         problem: None,

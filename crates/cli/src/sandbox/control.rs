@@ -130,6 +130,9 @@ pub(crate) struct DatasetStatus {
     pub(crate) collection: CollectionId,
     /// Its rows. In a sandbox the operator is the asker; a real node tells nobody.
     pub(crate) rows: u64,
+    /// Whether they are made up.
+    #[serde(default)]
+    pub(crate) synthetic: bool,
 }
 
 /// Where the host listens, in `sandbox.json`.

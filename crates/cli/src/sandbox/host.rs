@@ -270,6 +270,7 @@ impl Host {
         let described = |d: &Arc<engine::Dataset>| DatasetStatus {
             collection: d.collection().clone(),
             rows: d.rows(),
+            synthetic: d.is_synthetic(),
         };
         NodeStatus {
             node: id.clone(),

@@ -7,7 +7,7 @@ mod place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use intake::Mapping;
+use intake::{Mapping, Twin};
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, MemberId, PermitId, PersonId, PolicyId, Problem, Report, RoleName, SpaceId};
 use toml::Spanned;
@@ -95,10 +95,19 @@ impl Reach {
 pub(crate) struct Dataset {
     /// What it conforms to.
     pub(crate) collection: CollectionId,
-    /// Where it is.
-    pub(crate) path: PathBuf,
+    /// Where its rows are from.
+    pub(crate) rows: Rows,
     /// How its columns become the collection's, if they are not named and written alike.
     pub(crate) mapping: Option<PathBuf>,
+}
+
+/// Where the rows of a data set are from.
+#[derive(Clone, Debug)]
+pub(crate) enum Rows {
+    /// A file or folder.
+    File(PathBuf),
+    /// Nowhere: they are made up.
+    MadeUp(Twin),
 }
 
 impl Dataset {
@@ -188,7 +197,8 @@ struct WrittenNode {
 #[serde(deny_unknown_fields)]
 struct WrittenDataset {
     collection: Spanned<CollectionId>,
-    path: Spanned<PathBuf>,
+    path: Option<Spanned<PathBuf>>,
+    synthetic: Option<Twin>,
     mapping: Option<Spanned<PathBuf>>,
 }
 
@@ -312,6 +322,7 @@ fn check_datasets(
     for WrittenDataset {
         collection,
         path,
+        synthetic,
         mapping,
     } in written
     {
@@ -333,17 +344,26 @@ fn check_datasets(
                 format!("node {node} offers {id} twice; a node has one dataset of a collection"),
             ));
         }
-        let file = place.folder.join(path.get_ref());
-        if !file.exists() {
-            return Err(place.missing(path.span(), &file));
-        }
+        let rows = match (path, synthetic) {
+            (Some(path), None) => match place.folder.join(path.get_ref()) {
+                file if file.exists() => Rows::File(file),
+                file => return Err(place.missing(path.span(), &file)),
+            },
+            (None, Some(twin)) => Rows::MadeUp(twin),
+            (Some(_), Some(_)) | (None, None) => {
+                let message = format!(
+                    "node {node}, {id}: either path or synthetic is expected, such as synthetic = {{ people = 200 }}"
+                );
+                return Err(place.wrong(span, message));
+            }
+        };
         let mapping = mapping.map(|mapping| match place.folder.join(mapping.get_ref()) {
             file if file.is_file() => Ok(file),
             file => Err(place.missing(mapping.span(), &file)),
         });
         datasets.push(Dataset {
             collection: id,
-            path: file,
+            rows,
             mapping: mapping.transpose()?,
         });
     }

@@ -267,7 +267,14 @@ fn print(status: &Status) -> Result<(), Report> {
         let datasets: Vec<_> = node
             .datasets
             .iter()
-            .map(|d| format!("{} ({} rows)", d.collection, d.rows))
+            .map(|d| {
+                format!(
+                    "{} ({} rows{})",
+                    d.collection,
+                    d.rows,
+                    if d.synthetic { ", made up" } else { "" }
+                )
+            })
             .collect();
         let address = node.address.clone().unwrap_or_default();
         table.add_row([node.node.to_string(), state(node), address, datasets.join(", ")]);

@@ -24,14 +24,14 @@ use crate::session;
 use crate::sketch::SketchKey;
 
 /// Checks `source` against `collection` and writes the snapshot to `target`, with the column to sort people by at its end.
-/// Returns the number of rows, and the misfits that the mapping lets count as missing.
+/// Returns the number of rows, the misfits that the mapping lets count as missing, and whether the source says that it is made up.
 pub(super) fn import(
     source: &Path,
     mapping: &Mapping,
     collection: &Collection,
     key: &SketchKey,
     target: &Path,
-) -> Result<(u64, Misfits), Report> {
+) -> Result<(u64, Misfits, bool), Report> {
     let opened = Opened::open(source, &mapping.source)?;
     let conforming = Conforming::new(&opened, mapping, collection)?;
     let extras = filter_columns(collection, &opened)?;
@@ -72,7 +72,7 @@ pub(super) fn import(
     misfits.require_few_left_out(&mapping.source)?;
     let file = writer.into_inner().map_err(|e| not_written(&e))?;
     file.sync_all().map_err(|error| unreadable(target, &error))?;
-    Ok((rows, misfits))
+    Ok((rows, misfits, opened.is_synthetic()))
 }
 
 /// The keyed hash of each person, by the text form of their key.

@@ -193,6 +193,7 @@ fn coverage(node: &str, problem: Option<Problem>) -> Coverage {
         suppressed_cells: 0,
         withheld: BTreeMap::new(),
         policy: None,
+        data: Vec::new(),
         permit: None,
         duties: Vec::new(),
         problem,

@@ -115,6 +115,13 @@ impl Told {
                 "query_id",
                 texts(of.iter().map(|node| node.query_id.as_ref().map(ToString::to_string))),
             ),
+            (
+                "data",
+                texts(of.iter().map(|node| {
+                    let data = node.data.iter().map(ToString::to_string);
+                    Some(data.collect::<Vec<_>>().join("; "))
+                })),
+            ),
         ])
     }
 

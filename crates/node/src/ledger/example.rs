@@ -191,6 +191,7 @@ pub(crate) fn leaving(rows: u64) -> Release {
         permit: permitted.permit,
         rule: permitted.rule,
         joined: permitted.joined,
+        data: Vec::new(),
         min_people: None,
         duties: permitted.duties,
         rows,

@@ -1,7 +1,7 @@
 use terms::Purpose;
 
 use crate::example::{Files, ada};
-use crate::{Queryable, Release, queryable};
+use crate::{Queryable, Release, open_to_members, queryable};
 
 const PATH: &str = "policies/breast-cancer-research.toml";
 
@@ -87,4 +87,24 @@ fn what_permissions_give_is_listed() {
         open(&Files::new(), "beds").unwrap().releases,
         [Release::Aggregates, Release::Rows].into()
     );
+}
+
+#[test]
+fn what_nobody_may_ask_is_open_to_no_member_and_what_one_may_is() {
+    let closed = prohibit("assignee = { roles = [\"university\"] }").rules();
+    let mut open = open_to_members(&closed, ada().at).into_iter();
+    assert!(open.all(|open| open.collection.id.as_str() != "breast-cancer"));
+    assert_eq!(
+        open_to_members(&Files::new().rules(), "2030-01-01T00:00:00Z".parse().unwrap()),
+        []
+    );
+    let files = Files::new();
+    let open = open_to_members(&files.rules(), ada().at);
+    let adas = queryable(&files.rules(), &ada().caller, ada().at);
+    let ids = |open: &[Queryable]| open.iter().map(|open| open.collection.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&open), ids(&adas));
+    for (all, hers) in open.iter().zip(&adas) {
+        assert!(all.purposes.is_superset(&hers.purposes) && all.columns.is_superset(&hers.columns));
+        assert!(all.purposes.is_superset(&all.permit_needed_for));
+    }
 }

@@ -1,5 +1,7 @@
 //! The data of all nodes, checked and added by as many threads as the machine has processors.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -9,7 +11,7 @@ use terms::{Clock, MemberId, Problem, Report};
 
 use crate::sandbox::layout::Layout;
 use crate::sandbox::progress::Step;
-use crate::sandbox::spec::{Dataset, Spec};
+use crate::sandbox::spec::{Dataset, Rows, Spec};
 
 /// Adds the datasets of every node and counts them. Stops at the first that does not fit.
 pub(super) fn add_all(
@@ -68,12 +70,23 @@ fn add(node: &MemberId, dataset: &Dataset, layout: &Layout, rules: &Rules, clock
         Problem::SqlCollection.report(format!("the data space has no collection {}", dataset.collection))
     })?;
     let folder = layout.node(node).join("data").join("datasets");
+    let file = match &dataset.rows {
+        Rows::File(file) => file.clone(),
+        Rows::MadeUp(_) => layout
+            .node(node)
+            .join("data")
+            .join(format!("{}-synthetic.csv", collection.id)),
+    };
     let added = dataset.mapping(collection).and_then(|mapping| {
         let datasets = Datasets::open(&folder)?;
-        datasets.add_by(&mapping, &dataset.path, collection, clock.now())
+        if let Rows::MadeUp(twin) = &dataset.rows {
+            let out = File::create(&file).map_err(|error| Problem::FileMissing.report(error.kind().to_string()))?;
+            twin.write(collection, &mut BufWriter::new(out))?;
+        }
+        datasets.add_by(&mapping, &file, collection, clock.now())
     });
     added.map(|_| ()).map_err(|report| {
-        let message = format!("node {node}, {}: {}", dataset.path.display(), report.message);
+        let message = format!("node {node}, {}: {}", file.display(), report.message);
         report.problem.report(message).remedy(report.remedy)
     })
 }

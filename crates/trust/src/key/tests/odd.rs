@@ -75,6 +75,7 @@ fn node_identity(key: &[u8], sign: &Sign<'_>) -> bool {
         permit: None,
         rule: "statistics".parse().unwrap(),
         joined: Vec::new(),
+        data: Vec::new(),
         min_people: Some(10),
         duties: Vec::new(),
         rows: 12,
