@@ -3,6 +3,7 @@
 //! Only shapes live here; what a command does is in the file that is called like it.
 
 pub(crate) mod board;
+pub(crate) mod dataset;
 pub(crate) mod enrolment;
 pub(crate) mod person;
 pub(crate) mod registers;
@@ -440,6 +441,7 @@ pub(crate) struct NodeBackupArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatasetCommand {
     Add(DatasetAddArgs),
+    Refresh(dataset::DatasetRefreshArgs),
     List(DatasetListArgs),
 }
 
@@ -457,7 +459,7 @@ Where columns are named or written in another way, let a mapping be guessed, loo
 Works on the node's folder and the documents that the node verified last. A node that runs offers the data at its next look
 (refresh_seconds).")]
 pub(crate) struct DatasetAddArgs {
-    /// CSV, Parquet, Arrow IPC or NDJSON, plain or with .gz or .zst; or a folder of such files
+    /// CSV, Parquet, Arrow IPC or NDJSON, plain or with .gz or .zst; a folder of such files; or a .toml that describes a database or store
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The collection that the file conforms to

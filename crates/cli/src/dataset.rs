@@ -1,6 +1,8 @@
 //! `node dataset add` and `list`: offline, over a node's folder and the documents that it verified last.
 //!
-//! Nothing is offered that does not conform to a collection that the board signed.
+//! Nothing is offered that does not conform to a collection that the board signed. Next: `dataset/refresh.rs`.
+
+pub(crate) mod refresh;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -28,15 +30,8 @@ const MIN_PEOPLE: u32 = 2;
 pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
     let now = SystemClock.now();
-    let store = SpaceStore::open(&config.governance_folder()).map_err(|report| {
-        report.remedy("start the node once, so that it fetches and verifies the board's documents")
-    })?;
-    let documents = trust::last_good(&store, now).await?;
-    let rules = Rules::compile(&documents)?;
-    let wanted: Option<CollectionId> = args.collection.parse().ok();
-    let Some(collection) = wanted.and_then(|id| rules.collections.get(&id)) else {
-        return Err(unknown(&args.collection, &rules));
-    };
+    let rules = rules(&config).await?;
+    let collection = collection(&args.collection, &rules)?;
     if let Some(target) = &args.guess {
         return guess(&args, target, collection);
     }
@@ -240,7 +235,8 @@ fn of_file(report: Report, args: &DatasetAddArgs) -> Report {
 /// If the folder or a dataset in it cannot be read.
 pub(crate) fn list(args: DatasetListArgs, json: bool) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
-    let datasets = engine::Datasets::open(&config.datasets_folder())?.all();
+    let opened = engine::Datasets::open(&config.datasets_folder())?;
+    let datasets = opened.all();
     if json {
         let row = |d: &std::sync::Arc<engine::Dataset>| serde_json::json!({ "collection": d.collection(), "rows": d.rows(), "updated": d.updated() });
         show::json(&datasets.iter().map(row).collect::<Vec<_>>())?;
@@ -252,7 +248,25 @@ pub(crate) fn list(args: DatasetListArgs, json: bool) -> Result<ExitCode, Report
         table.add_row([dataset.collection().to_string(), dataset.rows().to_string(), updated]);
     }
     show::text(table)?;
+    for unhealthy in opened.unhealthy() {
+        show::text(unhealthy.to_string())?;
+    }
     Ok(ExitCode::Ok)
+}
+
+/// The documents that the node verified last.
+async fn rules(config: &node::Config) -> Result<Rules, Report> {
+    let store = SpaceStore::open(&config.governance_folder()).map_err(|report| {
+        report.remedy("start the node once, so that it fetches and verifies the board's documents")
+    })?;
+    let documents = trust::last_good(&store, SystemClock.now()).await?;
+    Rules::compile(&documents)
+}
+
+fn collection<'a>(asked: &str, rules: &'a Rules) -> Result<&'a Collection, Report> {
+    let wanted: Option<CollectionId> = asked.parse().ok();
+    let found = wanted.and_then(|id| rules.collections.get(&id));
+    found.map(AsRef::as_ref).ok_or_else(|| unknown(asked, rules))
 }
 
 fn unknown(asked: &str, rules: &policy::Rules) -> Report {

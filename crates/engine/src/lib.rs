@@ -35,7 +35,7 @@ pub mod stream;
 mod transform;
 pub mod workers;
 
-pub use dataset::{Dataset, Datasets};
+pub use dataset::{Dataset, Datasets, Unhealthy};
 pub use digest::digest_of;
 pub use disclose::Reason;
 pub use domain::quantile_edges;
