@@ -3,6 +3,7 @@
 //! Only shapes live here; what a command does is in the file that is called like it.
 
 pub(crate) mod board;
+pub(crate) mod dataset;
 pub(crate) mod enrolment;
 pub(crate) mod export;
 pub(crate) mod person;
@@ -443,6 +444,7 @@ pub(crate) struct NodeBackupArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatasetCommand {
     Add(DatasetAddArgs),
+    Refresh(dataset::DatasetRefreshArgs),
     List(DatasetListArgs),
     Synthesize(twin::SynthesizeArgs),
 }
@@ -464,7 +466,7 @@ FHIR, as Bulk Data or bundles, is read through a view:
 Works on the node's folder and the documents that the node verified last. A node that runs offers the data at its next look
 (refresh_seconds).")]
 pub(crate) struct DatasetAddArgs {
-    /// CSV, Parquet, Arrow IPC, NDJSON or FHIR, plain or with .gz or .zst; or a folder of such files
+    /// CSV, Parquet, Arrow IPC, NDJSON or FHIR, plain or with .gz or .zst; a folder of such files; or a .toml that describes a database or store
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Read FHIR resources as the rows of this view: a ready-made one such as diagnosis, or the file of a ViewDefinition

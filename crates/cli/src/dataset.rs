@@ -1,6 +1,8 @@
 //! `node dataset add` and `list`: offline, over a node's folder and the documents that it verified last.
 //!
-//! Nothing is offered that does not conform to a collection that the board signed.
+//! Nothing is offered that does not conform to a collection that the board signed. Next: `dataset/refresh.rs`.
+
+pub(crate) mod refresh;
 
 mod pending;
 mod view;
@@ -32,15 +34,8 @@ const MIN_PEOPLE: u32 = 2;
 pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
     let now = SystemClock.now();
-    let store = SpaceStore::open(&config.governance_folder()).map_err(|report| {
-        report.remedy("start the node once, so that it fetches and verifies the board's documents")
-    })?;
-    let documents = trust::last_good(&store, now).await?;
-    let rules = Rules::compile(&documents)?;
-    let wanted: Option<CollectionId> = args.collection.parse().ok();
-    let Some(collection) = wanted.and_then(|id| rules.collections.get(&id)) else {
-        return Err(unknown(&args.collection, &rules));
-    };
+    let rules = rules(&config).await?;
+    let collection = collection(&args.collection, &rules)?;
     if let Some(target) = &args.guess {
         return guess(&args, target, collection);
     }
@@ -257,11 +252,11 @@ fn of_file(report: Report, args: &DatasetAddArgs) -> Report {
 /// If the folder or a dataset in it cannot be read.
 pub(crate) fn list(args: DatasetListArgs, json: bool) -> Result<ExitCode, Report> {
     let config = node::Config::load(&args.config)?;
-    let all = engine::Datasets::open(&config.datasets_folder())?;
-    let datasets = all.all();
+    let opened = engine::Datasets::open(&config.datasets_folder())?;
+    let datasets = opened.all();
     if json {
         let row = |d: &std::sync::Arc<engine::Dataset>| {
-            let pending = all.pending(d.collection())?;
+            let pending = opened.pending(d.collection())?;
             Ok(
                 serde_json::json!({ "collection": d.collection(), "rows": d.rows(), "updated": d.updated(), "data": d.version(),
                 "pending": pending.as_ref().map(pending::as_json) }),
@@ -283,7 +278,7 @@ pub(crate) fn list(args: DatasetListArgs, json: bool) -> Result<ExitCode, Report
             updated,
             people.to_owned(),
         ]);
-        if let Some(pending) = all.pending(dataset.collection())? {
+        if let Some(pending) = opened.pending(dataset.collection())? {
             waiting.push(format!(
                 "a newer version of {} waits: {}",
                 dataset.collection(),
@@ -293,7 +288,25 @@ pub(crate) fn list(args: DatasetListArgs, json: bool) -> Result<ExitCode, Report
     }
     show::text(table)?;
     waiting.iter().try_for_each(show::text)?;
+    for unhealthy in opened.unhealthy() {
+        show::text(unhealthy.to_string())?;
+    }
     Ok(ExitCode::Ok)
+}
+
+/// The documents that the node verified last.
+async fn rules(config: &node::Config) -> Result<Rules, Report> {
+    let store = SpaceStore::open(&config.governance_folder()).map_err(|report| {
+        report.remedy("start the node once, so that it fetches and verifies the board's documents")
+    })?;
+    let documents = trust::last_good(&store, SystemClock.now()).await?;
+    Rules::compile(&documents)
+}
+
+fn collection<'a>(asked: &str, rules: &'a Rules) -> Result<&'a Collection, Report> {
+    let wanted: Option<CollectionId> = asked.parse().ok();
+    let found = wanted.and_then(|id| rules.collections.get(&id));
+    found.map(AsRef::as_ref).ok_or_else(|| unknown(asked, rules))
 }
 
 pub(crate) fn unknown(asked: &str, rules: &policy::Rules) -> Report {

@@ -73,6 +73,9 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Node(NodeCommand::Status(args)) => status::node(args, json),
         Command::Node(NodeCommand::Backup(args)) => backup::run(&args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Add(args))) => Box::pin(dataset::add(args, json)).await,
+        Command::Node(NodeCommand::Dataset(DatasetCommand::Refresh(args))) => {
+            Box::pin(dataset::refresh::refresh(args, json)).await
+        }
         Command::Node(NodeCommand::Dataset(DatasetCommand::List(args))) => dataset::list(args, json),
         Command::Node(NodeCommand::Dataset(DatasetCommand::Synthesize(args))) => synthesize::run(args, json).await,
         Command::Node(NodeCommand::OptOut(OptOutCommand::Add(args))) => {

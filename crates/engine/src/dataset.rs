@@ -5,12 +5,14 @@
 
 mod import;
 mod order;
+mod source;
 mod version;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -28,6 +30,8 @@ use trust::{DataVersion, Digest};
 pub use self::version::{Pending, Publication};
 use crate::secret::NodeSecret;
 use crate::session;
+
+pub use source::Unhealthy;
 
 /// The description's file name inside a dataset's folder.
 const ABOUT_FILE: &str = "dataset.json";
@@ -47,6 +51,7 @@ const SNAPSHOT_FORM: u32 = 2;
 pub struct Dataset {
     about: About,
     content: Digest,
+    seen: Seen,
     schema: SchemaRef,
     /// Texts as they are stored, for rows.
     table: Arc<ListingTable>,
@@ -72,10 +77,30 @@ struct About {
     /// Whether the file said of itself that it is made up.
     #[serde(default)]
     synthetic: bool,
+    /// Of the file. Earlier versions did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 fn first() -> u64 {
     1
+}
+
+/// Enough to see that somebody changed a snapshot: nobody may, not even we.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    bytes: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Seen {
+    fn of(path: &Path) -> Result<Self, Report> {
+        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        Ok(Self {
+            bytes: about.len(),
+            changed: about.modified().ok(),
+        })
+    }
 }
 
 impl Dataset {
@@ -134,25 +159,56 @@ pub struct Datasets {
     folder: PathBuf,
     secret: NodeSecret,
     by_collection: RwLock<BTreeMap<CollectionId, Arc<Dataset>>>,
+    /// Those that cannot be answered from, and why.
+    damaged: RwLock<BTreeMap<CollectionId, Report>>,
 }
 
 impl Datasets {
-    /// Opens the datasets in `folder`, which is made if need be.
+    /// Opens the datasets in `folder`, which is made if need be. One that cannot be read is not answered from, and takes none of the
+    /// others with it: [`Datasets::unhealthy`].
     ///
     /// # Errors
-    /// `FileMissing` or `DataSchema` if what is there cannot be read.
+    /// `FileMissing` if the folder cannot be read; `FileValue` if the node's secret cannot.
     pub fn open(folder: &Path) -> Result<Self, Report> {
         fs::create_dir_all(folder).map_err(|error| unreadable(folder, &error))?;
-        let mut by_collection = BTreeMap::new();
-        for path in folders(folder)? {
-            let dataset = open_one(&path)?;
-            by_collection.insert(dataset.collection().clone(), Arc::new(dataset));
-        }
-        Ok(Self {
+        let datasets = Self {
             folder: folder.to_owned(),
             secret: NodeSecret::open(&folder.join(SECRET_FILE))?,
-            by_collection: RwLock::new(by_collection),
-        })
+            by_collection: RwLock::default(),
+            damaged: RwLock::default(),
+        };
+        for folder in folders(folder)? {
+            // Why is kept.
+            let _ = datasets.take_up(&folder);
+        }
+        Ok(datasets)
+    }
+
+    /// Answers from the dataset in a folder from now on; or, if it cannot be read, not any more.
+    fn take_up(&self, folder: &Path) -> Result<Arc<Dataset>, Report> {
+        let opened = open_one(folder).map(Arc::new);
+        let mut all = self.by_collection.write().unwrap_or_else(PoisonError::into_inner);
+        let mut damaged = self.damaged.write().unwrap_or_else(PoisonError::into_inner);
+        match &opened {
+            Ok(dataset) => {
+                damaged.remove(dataset.collection());
+                all.insert(dataset.collection().clone(), Arc::clone(dataset));
+            }
+            Err(report) => {
+                let Some(collection) = source::named(folder) else {
+                    return opened;
+                };
+                all.remove(&collection);
+                damaged.insert(collection, report.clone());
+            }
+        }
+        opened
+    }
+
+    /// Why the dataset of a collection is not answered from, if it cannot be read.
+    fn damage(&self, collection: &CollectionId) -> Option<Report> {
+        let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner);
+        damaged.get(collection).cloned()
     }
 
     /// What the node recognises people by.
@@ -160,31 +216,35 @@ impl Datasets {
         &self.secret
     }
 
-    /// Takes up what was added since by another process, and says whether there was anything. What cannot be read changes nothing.
+    /// Takes up what was added since by another process, and lets go of what was damaged; says whether there is anything new.
     ///
     /// # Errors
-    /// `FileMissing` or `DataSchema` of the first that cannot be read; the others are taken up all the same.
+    /// `FileMissing` or `DataSchema` of the last that cannot be read any more; the others are taken up all the same.
     pub fn look_again(&self) -> Result<bool, Report> {
         let mut failed = None;
         let mut is_new = false;
         for folder in folders(&self.folder)? {
-            match read_about(&folder) {
-                Ok(about)
-                    if self
-                        .find(&about.collection)
-                        .is_some_and(|known| known.about.file == about.file) => {}
-                Ok(_) => match open_one(&folder) {
-                    Ok(dataset) => {
-                        let mut all = self.by_collection.write().unwrap_or_else(PoisonError::into_inner);
-                        all.insert(dataset.collection().clone(), Arc::new(dataset));
-                        is_new = true;
-                    }
-                    Err(report) => failed = Some(report),
-                },
+            if self.is_as_it_was(&folder) {
+                continue;
+            }
+            let was = source::named(&folder).and_then(|collection| self.damage(&collection));
+            match self.take_up(&folder) {
+                Ok(_) => is_new = true,
+                Err(report) if was.as_ref() == Some(&report) => {}
                 Err(report) => failed = Some(report),
             }
         }
         failed.map_or(Ok(is_new), Err)
+    }
+
+    fn is_as_it_was(&self, folder: &Path) -> bool {
+        let known = read_about(folder).and_then(|about| {
+            let known = self
+                .find(&about.collection)
+                .filter(|known| known.about.file == about.file);
+            Ok(known.zip(Some(Seen::of(&folder.join(&about.file))?)))
+        });
+        matches!(known, Ok(Some((known, seen))) if known.seen == seen)
     }
 
     /// The dataset that conforms to a collection.
@@ -219,7 +279,8 @@ impl Datasets {
     /// replaces an earlier one. If one does not fit, nothing changes. Gives back, too, what the mapping let count as missing.
     ///
     /// # Errors
-    /// `DataFormat` with row, column, value class and what was expected; `DataSchema` for columns; `FileMissing`.
+    /// `DataFormat` with row, column, value class and what was expected; `DataSchema` for columns; `FileMissing`; `DataBusy` if
+    /// somebody else adds to the collection.
     pub fn add_by(
         &self,
         mapping: &Mapping,
@@ -241,6 +302,7 @@ impl Datasets {
     ) -> Result<(Made, Misfits), Report> {
         let folder = self.folder.join(collection.id.as_str());
         fs::create_dir_all(&folder).map_err(|error| unreadable(&folder, &error))?;
+        let lock = source::lock(&folder)?;
         let name = format!("{}.parquet", now.as_microsecond());
         let target = folder.join(&name);
         order::remove_leftovers(&folder);
@@ -267,21 +329,28 @@ impl Datasets {
             version: number,
             content: Some(content),
             synthetic: is_synthetic,
+            bytes: Some(Seen::of(&target)?.bytes),
         };
-        Ok((Made { folder, about, before }, misfits))
+        source::keep(&folder, file, mapping)?;
+        let made = Made {
+            folder,
+            about,
+            before,
+            _lock: lock,
+        };
+        Ok((made, misfits))
     }
 
     /// Answers from a snapshot from now on.
     fn put_in_force(&self, made: Made) -> Result<Arc<Dataset>, Report> {
-        let Made { folder, about, before } = made;
-        write_about(&folder, ABOUT_FILE, &about).map_err(|error| unreadable(&folder, &error))?;
-        version::forget_pending(&folder);
+        let Made {
+            folder, about, before, ..
+        } = &made;
+        write_json(folder, ABOUT_FILE, about).map_err(|error| unreadable(folder, &error))?;
+        version::forget_pending(folder);
         let before = before.as_ref().map(|dataset| dataset.about.file.as_str());
-        remove_others(&folder, [Some(&about.file), before]);
-        let dataset = Arc::new(open_one(&folder)?);
-        let mut all = self.by_collection.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(about.collection, Arc::clone(&dataset));
-        Ok(dataset)
+        remove_others(folder, [Some(&about.file), before]);
+        self.take_up(folder)
     }
 }
 
@@ -290,6 +359,8 @@ struct Made {
     folder: PathBuf,
     about: About,
     before: Option<Arc<Dataset>>,
+    /// Nobody else makes one of the collection meanwhile.
+    _lock: File,
 }
 
 impl About {
@@ -337,6 +408,11 @@ fn read_about(folder: &Path) -> Result<About, Report> {
 fn open_one(folder: &Path) -> Result<Dataset, Report> {
     let about = read_about(folder)?;
     let path = folder.join(&about.file);
+    let seen = Seen::of(&path)?;
+    if about.bytes.is_some_and(|bytes| bytes != seen.bytes) || source::named(folder).as_ref() != Some(&about.collection)
+    {
+        return Err(damaged(folder));
+    }
     let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
     let schema = ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(|_| damaged(folder))?
@@ -346,6 +422,7 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
     Ok(Dataset {
         content: about.content.map_or_else(|| version::content_of(&path), Ok)?,
         about,
+        seen,
         table: Arc::new(table(&schema)?),
         views: Arc::new(table(&as_views(&schema))?),
         schema,
@@ -375,10 +452,10 @@ fn listing(path: &Path, schema: &SchemaRef) -> Result<ListingTable, DataFusionEr
     ListingTable::try_new(config)
 }
 
-fn write_about(folder: &Path, name: &str, about: &impl Serialize) -> std::io::Result<()> {
+fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> std::io::Result<()> {
     let draft = folder.join(format!("{name}.new"));
     let file = File::create(&draft)?;
-    serde_json::to_writer_pretty(&file, about)?;
+    serde_json::to_writer_pretty(&file, value)?;
     file.sync_all()?;
     fs::rename(&draft, folder.join(name))?;
     File::open(folder)?.sync_all()

@@ -36,7 +36,7 @@ pub mod stream;
 mod transform;
 pub mod workers;
 
-pub use dataset::{Dataset, Datasets, Pending, Publication};
+pub use dataset::{Dataset, Datasets, Pending, Publication, Unhealthy};
 pub use digest::digest_of;
 pub use disclose::Reason;
 pub use domain::quantile_edges;

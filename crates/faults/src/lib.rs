@@ -6,6 +6,8 @@
 
 #[cfg(unix)]
 mod postgres;
+#[cfg(unix)]
+pub mod store;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -85,6 +85,54 @@ impl Postgres {
         Ok(format!("postgres://datenraum:{PASSWORD}@127.0.0.1:{port}/{name}"))
     }
 
+    /// Runs statements in a database that [`Postgres::database`] made.
+    ///
+    /// # Errors
+    /// If one fails.
+    pub fn run(&self, database: &str, sql: &str) -> io::Result<()> {
+        let mut psql = self.program("psql");
+        psql.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            database,
+            "--command",
+            sql,
+        ]);
+        done(&mut psql)
+    }
+
+    /// Its port at 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its Unix socket is.
+    pub fn socket_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// From now on it speaks TLS with this certificate to those who ask for it.
+    ///
+    /// # Errors
+    /// If it does not start again.
+    pub fn encrypt(&self, certificate: &str, key: &str) -> io::Result<()> {
+        self.stop()?;
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.data().join(name);
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            if let Some((user, group)) = self.user {
+                chown(&file, Some(user), Some(group))?;
+            }
+        }
+        let mut settings = std::fs::OpenOptions::new()
+            .append(true)
+            .open(self.data().join("postgresql.conf"))?;
+        io::Write::write_all(&mut settings, b"\nssl = on\n")?;
+        self.resume()
+    }
+
     /// Ends it as if its machine went away: its connections break.
     ///
     /// # Errors

@@ -74,6 +74,15 @@ impl Written {
         day.ok().map(|day| i64::from(day.year()))
     }
 
+    /// What the clock showed, as if it were UTC in microseconds since 1970, as a point in time. A time that it showed twice or never is
+    /// not guessed at.
+    pub(crate) fn on_the_clock(&self, shown: i64) -> Option<i64> {
+        let shown = TimeZone::UTC.to_datetime(jiff::Timestamp::from_microsecond(shown).ok()?);
+        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+        let at = zone.to_ambiguous_zoned(shown).unambiguous().ok()?;
+        Some(at.timestamp().as_microsecond())
+    }
+
     /// A text as a point in time, in microseconds since 1970-01-01T00:00:00Z. A day alone is its first moment.
     pub fn instant(&self, cell: &str) -> Option<i64> {
         let zone = || self.zone.clone().unwrap_or(TimeZone::UTC);

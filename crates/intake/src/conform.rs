@@ -12,14 +12,15 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use policy::{Collection, Column, ColumnKind, Domain};
 use terms::{Problem, Report};
 
 use crate::cell::{self, Written};
 use crate::mapping::{ColumnMapping, DayPart, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
 use crate::source::resources::Resources;
-use crate::source::{Opened, Piece};
+use crate::source::{Opened, PLAIN, Piece};
+use crate::unit::{Conversion, Conversions};
 
 /// What turns the batches of one source into those of a collection.
 #[derive(Debug)]
@@ -39,6 +40,18 @@ struct Rule {
     sources: Vec<usize>,
     /// Tells people or keys apart: must be there.
     is_needed: bool,
+    units: Units,
+}
+
+/// In which unit its numbers are.
+#[derive(Debug)]
+enum Units {
+    /// In the collection's, but for what the mapping multiplies and adds.
+    Same,
+    /// All in one other.
+    One(Conversion),
+    /// As another of the wanted columns says.
+    Each(usize, Conversions),
 }
 
 /// Rows in the collection's columns.
@@ -165,6 +178,24 @@ impl Conforming {
             let written = mapping
                 .written(Some(&of_column))
                 .map_err(|what| Problem::FileValue.report(what))?;
+            let is_plain = |at: &usize| opened.schema().field(wanted[*at]).metadata().contains_key(PLAIN);
+            let written = match sources.iter().any(is_plain) {
+                true => Written::default(),
+                false => written,
+            };
+            let units = match (&of_column.unit, &of_column.unit_column, &column.unit) {
+                (Some(from), _, Some(to)) => {
+                    let conversion = Conversion::between(from, to, of_column.molar_mass);
+                    let none = || Problem::FileValue.report(format!("{from} cannot be converted to {to}"));
+                    Units::One(conversion.ok_or_else(none)?)
+                }
+                (None, Some(name), Some(to)) => {
+                    let position = opened.position(name);
+                    wanted.push(position.ok_or_else(|| absent(name, &column.name, opened, collection))?);
+                    Units::Each(wanted.len() - 1, Conversions::new(to, of_column.molar_mass))
+                }
+                _ => Units::Same,
+            };
             let tells_apart = [&collection.privacy_unit, &collection.key];
             columns.push(Rule {
                 is_needed: tells_apart.contains(&&Some(column.name.clone())),
@@ -173,6 +204,7 @@ impl Conforming {
                 mapping: of_column,
                 written,
                 sources,
+                units,
             });
         }
         Ok(Self { columns, wanted })
@@ -202,9 +234,12 @@ impl Rule {
     fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
         let typed = match self.text(&piece.batch)? {
             Some(cells) => self.parse(&cells, piece, misfits),
-            None => self.typed(piece.batch.column(self.sources.first().copied().unwrap_or_default()))?,
+            None => {
+                let raw = piece.batch.column(self.sources.first().copied().unwrap_or_default());
+                self.by_its_clock(raw.data_type(), self.typed(raw)?, piece, misfits)
+            }
         };
-        let typed = self.in_units(typed);
+        let typed = self.in_units(typed, piece, misfits)?;
         let checked = self.check(typed, piece, misfits);
         if self.is_needed && checked.null_count() > 0 {
             let absent = (0..checked.len()).filter(|index| checked.is_null(*index));
@@ -310,6 +345,28 @@ impl Rule {
         Err(Problem::DataSchema.report(message))
     }
 
+    /// Times without a zone, by the clock by which they were written down.
+    fn by_its_clock(&self, from: &DataType, typed: ArrayRef, piece: &Piece, misfits: &mut Misfits) -> ArrayRef {
+        let has_zone = matches!(from, DataType::Timestamp(_, Some(_)));
+        if self.column.kind != ColumnKind::Timestamp || self.written.zone.is_none() || has_zone {
+            return typed;
+        }
+        let times = typed.as_primitive::<TimestampMicrosecondType>();
+        let at = |(index, time): (usize, Option<i64>)| {
+            let at = self.written.on_the_clock(time?);
+            if at.is_none() {
+                misfits.count(
+                    &self.column,
+                    "a time that the clock showed twice or never",
+                    piece,
+                    index,
+                );
+            }
+            at
+        };
+        Arc::new(times.iter().enumerate().map(at).collect::<TimestampMicrosecondArray>())
+    }
+
     fn cast(&self, raw: &ArrayRef, to: &DataType) -> Result<ArrayRef, Report> {
         let strict = CastOptions {
             safe: false,
@@ -326,13 +383,31 @@ impl Rule {
 
     /// Numbers in the collection's unit. Arrow tells -0.0 from 0.0 when it compares and groups; people do not, and a bin from 0
     /// must hold both.
-    fn in_units(&self, typed: ArrayRef) -> ArrayRef {
+    fn in_units(&self, typed: ArrayRef, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
         if self.column.kind != ColumnKind::Number {
-            return typed;
+            return Ok(typed);
         }
         let (times, plus) = (self.mapping.times.unwrap_or(1.0), self.mapping.plus.unwrap_or(0.0));
         let numbers: &Float64Array = typed.as_primitive();
-        Arc::new(numbers.unary::<_, Float64Type>(|number| number * times + plus))
+        Ok(Arc::new(match &self.units {
+            Units::Same => numbers.unary::<_, Float64Type>(|number| number * times + plus),
+            Units::One(conversion) => numbers.unary::<_, Float64Type>(|number| conversion.of(number) + 0.0),
+            Units::Each(at, conversions) => {
+                let units = self.cast(piece.batch.column(*at), &DataType::Utf8)?;
+                let units: &StringArray = units.as_string::<i32>();
+                let converted = numbers.iter().zip(units).enumerate().map(|(index, (number, unit))| {
+                    let number = number?;
+                    let unit = unit.map(str::trim).filter(|unit| !unit.is_empty());
+                    let conversion = unit.and_then(|unit| conversions.from(unit));
+                    if conversion.is_none() {
+                        let class = if unit.is_some() { NO_CONVERSION } else { NO_UNIT };
+                        misfits.count(&self.column, class, piece, index);
+                    }
+                    Some(conversion?.of(number) + 0.0)
+                });
+                converted.collect()
+            }
+        }))
     }
 
     /// Values outside what the collection declares become missing.
@@ -393,6 +468,9 @@ impl Rule {
         let report = Problem::DataFormat.report(message);
         match class {
             NOT_FINITE => report.remedy("leave the field empty, or write null, where a value is missing"),
+            NO_CONVERSION => report.remedy(
+                "give numbers of other units a column of their own, or say molar_mass, in g/mol; or let them count as missing: misfits = \"missing\"",
+            ),
             NO_CODE => report.remedy("add the code to codes in the mapping, or to its file; or let it count as missing: misfits = \"missing\""),
             _ => report,
         }
@@ -440,6 +518,10 @@ impl Each<'_> {
 const NO_AGS: &str = "what is no district key (AGS) of that level and date";
 
 const NO_CODE: &str = "a code that the mapping does not have";
+
+const NO_UNIT: &str = "a number without a unit";
+
+const NO_CONVERSION: &str = "a number in a unit that is not known or of another kind";
 
 const NOT_FINITE: &str = "NaN or infinity";
 

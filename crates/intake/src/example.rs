@@ -40,7 +40,10 @@ pub(crate) fn stays() -> Collection {
                 Some(Domain::Bins(vec![0.0, 40.0, 60.0, 120.0])),
                 None,
             ),
-            column("haemoglobin", ColumnKind::Number, None, Some([0.0, 30.0])),
+            Column {
+                unit: Some("g/dL".to_owned()),
+                ..column("haemoglobin", ColumnKind::Number, None, Some([0.0, 30.0]))
+            },
             column("admitted_on", ColumnKind::Date, None, None),
             column("smoker", ColumnKind::Boolean, None, None),
         ],

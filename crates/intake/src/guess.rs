@@ -14,6 +14,7 @@ use terms::Report;
 use crate::cell::{Decimal, Written, fits};
 use crate::mapping::{ColumnMapping, Mapping, SourceForm};
 use crate::source::{Opened, encoding_of};
+use crate::unit::{self, Conversion};
 
 /// Rows that are looked at.
 const SAMPLE_ROWS: usize = 10_000;
@@ -131,6 +132,7 @@ pub fn guess(path: &Path, view: Option<&str>, collection: &Collection) -> Result
         if headers[at] != column.name {
             mapping.from = vec![headers[at].clone()];
         }
+        mapping.unit = unit_of(column, &headers[at], &mut notes);
         let date = dates.get(&column.name).cloned().flatten();
         let is_day = matches!(column.kind, ColumnKind::Date | ColumnKind::Timestamp);
         mapping.date = date.filter(|date| is_day && form.date.as_ref() != Some(date));
@@ -171,6 +173,24 @@ fn header_of(column: &Column, headers: &[String]) -> Option<usize> {
             let near = terms::text::nearest(&column.name, plain.iter().map(String::as_str))?.to_owned();
             by(&|header| header == near)
         })
+}
+
+/// The unit that stands in brackets in a header, if it can be made the collection's and is another.
+fn unit_of(column: &Column, header: &str, notes: &mut Vec<String>) -> Option<String> {
+    let to = column.unit.as_ref().filter(|_| column.kind == ColumnKind::Number)?;
+    let (_, rest) = header.split_once(['(', '['])?;
+    let from = rest.trim().trim_end_matches([')', ']']).trim();
+    if !unit::is_unit(from) || unit::is_same(from, to) {
+        return None;
+    }
+    if Conversion::between(from, to, None).is_none() {
+        notes.push(format!(
+            "{}: its header names a unit that cannot be made {to} without more: say unit and molar_mass (g/mol), or times",
+            column.name
+        ));
+        return None;
+    }
+    Some(from.to_owned())
 }
 
 /// A header as a collection would name it: without units in brackets, in small letters, with underscores.

@@ -3,7 +3,7 @@
 //!
 //! This crate must never change what it reads, and never repeat a value of it: what does not fit is told by row, column and class.
 //!
-//! Reading order: [`mapping`] (what the operator writes down), [`source`] (files as batches), [`cell`] (a text as a value),
+//! Reading order: [`mapping`] (what the operator writes down), [`source`] (files as batches), [`cell`] (a text as a value), `unit` (a number in another unit),
 //! [`conform`] (a batch in the collection's columns), [`guess`] (a first mapping), [`profile`] (what the operator looks at).
 //! [`twin`] makes tables of made-up people.
 
@@ -16,6 +16,7 @@ pub mod mapping;
 pub mod profile;
 pub mod source;
 pub mod twin;
+mod unit;
 
 pub use conform::{Conformed, Conforming, Misfits};
 pub use mapping::Mapping;

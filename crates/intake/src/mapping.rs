@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use policy::{Collection, ColumnKind};
+use policy::{Collection, Column, ColumnKind};
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report};
 
@@ -17,6 +17,7 @@ pub use self::ags::Ags;
 pub use self::descends::DescendsFrom;
 use crate::cell::{Decimal, Written};
 use crate::source::resources::is_file_name;
+use crate::unit::{self, Conversion};
 
 /// The share of FHIR resources that may be left out where nothing is said: one in a hundred.
 pub const LEFT_OUT_MAX: f64 = 0.01;
@@ -82,6 +83,15 @@ pub struct ColumnMapping {
     /// How days and times are written, where not as in the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
+    /// The unit of its numbers, which become those of the collection's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The source's column that says in which unit each number is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit_column: Option<String>,
+    /// Of the substance, in g/mol, where a mass is made an amount or the other way round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub molar_mass: Option<f64>,
     /// What a number is multiplied by, before `plus`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<f64>,
@@ -229,6 +239,7 @@ impl Mapping {
             };
             mapping
                 .require_fits(column.kind)
+                .and_then(|()| mapping.require_units(column))
                 .and_then(|()| self.written(Some(mapping)).map(drop))
                 .map_err(|what| Problem::FileValue.report(format!("{file}, column {name}: {what}")))?;
         }
@@ -304,6 +315,48 @@ impl ColumnMapping {
             return Err(format!("date is for days and times, and the collection expects {kind}"));
         }
         Ok(())
+    }
+}
+
+impl ColumnMapping {
+    /// The unit that is stated can be made the collection's.
+    fn require_units(&self, column: &Column) -> Result<(), String> {
+        if self.unit.is_none() && self.unit_column.is_none() {
+            return match self.molar_mass {
+                Some(_) => Err("molar_mass is for a unit or unit_column, and it has neither".to_owned()),
+                None => Ok(()),
+            };
+        }
+        if column.kind != ColumnKind::Number {
+            return Err(format!(
+                "units are for numbers, and the collection expects {}",
+                column.kind
+            ));
+        }
+        if self.unit.is_some() && self.unit_column.is_some() {
+            return Err("it has both unit and unit_column".to_owned());
+        }
+        if self.times.is_some() || self.plus.is_some() {
+            return Err("it has times or plus beside a unit: one of both says what a number becomes".to_owned());
+        }
+        if self.molar_mass.is_some_and(|mass| !mass.is_finite() || mass <= 0.0) {
+            return Err("molar_mass is in g/mol and more than zero".to_owned());
+        }
+        let Some(to) = &column.unit else {
+            return Err("the collection names no unit to which it could be converted".to_owned());
+        };
+        if !unit::is_unit(to) {
+            return Err(format!(
+                "the collection's unit {to:?} is none of UCUM, so nothing can be converted to it"
+            ));
+        }
+        match &self.unit {
+            Some(from) if !unit::is_unit(from) => Err(format!("{from:?} is no unit, such as g/dL or 10*9/L (UCUM)")),
+            Some(from) if Conversion::between(from, to, self.molar_mass).is_none() => Err(format!(
+                "{from} cannot be converted to {to}; between mass and amount of substance say molar_mass, in g/mol"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,14 +1,21 @@
-//! Files as batches of columns: CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON, and FHIR through a view; plain or
-//! compressed; one file or a folder of them. Read once from front to back, in memory that does not grow with the file.
+//! What an institution has, as batches of columns: files (CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON, and FHIR through a
+//! view; plain or compressed; one or a folder of them), and what a description names: a table of a database, objects of a store. Read once from
+//! front to back, in memory that does not grow with the source.
 //!
-//! Whatever a file says of itself, a batch is bounded: no record and no expansion beyond what is said here. What is read is never
-//! written. Next: `source/csv.rs`, `source/resources.rs` and `source/stream.rs`.
+//! Whatever a source says of itself, a batch is bounded: no record and no expansion beyond what is said here. What is read is never
+//! written. Next: `source/csv.rs`, `source/resources.rs`, `source/stream.rs`, `source/postgres.rs` and `source/s3.rs`.
 
 mod csv;
+mod described;
+mod https;
+mod postgres;
+mod reading;
 pub(crate) mod resources;
+mod s3;
 mod stream;
 
 use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,19 +31,35 @@ use terms::{Problem, Report};
 
 use self::resources::Resources;
 use crate::mapping::SourceForm;
+use reading::Reading;
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8 * 1024;
 
+/// Bytes of a batch of text after which it is full, whatever it has of rows.
+pub(crate) const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// Longest record, in bytes.
+pub(crate) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Marks a column of text whose values are written as programs write them, whatever the mapping says of the source.
+pub(crate) const PLAIN: &str = "plain";
+
 /// Rows from which the types of NDJSON are found out.
 const INFER_ROWS: usize = 10_000;
 
-/// A file or a folder whose columns are known.
+/// A source whose columns are known.
 #[derive(Debug)]
 pub struct Opened {
-    files: Vec<OneFile>,
+    content: Content,
     schema: SchemaRef,
     form: SourceForm,
+}
+
+#[derive(Debug)]
+enum Content {
+    Files(Vec<OneFile>),
+    Table(postgres::Table),
 }
 
 /// Rows of one file, one after the other.
@@ -57,12 +80,18 @@ pub type Pieces = Box<dyn Iterator<Item = Result<Piece, Report>>>;
 
 #[derive(Clone, Debug)]
 struct OneFile {
-    path: PathBuf,
+    place: Place,
     format: Format,
-    /// As it was when it was opened.
-    seen: Seen,
     /// Where it lies, if it is one of several.
     name: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// On this machine, as it was when it was opened.
+    Here(PathBuf, Seen),
+    /// In a store, in one version.
+    There(s3::Object),
 }
 
 #[derive(Clone, Debug)]
@@ -72,8 +101,11 @@ enum Format {
     Parquet,
     Ipc,
     NdJson,
-    /// FHIR resources, through a view.
-    Resources(View),
+    /// FHIR resources, through a view: lines of them, or whole documents.
+    Resources {
+        view: View,
+        is_document: bool,
+    },
 }
 
 /// Enough to see that a file was exchanged.
@@ -84,13 +116,34 @@ struct Seen {
 }
 
 impl Opened {
-    /// Opens a file, or a folder: all files below it that end as data files do, in the order of their names, with the same columns.
+    /// Opens a file, or a folder: all files below it that end as data files do, in the order of their names, with the same columns;
+    /// or what a description (`.toml`) names.
     ///
     /// # Errors
-    /// `FileMissing` if it cannot be read; `DataSchema` if it is no table, or files of a folder have different columns.
+    /// `FileMissing` if it cannot be read; `DataSchema` if it is no table, or files of a folder have different columns; a `Source`
+    /// problem if what is described cannot be had.
     pub fn open(path: &Path, form: &SourceForm) -> Result<Self, Report> {
         let view = form.view.as_deref().map(resources::view).transpose()?;
-        let files = files(path, view.as_ref())?;
+        if !described::is_description(path) {
+            return Self::open_files(files(path, view.as_ref())?, form);
+        }
+        match (described::read(path)?, view) {
+            (described::Described::S3(s3, place), view) => Self::open_files(objects(&s3, &place, view.as_ref())?, form),
+            (described::Described::Postgres(..), Some(_)) => Err(Problem::FhirView
+                .report("a view reads FHIR resources, and the source is a table")
+                .remedy("leave out the view; what the view would do, say in the query of the source or in the mapping")),
+            (described::Described::Postgres(postgres, place), None) => {
+                let table = postgres::Table::open(postgres, place)?;
+                Ok(Self {
+                    schema: Arc::clone(&table.schema),
+                    content: Content::Table(table),
+                    form: form.clone(),
+                })
+            }
+        }
+    }
+
+    fn open_files(files: Vec<OneFile>, form: &SourceForm) -> Result<Self, Report> {
         let mut schema: Option<SchemaRef> = None;
         for file in &files {
             let found = file.schema(form)?;
@@ -108,10 +161,15 @@ impl Opened {
         }
         let schema = schema.ok_or_else(|| Problem::DataSchema.report("there is no data file"))?;
         Ok(Self {
-            files,
+            content: Content::Files(files),
             schema,
             form: form.clone(),
         })
+    }
+
+    /// Whether its columns have types of their own: text is text there, whatever it looks like.
+    pub fn is_typed(&self) -> bool {
+        matches!(self.content, Content::Table(_))
     }
 
     /// Its columns. Those of a CSV file are text.
@@ -141,10 +199,14 @@ impl Opened {
     /// and has changed if it has another length or time.
     ///
     /// # Errors
-    /// As each piece may have them: `DataSchema` if the file cannot be read on, or was changed meanwhile.
+    /// As each piece may have them: `DataSchema` if the file cannot be read on, or was changed meanwhile; a `Source` problem if
+    /// the source breaks off.
     pub fn batches(&self, wanted: &[usize]) -> Result<Pieces, Report> {
+        let files = match &self.content {
+            Content::Files(files) => files.clone().into_iter(),
+            Content::Table(table) => return table.pieces(wanted),
+        };
         let (wanted, form, schema) = (wanted.to_vec(), self.form.clone(), Arc::clone(&self.schema));
-        let files = self.files.clone().into_iter();
         Ok(Box::new(
             files.flat_map(move |file| file.pieces(&wanted, &form, &schema)),
         ))
@@ -153,7 +215,14 @@ impl Opened {
 
 /// The encoding that the text of a source seems to have, where that is not UTF-8.
 pub(crate) fn encoding_of(path: &Path) -> Result<Option<&'static str>, Report> {
-    let text = files(path, None)?
+    let files = match described::is_description(path) {
+        false => files(path, None)?,
+        true => match described::read(path)? {
+            described::Described::Postgres(..) => return Ok(None),
+            described::Described::S3(s3, place) => objects(&s3, &place, None)?,
+        },
+    };
+    let text = files
         .into_iter()
         .find(|file| matches!(file.format, Format::Csv | Format::NdJson));
     text.map_or(Ok(None), |file| stream::sniff(file.open()?))
@@ -165,6 +234,27 @@ fn names(schema: &Schema) -> Vec<&String> {
 
 fn types(schema: &Schema) -> Vec<&DataType> {
     schema.fields().iter().map(|field| field.data_type()).collect()
+}
+
+/// The objects of a store that end as data files do, in the order of their names; with a view, those of resources.
+fn objects(s3: &s3::S3, place: &described::Place, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
+    let found = s3::objects(s3, place)?;
+    let is_one = found.len() == 1;
+    let mut files = Vec::new();
+    for (name, object) in found {
+        if let Some(format) = Format::of(Path::new(&name), view).filter(|_| object.bytes() > 0) {
+            let name = (!is_one).then(|| Arc::from(name));
+            let place = Place::There(object);
+            files.push(OneFile { place, format, name });
+        }
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    if files.is_empty() {
+        return Err(Problem::SourceMissing
+            .report("the store has no object there that ends as a data file does")
+            .remedy("such as .csv, .csv.gz, .parquet, .arrow or .ndjson; check prefix or key"));
+    }
+    Ok(files)
 }
 
 /// All data files at a path; with a view, those of resources.
@@ -201,10 +291,13 @@ fn files(path: &Path, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
 
 impl Format {
     fn of(path: &Path, view: Option<&View>) -> Option<Self> {
-        if let Some(view) = view {
-            return resources::ends_so(path).then(|| Self::Resources(view.clone()));
-        }
         let (_, ending) = stem_and_ending(path)?;
+        if let Some(view) = view {
+            return resources::ends_so(&ending).then(|| Self::Resources {
+                view: view.clone(),
+                is_document: ending == "json",
+            });
+        }
         Some(match ending.as_str() {
             "csv" | "tsv" => Self::Csv,
             "parquet" => Self::Parquet,
@@ -219,9 +312,8 @@ impl OneFile {
     fn at(path: &Path, name: Option<Arc<str>>, view: Option<&View>) -> Result<Self, Report> {
         let format = Format::of(path, view).ok_or_else(|| not_a_data_file(path, view))?;
         Ok(Self {
-            path: path.to_owned(),
+            place: Place::Here(path.to_owned(), Seen::of(path)?),
             format,
-            seen: Seen::of(path)?,
             name,
         })
     }
@@ -230,26 +322,45 @@ impl OneFile {
         self.name.as_deref().unwrap_or("the file").to_owned()
     }
 
-    fn open(&self) -> Result<File, Report> {
-        File::open(&self.path).map_err(|error| unreadable(&self.path, &error))
+    fn open(&self) -> Result<Reading, Report> {
+        match &self.place {
+            Place::Here(path, _) => File::open(path)
+                .map(Reading::File)
+                .map_err(|error| unreadable(path, &error)),
+            Place::There(object) => Ok(Reading::of_object(object)),
+        }
+    }
+
+    /// What really went wrong, where readers of formats could only say that they got nothing.
+    fn cause(&self, report: Report) -> Report {
+        match &self.place {
+            Place::Here(..) => report,
+            Place::There(object) => object.failure().unwrap_or(report),
+        }
     }
 
     fn schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
+        self.found_schema(form).map_err(|report| self.cause(report))
+    }
+
+    fn found_schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
         match self.format {
             Format::Csv => csv::header(self.text(form)?, form).map(|header| header.schema),
             Format::Parquet => Ok(Arc::clone(self.parquet()?.schema())),
             Format::Ipc => Ok(self.ipc(None)?.schema()),
             Format::NdJson => self.json_schema(form),
-            Format::Resources(ref view) => Ok(Arc::clone(view.schema())),
+            Format::Resources { ref view, .. } => Ok(Arc::clone(view.schema())),
         }
     }
 
     fn pieces(self, wanted: &[usize], form: &SourceForm, schema: &SchemaRef) -> Pieces {
-        if let Format::Resources(view) = &self.format {
+        if let Format::Resources { view, is_document } = &self.format {
             return match self.text(form) {
-                Err(report) => Box::new(std::iter::once(Err(report))),
+                Err(report) => Box::new(std::iter::once(Err(self.cause(report)))),
                 Ok(text) => {
-                    let pieces = resources::pieces(&self, text, view, wanted);
+                    let file = self.clone();
+                    let pieces = resources::pieces(self.name.clone(), text, view, *is_document, wanted);
+                    let pieces = pieces.map(move |piece| piece.map_err(|report| file.cause(report)));
                     Box::new(pieces.chain(self.unchanged()))
                 }
             };
@@ -269,8 +380,12 @@ impl OneFile {
             piece
         };
         match batches {
-            Err(report) => Box::new(std::iter::once(Err(report))),
-            Ok(batches) => Box::new(batches.map(label_each(label)).chain(self.unchanged())),
+            Err(report) => Box::new(std::iter::once(Err(self.cause(report)))),
+            Ok(batches) => {
+                let file = self.clone();
+                let batches = batches.map(move |batch| batch.map_err(|report| file.cause(report)));
+                Box::new(batches.map(label_each(label)).chain(self.unchanged()))
+            }
         }
     }
 
@@ -304,17 +419,18 @@ impl OneFile {
                 Ok(Box::new(in_order(reader.map_err(|e| malformed(&e))?, wanted)))
             }
             // They come as pieces, with what was left out.
-            Format::Resources(_) => Ok(Box::new(std::iter::empty())),
+            Format::Resources { .. } => Ok(Box::new(std::iter::empty())),
         }
     }
 
-    fn parquet(&self) -> Result<ParquetRecordBatchReaderBuilder<File>, Report> {
+    fn parquet(&self) -> Result<ParquetRecordBatchReaderBuilder<Reading>, Report> {
         ParquetRecordBatchReaderBuilder::try_new(self.open()?)
             .map_err(|_| broken("is not a Parquet file that can be read"))
     }
 
-    fn ipc(&self, wanted: Option<Vec<usize>>) -> Result<FileReader<File>, Report> {
-        FileReader::try_new(self.open()?, wanted).map_err(|_| broken("is not an Arrow IPC file that can be read"))
+    fn ipc(&self, wanted: Option<Vec<usize>>) -> Result<FileReader<BufReader<Reading>>, Report> {
+        FileReader::try_new(BufReader::new(self.open()?), wanted)
+            .map_err(|_| broken("is not an Arrow IPC file that can be read"))
     }
 
     fn text(&self, form: &SourceForm) -> Result<stream::Text, Report> {
@@ -328,8 +444,9 @@ impl OneFile {
     }
 
     fn require_unchanged(&self) -> Result<(), Report> {
-        if Seen::of(&self.path)? == self.seen {
-            return Ok(());
+        match &self.place {
+            Place::Here(path, seen) if Seen::of(path)? != *seen => {}
+            _ => return Ok(()),
         }
         let remedy = "wait until whoever writes it has ended, then add it again";
         Err(Problem::DataSchema

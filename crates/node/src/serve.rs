@@ -81,7 +81,7 @@ impl Node {
             member: config.member.clone(),
             key,
             governance,
-            datasets: Datasets::open(&config.datasets_folder())?,
+            datasets: open_datasets(&config)?,
             registers: Arc::new(Registers::open(&config.registers_file())?),
             ledger,
             replay: Replay::new(),
@@ -374,6 +374,16 @@ pub async fn listen(address: &str) -> Result<TcpListener, Report> {
 }
 
 /// The store of verified documents; at the first start a new one, with the root that the operator pinned.
+/// The datasets; one that cannot be answered from holds up no other.
+fn open_datasets(config: &Config) -> Result<Datasets, Report> {
+    let datasets = Datasets::open(&config.datasets_folder())?;
+    for unhealthy in datasets.unhealthy() {
+        let (problem, collection) = (&unhealthy.problem, &unhealthy.collection);
+        warn!(%collection, served = unhealthy.is_served, problem = %problem.problem, message = problem.message, "a dataset is unhealthy");
+    }
+    Ok(datasets)
+}
+
 fn open_store(config: &Config) -> Result<SpaceStore, Report> {
     let root = std::fs::read(&config.root);
     let root = root.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", config.root.display())))?;

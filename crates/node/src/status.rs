@@ -61,6 +61,9 @@ pub struct NodeStatus {
     pub evidence: Vec<EvidenceStatus>,
     /// The datasets that the node offers.
     pub datasets: Vec<DatasetStatus>,
+    /// Those that cannot be answered from, or could not be renewed.
+    #[serde(default)]
+    pub unhealthy: Vec<engine::Unhealthy>,
     /// How it runs.
     #[serde(default)]
     pub operation: Option<Operation>,
@@ -275,6 +278,7 @@ impl NodeStatus {
             stop_files: look.stop_files,
             evidence: evidence.collect(),
             datasets: datasets.all().iter().map(described).collect(),
+            unhealthy: datasets.unhealthy(),
             operation: None,
         }
     }
@@ -373,6 +377,7 @@ impl NodeStatus {
                     .to_owned(),
             );
         }
+        warnings.extend(self.unhealthy.iter().map(ToString::to_string));
         warnings.extend(self.operation.iter().flat_map(Operation::warnings));
         warnings
     }

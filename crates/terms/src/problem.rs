@@ -118,6 +118,11 @@ problems! {
     // Data that is published.
     DataFormat = "E_DATA_FORMAT", Operator, Failed, "A value in a data file does not fit the collection. Nothing was published.", "Mend the cell that the message names, or ask the board to widen the collection.";
     DataSchema = "E_DATA_SCHEMA", Operator, Failed, "A data file lacks a column that the collection needs, or cannot be read. Nothing was published.", "Check that the file is CSV (UTF-8, with a header) or Parquet, and compare its columns with the collection's.";
+    DataBusy = "E_DATA_BUSY", Operator, Failed, "Another command adds to or renews the same dataset.", "Try again when it has ended.";
+    SourceUnreachable = "E_SOURCE_UNREACHABLE", Operator, Unreachable, "A database or store from which a dataset is read does not answer, or not encrypted as it should. What was there before is still answered from.", "Check the address in the description of the source, and that it runs; then try again.";
+    SourceDenied = "E_SOURCE_DENIED", Operator, Failed, "A database or store from which a dataset is read does not let the user in, or not at what is to be read.", "Check user and secret in the description of the source, and what the user may read.";
+    SourceMissing = "E_SOURCE_MISSING", Operator, Failed, "A database or store does not have what the description of the source names.", "Compare the names in the description with what is there.";
+    SourceBroken = "E_SOURCE_BROKEN", Operator, Failed, "A database or store broke off while a dataset was read, or what is read was changed meanwhile. Nothing was published.", "Try again; what was there before is still answered from.";
 
     FhirView = "E_FHIR_VIEW", Operator, Usage, "A view on FHIR resources is not right, or asks for something that is not supported.", "Mend the part of the view that the message names; docs/fhir.md says what is supported.";
     FhirResource = "E_FHIR_RESOURCE", Operator, Failed, "A FHIR resource cannot be read as the view asks. It was left out; all others were read.", "Mend the resource that the message names where it comes from, or the view.";

@@ -198,7 +198,7 @@ fn an_institution_with_a_new_key_goes_on_with_its_ledger() {
     world.run(hand_over).returns(0);
     world.edit("node.toml", "city-hospital.key", "new.key");
     running.node = world.spawn("node");
-    running.until("the new key", |status| status["witness"]["at"].is_string());
+    running.until("the new key", |status| status["operation"]["witness"]["at"].is_string());
     for key in [&old, &new] {
         let verify = ["audit", "verify", ".", "--against", "hand-over.note", "--key", key];
         world.run(verify).returns(0);

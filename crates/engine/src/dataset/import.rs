@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::ExprSchemable;
 use intake::{Conforming, Mapping, Misfits, Opened, Piece};
@@ -45,7 +45,7 @@ pub(super) fn import(
         .chain(extras.iter().cloned())
         .chain(order);
     let stored: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let mut seen = Seen::new(collection);
+    let mut seen = Seen::new(collection, key);
     let mut misfits = Misfits::default();
     let mut rows = 0_u64;
     let file = File::create(target).map_err(|error| unreadable(target, &error))?;
@@ -136,6 +136,9 @@ fn filter_columns(collection: &Collection, opened: &Opened) -> Result<Vec<Field>
 
 /// The file's columns. What is text in all of its first rows and reads as something else is that.
 fn with_types(opened: &Opened) -> Result<Schema, Report> {
+    if opened.is_typed() {
+        return Ok(opened.schema().as_ref().clone());
+    }
     let all: Vec<usize> = (0..opened.schema().fields().len()).collect();
     let first = opened.batches(&all)?.next().transpose()?;
     let typed = opened.schema().fields().iter().enumerate().map(|(at, field)| {
@@ -174,19 +177,21 @@ fn strictly(raw: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef, Repor
         .map_err(|_| Problem::DataFormat.report(format!("column {name} has a value that does not fit {to}")))
 }
 
-/// Counts rows per person or key, where the collection limits them.
+/// Counts rows per person or key, where the collection limits them: by hashes, which are shorter than what institutions call people.
 struct Seen<'a> {
     collection: &'a Collection,
     limit: Option<(&'a str, u32)>,
-    rows: HashMap<String, u32>,
+    key: &'a SketchKey,
+    rows: HashMap<i64, u32>,
 }
 
 impl<'a> Seen<'a> {
-    fn new(collection: &'a Collection) -> Self {
+    fn new(collection: &'a Collection, key: &'a SketchKey) -> Self {
         let people = collection.privacy_unit.as_deref().zip(collection.rows_per_person_max);
         Self {
             collection,
             limit: people.or(collection.key.as_deref().map(|key| (key, 1))),
+            key,
             rows: HashMap::new(),
         }
     }
@@ -196,10 +201,9 @@ impl<'a> Seen<'a> {
         let Some(units) = batch.column_by_name(unit) else {
             return Ok(());
         };
-        let units = strictly(units, &DataType::Utf8, unit)?;
-        let units: &StringArray = units.as_string::<i32>();
-        for (index, unit_value) in units.iter().enumerate() {
-            let rows = self.rows.entry(unit_value.unwrap_or_default().to_owned()).or_default();
+        let units = order_of(units, self.key)?;
+        for (index, unit_value) in units.as_primitive::<Int64Type>().values().iter().enumerate() {
+            let rows = self.rows.entry(*unit_value).or_default();
             *rows += 1;
             if *rows > most {
                 return Err(self.too_many(unit, most, &intake::conform::place(piece, index)));

@@ -25,7 +25,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use terms::{CollectionId, Report, UtcTime};
 use trust::Digest;
 
-use super::{Dataset, Datasets, Made, ORDER, damaged, remove_others, unreadable, write_about};
+use super::{Dataset, Datasets, Made, ORDER, damaged, remove_others, unreadable, write_json};
 
 /// The file name of what is said of a version that waits.
 const PENDING_FILE: &str = "pending.json";
@@ -77,7 +77,7 @@ impl Datasets {
             return Ok((Publication::InForce(self.put_in_force(made)?), misfits));
         };
         let folder = &made.folder;
-        write_about(folder, PENDING_FILE, &pending).map_err(|error| unreadable(folder, &error))?;
+        write_json(folder, PENDING_FILE, &pending).map_err(|error| unreadable(folder, &error))?;
         remove_others(folder, [Some(&before.about.file), Some(&pending.file)]);
         Ok((Publication::Pending(pending), misfits))
     }

@@ -213,3 +213,124 @@ fn concepts_years_and_columns_in_capitals_conform_whatever_their_type() {
         assert_eq!(age.null_count(), 3);
     }
 }
+
+/// What becomes of the haemoglobin of rows, each a number and a unit.
+fn in_units(rows: &str, mapping: &str) -> Result<(Vec<Option<f64>>, Misfits), Report> {
+    let lines = rows.lines().enumerate();
+    let lines = lines
+        .map(|(row, line)| format!("p{row},male,30,{line},2024-12-31,1\n"))
+        .collect::<String>();
+    let files = Files::of(&[
+        (
+            "a.csv",
+            format!("patient_id,sex,age,haemoglobin,Einheit,admitted_on,smoker\n{lines}").as_bytes(),
+        ),
+        (
+            "m.toml",
+            format!("collection = \"stays\"\n[columns.haemoglobin]\n{mapping}").as_bytes(),
+        ),
+    ]);
+    let mapping = Mapping::load(&files.path("m.toml"), &stays())?;
+    let (batches, misfits) = conformed(&files.path("a.csv"), &mapping)?;
+    let column = batches[0].column(3).as_primitive::<Float64Type>().iter().collect();
+    Ok((column, misfits))
+}
+
+#[test]
+fn a_number_whose_unit_is_not_known_is_no_number() {
+    let refused = |rows: &str, says: &str| {
+        let report = in_units(rows, "unit_column = \"Einheit\"").unwrap_err();
+        assert!(report.message.contains(says), "{report}");
+        assert!(!format!("{report:?}").contains("SECRET"), "{report:?}");
+    };
+    refused(
+        "12.5,g/dL\n12.5,\n",
+        "row 3, column haemoglobin: a number without a unit",
+    );
+    refused(
+        "12.5,SECRET\n",
+        "row 2, column haemoglobin: a number in a unit that is not known",
+    );
+    refused(
+        "12.5,mmol/L\n",
+        "a number in a unit that is not known or of another kind",
+    );
+    refused("400,g/L\n", "row 2, column haemoglobin: a number outside the range");
+    let report = in_units("12.5,g/dL\n", "unit_column = \"Unit\"").unwrap_err();
+    assert_eq!(report.problem, Problem::DataSchema);
+    assert!(report.message.contains("no column Unit"), "{report}");
+}
+
+#[test]
+fn every_number_comes_in_the_collections_unit() {
+    let mixed = "125,g/L\n12.5,g/dl\n12.5,\n,\n,g/L\n1,SECRET\n2,SECRET\n8,mmol/L\n";
+    let each = "unit_column = \"Einheit\"\nmolar_mass = 16114\nmisfits = \"missing\"";
+    let (numbers, misfits) = in_units(mixed, each).unwrap();
+    assert_eq!(numbers[..7], [Some(12.5), Some(12.5), None, None, None, None, None]);
+    let amount = numbers[7].unwrap();
+    assert!((amount - 12.8912).abs() < 1e-9, "{amount}");
+    let counted: Vec<_> = misfits.by_column()["haemoglobin"]
+        .iter()
+        .map(|(class, misfit)| (*class, misfit.count))
+        .collect();
+    assert_eq!(counted, [(NO_CONVERSION, 2), (NO_UNIT, 1)]);
+    let (numbers, _) = in_units("125,\n-0,\n", "unit = \"g/l\"").unwrap();
+    assert_eq!(numbers, [Some(12.5), Some(0.0)]);
+    assert!(numbers[1].unwrap().is_sign_positive());
+}
+
+#[test]
+fn times_of_a_typed_source_are_by_the_clock_that_the_mapping_names() {
+    let mut column = stays().columns.remove(4);
+    column.kind = ColumnKind::Timestamp;
+    let noon = 1_719_835_200_000_000;
+    // 02:30 was there twice on 2024-10-27, and never on 2024-03-31.
+    let times = TimestampMicrosecondArray::from(vec![
+        Some(noon),
+        None,
+        Some(1_729_996_200_000_000),
+        Some(1_711_852_200_000_000),
+    ]);
+    let conformed = |zone: Option<&str>, times: TimestampMicrosecondArray| {
+        let times =
+            RecordBatch::try_from_iter_with_nullable([("admitted_on", Arc::new(times) as ArrayRef, true)]).unwrap();
+        let mut mapping = Mapping::plain("stays".parse().unwrap());
+        mapping.source.time_zone = zone.map(str::to_owned);
+        let rule = Rule {
+            written: mapping.written(None).unwrap(),
+            column: column.clone(),
+            mapping: ColumnMapping::default(),
+            missing: BTreeSet::new(),
+            sources: vec![0],
+            is_needed: false,
+            units: Units::Same,
+        };
+        let mut misfits = Misfits::default();
+        let piece = Piece {
+            batch: times,
+            first_row: 1,
+            file: None,
+            resources: Resources::default(),
+        };
+        let column = rule.conform(&piece, &mut misfits).unwrap();
+        let column: Vec<_> = column.as_primitive::<TimestampMicrosecondType>().iter().collect();
+        (
+            column,
+            misfits
+                .by_column
+                .values()
+                .flat_map(|classes| classes.values().map(|misfit| misfit.count))
+                .sum::<u64>(),
+        )
+    };
+    let two_hours = 7_200_000_000;
+    assert_eq!(
+        conformed(Some("Europe/Berlin"), times.clone()),
+        (vec![Some(noon - two_hours), None, None, None], 2)
+    );
+    assert_eq!(conformed(None, times.clone()).0[0], Some(noon));
+    assert_eq!(
+        conformed(Some("Europe/Berlin"), times.with_timezone("+00:00")).0[0],
+        Some(noon)
+    );
+}

@@ -21,6 +21,26 @@ fn a_german_export_is_guessed_and_conforms() {
 }
 
 #[test]
+fn the_unit_in_a_header_is_taken_if_it_can_be_made_the_collections() {
+    let of = |header: &str| {
+        let text = format!("patient_id,{header}\n1,12.5\n");
+        let files = Files::of(&[("a.csv", text.as_bytes())]);
+        let guess = guess(&files.path("a.csv"), &stays()).unwrap();
+        (guess.mapping.column("haemoglobin").unit, guess.notes.join("\n"))
+    };
+    let (unit, notes) = of("Hb (mmol/l)");
+    assert_eq!(unit, None);
+    assert!(
+        notes.contains("haemoglobin: its header names a unit") && notes.contains("molar_mass"),
+        "{notes}"
+    );
+    assert_eq!(of("Hb (g/l)"), (Some("g/l".to_owned()), String::new()));
+    for header in ["Hb (g/dl)", "Hb (neu)", "Hb", "Hb ("] {
+        assert_eq!(of(header), (None, String::new()), "{header}");
+    }
+}
+
+#[test]
 fn what_can_be_read_in_two_ways_or_not_at_all_is_said_and_not_guessed() {
     let text = "patient_id,sex,Alter,Alter (gerundet),haemoglobin,admitted_on\n1,SECRET,30,30,12.5,01/02/2024\n2,male,31,30,\"1,5\",02/01/2024\n";
     let files = Files::of(&[("a.csv", text.as_bytes())]);

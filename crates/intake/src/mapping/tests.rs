@@ -66,6 +66,23 @@ fn a_mapping_with_a_mistake_names_it() {
         Problem::FileValue,
         "times not zero",
     );
+    let unit = |rest: &str| stays(&format!("[columns.haemoglobin]\n{rest}"));
+    for (rest, says) in [
+        ("unit = \"Stück\"", "is no unit"),
+        ("unit = \"mmol/L\"", "cannot be converted to g/dL"),
+        ("unit = \"kg\"\nmolar_mass = 16114", "cannot be converted to g/dL"),
+        ("unit = \"g/L\"\nunit_column = \"Einheit\"", "both unit and unit_column"),
+        ("unit = \"g/L\"\ntimes = 2.0", "times or plus beside a unit"),
+        ("unit = \"mmol/L\"\nmolar_mass = 0.0", "more than zero"),
+        ("molar_mass = 16114", "has neither"),
+    ] {
+        refused(&unit(rest), Problem::FileValue, says);
+    }
+    refused(
+        &stays("[columns.age]\nunit = \"a\""),
+        Problem::FileValue,
+        "units are for numbers",
+    );
     refused(
         &stays("[columns.haemoglobin]\nplus = inf"),
         Problem::FileValue,

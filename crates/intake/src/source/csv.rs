@@ -11,17 +11,11 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use terms::{Problem, Report};
 
 use super::stream::{ENCODING, Text, undecoded};
-use super::{BATCH_ROWS, broken};
+use super::{BATCH_BYTES, BATCH_ROWS, RECORD_BYTES_MAX, broken};
 use crate::mapping::SourceForm;
-
-/// Longest record, in bytes.
-const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Most columns.
 const COLUMNS_MAX: usize = 10_000;
-
-/// Bytes of a batch after which it is full, whatever it has of rows.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// The names of the columns.
 pub(super) struct Header {

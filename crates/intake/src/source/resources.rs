@@ -133,19 +133,19 @@ impl ResourceFile {
     }
 }
 
-/// Whether a file ends as one of resources does.
-pub(super) fn ends_so(path: &Path) -> bool {
-    stem_and_ending(path).is_some_and(|(_, ending)| matches!(ending.as_str(), "json" | "ndjson" | "jsonl"))
+/// Whether this is the ending of a file of resources.
+pub(super) fn ends_so(ending: &str) -> bool {
+    matches!(ending, "json" | "ndjson" | "jsonl")
 }
 
 /// The pieces of one file: the wanted columns of the view's rows, and what was left out on the way.
 pub(super) fn pieces(
-    file: &OneFile,
+    name: Option<Arc<str>>,
     text: Text,
     view: &View,
+    is_document: bool,
     wanted: &[usize],
 ) -> impl Iterator<Item = Result<Piece, Report>> + use<> {
-    let is_document = stem_and_ending(&file.path).is_some_and(|(_, ending)| ending == "json");
     let told = Rc::new(RefCell::new(Told::default()));
     let tell = Rc::clone(&told);
     let on_skipped: OnSkipped = Box::new(move |one: &Skipped| tell.borrow_mut().add(one, is_document));
@@ -153,7 +153,7 @@ pub(super) fn pieces(
         batches: view.read(text, on_skipped),
         told,
         before: Counts::default(),
-        name: file.name.clone(),
+        name,
         nothing: RecordBatch::new_empty(Arc::clone(view.schema())),
         wanted: wanted.to_vec(),
         rows: 1,

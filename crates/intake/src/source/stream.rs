@@ -1,12 +1,12 @@
 //! Bytes of a file as UTF-8 text: decompressed and decoded, with a limit on what little may become.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use encoding_rs::{Decoder, Encoding, UTF_8};
 use terms::{Problem, Report};
 
 use super::broken;
+use super::reading::Reading;
 use crate::mapping::SourceForm;
 
 /// How many times longer a file may become when it is decompressed. Tables become ten times, and at the worst a hundred times longer.
@@ -37,7 +37,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn open(file: File, form: &SourceForm) -> Result<Self, Report> {
+    pub(super) fn open(file: Reading, form: &SourceForm) -> Result<Self, Report> {
         let mut source = decompressed(file)?;
         let mut mark = [0_u8; 3];
         let read = read_up_to(&mut source, &mut mark).map_err(|error| undecoded(&error))?;
@@ -92,12 +92,12 @@ impl Text {
 }
 
 /// The bytes of a file, decompressed if it begins as a compressed one.
-fn decompressed(mut file: File) -> Result<Box<dyn Read>, Report> {
+fn decompressed(mut file: Reading) -> Result<Box<dyn Read>, Report> {
     let mut begin = [0_u8; 4];
     let io = |_| broken("cannot be read");
     let read = read_up_to(&mut file, &mut begin).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let packed = file.metadata().map_err(io)?.len();
+    let packed = file.length().map_err(io)?;
     let allowed = packed.saturating_mul(EXPANSION_MAX).max(EXPANDED_FREE);
     let bounded = |source: Box<dyn Read>| -> Box<dyn Read> { Box::new(Bounded { source, left: allowed }) };
     Ok(match begin[..read] {
@@ -112,7 +112,7 @@ fn decompressed(mut file: File) -> Result<Box<dyn Read>, Report> {
 }
 
 /// The encoding of text that is not UTF-8, by its first bytes.
-pub(super) fn sniff(file: File) -> Result<Option<&'static str>, Report> {
+pub(super) fn sniff(file: Reading) -> Result<Option<&'static str>, Report> {
     let mut begin = vec![0; SNIFFED];
     let read = read_up_to(&mut decompressed(file)?, &mut begin).map_err(|error| undecoded(&error))?;
     begin.truncate(read);

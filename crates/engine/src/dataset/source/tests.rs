@@ -1,0 +1,172 @@
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::example;
+
+const COLLECTION: &str = r#"
+id = "stays"
+title = "Stays"
+personal = true
+privacy_unit = "patient_id"
+rows_per_person_max = 1
+[columns.patient_id]
+type = "text"
+role = "identifier"
+"#;
+
+struct Place {
+    folder: TempDir,
+    stays: Arc<Collection>,
+    others: Arc<Collection>,
+}
+
+impl Place {
+    /// A file of two people, added for two collections.
+    fn new() -> (Self, Datasets) {
+        let other = COLLECTION.replace("\"stays\"", "\"others\"");
+        let rules = example::rules(&[
+            ("collections/stays.toml", COLLECTION),
+            ("collections/others.toml", &other),
+        ]);
+        let of = |id: &str| Arc::clone(&rules.collections[&id.parse().unwrap()]);
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+            stays: of("stays"),
+            others: of("others"),
+        };
+        place.write("patient_id\na\nb\n");
+        let datasets = place.open();
+        for collection in [&place.stays, &place.others] {
+            datasets.add(&place.file(), collection, at(1)).unwrap();
+        }
+        (place, datasets)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("stays.csv")
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.file(), text).unwrap();
+    }
+
+    fn open(&self) -> Datasets {
+        Datasets::open(&self.folder.path().join("datasets")).unwrap()
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        let entries = fs::read_dir(self.folder.path().join("datasets/stays")).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .find(|path| path.extension().is_some_and(|ending| ending == "parquet"))
+            .unwrap()
+    }
+}
+
+fn at(second: i64) -> UtcTime {
+    UtcTime::from_second(1_700_000_000 + second).unwrap()
+}
+
+#[test]
+fn a_source_that_fails_leaves_what_was_there_and_is_told_until_it_is_renewed() {
+    let (place, datasets) = Place::new();
+    for (text, problem) in [
+        (None, Problem::FileMissing),
+        (Some("patient_id\na\na\n"), Problem::DataFormat),
+        (Some("other\na\n"), Problem::DataSchema),
+    ] {
+        match text {
+            Some(text) => place.write(text),
+            None => fs::remove_file(place.file()).unwrap(),
+        }
+        assert_eq!(datasets.renew(&place.stays, at(2), None).unwrap_err().problem, problem);
+        // Also for a node that runs meanwhile, and after a restart.
+        for datasets in [&datasets, &place.open()] {
+            let unhealthy = datasets.unhealthy();
+            let [stale] = &unhealthy[..] else {
+                panic!("{unhealthy:?}")
+            };
+            assert_eq!(
+                (stale.is_served, stale.since, stale.problem.problem),
+                (true, Some(at(2)), problem)
+            );
+            assert_eq!(stale.collection, place.stays.id);
+            assert_eq!(datasets.find(&place.stays.id).unwrap().rows(), 2);
+            assert_eq!(datasets.find(&place.stays.id).unwrap().updated(), at(1));
+        }
+    }
+    place.write("patient_id\na\nb\nc\n");
+    let running = place.open();
+    datasets.renew(&place.stays, at(3), None).unwrap();
+    assert_eq!(datasets.find(&place.stays.id).unwrap().rows(), 3);
+    assert_eq!(running.look_again(), Ok(true));
+    for datasets in [&datasets, &running] {
+        assert_eq!(datasets.unhealthy(), []);
+        assert_eq!(datasets.find(&place.stays.id).unwrap().rows(), 3);
+    }
+}
+
+#[test]
+fn of_what_was_added_before_sources_were_kept_nobody_guesses_the_source() {
+    let (place, datasets) = Place::new();
+    fs::remove_file(place.folder.path().join("datasets/stays").join(SOURCE_FILE)).unwrap();
+    assert_eq!(datasets.renewable().unwrap(), [place.others.id.clone()]);
+    let report = datasets.renew(&place.stays, at(2), None).unwrap_err();
+    assert_eq!(report.problem, Problem::FileMissing);
+    assert!(report.remedy.contains("node dataset add"), "{report:?}");
+}
+
+#[test]
+fn two_who_add_to_one_collection_at_once_do_not_disturb_each_other() {
+    let (place, datasets) = Place::new();
+    let held = lock(&place.folder.path().join("datasets/stays")).unwrap();
+    let refused = place.open().add(&place.file(), &place.stays, at(2)).unwrap_err();
+    assert_eq!(refused.problem, Problem::DataBusy);
+    datasets.add(&place.file(), &place.others, at(2)).unwrap();
+    drop(held);
+    datasets.add(&place.file(), &place.stays, at(2)).unwrap();
+}
+
+#[test]
+fn a_39_a_snapshot_that_is_damaged_is_not_answered_from_and_takes_no_other_with_it() {
+    let damages: [fn(&Path); 5] = [
+        |snapshot| fs::remove_file(snapshot).unwrap(),
+        |snapshot| fs::write(snapshot, b"PAR1").unwrap(),
+        |snapshot| {
+            let bytes = fs::read(snapshot).unwrap();
+            fs::write(snapshot, &bytes[..bytes.len() - 1]).unwrap();
+        },
+        |snapshot| {
+            let mut bytes = fs::read(snapshot).unwrap();
+            let end = bytes.len();
+            bytes[end - 40..].fill(0xff);
+            fs::write(snapshot, bytes).unwrap();
+        },
+        |snapshot| fs::write(snapshot.parent().unwrap().join("dataset.json"), b"{}").unwrap(),
+    ];
+    for damage in damages {
+        let (place, running) = Place::new();
+        // Times of files are not finer than that everywhere.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        damage(&place.snapshot());
+        assert!(running.look_again().is_err());
+        assert_eq!(running.look_again(), Ok(false), "it is told once");
+        for datasets in [&running, &place.open()] {
+            assert!(datasets.find(&place.stays.id).is_none());
+            assert!(datasets.find(&place.others.id).is_some());
+            let unhealthy = datasets.unhealthy();
+            let [damaged] = &unhealthy[..] else {
+                panic!("{unhealthy:?}")
+            };
+            assert_eq!((damaged.is_served, &damaged.collection), (false, &place.stays.id));
+        }
+        place.open().renew(&place.stays, at(2), None).unwrap();
+        assert_eq!(running.look_again(), Ok(true));
+        assert_eq!(
+            (running.unhealthy(), running.find(&place.stays.id).unwrap().rows()),
+            (vec![], 2)
+        );
+    }
+}
