@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use policy::{Queryable, Rules};
 use terms::{MemberId, PolicyId, UtcTime};
 
@@ -14,7 +15,7 @@ pub struct Entry {
     pub member_title: String,
     /// The collection, and what of it may be asked. Nothing else of the collection is told.
     pub open: Arc<Queryable>,
-    /// The policies under which it is asked.
+    /// The policies under which it is asked: those in force that nobody has stopped.
     pub policies: Vec<PolicyNamed>,
     /// When the data last changed.
     pub updated: UtcTime,
@@ -41,17 +42,21 @@ pub enum Origin {
 }
 
 impl Entry {
-    /// The entry for a data set of `member`, if the roster knows the member.
+    /// The entry for a data set of `member` as it is at a time, if the roster knows the member.
     pub fn new(
         rules: &Rules,
+        at: UtcTime,
         member: &MemberId,
         open: &Arc<Queryable>,
         updated: UtcTime,
         origin: Origin,
     ) -> Option<Self> {
-        let of_collection = rules
-            .policies()
-            .filter(|policy| policy.collection == open.collection.id);
+        let today = at.to_zoned(TimeZone::UTC).date();
+        let of_collection = rules.policies().filter(|policy| {
+            policy.collection == open.collection.id
+                && (policy.valid_from..=policy.valid_until).contains(&today)
+                && !rules.stops.policies.contains(&policy.id)
+        });
         Some(Self {
             member: member.clone(),
             member_title: rules.members.get(member)?.title.clone(),

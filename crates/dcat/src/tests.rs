@@ -40,7 +40,7 @@ fn noon() -> UtcTime {
 fn entries(rules: &Rules, origin: Origin) -> Vec<Entry> {
     let member: MemberId = "city-hospital".parse().unwrap();
     let open = policy::open_to_members(rules, noon());
-    let entry = |open| Entry::new(rules, &member, &Arc::new(open), noon(), origin).unwrap();
+    let entry = |open| Entry::new(rules, noon(), &member, &Arc::new(open), noon(), origin).unwrap();
     open.into_iter().map(entry).collect()
 }
 
@@ -109,6 +109,34 @@ fn columns_that_no_permission_opens_and_identifiers_are_not_told() {
     assert!(open.contains("column-grade") && open.contains("http://snomed.info/id/371469007"));
     assert!(!closed.contains("grade") && !closed.contains("371469007"), "{closed}");
     assert!(!open.contains("patient_id"), "{open}");
+}
+
+#[test]
+fn a_policy_that_is_not_in_force_is_not_named() {
+    let ended = rules(|path, text| match path.to_str().unwrap() {
+        "policies/breast-cancer-research.toml" => text.replace("valid_until = 2027-12-31", "valid_until = 2026-11-20"),
+        _ => text,
+    });
+    let named = |rules: &Rules| {
+        let open = policy::open_to_members(&self::rules(as_is), noon());
+        let entry = |open| {
+            Entry::new(
+                rules,
+                noon(),
+                &"city-hospital".parse().unwrap(),
+                &Arc::new(open),
+                noon(),
+                Origin::Real,
+            )
+            .unwrap()
+        };
+        open.into_iter()
+            .map(entry)
+            .map(|entry| entry.policies.len())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named(&rules(as_is)), [1, 1]);
+    assert_eq!(named(&ended), [0, 1]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) const GDPR: &str = "https://w3id.org/dpv/legal/eu/gdpr#";
 macro_rules! terms {
     ($($module:ident $base:literal { $($name:ident = $term:literal,)* })*) => {
         $(pub(crate) mod $module {
-            use super::{NamedNodeRef};
+            use super::NamedNodeRef;
             $(pub(crate) const $name: NamedNodeRef<'static> = NamedNodeRef::new_unchecked(concat!($base, $term));)*
         })*
     };
@@ -88,7 +88,7 @@ terms! {
         HAS_BODY = "hasBody", HAS_TARGET = "hasTarget", MOTIVATED_BY = "motivatedBy", TEXTUAL_BODY = "TextualBody",
     }
     rdfs "http://www.w3.org/2000/01/rdf-schema#" { LABEL = "label", }
-    skos "http://www.w3.org/2004/02/skos/core#" { IN_SCHEME = "inScheme", NOTATION = "notation", PREF_LABEL = "prefLabel", }
+    skos "http://www.w3.org/2004/02/skos/core#" { CONCEPT = "Concept", IN_SCHEME = "inScheme", NOTATION = "notation", PREF_LABEL = "prefLabel", }
     vcard "http://www.w3.org/2006/vcard/ns#" {
         FN = "fn", HAS_EMAIL = "hasEmail", HAS_URL = "hasURL", KIND = "Kind",
     }

@@ -63,6 +63,7 @@ async fn of_person(args: &ExportArgs) -> Result<Vec<Entry>, Report> {
     let entry = |(collection, dataset): (&CollectionId, &federation::DatasetListing)| {
         Entry::new(
             asker.rules(),
+            SystemClock.now(),
             &dataset.node,
             open.get(collection)?,
             dataset.updated,
@@ -86,6 +87,7 @@ async fn of_node(config: &std::path::Path) -> Result<Vec<Entry>, Report> {
         let open = open.get(dataset.collection())?;
         Entry::new(
             &rules,
+            now,
             &config.member,
             open,
             dataset.updated(),

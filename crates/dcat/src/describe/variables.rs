@@ -8,8 +8,7 @@ use super::part;
 use crate::entry::Entry;
 use crate::statements::Texts;
 use crate::triples::Triples;
-use crate::vocabulary::dcat;
-use crate::vocabulary::{csvw, dct, health, skos};
+use crate::vocabulary::{csvw, dcat, dct, health, skos};
 
 /// Describes the columns that are open, with their domains as the board declared them.
 pub(super) fn describe(triples: &mut Triples, dataset: &NamedNode, entry: &Entry) {
@@ -57,7 +56,7 @@ pub(super) fn describe(triples: &mut Triples, dataset: &NamedNode, entry: &Entry
     }
     for (column, meaning) in meanings {
         triples
-            .about(&part(dataset, &format!("code-{}", column.name)), skos_concept())
+            .about(&part(dataset, &format!("code-{}", column.name)), skos::CONCEPT)
             .typed(dct::IDENTIFIER, meaning.concept.as_str(), xsd::ANY_URI)
             .plain(skos::PREF_LABEL, &column.name)
             .link(skos::IN_SCHEME, meaning.system.clone());
@@ -72,10 +71,6 @@ pub(super) fn told(entry: &Entry) -> impl Iterator<Item = &Column> {
     let open = &entry.open;
     let columns = open.collection.columns.iter();
     columns.filter(|column| column.roles.any_query() && !column.roles.identifier && open.columns.contains(&column.name))
-}
-
-fn skos_concept() -> oxrdf::NamedNodeRef<'static> {
-    oxrdf::NamedNodeRef::new_unchecked("http://www.w3.org/2004/02/skos/core#Concept")
 }
 
 fn words(column: &Column, unit_word: &str) -> String {

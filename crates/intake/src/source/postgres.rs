@@ -25,6 +25,7 @@ use terms::{Problem, Report};
 use tokio::time::timeout;
 
 use super::described::{Place, Secret};
+use super::resources::Resources;
 use super::{PLAIN, Piece, Pieces};
 
 /// How long it may take to be let in.
@@ -251,7 +252,13 @@ impl Iterator for Read {
             let first_row = self.row;
             self.row += batch.num_rows() as u64;
             let file = Some(Arc::clone(&self.name));
-            Piece { first_row, file, batch }
+            let resources = Resources::default();
+            Piece {
+                first_row,
+                file,
+                batch,
+                resources,
+            }
         }))
     }
 }
