@@ -199,8 +199,7 @@ impl Format {
         if let Some(view) = view {
             return resources::ends_so(path).then(|| Self::Resources(view.clone()));
         }
-        let (_, ending) = stem_and_ending(path)?;
-        Some(match ending.as_str() {
+        Some(match ending(path)?.as_str() {
             "csv" | "tsv" => Self::Csv,
             "parquet" => Self::Parquet,
             "arrow" | "ipc" | "feather" => Self::Ipc,
@@ -298,8 +297,9 @@ impl OneFile {
                 .build(self.text(form)?);
                 Ok(Box::new(in_order(reader.map_err(|e| malformed(&e))?, wanted)))
             }
-            // They come as pieces, with what was left out.
-            Format::Resources(_) => Ok(Box::new(std::iter::empty())),
+            Format::Resources(_) => {
+                Err(Problem::Internal.report("resources come as pieces, with what was left out, and not as batches"))
+            }
         }
     }
 
@@ -343,20 +343,19 @@ impl Seen {
     }
 }
 
-/// The name of a file without its ending, and that, beside the ending of a compression and in small letters.
-pub(crate) fn stem_and_ending(path: &Path) -> Option<(String, String)> {
+/// How a file's name ends, beside the ending of a compression and in small letters.
+pub(crate) fn ending(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name
         .strip_suffix(".gz")
         .or_else(|| name.strip_suffix(".zst"))
         .unwrap_or(&name);
-    let (stem, ending) = name.rsplit_once('.')?;
-    Some((stem.to_owned(), ending.to_owned()))
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(ending.to_owned())
 }
 
 fn not_a_data_file(path: &Path, view: Option<&View>) -> Report {
-    let ending = stem_and_ending(path).map(|(_, ending)| ending);
-    match (view, ending.as_deref()) {
+    match (view, ending(path).as_deref()) {
         (Some(_), _) => broken("does not end as one of FHIR resources does")
             .remedy("a view reads NDJSON (.ndjson) and JSON documents such as bundles (.json), also with .gz or .zst"),
         (None, Some("json")) => broken("is a JSON document, which is no table")

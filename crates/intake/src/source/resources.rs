@@ -15,7 +15,7 @@ use serde::Serialize;
 use terms::{Problem, Report};
 
 use super::stream::Text;
-use super::{OneFile, Piece, malformed, stem_and_ending, unreadable};
+use super::{OneFile, Piece, ending, malformed, unreadable};
 use crate::mapping::SourceForm;
 
 /// How many of the things that were left out are named.
@@ -94,7 +94,7 @@ pub(crate) fn view(named: &str) -> Result<View, Report> {
 
 /// Whether a view is named by its file, which is beside who names it.
 pub(crate) fn is_file_name(named: &str) -> bool {
-    stem_and_ending(Path::new(named)).is_some_and(|(_, ending)| ending == "json")
+    ending(Path::new(named)).is_some_and(|ending| ending == "json")
 }
 
 /// A file of FHIR resources that is read without a view.
@@ -135,7 +135,7 @@ impl ResourceFile {
 
 /// Whether a file ends as one of resources does.
 pub(super) fn ends_so(path: &Path) -> bool {
-    stem_and_ending(path).is_some_and(|(_, ending)| matches!(ending.as_str(), "json" | "ndjson" | "jsonl"))
+    ending(path).is_some_and(|ending| matches!(ending.as_str(), "json" | "ndjson" | "jsonl"))
 }
 
 /// The pieces of one file: the wanted columns of the view's rows, and what was left out on the way.
@@ -145,7 +145,7 @@ pub(super) fn pieces(
     view: &View,
     wanted: &[usize],
 ) -> impl Iterator<Item = Result<Piece, Report>> + use<> {
-    let is_document = stem_and_ending(&file.path).is_some_and(|(_, ending)| ending == "json");
+    let is_document = ending(&file.path).is_some_and(|ending| ending == "json");
     let told = Rc::new(RefCell::new(Told::default()));
     let tell = Rc::clone(&told);
     let on_skipped: OnSkipped = Box::new(move |one: &Skipped| tell.borrow_mut().add(one, is_document));
