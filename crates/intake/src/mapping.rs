@@ -292,12 +292,12 @@ impl ColumnMapping {
         if factors.clone().any(|factor| !factor.is_finite()) || self.times == Some(0.0) {
             return Err("times and plus must be finite, and times not zero".to_owned());
         }
-        let from_codes = [
+        let steps = [
             ("descends_from", self.descends_from.is_some(), ColumnKind::Boolean),
             ("ags", self.ags.is_some(), ColumnKind::Text),
             ("part", self.part.is_some(), ColumnKind::Integer),
         ];
-        for (key, _, wanted) in from_codes.iter().filter(|(_, is_there, _)| *is_there) {
+        for (key, _, wanted) in steps.iter().filter(|(_, is_there, _)| *is_there) {
             if kind != *wanted {
                 return Err(format!("{key} makes {wanted}, and the collection expects {kind}"));
             }

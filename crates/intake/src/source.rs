@@ -131,7 +131,9 @@ impl Opened {
             (described::Described::S3(s3, place), view) => Self::open_files(objects(&s3, &place, view.as_ref())?, form),
             (described::Described::Postgres(..), Some(_)) => Err(Problem::FhirView
                 .report("a view reads FHIR resources, and the source is a table")
-                .remedy("leave out the view; what the view would do, say in the query of the source or in the mapping")),
+                .remedy(
+                    "leave out the view; what the view would do, say in the query of the source or in the mapping",
+                )),
             (described::Described::Postgres(postgres, place), None) => {
                 let table = postgres::Table::open(postgres, place)?;
                 Ok(Self {
@@ -291,7 +293,7 @@ fn files(path: &Path, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
 
 impl Format {
     fn of(path: &Path, view: Option<&View>) -> Option<Self> {
-        let (_, ending) = stem_and_ending(path)?;
+        let ending = ending(path)?;
         if let Some(view) = view {
             return resources::ends_so(&ending).then(|| Self::Resources {
                 view: view.clone(),
@@ -418,8 +420,9 @@ impl OneFile {
                 .build(self.text(form)?);
                 Ok(Box::new(in_order(reader.map_err(|e| malformed(&e))?, wanted)))
             }
-            // They come as pieces, with what was left out.
-            Format::Resources { .. } => Ok(Box::new(std::iter::empty())),
+            Format::Resources { .. } => {
+                Err(Problem::Internal.report("resources come as pieces, with what was left out, and not as batches"))
+            }
         }
     }
 
@@ -465,20 +468,19 @@ impl Seen {
     }
 }
 
-/// The name of a file without its ending, and that, beside the ending of a compression and in small letters.
-pub(crate) fn stem_and_ending(path: &Path) -> Option<(String, String)> {
+/// How a file's name ends, beside the ending of a compression and in small letters.
+pub(crate) fn ending(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name
         .strip_suffix(".gz")
         .or_else(|| name.strip_suffix(".zst"))
         .unwrap_or(&name);
-    let (stem, ending) = name.rsplit_once('.')?;
-    Some((stem.to_owned(), ending.to_owned()))
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(ending.to_owned())
 }
 
 fn not_a_data_file(path: &Path, view: Option<&View>) -> Report {
-    let ending = stem_and_ending(path).map(|(_, ending)| ending);
-    match (view, ending.as_deref()) {
+    match (view, ending(path).as_deref()) {
         (Some(_), _) => broken("does not end as one of FHIR resources does")
             .remedy("a view reads NDJSON (.ndjson) and JSON documents such as bundles (.json), also with .gz or .zst"),
         (None, Some("json")) => broken("is a JSON document, which is no table")

@@ -25,7 +25,7 @@ fn the_unit_in_a_header_is_taken_if_it_can_be_made_the_collections() {
     let of = |header: &str| {
         let text = format!("patient_id,{header}\n1,12.5\n");
         let files = Files::of(&[("a.csv", text.as_bytes())]);
-        let guess = guess(&files.path("a.csv"), &stays()).unwrap();
+        let guess = guess(&files.path("a.csv"), None, &stays()).unwrap();
         (guess.mapping.column("haemoglobin").unit, guess.notes.join("\n"))
     };
     let (unit, notes) = of("Hb (mmol/l)");

@@ -15,7 +15,7 @@ use serde::Serialize;
 use terms::{Problem, Report};
 
 use super::stream::Text;
-use super::{OneFile, Piece, malformed, stem_and_ending, unreadable};
+use super::{OneFile, Piece, ending, malformed, unreadable};
 use crate::mapping::SourceForm;
 
 /// How many of the things that were left out are named.
@@ -94,7 +94,7 @@ pub(crate) fn view(named: &str) -> Result<View, Report> {
 
 /// Whether a view is named by its file, which is beside who names it.
 pub(crate) fn is_file_name(named: &str) -> bool {
-    stem_and_ending(Path::new(named)).is_some_and(|(_, ending)| ending == "json")
+    ending(Path::new(named)).is_some_and(|ending| ending == "json")
 }
 
 /// A file of FHIR resources that is read without a view.
