@@ -23,7 +23,7 @@ pub(crate) async fn refresh(args: DatasetRefreshArgs, json: bool) -> Result<Exit
     let (mut told, mut failed) = (Vec::new(), None);
     for (name, collection) in wanted {
         let renew = |collection: &Collection| datasets.renew(collection, SystemClock.now());
-        match collection.and_then(|collection| renew(collection)) {
+        match collection.and_then(renew) {
             Ok((dataset, _)) => {
                 told.push(serde_json::json!({ "collection": name, "rows": dataset.rows() }));
                 say(json, format!("{name}: {} rows", dataset.rows()))?;
