@@ -45,6 +45,7 @@ mod raw;
 mod receipts;
 mod regions;
 mod sound;
+mod sources;
 mod stops;
 mod tokens;
 mod tunnels;

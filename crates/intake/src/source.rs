@@ -59,7 +59,7 @@ pub struct Opened {
 #[derive(Debug)]
 enum Content {
     Files(Vec<OneFile>),
-    Table(postgres::Table),
+    Table(Box<postgres::Table>),
 }
 
 /// Rows of one file, one after the other.
@@ -138,7 +138,7 @@ impl Opened {
                 let table = postgres::Table::open(postgres, place)?;
                 Ok(Self {
                     schema: Arc::clone(&table.schema),
-                    content: Content::Table(table),
+                    content: Content::Table(Box::new(table)),
                     form: form.clone(),
                 })
             }

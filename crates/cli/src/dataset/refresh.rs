@@ -27,7 +27,7 @@ pub(crate) async fn refresh(args: DatasetRefreshArgs, json: bool) -> Result<Exit
             let least = rules.min_people_max(&collection.id);
             datasets.renew(collection, SystemClock.now(), least)
         };
-        match collection.and_then(|collection| renew(collection)) {
+        match collection.and_then(renew) {
             Ok((Publication::InForce(dataset), _)) => {
                 told.push(serde_json::json!({ "collection": name, "rows": dataset.rows(), "data": dataset.version() }));
                 say(json, format!("{name}: {} rows", dataset.rows()))?;

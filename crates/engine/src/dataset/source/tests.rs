@@ -112,7 +112,7 @@ fn a_source_that_fails_leaves_what_was_there_and_is_told_until_it_is_renewed() {
 fn of_what_was_added_before_sources_were_kept_nobody_guesses_the_source() {
     let (place, datasets) = Place::new();
     fs::remove_file(place.folder.path().join("datasets/stays").join(SOURCE_FILE)).unwrap();
-    assert_eq!(datasets.renewable().unwrap(), [place.others.id.clone()]);
+    assert_eq!(datasets.renewable().unwrap(), std::slice::from_ref(&place.others.id));
     let report = datasets.renew(&place.stays, at(2), None).unwrap_err();
     assert_eq!(report.problem, Problem::FileMissing);
     assert!(report.remedy.contains("node dataset add"), "{report:?}");
