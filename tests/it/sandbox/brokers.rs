@@ -117,6 +117,9 @@ impl Town {
         ]);
         run.returns(0);
         sandbox.down().returns(0);
+        // The sandbox had a repository of its own. One that begins in the same second would give its first timestamp the same number, and the
+        // nodes would rightly take no other document of that number.
+        std::thread::sleep(Duration::from_secs(1));
         let town = Self {
             sandbox,
             nodes: Vec::new(),
