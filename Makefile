@@ -61,5 +61,11 @@ bench: setup ## what speed and memory claims are measured with; see docs/benchma
 	@$(CARGO) bench $(ALL) --bench gate
 	@$(CARGO) bench $(ALL) --bench rows
 	@$(CARGO) bench $(ALL) --bench federation
+	@$(CARGO) bench $(ALL) --bench ledger
+	@$(CARGO) bench $(ALL) --bench tunnels
+	@target/venv/bin/python -c 'import duckdb' 2>/dev/null || python3 -m venv target/venv
+	@target/venv/bin/pip install --quiet duckdb
+	@target/venv/bin/python benches/ingest.py target/release/datenraum
+	@target/venv/bin/python benches/larger_than_memory.py target/release/datenraum
 	@$(CARGO) bench --locked -p policy --bench decide --target-dir target/bench
 	@$(CARGO) bench --locked -p fhir --bench views --target-dir target/bench

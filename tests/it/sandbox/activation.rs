@@ -133,6 +133,9 @@ async fn a_43_a_node_that_is_killed_at_any_step_of_putting_documents_in_force_ha
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// How often all steps are gone through until one on either side was met.
+const ROUNDS_MAX: u32 = 3;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_43_a_broker_that_is_killed_at_any_step_of_publishing_has_the_old_or_the_new_documents() {
     if !strace_is_there() {
@@ -146,7 +149,7 @@ async fn a_43_a_broker_that_is_killed_at_any_step_of_publishing_has_the_old_or_t
     let data = (apart.config().data, apart.sandbox.place().join("old-data"));
     copy_folder(&folder, &old);
     copy_folder(&data.0, &data.1);
-    let (mut step, mut found) = (1, Vec::new());
+    let (mut step, mut rounds, mut found) = (1, 1, Vec::new());
     loop {
         for (place, kept) in [(&folder, &old), (&data.0, &data.1)] {
             fs::remove_dir_all(place).unwrap();
@@ -172,7 +175,13 @@ async fn a_43_a_broker_that_is_killed_at_any_step_of_publishing_has_the_old_or_t
         if ended.is_none() {
             assert!(published, "step {step}: {}", apart.log(Role::Broker));
             assert_eq!(found_at(&apart).await, 2);
-            break;
+            // Between the last step that matters and the answer there is one more, which a thread that did other things before may count
+            // already: then nobody was killed there.
+            if found.contains(&2) || rounds == ROUNDS_MAX {
+                break;
+            }
+            (step, rounds) = (1, rounds + 1);
+            continue;
         }
         // A publication that was acknowledged is there.
         let version = found_at(&apart).await;
