@@ -8,7 +8,7 @@ use std::sync::Arc;
 use terms::{Problem, Report};
 use trust::{Digest, SigningKey};
 
-use crate::ledger::store::{Store, StoreError};
+use crate::ledger::store::Store;
 use crate::ledger::{Ledger, LedgerPlace, anchor};
 
 /// A log that was handed over.
@@ -55,15 +55,6 @@ impl Ledger {
     }
 }
 
-impl Store {
-    /// Signs the head with both keys. Answers that would be told again under receipts of the old key are let go; that they were given
-    /// stays known.
-    fn hand_over(&mut self, to: &SigningKey) -> Result<(), StoreError> {
-        let note = self.sign_head_with(to)?;
-        self.put_head(note)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use terms::Problem;
@@ -100,6 +91,8 @@ mod tests {
     async fn a_ledger_goes_on_under_the_new_key_and_the_old_one_opens_it_no_more() {
         let mut place = Place::new();
         let before = place.release(3).await;
+        let mut export = Vec::new();
+        audit::export(&place.file(), &mut export).unwrap();
         let (old, new) = (place.signing_key(), Arc::new(new_key()));
         let handed_over = Ledger::hand_over(&place.place(), ORIGIN, Arc::clone(&old), &new).unwrap();
         for key in [old.public(), new.public()] {
@@ -124,6 +117,13 @@ mod tests {
         };
         let of_old = audit::verify(&place.file(), ORIGIN, &new.public(), &kept).unwrap_err();
         assert_eq!(of_old.problem, Problem::AuditBroken, "it is the old key's word");
+        // The old key's export of until then ends with what both signed, whatever the log became.
+        let kept = Compared {
+            checkpoints: vec![again.checkpoint],
+            receipts: Vec::new(),
+        };
+        let until_then = audit::verify_export(&export[..], ORIGIN, &old.public(), &kept).unwrap();
+        assert_eq!(until_then.entries, 3);
         place.use_key(&old);
         let refused = place.open().unwrap_err();
         assert_eq!(refused.problem, Problem::AuditBroken);

@@ -236,14 +236,11 @@ impl Store {
         self.carry_journal()
     }
 
-    /// The head of the log as both our key and another sign it.
-    pub(super) fn sign_head_with(&self, other: &SigningKey) -> Result<String, StoreError> {
+    /// Signs the head of the log with another key too. Kept answers, whose receipts our key signed, are let go; that they were given
+    /// stays known.
+    pub(super) fn hand_over(&mut self, to: &SigningKey) -> Result<(), StoreError> {
         let head = head(&self.frontier, &self.origin);
-        Ok(head.sign(&self.origin, &self.key)? + &head.signature(&self.origin, other)?)
-    }
-
-    /// Puts a note in the place of the head's, and lets kept answers go, whose receipts another key signed than theirs.
-    pub(super) fn put_head(&mut self, note: String) -> Result<(), StoreError> {
+        let note = head.sign(&self.origin, &self.key)? + &head.signature(&self.origin, to)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
