@@ -3,3 +3,14 @@
 //! Every analysis here needs of a node nothing but sums over its rows, so that the result is that of the pooled rows. This crate is
 //! arithmetic only: it reads no file, knows no network and no policy, and names neither DataFusion nor Arrow. Nodes and data users run
 //! the same lines of it.
+//!
+//! Reading order: [`formula`] (what is explained, and by what), [`design`] (the columns of the model matrix), [`frame`] (the rows of a node),
+//! [`rounds`] (steps made of sums), [`glm`] with [`family`].
+
+pub mod design;
+pub mod family;
+pub mod formula;
+pub mod frame;
+pub mod glm;
+pub mod rounds;
+mod solve;

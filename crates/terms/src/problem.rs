@@ -190,6 +190,13 @@ problems! {
     // Asking many.
     NoNode = "E_NO_NODE", DataUser, Unreachable, "No node offers the collection.", "Ask the operators of the nodes what they offer; for a sandbox, see datenraum sandbox status DIR.";
     Mixed = "E_MIXED", DataUser, Refused, "Some of the data that the question is about are of real people and some are made up.", "Ask about one kind: name the nodes with WHERE node = '…'; datenraum catalog show says which data are synthetic.";
+    ModelFormula = "E_MODEL_FORMULA", DataUser, Usage, "The formula cannot be read, or uses a column as it cannot be used.", "Change the formula where the mark stands; docs/models.md says what can stand in one.";
+    ModelData = "E_MODEL_DATA", DataUser, Failed, "The rows do not suffice for this model.", "Take fewer terms or more rows, as the message says.";
+    ModelSingular = "E_MODEL_SINGULAR", DataUser, Failed, "Some terms of the model say the same, so that it has no single solution.", "Leave out the terms that the message names.";
+    ModelSeparation = "E_MODEL_SEPARATION", DataUser, Failed, "Some terms tell the two outcomes apart without error, so that the model has no finite solution.", "Leave out the terms that the message names, or join their levels.";
+    ModelSteps = "E_MODEL_STEPS", DataUser, Failed, "The model did not come to its solution in the steps that it may take.", "Take fewer terms, or ask for more steps if the policy allows them.";
+    ModelDisclosure = "E_MODEL_DISCLOSURE", DataUser, Refused, "What the node would send for this model could tell of single people.", "Change the model as the message says.";
+    ModelProtocol = "E_MODEL_PROTOCOL", DataUser, Verification, "A message of a fit was not what it has to be.", "Ask again. If it stays so, the versions of the programs differ, or somebody changes messages.";
     Unreachable = "E_UNREACHABLE", DataUser, Unreachable, "A node or the broker does not answer.", "Try again; if it stays so, ask its operator. For a sandbox, see datenraum sandbox status DIR.";
     Late = "E_LATE", DataUser, Unreachable, "A node did not answer within the time that the question gives it. It was told to stop.", "Give it more time with --timeout SECONDS (timeout_seconds in the gateway), or ask for less; if it stays so, ask its operator.";
     Answer = "E_ANSWER", DataUser, Failed, "A node's answer does not have the form that was asked for, or its receipt does not verify. It was left out.", "Report it to the node's operator.";

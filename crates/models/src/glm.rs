@@ -1,0 +1,605 @@
+//! Generalised linear models by iteratively reweighted least squares, of which each step adds up XᵀWX and the score over the rows of all
+//! nodes (McCullagh and Nelder, *Generalized Linear Models*, 2nd ed. 1989, 2.5).
+//!
+//! Start, weights and deviance are those of R's `glm.fit`. Three kinds of steps: rows for each level of each factor; the first weights,
+//! from the responses; then from coefficients to coefficients until they move by less than a ten-millionth of their standard errors.
+//! Next: `family.rs`, what a row adds.
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use terms::{Problem, Report};
+
+use crate::design::{Design, DesignColumn};
+use crate::family::{Family, Link};
+use crate::frame::Frame;
+use crate::rounds::{Next, Rounds};
+use crate::solve::{Cholesky, packed, packed_len};
+
+/// Rows that are looked at together: their model matrix fits a processor's cache.
+const BLOCK_ROWS: usize = 512;
+
+/// Steps are done when no direction of the coefficients moves by more than this share of its standard error, squared.
+const DECREMENT_MAX: f64 = 1e-14;
+
+/// A coefficient of a column of values up to 1 that is so large, and whose standard error is so much larger still, has no bounds: the mean would
+/// go from 0.000006 to a half or beyond, and the data do not say where it ends.
+const SEPARATED: f64 = 12.0;
+
+/// See [`SEPARATED`].
+const SEPARATED_ERROR: f64 = 100.0;
+
+/// A step is halved so often at most.
+const HALVINGS_MAX: u32 = 12;
+
+/// A generalised linear model.
+#[derive(Clone, Debug)]
+pub struct Glm {
+    /// The distribution of the response.
+    pub family: Family,
+    /// How its mean hangs together with the linear predictor.
+    pub link: Link,
+    /// What the model matrix has.
+    pub design: Design,
+}
+
+/// What is known between two steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    phase: Phase,
+    /// Steps that were taken.
+    steps: u32,
+    /// Which levels have rows; known after the first step.
+    has_rows: Vec<bool>,
+    /// Sums that do not depend on coefficients.
+    fixed: Fixed,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Phase {
+    Levels,
+    Weights,
+    Coefficients(Place),
+}
+
+/// Where coefficients are, and how well the place before did.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    coefficients: Vec<f64>,
+    before: Option<(Vec<f64>, f64)>,
+    halvings: u32,
+}
+
+/// Sums over rows that stay the same from step to step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Fixed {
+    /// Rows whose weight is not 0.
+    rows: f64,
+    /// Sum of the weights.
+    weights: f64,
+    /// Sum of the logarithms of weights.
+    log_weights: f64,
+    /// What the log-likelihood has of the responses alone.
+    of_responses: f64,
+}
+
+/// One coefficient.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Term {
+    /// `(Intercept)`, `age`, `grade[2]`, `hormone:age`.
+    pub term: String,
+    /// The coefficient.
+    pub estimate: f64,
+    /// Its standard error, from the inverse information.
+    pub std_error: f64,
+    /// Estimate over standard error: z, or t with the residual degrees of freedom where the dispersion is estimated.
+    pub statistic: f64,
+    /// Two-sided.
+    pub p: f64,
+    /// Wald interval, 95 %.
+    pub ci_low: f64,
+    /// Wald interval, 95 %.
+    pub ci_high: f64,
+}
+
+/// A model that was fitted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fitted {
+    /// The coefficients, in the order of the formula.
+    pub terms: Vec<Term>,
+    /// Their covariances, by rows.
+    pub covariance: Vec<Vec<f64>>,
+    /// Rows of all nodes; those in which a column is not known are not among them.
+    pub n: u64,
+    /// Residual degrees of freedom.
+    pub df_residual: u64,
+    /// Residual deviance.
+    pub deviance: f64,
+    /// Pearson's χ² over the residual degrees of freedom where it is estimated, else 1.
+    pub dispersion: f64,
+    /// Log-likelihood, as R's `logLik` of a `glm`.
+    pub log_likelihood: Option<f64>,
+    /// Akaike's criterion, as R's `AIC` of a `glm`.
+    pub aic: Option<f64>,
+    /// Steps of all nodes.
+    pub steps: u32,
+    /// Levels that no row of any node has; they have no coefficient.
+    pub empty_levels: Vec<String>,
+}
+
+impl Glm {
+    /// A model of this family; the link is the family's own if none is given.
+    ///
+    /// # Errors
+    /// `E_MODEL_FORMULA` if the family has no such link.
+    pub fn new(family: Family, link: Option<Link>, design: Design) -> Result<Self, Report> {
+        let link = link.unwrap_or(family.own_link());
+        family.require_link(link)?;
+        Ok(Self { family, link, design })
+    }
+
+    fn columns<'a>(&'a self, state: &'a State) -> Vec<&'a DesignColumn> {
+        self.design.columns_of(&state.has_rows).collect()
+    }
+
+    /// Sums before the packed triangle, the triangle, the vector, and those after it.
+    fn place_of_products(size: usize) -> (usize, usize) {
+        (1 + packed_len(size), 1 + packed_len(size) + size)
+    }
+}
+
+/// Values after the vector in a step's sums.
+const TAIL: usize = 4;
+
+impl Rounds for Glm {
+    type State = State;
+    type Fitted = Fitted;
+
+    fn start(&self) -> State {
+        State {
+            phase: Phase::Levels,
+            steps: 0,
+            has_rows: Vec::new(),
+            fixed: Fixed::default(),
+        }
+    }
+
+    fn width(&self, state: &State) -> usize {
+        match state.phase {
+            Phase::Levels => 1 + self.design.levels.len(),
+            Phase::Weights | Phase::Coefficients(_) => {
+                let (_, tail) = Self::place_of_products(self.columns(state).len());
+                tail + TAIL
+            }
+        }
+    }
+
+    fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
+        match &state.phase {
+            Phase::Levels => self.add_levels(frame, into),
+            Phase::Weights => self.add_products(state, None, frame, into),
+            Phase::Coefficients(place) => self.add_products(state, Some(&place.coefficients), frame, into),
+        }
+    }
+
+    fn next(&self, state: &State, sums: &[f64]) -> Result<Next<State, Fitted>, Report> {
+        if sums.len() != self.width(state) {
+            return Err(Problem::ModelProtocol.report("the sums of a step are not as many as they have to be"));
+        }
+        let steps = state.steps + 1;
+        match &state.phase {
+            Phase::Levels => self.after_levels(steps, sums).map(Next::Step),
+            Phase::Weights => self.after_weights(state, steps, sums).map(Next::Step),
+            Phase::Coefficients(place) => self.after_coefficients(state, place, steps, sums),
+        }
+    }
+}
+
+impl Glm {
+    fn add_levels(&self, frame: &Frame, into: &mut [f64]) {
+        let mut room = [0.0; BLOCK_ROWS];
+        into[0] += frame.rows as f64;
+        for (level, sum) in self.design.levels.iter().zip(&mut into[1..]) {
+            for from in (0..frame.rows).step_by(BLOCK_ROWS) {
+                let room = &mut room[..BLOCK_ROWS.min(frame.rows - from)];
+                level.value.fill(frame, from, room);
+                *sum += room.iter().sum::<f64>();
+            }
+        }
+    }
+
+    fn after_levels(&self, steps: u32, sums: &[f64]) -> Result<State, Report> {
+        let has_rows: Vec<bool> = sums[1..].iter().map(|rows| *rows > 0.5).collect();
+        let size = self.design.columns_of(&has_rows).count();
+        let rows = sums[0];
+        if rows < size as f64 + 1.0 {
+            let message = format!("the model has {size} terms and only {rows} rows in which all its columns are known");
+            return Err(Problem::ModelData.report(message));
+        }
+        Ok(State {
+            phase: Phase::Weights,
+            steps,
+            has_rows,
+            fixed: Fixed::default(),
+        })
+    }
+
+    fn add_products(&self, state: &State, coefficients: Option<&[f64]>, frame: &Frame, into: &mut [f64]) {
+        let columns = self.columns(state);
+        let size = columns.len();
+        let (vector, tail) = Self::place_of_products(size);
+        let mut block = Block::new(size);
+        for from in (0..frame.rows).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(frame.rows - from);
+            block.read(&self.design, &columns, frame, from, rows);
+            block.predict(coefficients, rows);
+            for row in 0..rows {
+                let (y, prior, offset) = (block.response[row], block.weight[row], block.offset[row]);
+                let added = match coefficients {
+                    None => self.family.first(self.link, y, prior, offset),
+                    Some(_) => self.family.at(self.link, y, prior, block.predictor[row]),
+                };
+                block.weights[row] = added.weight;
+                block.residuals[row] = added.weighted_residual;
+                into[0] += f64::from(prior > 0.0);
+                for (sum, value) in into[tail..].iter_mut().zip(added.rest) {
+                    *sum += value;
+                }
+            }
+            block.multiply(rows, &mut into[1..vector]);
+            block.project(rows, &mut into[vector..tail]);
+        }
+    }
+
+    fn after_weights(&self, state: &State, steps: u32, sums: &[f64]) -> Result<State, Report> {
+        let columns = self.columns(state);
+        let (vector, tail) = Self::place_of_products(columns.len());
+        let [weights, log_weights, of_responses, responses] = rest(&sums[tail..]);
+        let fixed = Fixed {
+            rows: sums[0],
+            weights,
+            log_weights,
+            of_responses,
+        };
+        if let Some(what) = self.family.is_constant(responses, weights) {
+            return Err(Problem::ModelData.report(format!("the response is {what} in every row")));
+        }
+        let solved = decomposed(&sums[1..vector], &columns)?.solve(&sums[vector..tail]);
+        Ok(State {
+            phase: Phase::Coefficients(Place {
+                coefficients: solved,
+                before: None,
+                halvings: 0,
+            }),
+            steps,
+            has_rows: state.has_rows.clone(),
+            fixed,
+        })
+    }
+
+    fn after_coefficients(
+        &self,
+        state: &State,
+        place: &Place,
+        steps: u32,
+        sums: &[f64],
+    ) -> Result<Next<State, Fitted>, Report> {
+        let columns = self.columns(state);
+        let (vector, tail) = Self::place_of_products(columns.len());
+        let [deviance, pearson, one, two] = rest(&sums[tail..]);
+        let step_to = |place: Place| {
+            Next::Step(State {
+                phase: Phase::Coefficients(place),
+                steps,
+                ..state.clone()
+            })
+        };
+        let is_better = place
+            .before
+            .as_ref()
+            .is_none_or(|(_, before)| deviance <= before + 1e-8 * (before.abs() + 0.1));
+        if !(deviance.is_finite() && is_better) {
+            return self.halved(place).map(step_to);
+        }
+        let information = match decomposed(&sums[1..vector], &columns) {
+            Ok(information) => information,
+            // It had full rank when the weights came from the responses.
+            Err(_) if self.family.can_be_separated() => return Err(separated(&columns, &place.coefficients, None)),
+            Err(report) => return Err(report),
+        };
+        let moved = information.solve(&sums[vector..tail]);
+        let decrement: f64 = moved.iter().zip(&sums[vector..tail]).map(|(d, u)| d * u).sum();
+        let freedom = state.fixed.rows - columns.len() as f64;
+        let dispersion = if self.family.estimates_dispersion() {
+            pearson / freedom
+        } else {
+            1.0
+        };
+        let coefficients: Vec<f64> = place.coefficients.iter().zip(&moved).map(|(b, d)| b + d).collect();
+        if self.family.can_be_separated() {
+            let inverse = information.inverse();
+            let is_lost = |at: usize| {
+                inverse[at * columns.len() + at].sqrt() > SEPARATED_ERROR && coefficients[at].abs() > SEPARATED
+            };
+            if (0..columns.len()).any(is_lost) {
+                return Err(separated(&columns, &coefficients, Some(&inverse)));
+            }
+        }
+        // A fit without residuals has no scale to measure steps with.
+        let is_done =
+            decrement <= DECREMENT_MAX * dispersion.max(f64::MIN_POSITIVE) || deviance <= 1e-20 * state.fixed.weights;
+        if !is_done {
+            return Ok(step_to(Place {
+                before: Some((place.coefficients.clone(), deviance)),
+                coefficients,
+                halvings: 0,
+            }));
+        }
+        let log_likelihood = self.family.log_likelihood(&crate::family::Totals {
+            rows: state.fixed.rows,
+            weights: state.fixed.weights,
+            log_weights: state.fixed.log_weights,
+            of_responses: state.fixed.of_responses,
+            deviance,
+            rest: [one, two],
+        });
+        Ok(Next::Done(self.fitted(
+            state,
+            &columns,
+            Solution {
+                coefficients,
+                inverse: information.inverse(),
+                deviance,
+                dispersion,
+                freedom,
+                log_likelihood,
+                steps,
+            },
+        )))
+    }
+
+    /// Half the way back to the place before.
+    fn halved(&self, place: &Place) -> Result<Place, Report> {
+        let Some((before, deviance)) = &place.before else {
+            let message = "the first step gives no finite deviance";
+            return Err(Problem::ModelSteps
+                .report(message)
+                .remedy("use another link, or fewer terms"));
+        };
+        if place.halvings == HALVINGS_MAX {
+            return Err(
+                Problem::ModelSteps.report("the deviance does not fall any more, and the coefficients still move")
+            );
+        }
+        let halfway = place.coefficients.iter().zip(before).map(|(b, a)| (a + b) / 2.0);
+        Ok(Place {
+            coefficients: halfway.collect(),
+            before: Some((before.clone(), *deviance)),
+            halvings: place.halvings + 1,
+        })
+    }
+
+    fn fitted(&self, state: &State, columns: &[&DesignColumn], solution: Solution) -> Fitted {
+        let size = columns.len();
+        let Solution {
+            coefficients,
+            inverse,
+            deviance,
+            dispersion,
+            freedom,
+            log_likelihood,
+            steps,
+        } = solution;
+        let covariance = |row: usize, column: usize| {
+            dispersion * inverse[row * size + column] / (columns[row].scale * columns[column].scale)
+        };
+        let quantile = self.two_sided(freedom);
+        let terms = columns.iter().enumerate().map(|(at, column)| {
+            let estimate = coefficients[at] / column.scale;
+            let std_error = covariance(at, at).sqrt();
+            let statistic = estimate / std_error;
+            Term {
+                term: column.name.clone(),
+                estimate,
+                std_error,
+                statistic,
+                p: self.p_value(statistic, freedom),
+                ci_low: estimate - quantile * std_error,
+                ci_high: estimate + quantile * std_error,
+            }
+        });
+        let empty = self.design.levels.iter().zip(&state.has_rows);
+        let empty = empty.filter(|(_, has_rows)| !**has_rows);
+        let mut empty_levels: Vec<String> = empty.map(|(of, _)| format!("{}[{}]", of.factor, of.level)).collect();
+        empty_levels.dedup();
+        let parameters = size as f64 + f64::from(self.family.counts_dispersion());
+        Fitted {
+            terms: terms.collect(),
+            covariance: (0..size)
+                .map(|row| (0..size).map(|column| covariance(row, column)).collect())
+                .collect(),
+            n: state.fixed.rows as u64,
+            df_residual: freedom as u64,
+            deviance,
+            dispersion,
+            log_likelihood,
+            aic: log_likelihood.map(|log_likelihood| 2.0 * parameters - 2.0 * log_likelihood),
+            steps,
+            empty_levels,
+        }
+    }
+
+    /// How far from the middle 95 % lie, in standard errors.
+    fn two_sided(&self, freedom: f64) -> f64 {
+        match self.students(freedom) {
+            Some(students) => students.inverse_cdf(0.975),
+            None => Normal::standard().inverse_cdf(0.975),
+        }
+    }
+
+    fn p_value(&self, statistic: f64, freedom: f64) -> f64 {
+        2.0 * match self.students(freedom) {
+            Some(students) => students.sf(statistic.abs()),
+            None => Normal::standard().sf(statistic.abs()),
+        }
+    }
+
+    /// Where the dispersion is estimated, as R does.
+    fn students(&self, freedom: f64) -> Option<StudentsT> {
+        let estimates = self.family.estimates_dispersion();
+        estimates.then(|| StudentsT::new(0.0, 1.0, freedom).ok()).flatten()
+    }
+}
+
+/// What a fit ends with, on the scale of the model matrix.
+struct Solution {
+    coefficients: Vec<f64>,
+    inverse: Vec<f64>,
+    deviance: f64,
+    dispersion: f64,
+    freedom: f64,
+    log_likelihood: Option<f64>,
+    steps: u32,
+}
+
+fn rest(tail: &[f64]) -> [f64; TAIL] {
+    [tail[0], tail[1], tail[2], tail[3]]
+}
+
+fn decomposed(products: &[f64], columns: &[&DesignColumn]) -> Result<Cholesky, Report> {
+    Cholesky::new(products, columns.len()).map_err(|at| singular(columns, at))
+}
+
+fn singular(columns: &[&DesignColumn], at: usize) -> Report {
+    let name = &columns[at].name;
+    let message = match at {
+        0 => format!("{name} is 0 in every row"),
+        _ => {
+            let before = columns[..at].iter().map(|column| column.name.as_str());
+            let before = before.collect::<Vec<_>>().join(", ");
+            format!("{name} follows from {before}: it is constant, or a combination of them")
+        }
+    };
+    Problem::ModelSingular
+        .report(message)
+        .remedy(format!("leave out {name}"))
+}
+
+/// The terms that grow without bounds: those whose standard errors are far larger than the others'; the largest coefficients if nothing is
+/// known of errors any more.
+fn separated(columns: &[&DesignColumn], coefficients: &[f64], inverse: Option<&[f64]>) -> Report {
+    let size = columns.len();
+    let is_lost = |at: &usize| match inverse {
+        Some(inverse) => inverse[at * size + at].sqrt() > SEPARATED_ERROR && columns[*at].name != "(Intercept)",
+        None => coefficients[*at].abs() > SEPARATED && columns[*at].name != "(Intercept)",
+    };
+    let mut names: Vec<&str> = (0..size).filter(is_lost).map(|at| columns[at].name.as_str()).collect();
+    if names.is_empty() {
+        names = columns.iter().map(|column| column.name.as_str()).collect();
+    }
+    let names = names.join(", ");
+    let message =
+        format!("the outcome is the same for everybody that {names} tells apart: the estimates have no bounds");
+    Problem::ModelSeparation.report(message)
+}
+
+/// The model matrix of a few rows, column by column, and what goes with it.
+struct Block {
+    size: usize,
+    matrix: Vec<f64>,
+    weighted: Vec<f64>,
+    room: Vec<f64>,
+    response: Vec<f64>,
+    weight: Vec<f64>,
+    offset: Vec<f64>,
+    predictor: Vec<f64>,
+    weights: Vec<f64>,
+    residuals: Vec<f64>,
+}
+
+impl Block {
+    fn new(size: usize) -> Self {
+        let column = || vec![0.0; BLOCK_ROWS];
+        Self {
+            size,
+            matrix: vec![0.0; BLOCK_ROWS * size],
+            weighted: column(),
+            room: column(),
+            response: column(),
+            weight: vec![1.0; BLOCK_ROWS],
+            offset: column(),
+            predictor: column(),
+            weights: column(),
+            residuals: column(),
+        }
+    }
+
+    fn read(&mut self, design: &Design, columns: &[&DesignColumn], frame: &Frame, from: usize, rows: usize) {
+        let room = &mut self.room[..rows];
+        for (at, column) in columns.iter().enumerate() {
+            let into = &mut self.matrix[at * BLOCK_ROWS..][..rows];
+            column.fill(frame, from, into, room);
+        }
+        design.response.fill(frame, from, &mut self.response[..rows]);
+        if let Some(weight) = &design.weight {
+            weight.fill(frame, from, &mut self.weight[..rows]);
+        }
+        self.offset[..rows].fill(0.0);
+        for offset in &design.offsets {
+            offset.fill(frame, from, room);
+            add_times(&mut self.offset[..rows], room, 1.0);
+        }
+    }
+
+    fn predict(&mut self, coefficients: Option<&[f64]>, rows: usize) {
+        let predictor = &mut self.predictor[..rows];
+        predictor.copy_from_slice(&self.offset[..rows]);
+        for (at, coefficient) in coefficients.unwrap_or_default().iter().enumerate() {
+            add_times(predictor, &self.matrix[at * BLOCK_ROWS..][..rows], *coefficient);
+        }
+    }
+
+    /// XᵀWX, its packed upper triangle.
+    fn multiply(&mut self, rows: usize, into: &mut [f64]) {
+        for column in 0..self.size {
+            let right = &self.matrix[column * BLOCK_ROWS..][..rows];
+            let weighted = &mut self.weighted[..rows];
+            for ((weighted, x), w) in weighted.iter_mut().zip(right).zip(&self.weights) {
+                *weighted = x * w;
+            }
+            for row in 0..=column {
+                let left = &self.matrix[row * BLOCK_ROWS..][..rows];
+                into[packed(row, column)] += dot(left, weighted);
+            }
+        }
+    }
+
+    /// Xᵀ times the weighted residuals.
+    fn project(&self, rows: usize, into: &mut [f64]) {
+        for (at, sum) in into.iter_mut().enumerate() {
+            *sum += dot(&self.matrix[at * BLOCK_ROWS..][..rows], &self.residuals[..rows]);
+        }
+    }
+}
+
+fn add_times(into: &mut [f64], from: &[f64], times: f64) {
+    for (value, x) in into.iter_mut().zip(from) {
+        *value += x * times;
+    }
+}
+
+/// Eight sums at a time, so that they can be added side by side.
+fn dot(one: &[f64], two: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let (ones, twos) = (one.chunks_exact(LANES), two.chunks_exact(LANES));
+    let tail: f64 = ones.remainder().iter().zip(twos.remainder()).map(|(a, b)| a * b).sum();
+    let mut lanes = [0.0; LANES];
+    for (a, b) in ones.zip(twos) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.iter().sum::<f64>() + tail
+}
+
+#[cfg(test)]
+mod tests;

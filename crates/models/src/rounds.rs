@@ -1,0 +1,44 @@
+//! Analyses that go in steps: each node adds up numbers over its rows, all nodes' numbers are added, and from their sum follows what is
+//! added up next.
+//!
+//! Where the next step goes follows from the sums alone, by the same lines at every node and at the data user: nobody chooses it. A node
+//! must never take the place at which it adds up from whoever asks. Next: `glm.rs`.
+
+use terms::Report;
+
+use crate::frame::Frame;
+
+/// Numbers that are added over rows and over nodes.
+pub type Sums = Vec<f64>;
+
+/// An analysis that goes in steps.
+pub trait Rounds {
+    /// What is known between two steps.
+    type State: Clone + std::fmt::Debug;
+    /// What comes out.
+    type Fitted;
+
+    /// What is known before the first step: the same everywhere, whatever the data are.
+    fn start(&self) -> Self::State;
+
+    /// How many numbers this step adds up.
+    fn width(&self, state: &Self::State) -> usize;
+
+    /// Adds up over the rows of a frame, into as many numbers as [`Rounds::width`] says.
+    fn add(&self, state: &Self::State, frame: &Frame, into: &mut [f64]);
+
+    /// What follows from the sums over all rows of all nodes.
+    ///
+    /// # Errors
+    /// `E_MODEL_DATA`, `E_MODEL_SINGULAR`, `E_MODEL_SEPARATION` if there is no solution; each names the terms.
+    fn next(&self, state: &Self::State, sums: &[f64]) -> Result<Next<Self::State, Self::Fitted>, Report>;
+}
+
+/// What follows from the sums of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next<State, Fitted> {
+    /// Another step.
+    Step(State),
+    /// The end.
+    Done(Fitted),
+}
