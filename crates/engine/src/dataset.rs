@@ -141,7 +141,7 @@ impl Dataset {
 
     pub(crate) fn table(&self, release: Release) -> Arc<dyn TableProvider> {
         match release {
-            Release::Rows => Arc::clone(&self.table) as Arc<dyn TableProvider>,
+            Release::Models | Release::Rows => Arc::clone(&self.table) as Arc<dyn TableProvider>,
             Release::Aggregates => Arc::clone(&self.views) as Arc<dyn TableProvider>,
         }
     }

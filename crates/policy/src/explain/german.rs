@@ -93,8 +93,8 @@ fn prohibited(policy: &Policy, rule: &Prohibition, request: &AccessRequest) -> (
     let columns: Vec<&String> = columns.collect();
     let remedy = match (columns.is_empty(), rule.release) {
         (false, _) => format!("weglassen: {}", list(columns)),
-        (true, Some(Release::Rows)) => "nur nach Statistik fragen".to_owned(),
-        (true, _) => next_step(Problem::Prohibited),
+        (true, Some(Release::Rows | Release::Models)) => "nur nach Statistik fragen".to_owned(),
+        (true, None | Some(Release::Aggregates)) => next_step(Problem::Prohibited),
     };
     (message, remedy)
 }
@@ -122,7 +122,10 @@ fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> (Strin
             format!("Datenbestände der Genehmigung: {}", list(permit.columns.keys())),
         ),
         PermitGap::Release => (
-            "ist eine bewilligte Datenanfrage, die nur mit Statistik beantwortet wird (Art. 69)".to_owned(),
+            format!(
+                "ist eine bewilligte Datenanfrage, die nur mit Statistik beantwortet wird (Art. 69), nicht mit: {}",
+                released(request.release)
+            ),
             "nur nach Statistik fragen".to_owned(),
         ),
         PermitGap::Columns => {
@@ -238,8 +241,11 @@ fn not_covered(
         remedies.push(purposes(rules, request, who));
     }
     if shortfall.release {
-        lacking.push("einzelne Zeilen".to_owned());
-        remedies.push("nur nach Statistik fragen".to_owned());
+        lacking.push(released(request.release).to_owned());
+        remedies.push(match permission.release {
+            Release::Models => "nur nach Modellen oder Statistik fragen".to_owned(),
+            Release::Aggregates | Release::Rows => "nur nach Statistik fragen".to_owned(),
+        });
     }
     if shortfall.columns > 0 {
         let missing = request.columns.difference(&permission.columns);
@@ -256,6 +262,13 @@ fn not_covered(
     let lacking = lacking.join(" und ");
     let message = format!("die Erlaubnis {rule} von {id}, Version {version}, deckt {lacking} nicht");
     (message, remedies.join("; "))
+}
+
+fn released(release: Release) -> &'static str {
+    match release {
+        Release::Rows => "einzelne Zeilen",
+        Release::Models | Release::Aggregates => DE.release(release),
+    }
 }
 
 fn purposes(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> String {

@@ -191,7 +191,7 @@ type Granted = (GivenBy, UtcTime, BTreeSet<String>);
 
 fn everything_granted(rules: &Rules, caller: &Caller, purpose: Purpose) -> Vec<Granted> {
     let mut all = Vec::new();
-    for release in [Release::Aggregates, Release::Rows] {
+    for release in Release::ALL {
         for with_permit in [false, true] {
             for columns in column_sets() {
                 for at in hours() {
