@@ -5,12 +5,17 @@
 //! the same lines of it.
 //!
 //! Reading order: [`formula`] (what is explained, and by what), [`design`] (the columns of the model matrix), [`frame`] (the rows of a node),
-//! [`rounds`] (steps made of sums), [`glm`] with [`family`].
+//! [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`statement`] (what nodes are asked) and [`model`] (what is made of it).
 
 pub mod design;
 pub mod family;
 pub mod formula;
 pub mod frame;
 pub mod glm;
+pub mod model;
 pub mod rounds;
 mod solve;
+pub mod statement;
+
+pub use model::{Fitted, Model, Step};
+pub use statement::Statement;
