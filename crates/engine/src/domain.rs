@@ -182,9 +182,13 @@ pub(crate) fn check_need(need: &Need, collection: &Collection) -> Result<(), Rep
             let can = |roles: &ColumnRoles| roles.measure || roles.group;
             with_role(name, collection, can, "a number of a model").map(drop)
         }
-        Need::Level(name, _) => {
-            with_role(name, collection, |roles| roles.group || roles.measure, "a factor of a model").map(drop)
-        }
+        Need::Level(name, _) => with_role(
+            name,
+            collection,
+            |roles| roles.group || roles.measure,
+            "a factor of a model",
+        )
+        .map(drop),
     }
 }
 

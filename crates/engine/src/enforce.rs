@@ -347,7 +347,12 @@ impl Part {
 }
 
 /// The rows of one collection that exist, above the barrier. If `key` names a column, no two rows have the same value of it.
-pub(crate) fn scan(grant: &Grant, holding: Holding<'_>, part: Part, key: Option<&str>) -> Result<LogicalPlanBuilder, BuildError> {
+pub(crate) fn scan(
+    grant: &Grant,
+    holding: Holding<'_>,
+    part: Part,
+    key: Option<&str>,
+) -> Result<LogicalPlanBuilder, BuildError> {
     let collection = grant.collection();
     let visible = || {
         collection

@@ -116,7 +116,10 @@ impl FitQuery {
 
 /// What a collection declares of the columns that a model may name, and the virtual column with the nodes that take part.
 pub fn variables(collection: &Collection, nodes: &[String]) -> Vec<Variable> {
-    let usable = collection.columns.iter().filter(|column| !column.roles.identifier && column.roles.any_query());
+    let usable = collection
+        .columns
+        .iter()
+        .filter(|column| !column.roles.identifier && column.roles.any_query());
     let variable = |column: &policy::Column| {
         let edges = match &column.domain {
             Some(Domain::Bins(edges)) => edges.clone(),
@@ -140,7 +143,10 @@ pub fn variables(collection: &Collection, nodes: &[String]) -> Vec<Variable> {
         let of_bounds = column.bounds.map(|[low, high]| (low, high));
         Variable {
             name: column.name.clone(),
-            is_number: matches!(column.kind, ColumnKind::Integer | ColumnKind::Number | ColumnKind::Boolean),
+            is_number: matches!(
+                column.kind,
+                ColumnKind::Integer | ColumnKind::Number | ColumnKind::Boolean
+            ),
             bounds: of_bounds.or(of_kind).or(of_integers).or(of_edges),
             levels,
             edges,
@@ -221,7 +227,13 @@ fn require_within(statement: &Statement, rules: &ModelRules) -> Result<(), Repor
     let nodes = statement.nodes.len();
     if nodes < rules.nodes_min as usize {
         let remedy = format!("ask {} nodes or more", rules.nodes_min);
-        return refuse(format!("a fit here is over {} nodes at least, and this is over {nodes}", rules.nodes_min), remedy);
+        return refuse(
+            format!(
+                "a fit here is over {} nodes at least, and this is over {nodes}",
+                rules.nodes_min
+            ),
+            remedy,
+        );
     }
     if statement.steps > rules.steps_max {
         let remedy = format!("ask for {} steps or fewer", rules.steps_max);
@@ -229,12 +241,20 @@ fn require_within(statement: &Statement, rules: &ModelRules) -> Result<(), Repor
     }
     if rules.sum == Sum::Masked && !statement.masked {
         let remedy = "ask for masked sums: sum => 'masked'".to_owned();
-        return refuse("only the sums of all nodes together may be seen here".to_owned(), remedy);
+        return refuse(
+            "only the sums of all nodes together may be seen here".to_owned(),
+            remedy,
+        );
     }
     Ok(())
 }
 
-fn build(fit: &FitQuery, grant: &Grant, collection: &Collection, holding: Holding<'_>) -> Result<EnforcedFit, BuildError> {
+fn build(
+    fit: &FitQuery,
+    grant: &Grant,
+    collection: &Collection,
+    holding: Holding<'_>,
+) -> Result<EnforcedFit, BuildError> {
     let is_personal = collection.personal;
     let (about, everywhere, groups) = if is_personal {
         let (everywhere, groups) = condition_groups(&fit.rows.conditions);
@@ -416,7 +436,6 @@ impl Fit {
         })
     }
 }
-
 
 #[cfg(test)]
 mod tests;

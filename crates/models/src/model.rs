@@ -162,6 +162,8 @@ where
 
 impl<R: Rounds + fmt::Debug> fmt::Debug for At<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("At").field("rounds", &self.rounds).finish_non_exhaustive()
+        f.debug_struct("At")
+            .field("rounds", &self.rounds)
+            .finish_non_exhaustive()
     }
 }

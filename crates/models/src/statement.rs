@@ -48,7 +48,10 @@ impl Statement {
     /// `E_SQL_SYNTAX` if it is not one; `E_MODEL_FORMULA` if a part of it cannot be.
     pub fn parse(text: &str) -> Result<Self, Report> {
         let refuse = |what: &str| Problem::SqlSyntax.report(format!("the FIT statement cannot be read: {what}"));
-        let inner = text.get(4..).filter(|_| Self::is_one(text)).ok_or_else(|| refuse("it does not begin with FIT"))?;
+        let inner = text
+            .get(4..)
+            .filter(|_| Self::is_one(text))
+            .ok_or_else(|| refuse("it does not begin with FIT"))?;
         let (analysis, mut rest) = inner.split_once('(').ok_or_else(|| refuse("a ( is missing"))?;
         let mut said = BTreeMap::new();
         loop {
@@ -67,7 +70,10 @@ impl Statement {
                 }
             }
         }
-        let rows = rest.trim_start().strip_prefix("OF ").ok_or_else(|| refuse("OF SELECT … is missing"))?;
+        let rows = rest
+            .trim_start()
+            .strip_prefix("OF ")
+            .ok_or_else(|| refuse("OF SELECT … is missing"))?;
         let mut own = |name: &str| said.remove(name).ok_or_else(|| refuse(&format!("{name} is missing")));
         let (nodes, sum, steps, fit) = (own("nodes")?, own("sum")?, own("steps")?, own("fit")?);
         let statement = Self {
@@ -122,7 +128,12 @@ impl Statement {
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = if self.masked { "masked" } else { "plain" };
-        let own = [self.nodes.join(", "), sum.to_owned(), self.steps.to_string(), self.fit.clone()];
+        let own = [
+            self.nodes.join(", "),
+            sum.to_owned(),
+            self.steps.to_string(),
+            self.fit.clone(),
+        ];
         let own = OWN.into_iter().zip(own);
         let options = self.options.iter().map(|(name, value)| (name.as_str(), value.clone()));
         write!(f, "FIT {}(", self.analysis)?;

@@ -54,7 +54,10 @@ impl Judge {
         let people: u64 = read.frames.iter().map(|frame| people_of(frame)).sum();
         let k = self.rules.people_min;
         if people < k {
-            return Err(refuse("there are too few people here for this model", "take fewer conditions or terms"));
+            return Err(refuse(
+                "there are too few people here for this model",
+                "take fewer conditions or terms",
+            ));
         }
         if (model.exposure.parameters as f64) > self.parameters_share * people as f64 {
             let message = format!(
@@ -64,9 +67,16 @@ impl Judge {
             return Err(refuse(&message, "take fewer terms"));
         }
         let protects_zeros = self.rules.guards_zeros;
-        if read.failing.iter().any(|failing| (1..k).contains(failing) || (protects_zeros && *failing == 0)) {
+        if read
+            .failing
+            .iter()
+            .any(|failing| (1..k).contains(failing) || (protects_zeros && *failing == 0))
+        {
             let message = "the conditions leave out too few people: with them and without them would tell of those few";
-            return Err(refuse(message, "leave a condition out, or choose one that more people do not fulfil"));
+            return Err(refuse(
+                message,
+                "leave a condition out, or choose one that more people do not fulfil",
+            ));
         }
         let (groupings, numbers) = groupings(read, model);
         self.require_groups(read, model, &groupings)?;
@@ -97,7 +107,10 @@ impl Judge {
                 return Err(refuse(&message, "leave it out, or join its levels"));
             }
             if people.iter().filter(|people| **people > 0).count() < 2 && !grouping.is_node {
-                let message = format!("{} is the same for everybody here: the sums would say so", grouping.name);
+                let message = format!(
+                    "{} is the same for everybody here: the sums would say so",
+                    grouping.name
+                );
                 return Err(refuse(&message, "leave it out, or ask other nodes"));
             }
         }
@@ -105,10 +118,13 @@ impl Judge {
             for grouping in groupings {
                 let people = crossed(read, &[grouping, outcome]);
                 let levels = people.chunks(outcome.size());
-                let is_told = |level: &[u64]| level.iter().any(|people| *people > 0) && level.iter().any(|people| *people < k);
+                let is_told =
+                    |level: &[u64]| level.iter().any(|people| *people > 0) && level.iter().any(|people| *people < k);
                 if levels.into_iter().any(is_told) {
-                    let message =
-                        format!("{} tells apart a group with too few people of one outcome here", grouping.name);
+                    let message = format!(
+                        "{} tells apart a group with too few people of one outcome here",
+                        grouping.name
+                    );
                     return Err(refuse(&message, "leave it out, or join its levels"));
                 }
             }
@@ -117,7 +133,10 @@ impl Judge {
         let pairs = pairs.flat_map(|(at, one)| groupings[at + 1..].iter().map(move |other| (one, other)));
         for (one, other) in pairs.filter(|_| self.tells_pairs) {
             if small(&crossed(read, &[one, other])) {
-                let message = format!("{} and {} together tell apart a group with too few people here", one.name, other.name);
+                let message = format!(
+                    "{} and {} together tell apart a group with too few people here",
+                    one.name, other.name
+                );
                 return Err(refuse(&message, "leave one of them out, or join levels"));
             }
         }
@@ -130,7 +149,9 @@ impl Judge {
             let name = model.needs[*at].column();
             let mut totals: Vec<f64> = Vec::new();
             for frame in &read.frames {
-                let Column::Numbers(values) = &frame.columns[*at] else { continue };
+                let Column::Numbers(values) = &frame.columns[*at] else {
+                    continue;
+                };
                 let of_people = person_ranges(frame).map(|rows| values[rows].iter().sum::<f64>().abs());
                 totals.extend(of_people.filter(|total| *total > 0.0));
             }
@@ -156,7 +177,13 @@ impl Judge {
     }
 
     /// Two fits never differ by fewer people than a cell must have, about any column that they share.
-    fn require_distance(&self, read: &Read, model: &Model, people: u64, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+    fn require_distance(
+        &self,
+        read: &Read,
+        model: &Model,
+        people: u64,
+        kept: &KeptValues,
+    ) -> Result<Vec<KeptValue>, Report> {
         let slots = sketch::slots(self.rules.people_min);
         let rows: i64 = read.frames.iter().map(|frame| frame.rows as i64).sum();
         let mut new = Vec::new();
@@ -179,7 +206,9 @@ impl Judge {
             && let Some(near) = new.iter().find(|value| shelf.differs_by_few(value))
         {
             let column = near.statistic.rsplit(' ').next().unwrap_or_default();
-            let message = format!("an earlier fit with {column} was about nearly the same people: both together would tell of a few");
+            let message = format!(
+                "an earlier fit with {column} was about nearly the same people: both together would tell of a few"
+            );
             let remedy = "ask the same again, or choose columns and conditions so that more people differ";
             return Err(refuse(&message, remedy));
         }
@@ -198,7 +227,9 @@ fn contribution(column: &Column, rows: Range<usize>) -> Contribution {
     let count = Contribution::default().with_rows(rows.len() as i64);
     match column {
         Column::Numbers(numbers) => count.with_number(numbers[rows].iter().sum()),
-        Column::Codes(codes) => codes[rows].iter().fold(count, |all, code| all.with_rows(i64::from(*code))),
+        Column::Codes(codes) => codes[rows]
+            .iter()
+            .fold(count, |all, code| all.with_rows(i64::from(*code))),
     }
 }
 
@@ -238,8 +269,15 @@ fn groupings(read: &Read, model: &Model) -> (Vec<Grouping>, Vec<usize>) {
         .collect();
     let of_levels: Vec<&Value> = exposure.levels.iter().map(|level| &level.value).collect();
     for column in &exposure.columns {
-        for value in column.factors.iter().filter(|value| value.is_indicator() && !of_levels.contains(value)) {
-            if !groupings.iter().any(|known| known.indicators.as_slice() == std::slice::from_ref(value)) {
+        for value in column
+            .factors
+            .iter()
+            .filter(|value| value.is_indicator() && !of_levels.contains(value))
+        {
+            if !groupings
+                .iter()
+                .any(|known| known.indicators.as_slice() == std::slice::from_ref(value))
+            {
                 groupings.push(Grouping {
                     name: column.name.clone(),
                     indicators: vec![value.clone()],
@@ -259,7 +297,10 @@ fn groupings(read: &Read, model: &Model) -> (Vec<Grouping>, Vec<usize>) {
         match few_values(read, at) {
             Some(values) => groupings.push(Grouping {
                 name: name.clone(),
-                indicators: values.iter().map(|value| Value::Within(at, *value, value.next_up())).collect(),
+                indicators: values
+                    .iter()
+                    .map(|value| Value::Within(at, *value, value.next_up()))
+                    .collect(),
                 has_rest: false,
                 is_node: false,
             }),
@@ -278,7 +319,9 @@ fn groupings(read: &Read, model: &Model) -> (Vec<Grouping>, Vec<usize>) {
 fn few_values(read: &Read, at: usize) -> Option<Vec<f64>> {
     let mut found: Vec<f64> = Vec::new();
     for frame in &read.frames {
-        let Column::Numbers(values) = &frame.columns[at] else { continue };
+        let Column::Numbers(values) = &frame.columns[at] else {
+            continue;
+        };
         for value in values {
             if !found.contains(value) {
                 found.push(*value);

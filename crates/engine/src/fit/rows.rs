@@ -132,7 +132,10 @@ impl Reader {
     fn new(layout: &Layout) -> Self {
         let codes = layout.needs.iter().map(|need| match need {
             Need::Number(_) => HashMap::new(),
-            Need::Level(_, levels) => (0_u16..).zip(levels).map(|(code, level)| (level.clone(), code)).collect(),
+            Need::Level(_, levels) => (0_u16..)
+                .zip(levels)
+                .map(|(code, level)| (level.clone(), code))
+                .collect(),
         });
         Self {
             frame: Frame {
@@ -190,7 +193,9 @@ impl Reader {
 
     /// Whose rows these are. They come person by person, or the node's own checks do not hold.
     fn people(&mut self, column: &ArrayRef) -> Result<Vec<i64>, ExecuteError> {
-        let people = column.as_primitive_opt::<Int64Type>().filter(|people| people.null_count() == 0);
+        let people = column
+            .as_primitive_opt::<Int64Type>()
+            .filter(|people| people.null_count() == 0);
         let people = people.ok_or(ExecuteError::Unordered)?.values();
         let goes_on = people.first().is_none_or(|first| *first >= self.last);
         if !goes_on || !people.is_sorted() {
@@ -206,7 +211,11 @@ fn truth(column: &ArrayRef) -> Result<BooleanArray, ExecuteError> {
     let passes = column.as_boolean_opt();
     let passes = passes.ok_or_else(|| ArrowError::CastError("a condition is not true or false".to_owned()));
     let passes = passes.map_err(engine)?;
-    Ok(if passes.null_count() > 0 { prep_null_mask_filter(passes) } else { passes.clone() })
+    Ok(if passes.null_count() > 0 {
+        prep_null_mask_filter(passes)
+    } else {
+        passes.clone()
+    })
 }
 
 /// The values of one need in a batch; not known where there is none.
@@ -238,7 +247,9 @@ fn values(need: &Need, codes: &HashMap<String, u16>, column: &ArrayRef) -> Resul
         Need::Number(_) => {
             let numbers = cast(column, &DataType::Float64).map_err(engine)?;
             let numbers = numbers.as_primitive::<Float64Type>();
-            Ok(Values::Numbers(numbers.iter().map(|number| number.unwrap_or(f64::NAN)).collect()))
+            Ok(Values::Numbers(
+                numbers.iter().map(|number| number.unwrap_or(f64::NAN)).collect(),
+            ))
         }
         Need::Level(..) => {
             let texts = cast(column, &DataType::Utf8).map_err(engine)?;

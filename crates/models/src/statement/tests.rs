@@ -28,7 +28,11 @@ fn what_is_not_whole_is_refused() {
         ("'plain'", "'none'", "plain or masked"),
         ("cdef'", "cdeg'", "hexadecimal"),
         (" OF SELECT", " SELECT", "OF SELECT"),
-        ("family => 'binomial', ", "family => 'binomial', family => 'poisson', ", "twice"),
+        (
+            "family => 'binomial', ",
+            "family => 'binomial', family => 'poisson', ",
+            "twice",
+        ),
         ("'binomial'", "'binomial", "missing"),
     ] {
         let bad = good.replacen(from, to, 1);

@@ -20,14 +20,23 @@ fn a_part_of_anything_else_is_none_of_this() {
             statement: Digest::of(b"FIT other"),
             ..part.clone()
         },
-        PartOf { step: 4, ..part.clone() },
-        PartOf { kind: 1, ..part.clone() },
+        PartOf {
+            step: 4,
+            ..part.clone()
+        },
+        PartOf {
+            kind: 1,
+            ..part.clone()
+        },
         PartOf {
             member: &bob,
             ..part.clone()
         },
     ];
     for changed in changed {
-        assert!(changed.verify(b"sums", &signature, &key.public()).is_err(), "{changed:?}");
+        assert!(
+            changed.verify(b"sums", &signature, &key.public()).is_err(),
+            "{changed:?}"
+        );
     }
 }
