@@ -6,10 +6,11 @@
 //! Reading order: [`ask`] (the story of one question; [`ask::dry_run`]: whether nodes would answer it), `catalog` (whom to ask), `split`
 //! (which parts go to nodes), [`fan_out`] (all nodes at once, within a time), `road` (how a node is reached),
 //! `node` (its answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
-//! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
+//! rest of the query), `local` (the asker's own tables), [`analyses`] (statistics that are made of a question or two), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue), `expected` (what can be said of an answer's columns). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
 
+pub mod analyses;
 pub mod answer;
 pub mod ask;
 mod catalog;
@@ -32,7 +33,7 @@ mod receipts;
 mod road;
 mod split;
 
-pub use answer::{Answer, Coverage, Interval, Receipts, Status};
+pub use answer::{Answer, Coverage, Interval, Receipts, Status, TookPart};
 pub use ask::dry_run::{DryRun, DryRunPart, Foreseen, Would};
 pub use ask::{Asker, Question};
 pub use expected::Expected;
