@@ -8,6 +8,9 @@ pub mod compare;
 pub mod correlate;
 pub mod crosstab;
 pub mod distribution;
+pub mod life_table;
+pub mod meta;
+pub mod rates;
 mod term;
 
 pub use term::Term;
