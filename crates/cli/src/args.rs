@@ -2,6 +2,7 @@
 //!
 //! Only shapes live here; what a command does is in the file that is called like it.
 
+pub(crate) mod analyses;
 pub(crate) mod board;
 pub(crate) mod dataset;
 pub(crate) mod enrolment;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     )]
     Sandbox(SandboxCommand),
     Query(QueryArgs),
+    Describe(analyses::DescribeArgs),
     /// See what there is to ask, of whom, and what for
     #[command(
         subcommand,

@@ -19,15 +19,18 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use federation::{Answer, Expected};
+use federation::{Answer, Expected, TookPart};
 use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
 use terms::{Problem, Report};
 
 use crate::args::PlotKind;
 use crate::board::folder;
+use crate::render;
 use canvas::Canvas;
 use draw::Drawing;
 use figure::Figure;
+
+pub(crate) use choose::table::unit_words;
 
 /// A chart that was asked for: its file has a known form, and the question's columns make one.
 #[derive(Debug)]
@@ -77,6 +80,52 @@ impl Plot {
         };
         folder::write(&self.file, &bytes)
     }
+}
+
+/// A drawing of what an analysis found, with its file.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    file: PathBuf,
+    figure: Figure,
+}
+
+impl Picture {
+    /// A chart; who took part is written on it when it is drawn.
+    pub(crate) fn chart(file: &Path, figure: Figure) -> Self {
+        Self {
+            file: file.to_owned(),
+            figure,
+        }
+    }
+
+    /// Where it is drawn.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Draws it into the file, which is replaced whole if it is there.
+    ///
+    /// # Errors
+    /// `Chart` if the file has no known ending; if it cannot be written.
+    pub(crate) fn write(mut self, took_part: TookPart<'_>) -> Result<(), Report> {
+        let said = std::mem::take(&mut self.figure.notes);
+        self.figure.notes = choose::took_part(took_part);
+        self.figure.notes.extend(said);
+        self.figure.sources.extend(render::policies(took_part));
+        let bytes = match format(&self.file)? {
+            Format::Svg => svg(&self.figure)?.into_bytes(),
+            Format::Png => png::png(&self.figure)?,
+        };
+        folder::write(&self.file, &bytes)
+    }
+}
+
+/// Whether the name of a file says how to draw into it.
+///
+/// # Errors
+/// `Chart` if it does not.
+pub(crate) fn check(file: &Path) -> Result<(), Report> {
+    format(file).map(drop)
 }
 
 fn format(file: &Path) -> Result<Format, Report> {

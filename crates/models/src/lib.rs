@@ -4,18 +4,29 @@
 //! arithmetic only: it reads no file, knows no network and no policy, and names neither DataFusion nor Arrow. Nodes and data users run
 //! the same lines of it.
 //!
-//! Reading order: [`formula`] (what is explained, and by what), [`design`] (the columns of the model matrix), [`frame`] (the rows of a node),
-//! [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`statement`] (what nodes are asked) and [`model`] (what is made of it).
+//! Reading order: what follows from answers to queries: [`compare`], [`correlate`], [`crosstab`], [`rates`], [`life_table`], [`meta`], over
+//! [`distribution`]. What needs sums of its own, in steps: [`formula`] (what is explained, and by what), [`design`] (the columns of the model
+//! matrix), [`frame`] (the rows of a node), [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`statement`] (what nodes are asked) and
+//! [`model`] (what is made of it).
 
+pub mod compare;
+pub mod correlate;
+pub mod crosstab;
 pub mod design;
+pub mod distribution;
 pub mod family;
 pub mod formula;
 pub mod frame;
 pub mod glm;
+pub mod life_table;
+pub mod meta;
 pub mod model;
+pub mod rates;
 pub mod rounds;
 mod solve;
 pub mod statement;
+mod term;
 
 pub use model::{Fitted, Model, Step};
 pub use statement::Statement;
+pub use term::Term;
