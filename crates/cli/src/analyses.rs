@@ -5,6 +5,7 @@
 //! `receipts`; docs/statistics.md says so to users.
 
 mod describe;
+mod fit;
 mod sheet;
 
 use std::path::Path;
@@ -20,7 +21,8 @@ use crate::plot::{self, Picture};
 use crate::{query, render, show};
 
 pub(crate) use describe::run as describe;
-pub(crate) use sheet::{Row, Sheet, Value, terms};
+pub(crate) use fit::glm;
+pub(crate) use sheet::{Row, Sheet, Value};
 
 /// What an analysis found.
 #[derive(Debug, Default)]

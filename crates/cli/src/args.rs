@@ -3,6 +3,7 @@
 //! Only shapes live here; what a command does is in the file that is called like it.
 
 pub(crate) mod analyses;
+pub(crate) mod fits;
 pub(crate) mod board;
 pub(crate) mod dataset;
 pub(crate) mod enrolment;
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Sandbox(SandboxCommand),
     Query(QueryArgs),
     Describe(analyses::DescribeArgs),
+    Glm(fits::GlmArgs),
     /// See what there is to ask, of whom, and what for
     #[command(
         subcommand,

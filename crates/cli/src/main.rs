@@ -69,6 +69,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
         Command::Describe(args) => Box::pin(analyses::describe(args, json)).await,
+        Command::Glm(args) => Box::pin(analyses::glm(args, json)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
         Command::Node(NodeCommand::Init(args)) => Box::pin(enrolment::init(&args, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args, json)).await,

@@ -14,7 +14,7 @@ use policy::{Caller, Queryable, Rules};
 use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
-use wire::status::{Ended, plain};
+use wire::status::plain;
 use wire::{BrokerSource, Connection, Person};
 
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use models::rounds::Next;
 use models::{Fitted, Statement, Step};
 use policy::{AccessRequest, Asked, Decision, Release, Sum};
-use terms::{MemberId, PermitId, Problem, Purpose, QueryId, Report, limit};
+use terms::{MemberId, PermitId, Problem, Purpose, Report, limit};
 use futures::channel::mpsc;
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -332,7 +332,7 @@ impl Asker {
         let envelopes: Vec<&Envelope> = signed.iter().map(|one| &one.envelope).collect();
         let kept = receipts::keep(self.data_folder(), &query_id, &envelopes).await;
         let mut coverage: Vec<Coverage> = signed.iter().map(took_part).collect();
-        coverage.extend(missing.iter().map(|(member, ended)| Coverage::without(member, ended)));
+        coverage.extend(missing.iter().map(|(member, ended)| Coverage::without(member.clone(), ended)));
         coverage.sort_by(|one, other| one.node.cmp(&other.node));
         crate::ask::origin::require_one_kind(&coverage)?;
         Ok(FitAnswer {

@@ -1,0 +1,63 @@
+//! What can be said to fit models. What is common to all of them is in [`FitArgs`].
+
+use clap::ValueEnum;
+use terms::MemberId;
+
+use super::analyses::AboutArgs;
+
+/// Over whom a model is fitted, and how far.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FitArgs {
+    /// Only these nodes, separated by commas; all that offer the collection if nothing is said
+    #[arg(long, value_name = "NODES", value_delimiter = ',')]
+    pub(crate) nodes: Option<Vec<MemberId>>,
+    /// Let the fit go on, from the start, without nodes that refuse, fail or cannot be reached
+    #[arg(long)]
+    pub(crate) without_missing: bool,
+    /// Most steps
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) steps: Option<u32>,
+    #[command(flatten)]
+    pub(crate) about: AboutArgs,
+}
+
+/// Fit a generalised linear model over all nodes: the same as over their pooled rows, which stay where they are
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum glm --collection breast-cancer --formula \"relapsed ~ age + C(grade) + hormone\" --family binomial --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+pub(crate) struct GlmArgs {
+    /// What is explained, and by what, such as "los ~ hmo + C(type) + offset(log(days))"; docs/models.md says what can stand in one
+    #[arg(long, value_name = "FORMULA")]
+    pub(crate) formula: String,
+    /// The distribution of the response
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) family: FamilyName,
+    /// The link, where it is not the family's own: inverse or log for gamma
+    #[arg(long, value_name = "LINK")]
+    pub(crate) link: Option<String>,
+    /// θ of the negative binomial
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) theta: Option<f64>,
+    /// The column with the weight of each row
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) weights: Option<String>,
+    #[command(flatten)]
+    pub(crate) fit: FitArgs,
+}
+
+/// The distribution of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FamilyName {
+    /// Numbers around a mean: a linear model
+    #[default]
+    Gaussian,
+    /// Yes or no: logistic regression
+    Binomial,
+    /// Counts
+    Poisson,
+    /// Numbers above 0 whose spread grows with their mean
+    Gamma,
+    /// Counts that spread more than Poisson's; needs --theta
+    NegativeBinomial,
+}
