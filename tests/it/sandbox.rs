@@ -29,6 +29,7 @@ mod kill;
 mod kill_carried;
 mod lost_connection;
 mod methods;
+mod models;
 mod namespaces;
 mod network;
 mod newcomers;

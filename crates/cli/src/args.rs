@@ -3,11 +3,11 @@
 //! Only shapes live here; what a command does is in the file that is called like it.
 
 pub(crate) mod analyses;
-pub(crate) mod fits;
 pub(crate) mod board;
 pub(crate) mod dataset;
 pub(crate) mod enrolment;
 pub(crate) mod export;
+pub(crate) mod fits;
 pub(crate) mod person;
 pub(crate) mod registers;
 pub(crate) mod twin;

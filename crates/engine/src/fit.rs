@@ -313,8 +313,10 @@ pub struct Fit {
     frames: Vec<Arc<Frame>>,
     /// Rows left out because a column is not known; none if that is so of too few people to be told.
     dropped: Option<u64>,
-    min_people: Option<policy::MinPeople>,
-    new_values: Vec<KeptValue>,
+    /// None where nothing has to be protected.
+    judge: Option<judge::Judge>,
+    /// Whom it is about.
+    about: Vec<KeptValue>,
     /// Given back when the fit ends.
     _memory: Vec<MemoryReservation>,
 }
@@ -337,19 +339,19 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
     let read = read.map_err(|_| ExecuteError::Limit {
         what: format!("{seconds} s"),
     })??;
-    let (dropped, min_people, new_values) = match &judge {
-        None => (Some(read.dropped_rows), None, Vec::new()),
+    let (dropped, about) = match &judge {
+        None => (Some(read.dropped_rows), Vec::new()),
         Some(judge) => {
-            let new_values = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
-            (judge.tells_dropped(&read), judge.rules.min_people(), new_values)
+            let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
+            (judge.tells_dropped(&read), about)
         }
     };
     Ok(Fit {
         step: model.start,
         frames: read.frames,
         dropped,
-        min_people,
-        new_values,
+        judge,
+        about,
         _memory: read.memory,
     })
 }
@@ -386,12 +388,19 @@ impl Fit {
 
     /// The threshold that was applied, if any.
     pub fn min_people(&self) -> Option<policy::MinPeople> {
-        self.min_people
+        self.judge.as_ref().and_then(|judge| judge.rules.min_people())
     }
 
-    /// By what later fits are compared with this one. The node keeps them before the first sum leaves.
-    pub fn new_values(&self) -> &[KeptValue] {
-        &self.new_values
+    /// Enters the fit among those with which later ones are compared, and gives back what is new of it: the node keeps that before the
+    /// first sum leaves.
+    ///
+    /// # Errors
+    /// `E_MODEL_DISCLOSURE` if it differs by too few people from a fit that was entered before; `E_RESOURCES` if no more can be kept.
+    pub fn enter(&self, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+        let Some(judge) = &self.judge else {
+            return Ok(Vec::new());
+        };
+        judge.enter(&self.about, kept)
     }
 
     /// What this node's rows add to the step, on all processors.

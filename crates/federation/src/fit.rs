@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::FitQuery;
+use futures::channel::mpsc;
 use futures::future::join_all;
 use models::rounds::Next;
 use models::{Fitted, Statement, Step};
 use policy::{AccessRequest, Asked, Decision, Release, Sum};
 use terms::{MemberId, PermitId, Problem, Purpose, Report, limit};
-use futures::channel::mpsc;
 use tokio::time::timeout;
 use tonic::Streaming;
 use trust::{Digest, Envelope, Hasher, PartOf, Proof, Receipt, Verified};
@@ -22,7 +22,7 @@ use wire::status::Ended;
 use wire::v1::fit_reply::What as Reply;
 use wire::v1::fit_request::What as Asking;
 use wire::v1::fit_service_client::FitServiceClient;
-use wire::v1::{FitBegun, FitOpening, FitPart, FitReply, FitRequest, FitStep};
+use wire::v1::{FitBegun, FitGo, FitOpening, FitPart, FitReply, FitRequest, FitStep};
 
 use crate::analyses::{self, Evidence};
 use crate::answer::{AppliedPolicy, Coverage, Status};
@@ -123,7 +123,10 @@ impl Asker {
             match self.attempt(&plan, &peers, &mut dropped).await {
                 Tried::Fitted(fitted, signed) => {
                     let answer = self.answered(Ok(fitted), questions, signed, missing);
-                    return Ok(FitAnswer { dropped, ..answer.await? });
+                    return Ok(FitAnswer {
+                        dropped,
+                        ..answer.await?
+                    });
                 }
                 Tried::Unsolvable(report) => {
                     return self.answered(Err(report), questions, Vec::new(), missing).await;
@@ -147,13 +150,19 @@ impl Asker {
         if left.is_empty() || question.without_missing {
             return first;
         }
-        let remedy = format!("{}; or let the fit go on without nodes that do not take part", first.remedy);
+        let remedy = format!(
+            "{}; or let the fit go on without nodes that do not take part",
+            first.remedy
+        );
         first.remedy(remedy)
     }
 
     fn peers_for(&self, question: &FitQuestion) -> Result<Vec<&Peer>, Report> {
         let collection = analyses::collection_of(self, &question.collection)?;
-        let offers = self.offers().iter().filter(|offer| offer.offered(&collection.id).is_some());
+        let offers = self
+            .offers()
+            .iter()
+            .filter(|offer| offer.offered(&collection.id).is_some());
         let offering: Vec<&Peer> = offers.map(|offer| &offer.peer).collect();
         let Some(named) = &question.nodes else {
             if offering.is_empty() {
@@ -239,6 +248,7 @@ impl Asker {
             Ok(open) => open,
             Err(missing) => return Tried::Missing(missing),
         };
+        open.iter_mut().for_each(|one| one.say(Asking::Go(FitGo {})));
         dropped.extend(open.iter().map(|one| (one.peer.member.clone(), one.begun.dropped)));
         let (statement, mut step) = (Digest::of(plan.text.as_bytes()), plan.query.start());
         for at in 0..plan.query.statement.steps {
@@ -249,7 +259,11 @@ impl Asker {
                 Err(missing) => return Tried::Missing(missing),
             };
             let next = advance(&*step, &parts);
-            open.iter_mut().for_each(|one| one.tell(at, &parts));
+            let told = FitStep {
+                step: at,
+                parts: parts.clone(),
+            };
+            open.iter_mut().for_each(|one| one.say(Asking::Step(told.clone())));
             match next {
                 // The nodes find the same, and record it.
                 Err(report) => return Tried::Unsolvable(report),
@@ -263,7 +277,10 @@ impl Asker {
                 Ok(Next::Step(next)) => step = next,
             }
         }
-        let message = format!("the model has not come to its solution in {} steps", plan.query.statement.steps);
+        let message = format!(
+            "the model has not come to its solution in {} steps",
+            plan.query.statement.steps
+        );
         Tried::Unsolvable(Problem::ModelSteps.report(message))
     }
 
@@ -332,7 +349,11 @@ impl Asker {
         let envelopes: Vec<&Envelope> = signed.iter().map(|one| &one.envelope).collect();
         let kept = receipts::keep(self.data_folder(), &query_id, &envelopes).await;
         let mut coverage: Vec<Coverage> = signed.iter().map(took_part).collect();
-        coverage.extend(missing.iter().map(|(member, ended)| Coverage::without(member.clone(), ended)));
+        coverage.extend(
+            missing
+                .iter()
+                .map(|(member, ended)| Coverage::without(member.clone(), ended)),
+        );
         coverage.sort_by(|one, other| one.node.cmp(&other.node));
         crate::ask::origin::require_one_kind(&coverage)?;
         Ok(FitAnswer {
@@ -351,7 +372,11 @@ impl Asker {
 impl Open<'_> {
     /// What the node says next.
     async fn next(&mut self) -> Result<Reply, Ended> {
-        let coming = timeout(Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX), self.replies.message()).await;
+        let coming = timeout(
+            Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX),
+            self.replies.message(),
+        )
+        .await;
         let message = coming.map_err(|_| late(self.peer))?;
         let message = message.map_err(|status| wire::status::from_status(&status, self.peer.member.as_str()))?;
         let reply = message.and_then(|reply| reply.what);
@@ -381,14 +406,9 @@ impl Open<'_> {
         Ok(part)
     }
 
-    /// Tells the node what all have said of a step.
-    fn tell(&mut self, step: u32, parts: &[FitPart]) {
-        let parts = parts.to_vec();
-        let message = FitRequest {
-            what: Some(Asking::Step(FitStep { step, parts })),
-        };
-        // Why it does not listen any more, it says itself: that is read next.
-        drop(self.steps.try_send(message));
+    /// Says something to the node. Why it does not listen any more, it says itself: that is read next.
+    fn say(&mut self, what: Asking) {
+        drop(self.steps.try_send(FitRequest { what: Some(what) }));
     }
 
     async fn receipt(&mut self, plan: &Plan) -> Result<Signed, Ended> {

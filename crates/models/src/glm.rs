@@ -13,8 +13,8 @@ use crate::distribution;
 use crate::family::{Family, Link};
 use crate::frame::Frame;
 use crate::rounds::{Next, Rounds};
-use crate::term::Term;
 use crate::solve::{Cholesky, packed, packed_len};
+use crate::term::Term;
 
 /// Rows that are looked at together: their model matrix fits a processor's cache.
 const BLOCK_ROWS: usize = 512;
@@ -413,14 +413,24 @@ impl Glm {
 
     /// How far from the middle 95 % lie, in standard errors.
     fn two_sided(&self, freedom: f64) -> f64 {
-        let students = self.family.estimates_dispersion().then(|| distribution::t_quantile(0.975, freedom));
-        students.flatten().unwrap_or_else(|| distribution::normal_quantile(0.975))
+        let students = self
+            .family
+            .estimates_dispersion()
+            .then(|| distribution::t_quantile(0.975, freedom));
+        students
+            .flatten()
+            .unwrap_or_else(|| distribution::normal_quantile(0.975))
     }
 
     /// Where the dispersion is estimated, Student's, as R does.
     fn p_value(&self, statistic: f64, freedom: f64) -> f64 {
-        let students = self.family.estimates_dispersion().then(|| distribution::t_two_sided(statistic, freedom));
-        students.flatten().unwrap_or_else(|| distribution::normal_two_sided(statistic))
+        let students = self
+            .family
+            .estimates_dispersion()
+            .then(|| distribution::t_two_sided(statistic, freedom));
+        students
+            .flatten()
+            .unwrap_or_else(|| distribution::normal_two_sided(statistic))
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Model {
 pub struct Exposure {
     /// Parameters that are estimated.
     pub parameters: usize,
+    /// So many of the model's needs go into sums.
+    pub summed: usize,
     /// All levels of all factors.
     pub levels: Vec<LevelOf>,
     /// The columns of the model matrix.
@@ -83,7 +85,7 @@ impl Model {
 }
 
 fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
-    statement.require_known(&["formula", "family", "link", "theta", "weights"])?;
+    statement.require_known(&["formula", "family", "link", "theta", "weights", "complete"])?;
     let formula = statement.option("formula").ok_or_else(|| {
         let report = Problem::ModelFormula.report("a glm needs a formula");
         report.remedy("for instance formula => 'relapsed ~ age'")
@@ -96,7 +98,7 @@ fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
     let theta = theta.map_err(|_| Problem::ModelFormula.report("theta is not a number"))?;
     let family = Family::named(statement.option("family").unwrap_or("gaussian"), theta)?;
     let link = statement.option("link").map(str::parse::<Link>).transpose()?;
-    let design = Design::new(&formula, statement.option("weights"), variables)?;
+    let design = Design::new(&formula, statement.option("weights"), &statement.complete(), variables)?;
     if let Response::One(response) = &formula.response
         && let Some(variable) = variables.iter().find(|variable| variable.name == response.column)
     {
@@ -104,6 +106,7 @@ fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
     }
     let exposure = Exposure {
         parameters: design.columns.len(),
+        summed: design.summed,
         levels: design.levels.clone(),
         columns: design.columns.clone(),
         outcome: matches!(family, Family::Binomial).then(|| design.response.clone()),

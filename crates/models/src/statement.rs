@@ -116,6 +116,12 @@ impl Statement {
         self.options.get(name).map(String::as_str)
     }
 
+    /// Columns that must be known of a row besides those that the analysis uses.
+    pub(crate) fn complete(&self) -> Vec<&str> {
+        let columns = self.option("complete").unwrap_or_default().split(',');
+        columns.map(str::trim).filter(|column| !column.is_empty()).collect()
+    }
+
     /// Refuses options that the analysis does not know.
     pub(crate) fn require_known(&self, known: &[&str]) -> Result<(), Report> {
         let unknown = self.options.keys().find(|name| !known.contains(&name.as_str()));

@@ -25,7 +25,7 @@ use wire::v1::{FitBegun, FitPart, FitReply, FitRequest, FitStep};
 
 use crate::delivery::{Access, Obligations, revoked};
 use crate::governance::Current;
-use crate::ledger::{Begun, Charge, Entry, Opening, Permitted, Release};
+use crate::ledger::{Begun, Charge, Decided, Entry, Opening, Permitted, Release};
 use crate::query::{Arrival, Asker, Desk, Held, Refused, Requests, decide, next_step, people_of, refused, told_of};
 use crate::query::{require_tellable, stopping, unfinished};
 
@@ -74,8 +74,7 @@ impl FitService for Fits {
 struct Fitting {
     desk: Arc<Desk>,
     fit: Fit,
-    /// None once how it ended is recorded.
-    entry: Option<Entry<Begun>>,
+    record: Record,
     access: Access,
     terms: Digest,
     statement: Digest,
@@ -93,11 +92,21 @@ struct Fitting {
     _place: OwnedSemaphorePermit,
 }
 
+/// How far the ledger is told.
+enum Record {
+    /// That it was allowed. Nothing has left.
+    Decided(Entry<Decided>),
+    /// That sums begin to leave.
+    Begun(Entry<Begun>),
+    /// How it ended.
+    Ended,
+}
+
 /// What the node says next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NextReply {
     Begun,
-    Part,
+    FirstPart,
     AfterStep,
 }
 
@@ -190,14 +199,10 @@ impl Desk {
                 return Err(ended(report));
             }
         };
-        // 10 ledger: that sums begin to leave is durable before the first of them; how it ended, before the receipt
-        let begun = entry.begun(&self.ledger, fit.new_values().to_vec()).await;
-        let entry = begun.map_err(ended)?;
-        info!(decision = "allow", nodes = nodes.len(), "begun");
         Ok(Fitting {
             desk: Arc::clone(self),
             fit,
-            entry: Some(entry),
+            record: Record::Decided(entry),
             access,
             terms,
             statement: Digest::of(text.as_bytes()),
@@ -293,18 +298,34 @@ impl Fitting {
     async fn reply(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Ended> {
         let reply = match self.next {
             NextReply::Begun => {
-                self.next = NextReply::Part;
+                self.next = NextReply::FirstPart;
                 let query_id = self.access.opening.query_id.to_string();
                 let dropped = self.fit.dropped();
                 return Ok(Reply::Begun(FitBegun { query_id, dropped }));
             }
-            NextReply::Part => self.part().await,
+            NextReply::FirstPart => self.begin(steps).await,
             NextReply::AfterStep => self.after_step(steps).await,
         };
         match reply {
             Ok(reply) => Ok(reply),
             Err(report) => Err(self.end(report).await),
         }
+    }
+
+    /// All nodes take part. 10 ledger: that sums begin to leave, and whom they are about, is durable before the first of them; how it ended,
+    /// before the receipt.
+    async fn begin(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
+        let Asking::Go(_) = self.heard(steps).await? else {
+            return Err(misplaced());
+        };
+        self.require_access()?;
+        let values = self.fit.enter(self.desk.ledger.kept_values())?;
+        let Record::Decided(entry) = std::mem::replace(&mut self.record, Record::Ended) else {
+            return Err(unfinished());
+        };
+        self.record = Record::Begun(entry.begun(&self.desk.ledger, values).await?);
+        info!(query_id = %self.access.opening.query_id, decision = "allow", nodes = self.nodes.len(), "begun");
+        self.part().await
     }
 
     /// What the node's rows add to this step, signed.
@@ -325,7 +346,7 @@ impl Fitting {
             member: &self.desk.member,
         };
         let signature = part.sign(&content, key(&self.desk)).to_vec();
-        if let Some(entry) = &mut self.entry {
+        if let Record::Begun(entry) = &mut self.record {
             entry.hand_out(1, content.len() as u64);
         }
         self.result.update(&content);
@@ -340,20 +361,8 @@ impl Fitting {
 
     /// Takes in what all said of this step, and goes on or ends.
     async fn after_step(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
-        let seconds = Duration::from_secs(limit::FIT_STEP_SECONDS_MAX);
-        let left = self.until.saturating_duration_since(Instant::now()).min(seconds);
-        let coming = timeout(left, next(steps));
-        let coming = self
-            .desk
-            .stopping
-            .run_until_cancelled(coming)
-            .await
-            .ok_or_else(stopping)?;
-        let late = || Problem::ModelProtocol.report("the next step of the fit did not come in time");
-        let step = match coming.map_err(|_| late())?? {
-            Some(Asking::Step(step)) => step,
-            Some(Asking::Opening(_)) => return Err(misplaced()),
-            None => return Err(Problem::ModelProtocol.report("whoever asked has left the fit")),
+        let Asking::Step(step) = self.heard(steps).await? else {
+            return Err(misplaced());
         };
         let total = self.total(&step)?;
         self.require_access()?;
@@ -368,6 +377,22 @@ impl Fitting {
             }
             After::End => self.finish().await,
         }
+    }
+
+    /// What whoever asks says next, within the time that there is for it.
+    async fn heard(&self, steps: &mut Streaming<FitRequest>) -> Result<Asking, Report> {
+        let seconds = Duration::from_secs(limit::FIT_STEP_SECONDS_MAX);
+        let left = self.until.saturating_duration_since(Instant::now()).min(seconds);
+        let coming = timeout(left, next(steps));
+        let coming = self
+            .desk
+            .stopping
+            .run_until_cancelled(coming)
+            .await
+            .ok_or_else(stopping)?;
+        let late = || Problem::ModelProtocol.report("the next message of the fit did not come in time");
+        let left = || Problem::ModelProtocol.report("whoever asked has left the fit");
+        coming.map_err(|_| late())??.ok_or_else(left)
     }
 
     /// The sum of what all nodes signed, in the order of the statement.
@@ -402,7 +427,9 @@ impl Fitting {
 
     /// All steps are taken: recorded, then signed.
     async fn finish(&mut self) -> Result<Reply, Report> {
-        let entry = self.entry.take().ok_or_else(unfinished)?;
+        let Record::Begun(entry) = std::mem::replace(&mut self.record, Record::Ended) else {
+            return Err(unfinished());
+        };
         let (steps, bytes) = entry.handed_out();
         let result = std::mem::take(&mut self.result).finish();
         let receipt = trust::Receipt {
@@ -433,14 +460,17 @@ impl Fitting {
     /// Nothing more goes out. That is recorded before it is told.
     async fn end(&mut self, why: Report) -> Ended {
         let query_id = Some(self.access.opening.query_id.clone());
-        let Some(entry) = self.entry.take() else {
-            return Ended { report: why, query_id };
-        };
-        let (steps, _) = entry.handed_out();
-        let report = why.problem.report(format!("after {steps} steps, {}", why.message));
-        let recorded = match why.problem {
-            Problem::Revoked => entry.revoked(&report).await,
-            _ => entry.failed(&report).await,
+        let recorded = match std::mem::replace(&mut self.record, Record::Ended) {
+            Record::Ended => Ok(()),
+            Record::Decided(entry) => entry.failed(&why).await.map(drop),
+            Record::Begun(entry) => {
+                let (steps, _) = entry.handed_out();
+                let report = why.problem.report(format!("after {steps} steps, {}", why.message));
+                match why.problem {
+                    Problem::Revoked => entry.revoked(&report).await.map(drop),
+                    _ => entry.failed(&report).await.map(drop),
+                }
+            }
         };
         if let Err(failed) = recorded {
             error!(message = failed.message, "the end of a fit is not recorded");

@@ -34,7 +34,11 @@ async fn fit<const N: usize>(
 ) -> Result<ExitCode, Report> {
     let asker = asker(&args.about).await?;
     let about = about(&args.about)?;
-    let options = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let complete = ("complete", args.complete_cases);
+    let options = said
+        .into_iter()
+        .chain([complete])
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let question = FitQuestion {
         collection: about.collection,
         analysis: analysis.to_owned(),
@@ -60,11 +64,17 @@ fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findi
         Fitted::Glm(fitted) => of_glm(fitted),
     };
     let all: Option<u64> = dropped.values().copied().sum();
-    findings.facts.0.insert(1, ("dropped", all.map_or(Value::Nothing, Value::Count)));
-    let rows = dropped.iter().filter(|(_, dropped)| **dropped != Some(0)).map(|(node, dropped)| {
-        let dropped = dropped.map_or(Value::Nothing, Value::Count);
-        Row::default().with("node", node.to_string()).with("dropped", dropped)
-    });
+    findings
+        .facts
+        .0
+        .insert(1, ("dropped", all.map_or(Value::Nothing, Value::Count)));
+    let rows = dropped
+        .iter()
+        .filter(|(_, dropped)| **dropped != Some(0))
+        .map(|(node, dropped)| {
+            let dropped = dropped.map_or(Value::Nothing, Value::Count);
+            Row::default().with("node", node.to_string()).with("dropped", dropped)
+        });
     let nodes = Sheet {
         name: "dropped_by_node",
         title: Some("Rows left out because a column is not known:".to_owned()),

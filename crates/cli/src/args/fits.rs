@@ -17,6 +17,9 @@ pub(crate) struct FitArgs {
     /// Most steps
     #[arg(long, value_name = "STEPS")]
     pub(crate) steps: Option<u32>,
+    /// Only rows in which these columns are known too, so that several models are about the same people
+    #[arg(long, value_name = "COLUMNS")]
+    pub(crate) complete_cases: Option<String>,
     #[command(flatten)]
     pub(crate) about: AboutArgs,
 }

@@ -12,7 +12,7 @@ use terms::{CollectionId, Problem, Report};
 
 use super::rows::Read;
 use crate::disclose::Rules;
-use crate::kept::{KeptValue, KeptValues};
+use crate::kept::{KeptValue, KeptValues, Shelf};
 use crate::query::NODE_COLUMN;
 use crate::sketch::{self, Contribution, PersonHash, Sketch};
 
@@ -49,7 +49,7 @@ impl Grouping {
 }
 
 impl Judge {
-    /// What later fits are compared with, if the sums may leave.
+    /// Whom the fit is about, if its sums may leave.
     pub(super) fn admit(&self, read: &Read, model: &Model, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
         let people: u64 = read.frames.iter().map(|frame| people_of(frame)).sum();
         let k = self.rules.people_min;
@@ -81,7 +81,9 @@ impl Judge {
         let (groupings, numbers) = groupings(read, model);
         self.require_groups(read, model, &groupings)?;
         self.require_numbers(read, model, &numbers)?;
-        self.require_distance(read, model, people, kept)
+        let values = self.about(read, model, people);
+        self.require_distance(&values, &kept.shelf())?;
+        Ok(values)
     }
 
     /// Rows that were left out, unless they are of a few people.
@@ -176,18 +178,12 @@ impl Judge {
         Ok(())
     }
 
-    /// Two fits never differ by fewer people than a cell must have, about any column that they share.
-    fn require_distance(
-        &self,
-        read: &Read,
-        model: &Model,
-        people: u64,
-        kept: &KeptValues,
-    ) -> Result<Vec<KeptValue>, Report> {
+    /// Whom the fit is about, for each column: two fits never differ by fewer people than a cell must have, about any column that they share.
+    fn about(&self, read: &Read, model: &Model, people: u64) -> Vec<KeptValue> {
         let slots = sketch::slots(self.rules.people_min);
         let rows: i64 = read.frames.iter().map(|frame| frame.rows as i64).sum();
         let mut new = Vec::new();
-        for (at, need) in model.needs.iter().enumerate() {
+        for (at, need) in model.needs[..model.exposure.summed].iter().enumerate() {
             let mut sketch = Sketch::new(slots);
             for frame in &read.frames {
                 for range in person_ranges(frame) {
@@ -201,18 +197,28 @@ impl Judge {
                 new.push(value);
             }
         }
+        new
+    }
+
+    /// Refuses people of whom earlier fits tell too few apart.
+    fn require_distance(&self, values: &[KeptValue], shelf: &Shelf) -> Result<(), Report> {
+        let near = values.iter().find(|value| shelf.differs_by_few(value));
+        let Some(near) = near.filter(|_| self.refuses_overlaps) else {
+            return Ok(());
+        };
+        let column = near.statistic.rsplit(' ').next().unwrap_or_default();
+        let message =
+            format!("an earlier fit with {column} was about nearly the same people: both together would tell of a few");
+        let remedy = "choose columns and conditions so that the same people are in both, or so that more differ: \
+                      --complete-cases takes only those of whom further columns are known";
+        Err(refuse(&message, remedy))
+    }
+
+    /// Keeps whom a fit is about. From here on later fits are held against it.
+    pub(super) fn enter(&self, values: &[KeptValue], kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
         let mut shelf = kept.shelf();
-        if self.refuses_overlaps
-            && let Some(near) = new.iter().find(|value| shelf.differs_by_few(value))
-        {
-            let column = near.statistic.rsplit(' ').next().unwrap_or_default();
-            let message = format!(
-                "an earlier fit with {column} was about nearly the same people: both together would tell of a few"
-            );
-            let remedy = "ask the same again, or choose columns and conditions so that more people differ";
-            return Err(refuse(&message, remedy));
-        }
-        new.retain(|value| !shelf.has(value));
+        self.require_distance(values, &shelf)?;
+        let new: Vec<KeptValue> = values.iter().filter(|value| !shelf.has(value)).cloned().collect();
         let full = Problem::Resources.report("the node cannot keep any more of what it has released");
         shelf.add(&new).map_err(|_| full)?;
         Ok(new)
@@ -288,7 +294,7 @@ fn groupings(read: &Read, model: &Model) -> (Vec<Grouping>, Vec<usize>) {
         }
     }
     let mut numbers = Vec::new();
-    for (at, need) in model.needs.iter().enumerate() {
+    for (at, need) in model.needs[..exposure.summed].iter().enumerate() {
         let Need::Number(name) = need else { continue };
         // The outcome is looked at apart.
         if matches!(&exposure.outcome, Some(Value::Number(outcome) | Value::Within(outcome, ..)) if *outcome == at) {

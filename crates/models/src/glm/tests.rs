@@ -100,7 +100,7 @@ fn fit(glm: &Glm, frames: &[Frame]) -> Result<Fitted, Report> {
 
 fn glm(formula: &str, family: Family, variables: &[Variable]) -> Result<Glm, Report> {
     let formula = Formula::parse(formula)?;
-    Glm::new(family, None, Design::new(&formula, None, variables)?)
+    Glm::new(family, None, Design::new(&formula, None, &[], variables)?)
 }
 
 fn shared(path: &str) -> Option<PathBuf> {
