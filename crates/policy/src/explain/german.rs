@@ -122,11 +122,11 @@ fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> (Strin
             format!("Datenbestände der Genehmigung: {}", list(permit.columns.keys())),
         ),
         PermitGap::Release => (
+            "ist eine bewilligte Datenanfrage, die nur in einem anonymisierten statistischen Format beantwortet wird (Art. 69)".to_owned(),
             format!(
-                "ist eine bewilligte Datenanfrage, die nur mit Statistik beantwortet wird (Art. 69), nicht mit: {}",
+                "nur nach Statistik fragen; {} brauchen eine Datengenehmigung nach Art. 68",
                 released(request.release)
             ),
-            "nur nach Statistik fragen".to_owned(),
         ),
         PermitGap::Columns => {
             let known = permit.columns.get(&request.collection);
