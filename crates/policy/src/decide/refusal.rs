@@ -258,7 +258,11 @@ fn not_covered(
         remedies.push(purposes_remedy(rules, request, who));
     }
     if shortfall.release {
-        lacking.push(released(request.release).to_owned());
+        let with_rows = request.release == Release::Models && permission.models_come_with_rows();
+        lacking.push(match with_rows {
+            true => "models (they come with its rows, and a prohibition meets these)".to_owned(),
+            false => released(request.release).to_owned(),
+        });
         remedies.push(match permission.release {
             Release::Models => "models or aggregates only".to_owned(),
             Release::Aggregates | Release::Rows => "aggregates only".to_owned(),

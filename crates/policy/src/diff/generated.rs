@@ -99,7 +99,7 @@ note         = "mask"
 [[permission]]
 id         = "models"
 assignee   = { roles = ["modellers"] }
-purposes   = ["ehds-53-1-b"]
+purposes   = ["ehds-53-1-a"]
 permit     = "required"
 release    = "models"
 columns    = ["age", "meno"]
@@ -679,7 +679,23 @@ const IDLE: [(&str, &str); 2] = [
 ];
 
 /// Steps that widen in both directions: a part of the name, and why.
-const BOTH_WAYS: [(&str, &str); 21] = [
+const BOTH_WAYS: [(&str, &str); 25] = [
+    (
+        "oncology: policies/breast-cancer-research.toml: permission 1: models too",
+        "then `models` of breast-cancer-models answers, with plain sums",
+    ),
+    (
+        "example: policies/breast-cancer-research.toml: permission 0: purpose ehds-53-1-a",
+        "then `models` answers, of all rows",
+    ),
+    (
+        "rich.toml: permission 0: purpose ehds-53-1-a",
+        "then `models` answers, without the checks of `strict`",
+    ),
+    (
+        "rich.toml: permission 3: purpose ehds-53-1-b",
+        "then `rows` answers, and models that come with rows have no rules of their own",
+    ),
     (
         "example: policies/breast-cancer-research.toml: permission 0: purpose ehds-53-1-b",
         "then `rows` answers, of all rows",

@@ -241,7 +241,11 @@ fn not_covered(
         remedies.push(purposes(rules, request, who));
     }
     if shortfall.release {
-        lacking.push(released(request.release).to_owned());
+        let with_rows = request.release == Release::Models && permission.models_come_with_rows();
+        lacking.push(match with_rows {
+            true => "Modelle (sie kommen mit ihren Zeilen, und die trifft ein Verbot)".to_owned(),
+            false => released(request.release).to_owned(),
+        });
         remedies.push(match permission.release {
             Release::Models => "nur nach Modellen oder Statistik fragen".to_owned(),
             Release::Aggregates | Release::Rows => "nur nach Statistik fragen".to_owned(),

@@ -278,7 +278,7 @@ fn policy(dice: &mut Dice, id: &str) -> String {
     for number in 0..1 + dice.below(4) {
         text.push_str(&permission(dice, number, collection, &columns));
     }
-    for number in 0..[0, 0, 0, 1, 2][dice.below(5)] {
+    for number in 0..[0, 0, 0, 0, 1, 2][dice.below(6)] {
         text.push_str(&prohibition(dice, number, &columns));
     }
     text
@@ -488,7 +488,7 @@ fn aimed(dice: &mut Dice, world: &World) -> AccessRequest {
     } else if dice.percent(85) {
         request.permit = None;
     }
-    match dice.below(12) {
+    match dice.below(16) {
         0 => request.release = Release::Rows,
         4 => request.release = Release::Models,
         1 => drop(request.columns.insert("meno".to_owned())),
