@@ -52,16 +52,17 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
     let about = || policies().filter(|policy| text(policy, "collection") == request.collection.as_str());
     for policy in about().filter(|policy| days_include(policy, request.at)) {
         let either: Vec<String> = credential.iter().chain(&roster).cloned().collect();
-        if tables(policy, "prohibition")
-            .any(|rule| prohibits(rule, &either, member, &person, &purpose, request, request.release))
-        {
+        if tables(policy, "prohibition").any(|rule| prohibits(rule, &either, member, &person, &purpose, request)) {
             return Err(vec!["prohibition"]);
         }
     }
+    let for_rows = AccessRequest {
+        release: Release::Rows,
+        ..request.clone()
+    };
     let rows_are_prohibited = about().filter(|policy| days_include(policy, request.at)).any(|policy| {
         let either: Vec<String> = credential.iter().chain(&roster).cloned().collect();
-        tables(policy, "prohibition")
-            .any(|rule| prohibits(rule, &either, member, &person, &purpose, request, Release::Rows))
+        tables(policy, "prohibition").any(|rule| prohibits(rule, &either, member, &person, &purpose, &for_rows))
     });
     let permit = permit(world, &person, &purpose, request)?;
     let is_body = |id: &str| self::entry(world, id).is_some_and(|entry| contains(entry, "roles", "public-body"));
@@ -124,12 +125,11 @@ fn prohibits(
     person: &str,
     purpose: &str,
     request: &AccessRequest,
-    asked: Release,
 ) -> bool {
     let release = rule.get("release").and_then(Value::as_str);
     is_meant(rule, roles, member, person)
         && (!rule.contains_key("purposes") || contains(rule, "purposes", purpose))
-        && release.is_none_or(|release| release == asked.to_string())
+        && release.is_none_or(|release| release == request.release.to_string())
         && texts(rule, "columns").is_none_or(|named| named.iter().any(|name| request.columns.contains(name)))
         && windows_include(rule, request.at)
 }
