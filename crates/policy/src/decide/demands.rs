@@ -19,7 +19,7 @@ pub(crate) struct Demands {
     tier: Tier,
     row_filter: bool,
     transforms: Transformed,
-    models: Option<(Sum, u32, Reverse<u64>, Reverse<u32>, Overlaps)>,
+    models: Option<OfFits>,
     dominance: Option<(u32, Reverse<u64>)>,
     p_percent: Option<u32>,
     round_to: Option<u32>,
@@ -28,6 +28,9 @@ pub(crate) struct Demands {
     publish: Option<Reverse<u32>>,
     attributions: usize,
 }
+
+/// What is demanded of fits: whose sums are seen, nodes, the bits of parameters for each person, steps, overlaps.
+type OfFits = (Sum, u32, Reverse<u64>, Reverse<u32>, Overlaps);
 
 /// What is taken from the columns that are asked for: from how many of them, and how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +85,7 @@ pub(crate) fn demands(
 }
 
 /// What fits must keep to matters to fits only.
-fn of_fits(models: &ModelRules) -> (Sum, u32, Reverse<u64>, Reverse<u32>, Overlaps) {
+fn of_fits(models: &ModelRules) -> OfFits {
     let ModelRules {
         sum,
         nodes_min,

@@ -258,7 +258,11 @@ fn not_covered(
         remedies.push(purposes_remedy(rules, request, who));
     }
     if shortfall.release {
-        lacking.push(released(request.release).to_owned());
+        let with_rows = request.release == Release::Models && permission.models_come_with_rows();
+        lacking.push(match with_rows {
+            true => "models (they come with its rows, and a prohibition meets these)".to_owned(),
+            false => released(request.release).to_owned(),
+        });
         remedies.push(match permission.release {
             Release::Models => "models or aggregates only".to_owned(),
             Release::Aggregates | Release::Rows => "aggregates only".to_owned(),
@@ -391,12 +395,12 @@ fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> Refusa
             (what, Some(format!("collections of the permit: {collections}")))
         }
         PermitGap::Release => {
-            // Art. 69(1): an answer in an anonymised statistical format; data to work on are for a permit, Art. 68.
-            let what = format!(
-                "is an approved data request, which is answered with statistics only (EHDS Art. 69), and not with {}",
+            let what = "is an approved data request, which is answered in an anonymised statistical format only (EHDS Art. 69)";
+            let remedy = format!(
+                "aggregates only; {} need a data permit (EHDS Art. 68)",
                 released(request.release)
             );
-            (what, Some("aggregates only".to_owned()))
+            (what.to_owned(), Some(remedy))
         }
         PermitGap::Columns => {
             let known = permit.columns.get(&request.collection);

@@ -122,11 +122,11 @@ fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> (Strin
             format!("Datenbestände der Genehmigung: {}", list(permit.columns.keys())),
         ),
         PermitGap::Release => (
+            "ist eine bewilligte Datenanfrage, die nur in einem anonymisierten statistischen Format beantwortet wird (Art. 69)".to_owned(),
             format!(
-                "ist eine bewilligte Datenanfrage, die nur mit Statistik beantwortet wird (Art. 69), nicht mit: {}",
+                "nur nach Statistik fragen; {} brauchen eine Datengenehmigung nach Art. 68",
                 released(request.release)
             ),
-            "nur nach Statistik fragen".to_owned(),
         ),
         PermitGap::Columns => {
             let known = permit.columns.get(&request.collection);
@@ -241,7 +241,11 @@ fn not_covered(
         remedies.push(purposes(rules, request, who));
     }
     if shortfall.release {
-        lacking.push(released(request.release).to_owned());
+        let with_rows = request.release == Release::Models && permission.models_come_with_rows();
+        lacking.push(match with_rows {
+            true => "Modelle (sie kommen mit ihren Zeilen, und die trifft ein Verbot)".to_owned(),
+            false => released(request.release).to_owned(),
+        });
         remedies.push(match permission.release {
             Release::Models => "nur nach Modellen oder Statistik fragen".to_owned(),
             Release::Aggregates | Release::Rows => "nur nach Statistik fragen".to_owned(),

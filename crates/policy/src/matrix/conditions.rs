@@ -177,13 +177,13 @@ pub(crate) fn checks(permission: &Permission, release: Release, lang: Lang) -> S
             )
             .to_owned();
     }
-    if release == Release::Models {
-        return models(permission, lang).unwrap_or_default();
-    }
     let mut parts = vec![lang.pick(
         format!("keine Zahl über weniger als {min_people} Menschen einer Einrichtung"),
         format!("no number about fewer than {min_people} people of one institution"),
     )];
+    if release == Release::Models {
+        return list_of(parts.into_iter().chain(models(permission, lang)));
+    }
     if let Some(Dominance { top, share }) = disclosure.dominance {
         let percent = share * 100.0;
         parts.push(lang.pick(
