@@ -85,6 +85,12 @@ pub enum SumError {
         /// What they are.
         stage: Stage,
     },
+    /// More messages than there are nodes.
+    #[error("more {stage} than there are nodes")]
+    TooMany {
+        /// What they are.
+        stage: Stage,
+    },
     /// Too few nodes for the sum to be opened, ever.
     #[error("{stage} of {nodes} nodes, where {needed} are needed{}", missing_text(.missing))]
     TooFew {

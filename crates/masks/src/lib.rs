@@ -21,7 +21,7 @@ pub use error::{Stage, SumError};
 pub use fixed::Scale;
 pub use message::{Keys, Masked, Message, Opening, Shares, Survivors};
 pub use party::{AwaitsKeys, AwaitsMasked, AwaitsOpenings, AwaitsShares, AwaitsSurvivors, Party};
-pub use plan::{Participant, Plan, PlanError, Terms};
+pub use plan::{Participant, Plan, PlanError, SumTerms};
 pub use view::{Agreed, Delivered, Keyed, Shared, Sum};
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! context. A message has one encoding; whatever else is refused before memory is taken for it. What is read here is not checked yet:
 //! [`crate::view`] does that, against the roster.
 
+use std::fmt;
+
 use terms::limit::{MASKED_SUM_ENTRIES_MAX, MASKED_SUM_NODES_MAX};
 use trust::dsse::{sign_payload, verify_payload};
 use trust::{Digest, PublicKey, Signature, SigningKey};
@@ -28,7 +30,7 @@ const SIGNATURE_BYTES: usize = 64;
 pub(crate) const SEALED_BYTES: usize = 2 * KEY_BYTES + TAG_BYTES;
 
 /// A message whose form was checked, and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message<B> {
     pub(crate) plan: Digest,
     pub(crate) context: Digest,
@@ -98,6 +100,18 @@ impl<B: Body> Message<B> {
 
     pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.bytes)
+    }
+}
+
+impl<B: Body> fmt::Debug for Message<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Message({} of seat {}, {} bytes)",
+            B::STAGE,
+            self.seat.0,
+            self.bytes.len()
+        )
     }
 }
 
@@ -250,8 +264,8 @@ impl Form for Survivors {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opening(pub(crate) Vec<(Seat, [u8; KEY_BYTES])>);
 
-impl std::fmt::Debug for Opening {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Opening({} shares)", self.0.len())
     }
 }

@@ -367,6 +367,3 @@ macro_rules! debug_without_secrets {
 }
 
 debug_without_secrets! { AwaitsKeys AwaitsShares AwaitsMasked AwaitsSurvivors AwaitsOpenings }
-
-#[cfg(test)]
-mod tests;

@@ -35,7 +35,7 @@ pub struct Participant {
 
 /// What is asked of [`Plan::new`].
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct SumTerms {
     /// The digest of the request that this sum is a part of: of its text, and of a name that no other request has.
     pub request: Digest,
     /// Which sum of that request it is.
@@ -111,8 +111,8 @@ impl Plan {
     ///
     /// # Errors
     /// See [`PlanError`].
-    pub fn new(terms: Terms) -> Result<Self, PlanError> {
-        let Terms {
+    pub fn new(terms: SumTerms) -> Result<Self, PlanError> {
+        let SumTerms {
             request,
             number,
             mut roster,

@@ -35,12 +35,12 @@ pub(crate) fn member(place: usize) -> MemberId {
     format!("node-{place:02}").parse().unwrap()
 }
 
-pub(crate) fn terms(signers: &[Arc<SigningKey>], entries: usize) -> Terms {
+pub(crate) fn terms(signers: &[Arc<SigningKey>], entries: usize) -> SumTerms {
     let participant = |(place, key): (usize, &Arc<SigningKey>)| Participant {
         member: member(place),
         key: key.public(),
     };
-    Terms {
+    SumTerms {
         request: Digest::of(b"a request"),
         number: 7,
         roster: signers.iter().enumerate().map(participant).collect(),

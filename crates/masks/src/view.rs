@@ -37,7 +37,7 @@ pub struct Shared {
 #[derive(Clone, Debug)]
 pub struct Delivered {
     pub(crate) shared: Shared,
-    masked: BTreeMap<Seat, Masked>,
+    pub(crate) masked: BTreeMap<Seat, Masked>,
     pub(crate) survivors: Survivors,
     pub(crate) context: Digest,
 }
@@ -65,7 +65,7 @@ impl Keyed {
     /// # Errors
     /// What is wrong with the first message that is not right, or that they are too few.
     pub fn new(plan: Arc<Plan>, messages: Vec<Message<Keys>>) -> Result<Self, SumError> {
-        messages.iter().try_for_each(|message| plan.check(message))?;
+        plan.check_each(&messages, |message| plan.check(message))?;
         let everybody = (0..).map(Seat).take(plan.roster().len());
         let (keys, context) = plan.gather(messages, plan.digest(), everybody)?;
         Ok(Self { plan, keys, context })
@@ -92,7 +92,7 @@ impl Keyed {
     /// # Errors
     /// As [`Keyed::new`].
     pub fn shared(self, messages: Vec<Message<Shares>>) -> Result<Shared, SumError> {
-        messages.iter().try_for_each(|message| self.check(message))?;
+        self.plan.check_each(&messages, |message| self.check(message))?;
         let (shares, context) = self.plan.gather(messages, &self.context, self.keys.keys().copied())?;
         Ok(Shared {
             keyed: self,
@@ -162,7 +162,7 @@ impl Shared {
     /// # Errors
     /// As [`Keyed::new`].
     pub fn delivered(self, messages: Vec<Message<Masked>>) -> Result<Delivered, SumError> {
-        messages.iter().try_for_each(|message| self.check(message))?;
+        self.plan().check_each(&messages, |message| self.check(message))?;
         let survivors = Survivors(digests(&messages));
         let (masked, context) = self
             .plan()
@@ -224,7 +224,7 @@ impl Delivered {
     /// # Errors
     /// As [`Keyed::new`].
     pub fn agreed(self, messages: Vec<Message<Survivors>>) -> Result<Agreed, SumError> {
-        messages.iter().try_for_each(|message| self.check(message))?;
+        self.plan().check_each(&messages, |message| self.check(message))?;
         self.plan()
             .gather(messages, &self.shared.context, self.masked.keys().copied())?;
         Ok(Agreed { delivered: self })
@@ -283,7 +283,8 @@ impl Agreed {
     /// As [`Keyed::new`]; or that a dealer's shares give another secret than it promised, or the sum is one that no numbers within their
     /// bounds have.
     pub fn combine(self, messages: Vec<Message<Opening>>) -> Result<Sum, SumError> {
-        messages.iter().try_for_each(|message| self.check(message))?;
+        let plan = self.delivered.plan();
+        plan.check_each(&messages, |message| self.check(message))?;
         let Self { delivered } = self;
         let survivors = delivered.masked.keys().copied();
         let (openings, _) = delivered.plan().gather(messages, &delivered.context, survivors)?;
@@ -386,7 +387,7 @@ fn digest_of(secret: &[u8; KEY_BYTES], about: &[u8]) -> Digest {
 
 /// What a key or a digest is for: a use, everything that was said before, and two nodes. No use is the beginning of another, as its length
 /// stands before it.
-fn about(label: &str, context: &Digest, from: Seat, to: Seat) -> Vec<u8> {
+pub(crate) fn about(label: &str, context: &Digest, from: Seat, to: Seat) -> Vec<u8> {
     let label = label.as_bytes();
     [&[label.len() as u8], label, context.bytes(), &[from.0, to.0]].concat()
 }
@@ -408,7 +409,7 @@ impl Plan {
     pub fn check(&self, message: &Message<Keys>) -> Result<(), SumError> {
         self.verify(message, self.digest())?;
         let Keys { mask_key, box_key, .. } = &message.body;
-        if [mask_key, box_key].into_iter().any(|key| is_weak(key)) {
+        if [mask_key, box_key].into_iter().any(is_weak) {
             let member = self.member(message.seat);
             return Err(SumError::WeakKey { member });
         }
@@ -436,6 +437,18 @@ impl Plan {
             });
         }
         Ok(())
+    }
+
+    /// Checks messages, of which there are no more than nodes: nobody makes a node check thousands of signatures.
+    fn check_each<B: Body>(
+        &self,
+        messages: &[Message<B>],
+        check: impl Fn(&Message<B>) -> Result<(), SumError>,
+    ) -> Result<(), SumError> {
+        if messages.len() > self.roster().len() {
+            return Err(SumError::TooMany { stage: B::STAGE });
+        }
+        messages.iter().try_for_each(check)
     }
 
     /// Whether the sender took part in the step before.

@@ -127,7 +127,7 @@ proptest! {
         bounds in proptest::collection::vec((-40..200_i32).prop_map(|exponent| 1.7 * 2_f64.powi(exponent)), 1..6),
     ) {
         let signers = signers(nodes);
-        let plan = Arc::new(Plan::new(Terms { bounds: bounds.clone(), ..terms(&signers, 1) }).unwrap());
+        let plan = Arc::new(Plan::new(SumTerms { bounds: bounds.clone(), ..terms(&signers, 1) }).unwrap());
         // Numbers from a seed: splitmix64, between -1 and 1, times the bound.
         let mut state = seed;
         let mut number = || {
