@@ -84,7 +84,7 @@ fn sum(keys: &[Arc<SigningKey>], values: &[Vec<f64>], number: u32) -> Cost {
         |(place, key): (usize, &Arc<SigningKey>)| Party::start(plan.clone(), &member(place), key.clone()).unwrap();
     let (parties, keys, first) = each(keys.iter().enumerate(), start);
     let (parties, shares, second) = each(parties.into_iter(), |party| party.share(keys.clone()).unwrap());
-    let mask = |(party, values): (Party<_>, &Vec<f64>)| Party::mask(party, shares.clone(), values).unwrap();
+    let mask = |(party, values): (Party<_>, &Vec<f64>)| Party::mask(party, shares.clone(), request, values).unwrap();
     let (parties, masked, third) = each(parties.into_iter().zip(values), mask);
     let (parties, survivors, fourth) = each(parties.into_iter(), |party| party.attest(masked.clone()).unwrap());
     let (_, openings, fifth) = each(parties.into_iter(), |party| party.open(survivors.clone()).unwrap());

@@ -155,6 +155,14 @@ pub enum SumError {
         /// How many were planned.
         planned: usize,
     },
+    /// Two nodes computed their numbers from different things, such as coefficients.
+    #[error("{one} and {other} computed their numbers from different things")]
+    OtherBasis {
+        /// A node.
+        one: MemberId,
+        /// And another.
+        other: MemberId,
+    },
     /// Two nodes were shown different lists of survivors, and both lists are signed.
     #[error("{member} was shown another list of survivors than the one shown here")]
     OtherSurvivors {

@@ -141,13 +141,15 @@ impl Party<AwaitsKeys> {
 }
 
 impl Party<AwaitsShares> {
-    /// Opens what was dealt to it, and masks its numbers.
+    /// Opens what was dealt to it, and masks its numbers. `basis` is the digest of what they were computed from: everything that the node was
+    /// told for this sum and that is not in the plan, such as the coefficients of a step.
     ///
     /// # Errors
     /// What is wrong with the shares, or which entry of `values` cannot be added.
     pub fn mask(
         self,
         shares: Vec<Message<Shares>>,
+        basis: Digest,
         values: &[f64],
     ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
         let Self {
@@ -162,7 +164,8 @@ impl Party<AwaitsShares> {
         let mut entries = encode(shared.plan(), me.seat, values)?;
         secrets.mask(&shared, me.seat, &mut entries)?;
         // The numbers are under masks from here on.
-        let (me, message) = me.say(shared.plan(), &shared.context, Masked(std::mem::take(&mut entries)));
+        let entries = std::mem::take(&mut *entries);
+        let (me, message) = me.say(shared.plan(), &shared.context, Masked { basis, entries });
         Ok((
             Party {
                 me,

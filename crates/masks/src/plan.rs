@@ -183,8 +183,8 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// More than two thirds. A client who shows two different lists of survivors needs this many signatures under each; whoever signs both
-/// must collude, so up to 2t - n - 1 colluding nodes gain nothing (Bonawitz et al. 2017, theorem 6.5: 2t > n + colluders).
+/// More than two thirds. Two lists of survivors need this many signatures each, and only a node that colludes with the client signs both: with
+/// `c` of them, 2 (t - c) of the n - c others would have to sign, which are too few as long as 2t > n + c (Bonawitz et al. 2017, section 6).
 fn threshold(nodes: usize) -> usize {
     2 * nodes / 3 + 1
 }

@@ -53,6 +53,11 @@ pub(crate) fn signers(nodes: usize) -> Vec<Arc<SigningKey>> {
     (0..nodes).map(|_| Arc::new(SigningKey::generate().unwrap())).collect()
 }
 
+/// From what all nodes compute their numbers.
+pub(crate) fn basis() -> Digest {
+    Digest::of(b"coefficients")
+}
+
 /// Nodes whose numbers are multiples of 1/8, so that their plain sum is exact.
 pub(crate) fn space(nodes: usize, entries: usize) -> Space {
     let signers = signers(nodes);
@@ -95,7 +100,7 @@ impl Space {
             party.share(spoken.keys.clone())
         })?;
         let parties = step(parties, &mut spoken.masked, Stage::Masked, &speaks, |node, party| {
-            party.mask(spoken.shares.clone(), &self.values[node])
+            party.mask(spoken.shares.clone(), basis(), &self.values[node])
         })?;
         let parties = step(parties, &mut spoken.survivors, Stage::Survivors, &speaks, |_, party| {
             party.attest(spoken.masked.clone())

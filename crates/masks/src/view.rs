@@ -145,7 +145,7 @@ impl Shared {
         let plan = self.plan();
         plan.verify(message, &self.context)?;
         plan.require_among(message, self.shares.contains_key(&message.seat))?;
-        let (entries, planned) = (message.body.0.len(), plan.scales().len());
+        let (entries, planned) = (message.body.entries.len(), plan.scales().len());
         if entries != planned {
             let member = plan.member(message.seat);
             return Err(SumError::Length {
@@ -163,6 +163,7 @@ impl Shared {
     /// As [`Keyed::new`].
     pub fn delivered(self, messages: Vec<Message<Masked>>) -> Result<Delivered, SumError> {
         self.plan().check_each(&messages, |message| self.check(message))?;
+        self.require_one_basis(&messages)?;
         let survivors = Survivors(digests(&messages));
         let (masked, context) = self
             .plan()
@@ -173,6 +174,19 @@ impl Shared {
             survivors,
             context,
         })
+    }
+
+    /// That all numbers were computed from the same: whoever tells nodes different things, so that all but one add next to nothing, has no
+    /// sum.
+    fn require_one_basis(&self, messages: &[Message<Masked>]) -> Result<(), SumError> {
+        let mut pairs = messages.iter().zip(messages.iter().skip(1));
+        match pairs.find(|(one, other)| one.body.basis != other.body.basis) {
+            None => Ok(()),
+            Some((one, other)) => Err(SumError::OtherBasis {
+                one: self.plan().member(one.seat),
+                other: self.plan().member(other.seat),
+            }),
+        }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -308,7 +322,7 @@ impl Delivered {
     fn total(&self) -> Vec<u128> {
         let mut total = vec![0_u128; self.plan().scales().len()];
         for masked in self.masked.values() {
-            let entries = total.iter_mut().zip(&masked.0);
+            let entries = total.iter_mut().zip(&masked.entries);
             entries.for_each(|(total, entry)| *total = total.wrapping_add(*entry));
         }
         total

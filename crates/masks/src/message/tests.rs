@@ -41,7 +41,6 @@ fn a_message_that_was_cut_or_goes_on_after_its_end_is_refused() {
 
 #[test]
 fn another_version_kind_or_count_is_refused() {
-    const COUNT: usize = HEAD_BYTES;
     for (stage, bytes) in of_each_kind(&spoken()) {
         for (place, value) in [(0, 0), (0, 2), (1, 0), (1, 6)] {
             let mut changed = bytes.clone();
@@ -51,7 +50,8 @@ fn another_version_kind_or_count_is_refused() {
         // Keys have no count.
         for count in [0, 3, 5, 255].into_iter().filter(|_| stage != Stage::Keys) {
             let mut changed = bytes.clone();
-            changed[COUNT] = count;
+            let basis = if stage == Stage::Masked { DIGEST_BYTES } else { 0 };
+            changed[HEAD_BYTES + basis] = count;
             assert!(changed == bytes || read_as(&changed).is_empty(), "{stage}: {count}");
         }
     }
@@ -78,7 +78,8 @@ fn seats_that_no_roster_has_and_rows_out_of_order_are_refused() {
 #[test]
 fn a_count_that_the_message_cannot_hold_takes_no_memory() {
     let mut bytes = spoken().masked[1].bytes().to_vec();
-    bytes[HEAD_BYTES..HEAD_BYTES + 4].copy_from_slice(&[0xff; 4]);
+    let count = HEAD_BYTES + DIGEST_BYTES;
+    bytes[count..count + 4].copy_from_slice(&[0xff; 4]);
     assert_eq!(read_as(&bytes), []);
 }
 
@@ -105,7 +106,7 @@ fn messages_are_as_large_as_the_documents_say() {
         [
             around + 96,
             around + 1 + 4 * 145,
-            around + 4 + 3 * 16,
+            around + 32 + 4 + 3 * 16,
             around + 1 + 4 * 33,
             around + 1 + 4 * 33
         ]

@@ -20,7 +20,7 @@ fn encoded(space: &Space) -> Vec<Vec<u128>> {
 /// What a node sent, with its own mask taken off if the openings give it. This is as far as a client gets.
 fn without_own_mask(agreed: &Agreed, openings: &[Message<Opening>], masked: &Message<Masked>) -> Option<Vec<u128>> {
     let keyed = &agreed.delivered.shared.keyed;
-    let mut entries = masked.body.0.clone();
+    let mut entries = masked.body.entries.clone();
     let place = agreed
         .delivered
         .shared
@@ -100,7 +100,7 @@ fn a_node_that_was_declared_gone_after_it_delivered_is_still_masked() {
         .unzip();
     let masks = parties.into_iter().zip(&space.values);
     let (mut parties, mut masked): (Vec<_>, Vec<_>) = masks
-        .map(|(party, values)| party.mask(shares.clone(), values).unwrap())
+        .map(|(party, values)| party.mask(shares.clone(), basis(), values).unwrap())
         .unzip();
     let kept = masked.remove(3);
     parties.remove(3);
@@ -156,7 +156,7 @@ fn no_message_holds_a_number_of_a_node() {
     let said = said.concat();
     let holds = |needle: &[u8]| said.windows(needle.len()).any(|window| window == needle);
     assert!(
-        holds(&spoken.masked[0].body.0[0].to_le_bytes()),
+        holds(&spoken.masked[0].body.entries[0].to_le_bytes()),
         "what is there is found"
     );
     for (values, integers) in space.values.iter().zip(encoded(&space)) {
@@ -208,7 +208,10 @@ fn what_a_node_sends_is_even_whatever_its_numbers_are() {
     space.values[1] = vec![0.0; 8_192];
     space.values[2] = vec![1_000.0; 8_192];
     let (spoken, ..) = space.run(&vec![]).unwrap();
-    spoken.masked.iter().for_each(|masked| assert_even(&masked.body.0));
+    spoken
+        .masked
+        .iter()
+        .for_each(|masked| assert_even(&masked.body.entries));
 }
 
 #[test]
@@ -217,7 +220,7 @@ fn the_same_numbers_twice_are_sent_as_unrelated_ones() {
     let (first, ..) = space.run(&vec![]).unwrap();
     let (second, ..) = space.run(&vec![]).unwrap();
     for (first, second) in first.masked.iter().zip(&second.masked) {
-        let pairs = first.body.0.iter().zip(&second.body.0);
+        let pairs = first.body.entries.iter().zip(&second.body.entries);
         let difference: Vec<u128> = pairs.map(|(first, second)| first.wrapping_sub(*second)).collect();
         assert!(!difference.contains(&0));
         assert_even(&difference);
