@@ -21,12 +21,14 @@ use terms::MemberId;
 use trust::{Digest, SigningKey, random_bytes};
 use zeroize::Zeroizing;
 
+use crate::combine::Sum;
+use crate::derivation::{Kind, adds, seed_digest};
 use crate::error::SumError;
 use crate::message::{Body, Dealt, Keys, Masked, Message, Opening, Shares, Survivors};
 use crate::plan::{Plan, Seat};
 use crate::primitive::{KEY_BYTES, Secret, open, public_of, seal};
 use crate::sharing::split;
-use crate::view::{Agreed, Delivered, Keyed, Kind, Shared, Sum, adds, seed_digest};
+use crate::view::{Agreed, Delivered, Keyed, Shared};
 
 /// A node in one sum, waiting for the messages that `S` names.
 pub struct Party<S> {

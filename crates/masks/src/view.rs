@@ -11,11 +11,12 @@ use std::sync::Arc;
 use terms::MemberId;
 use trust::Digest;
 
+use crate::derivation::Kind;
 use crate::error::{Stage, SumError};
-use crate::message::{Body, Dealt, Keys, Masked, Message, Opening, Shares, Survivors};
+use crate::message::{Dealt, Keys, Masked, Message, Opening, Shares, Survivors};
 use crate::plan::{Plan, Seat};
-use crate::primitive::{KEY_BYTES, Mask, Refused, Secret, agree_on, derive, mask, public_of};
-use crate::sharing::join;
+use crate::primitive::KEY_BYTES;
+use crate::verify::digests;
 
 /// The keys of all who take part.
 #[derive(Clone, Debug)]
@@ -46,17 +47,6 @@ pub struct Delivered {
 #[derive(Clone, Debug)]
 pub struct Agreed {
     pub(crate) delivered: Delivered,
-}
-
-/// The sum, and whose numbers are in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sum {
-    /// For each entry.
-    pub values: Vec<f64>,
-    /// The nodes that were added.
-    pub members: Vec<MemberId>,
-    /// The entries before they were scaled back: the exact sum of what the nodes encoded.
-    pub integers: Vec<i128>,
 }
 
 impl Keyed {
@@ -99,40 +89,6 @@ impl Keyed {
             shares,
             context,
         })
-    }
-
-    /// The mask between two nodes, by the key of one and what the other made known.
-    pub(crate) fn mask_between(&self, private: &Secret, own: Seat, other: Seat) -> Result<Mask, SumError> {
-        let about = about("mask between two", &self.context, own.min(other), own.max(other));
-        let key = agree_on(private, &self.keys[&other].mask_key, &about)?;
-        Ok(mask(&key, self.plan.scales().len())?)
-    }
-
-    /// The mask of one node alone.
-    pub(crate) fn mask_alone(&self, seed: &Secret, seat: Seat) -> Result<Mask, SumError> {
-        let key = derive(seed.as_slice(), &about("mask of one", &self.context, seat, seat))?;
-        Ok(mask(&key, self.plan.scales().len())?)
-    }
-
-    /// Under which the shares of one node for another are sealed, and what the seal is about.
-    pub(crate) fn box_key(
-        &self,
-        private: &Secret,
-        theirs: Seat,
-        from: Seat,
-        to: Seat,
-    ) -> Result<(Secret, Vec<u8>), SumError> {
-        let about = about("sealed shares", &self.context, from, to);
-        let key = agree_on(private, &self.keys[&theirs].box_key, &about)?;
-        Ok((key, about))
-    }
-
-    pub(crate) fn share_digest(&self, kind: Kind, dealer: Seat, holder: Seat, share: &[u8; KEY_BYTES]) -> Digest {
-        let label = match kind {
-            Kind::MaskKey => "share of a mask key",
-            Kind::Seed => "share of a seed",
-        };
-        digest_of(share, &about(label, &self.context, dealer, holder))
     }
 }
 
@@ -290,235 +246,4 @@ impl Agreed {
             delivered.shared.check_share(kind, dealer, message.seat, share)
         })
     }
-
-    /// Takes the masks off the sum.
-    ///
-    /// # Errors
-    /// As [`Keyed::new`]; or that a dealer's shares give another secret than it promised, or the sum is one that no numbers within their
-    /// bounds have.
-    pub fn combine(self, messages: Vec<Message<Opening>>) -> Result<Sum, SumError> {
-        let plan = self.delivered.plan();
-        plan.check_each(&messages, |message| self.check(message))?;
-        let Self { delivered } = self;
-        let survivors = delivered.masked.keys().copied();
-        let (openings, _) = delivered.plan().gather(messages, &delivered.context, survivors)?;
-        let mut total = delivered.total();
-        for (place, (dealer, kind)) in delivered.to_open().enumerate() {
-            let secret = delivered.secret_of(place, dealer, kind, &openings)?;
-            delivered.unmask(&mut total, &secret, dealer, kind)?;
-        }
-        delivered.read(&total)
-    }
-}
-
-/// Which of a node's two secrets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    MaskKey,
-    Seed,
-}
-
-impl Delivered {
-    fn total(&self) -> Vec<u128> {
-        let mut total = vec![0_u128; self.plan().scales().len()];
-        for masked in self.masked.values() {
-            let entries = total.iter_mut().zip(&masked.entries);
-            entries.for_each(|(total, entry)| *total = total.wrapping_add(*entry));
-        }
-        total
-    }
-
-    /// Puts the opened shares of one dealer together. They are at `place` in each opening.
-    fn secret_of(
-        &self,
-        place: usize,
-        dealer: Seat,
-        kind: Kind,
-        openings: &BTreeMap<Seat, Opening>,
-    ) -> Result<Secret, SumError> {
-        let shares = openings
-            .iter()
-            .map(|(holder, opening)| (*holder, Secret::new(opening.0[place].1)));
-        let shares: Vec<(Seat, Secret)> = shares.take(self.plan().threshold()).collect();
-        let secret = join(&shares)?;
-        let keys = &self.shared.keyed.keys[&dealer];
-        let as_promised = match kind {
-            Kind::MaskKey => public_of(&secret) == Ok(keys.mask_key),
-            Kind::Seed => seed_digest(&secret, self.plan(), dealer) == keys.seed_digest,
-        };
-        let dealer = || self.plan().member(dealer);
-        as_promised
-            .then_some(secret)
-            .ok_or_else(|| SumError::WrongSecret { dealer: dealer() })
-    }
-
-    /// Takes off what this secret masks: the survivor's own mask, or the masks that survivors share with a node that is gone.
-    fn unmask(&self, total: &mut [u128], secret: &Secret, dealer: Seat, kind: Kind) -> Result<(), SumError> {
-        let keyed = &self.shared.keyed;
-        if kind == Kind::Seed {
-            keyed.mask_alone(secret, dealer)?.take_from(total);
-            return Ok(());
-        }
-        for survivor in self.masked.keys() {
-            let between = keyed.mask_between(secret, dealer, *survivor)?;
-            if adds(*survivor, dealer) {
-                between.take_from(total)
-            } else {
-                between.add_to(total)
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&self, total: &[u128]) -> Result<Sum, SumError> {
-        let scales = self.plan().scales().iter().zip(total).enumerate();
-        let values = scales.map(|(index, (scale, sum))| scale.decode(*sum, self.masked.len(), index));
-        Ok(Sum {
-            values: values.collect::<Result<_, _>>()?,
-            members: self.members(),
-            integers: total.iter().map(|sum| sum.cast_signed()).collect(),
-        })
-    }
-}
-
-/// Whether a node adds the mask that it shares with another; the other takes it off.
-pub(crate) fn adds(node: Seat, other: Seat) -> bool {
-    node < other
-}
-
-/// By which a node is held to the seed of its own mask, before anybody needs it.
-pub(crate) fn seed_digest(seed: &Secret, plan: &Plan, seat: Seat) -> Digest {
-    digest_of(seed, &about("seed", plan.digest(), seat, seat))
-}
-
-/// The digest of a secret: it has 256 random bits, so nobody finds it by trying.
-fn digest_of(secret: &[u8; KEY_BYTES], about: &[u8]) -> Digest {
-    let mut hasher = Digest::hasher();
-    hasher.update(about);
-    hasher.update(secret);
-    hasher.finish()
-}
-
-/// What a key or a digest is for: a use, everything that was said before, and two nodes. No use is the beginning of another, as its length
-/// stands before it.
-pub(crate) fn about(label: &str, context: &Digest, from: Seat, to: Seat) -> Vec<u8> {
-    let label = label.as_bytes();
-    [&[label.len() as u8], label, context.bytes(), &[from.0, to.0]].concat()
-}
-
-fn digests<B: Body>(messages: &[Message<B>]) -> Vec<(Seat, Digest)> {
-    let mut digests: Vec<_> = messages
-        .iter()
-        .map(|message| (message.seat, message.digest()))
-        .collect();
-    digests.sort();
-    digests
-}
-
-impl Plan {
-    /// Whether this can be among the keys of the sum.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check(&self, message: &Message<Keys>) -> Result<(), SumError> {
-        self.verify(message, self.digest())?;
-        let Keys { mask_key, box_key, .. } = &message.body;
-        if [mask_key, box_key].into_iter().any(is_weak) {
-            let member = self.member(message.seat);
-            return Err(SumError::WeakKey { member });
-        }
-        Ok(())
-    }
-
-    /// Whether a member of the roster signed this for this sum, after the messages of which `context` is the digest.
-    fn verify<B: Body>(&self, message: &Message<B>, context: &Digest) -> Result<(), SumError> {
-        let stage = B::STAGE;
-        if message.plan != *self.digest() {
-            return Err(SumError::OtherSum { stage });
-        }
-        let signer = self.participant(message.seat).ok_or(SumError::Nobody { stage })?;
-        let member = || signer.member.clone();
-        if !message.is_signed_by(&signer.key) {
-            return Err(SumError::Signature {
-                member: member(),
-                stage,
-            });
-        }
-        if message.context != *context {
-            return Err(SumError::OtherView {
-                member: member(),
-                stage,
-            });
-        }
-        Ok(())
-    }
-
-    /// Checks messages, of which there are no more than nodes: nobody makes a node check thousands of signatures.
-    fn check_each<B: Body>(
-        &self,
-        messages: &[Message<B>],
-        check: impl Fn(&Message<B>) -> Result<(), SumError>,
-    ) -> Result<(), SumError> {
-        if messages.len() > self.roster().len() {
-            return Err(SumError::TooMany { stage: B::STAGE });
-        }
-        messages.iter().try_for_each(check)
-    }
-
-    /// Whether the sender took part in the step before.
-    fn require_among<B: Body>(&self, message: &Message<B>, is_among: bool) -> Result<(), SumError> {
-        let unexpected = || SumError::Unexpected {
-            member: self.member(message.seat),
-            stage: B::STAGE,
-        };
-        is_among.then_some(()).ok_or_else(unexpected)
-    }
-
-    /// Checked messages by seat, and the context of the next step: one of each node, and enough of them.
-    fn gather<B: Body>(
-        &self,
-        messages: Vec<Message<B>>,
-        context: &Digest,
-        expected: impl Iterator<Item = Seat>,
-    ) -> Result<(BTreeMap<Seat, B>, Digest), SumError> {
-        let stage = B::STAGE;
-        let context = next_context(stage, context, &digests(&messages));
-        let mut bodies = BTreeMap::new();
-        for message in messages {
-            if bodies.insert(message.seat, message.body).is_some() {
-                let member = self.member(message.seat);
-                return Err(SumError::Twice { member, stage });
-            }
-        }
-        let (nodes, needed) = (bodies.len(), self.threshold());
-        if nodes < needed {
-            let missing = expected.filter(|seat| !bodies.contains_key(seat));
-            let missing = missing.map(|seat| self.member(seat)).collect();
-            return Err(SumError::TooFew {
-                stage,
-                nodes,
-                needed,
-                missing,
-            });
-        }
-        Ok((bodies, context))
-    }
-}
-
-/// Whether everybody would derive the same with it: a point of small order.
-fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
-    matches!(agree_on(&Secret::new([1; KEY_BYTES]), key, b"probe"), Err(Refused))
-}
-
-/// The digest of everything up to here.
-fn next_context(stage: Stage, before: &Digest, messages: &[(Seat, Digest)]) -> Digest {
-    let mut hasher = Digest::hasher();
-    hasher.update(b"datenraum masked sum v1: after ");
-    hasher.update(&[stage as u8, messages.len() as u8]);
-    hasher.update(before.bytes());
-    for (seat, digest) in messages {
-        hasher.update(&[seat.0]);
-        hasher.update(digest.bytes());
-    }
-    hasher.finish()
 }

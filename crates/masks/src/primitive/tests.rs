@@ -1,8 +1,8 @@
 //! Against constants that other libraries computed: `known_answers.py` beside this crate, with Python's `cryptography` 50.0.2 (OpenSSL).
 
 use super::*;
+use crate::derivation::about;
 use crate::plan::Seat;
-use crate::view::about;
 use trust::Digest;
 
 fn one() -> Secret {

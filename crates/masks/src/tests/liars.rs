@@ -1,11 +1,11 @@
 //! Clients, brokers and nodes that lie. Each lie ends the sum under its own name.
 
 use super::*;
+use crate::derivation::{Kind, seed_digest};
 use crate::message::Body;
 use crate::plan::Seat;
 use crate::primitive::{Secret, public_of, seal};
 use crate::sharing::split;
-use crate::view::{Kind, seed_digest};
 
 fn seat(place: usize) -> Seat {
     Seat(u8::try_from(place).unwrap())

@@ -1,10 +1,10 @@
 //! What somebody who carries all messages, and keeps them, can make of them.
 
 use super::*;
+use crate::derivation::{Kind, adds};
 use crate::plan::Seat;
 use crate::primitive::Secret;
 use crate::sharing::join;
-use crate::view::{Kind, adds};
 
 /// The integers of what each node adds.
 fn encoded(space: &Space) -> Vec<Vec<u128>> {
