@@ -8,7 +8,7 @@ use crate::derivation::{Kind, adds, seed_digest};
 use crate::error::SumError;
 use crate::message::{Message, Opening};
 use crate::plan::Seat;
-use crate::primitive::{Secret, public_of};
+use crate::primitive::{KeyPair, Secret};
 use crate::sharing::join;
 use crate::view::{Agreed, Delivered};
 
@@ -69,7 +69,7 @@ impl Delivered {
         let secret = join(&shares)?;
         let keys = &self.shared.keyed.keys[&dealer];
         let as_promised = match kind {
-            Kind::MaskKey => public_of(&secret) == Ok(keys.mask_key),
+            Kind::MaskKey => KeyPair::of(&secret)?.public == keys.mask_key,
             Kind::Seed => seed_digest(&secret, self.plan(), dealer) == keys.seed_digest,
         };
         let dealer = || self.plan().member(dealer);
@@ -85,8 +85,9 @@ impl Delivered {
             keyed.mask_alone(secret, dealer)?.take_from(total);
             return Ok(());
         }
+        let mask_key = KeyPair::of(secret)?;
         for survivor in self.masked.keys() {
-            let between = keyed.mask_between(secret, dealer, *survivor)?;
+            let between = keyed.mask_between(&mask_key, dealer, *survivor)?;
             if adds(*survivor, dealer) {
                 between.take_from(total)
             } else {

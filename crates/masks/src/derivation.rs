@@ -6,7 +6,7 @@ use trust::Digest;
 
 use crate::error::SumError;
 use crate::plan::{Plan, Seat};
-use crate::primitive::{KEY_BYTES, Mask, Secret, agree_on, derive, mask};
+use crate::primitive::{KEY_BYTES, KeyPair, Mask, Secret, derive, mask};
 use crate::view::Keyed;
 
 /// Which of a node's two secrets.
@@ -18,9 +18,9 @@ pub(crate) enum Kind {
 
 impl Keyed {
     /// The mask between two nodes, by the key of one and what the other made known.
-    pub(crate) fn mask_between(&self, private: &Secret, own: Seat, other: Seat) -> Result<Mask, SumError> {
+    pub(crate) fn mask_between(&self, private: &KeyPair, own: Seat, other: Seat) -> Result<Mask, SumError> {
         let about = about("mask between two", &self.context, own.min(other), own.max(other));
-        let key = agree_on(private, &self.keys[&other].mask_key, &about)?;
+        let key = private.agree(&self.keys[&other].mask_key, &about)?;
         Ok(mask(&key, self.plan.scales().len())?)
     }
 
@@ -33,13 +33,13 @@ impl Keyed {
     /// Under which the shares of one node for another are sealed, and what the seal is about.
     pub(crate) fn box_key(
         &self,
-        private: &Secret,
+        private: &KeyPair,
         theirs: Seat,
         from: Seat,
         to: Seat,
     ) -> Result<(Secret, Vec<u8>), SumError> {
         let about = about("sealed shares", &self.context, from, to);
-        let key = agree_on(private, &self.keys[&theirs].box_key, &about)?;
+        let key = private.agree(&self.keys[&theirs].box_key, &about)?;
         Ok((key, about))
     }
 

@@ -36,6 +36,8 @@ pub struct Message<B> {
     pub(crate) context: Digest,
     pub(crate) seat: Seat,
     pub(crate) body: B,
+    /// Of all its bytes.
+    pub(crate) digest: Digest,
     signature: Signature,
     bytes: Vec<u8>,
 }
@@ -58,12 +60,13 @@ impl<B: Body> Message<B> {
         let (plan, context, seat) = (reader.digest()?, reader.digest()?, reader.seat()?);
         let body = B::read(&mut reader)?;
         let signature = Signature::from_bytes(signature).ok()?;
-        let bytes = bytes.to_vec();
+        let (digest, bytes) = (Digest::of(bytes), bytes.to_vec());
         reader.0.is_empty().then_some(Self {
             plan,
             context,
             seat,
             body,
+            digest,
             signature,
             bytes,
         })
@@ -78,11 +81,13 @@ impl<B: Body> Message<B> {
         body.write(&mut bytes);
         let signature = sign_payload(MESSAGE_TYPE, &bytes, key);
         bytes.extend(signature.bytes());
+        let digest = Digest::of(&bytes);
         Self {
             plan: *plan,
             context: *context,
             seat,
             body,
+            digest,
             signature,
             bytes,
         }
@@ -96,10 +101,6 @@ impl<B: Body> Message<B> {
     pub(crate) fn is_signed_by(&self, key: &PublicKey) -> bool {
         let signed = &self.bytes[..self.bytes.len() - SIGNATURE_BYTES];
         verify_payload(MESSAGE_TYPE, signed, &self.signature, key).is_ok()
-    }
-
-    pub(crate) fn digest(&self) -> Digest {
-        Digest::of(&self.bytes)
     }
 }
 

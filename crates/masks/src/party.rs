@@ -26,7 +26,7 @@ use crate::derivation::{Kind, adds, seed_digest};
 use crate::error::SumError;
 use crate::message::{Body, Dealt, Keys, Masked, Message, Opening, Shares, Survivors};
 use crate::plan::{Plan, Seat};
-use crate::primitive::{KEY_BYTES, Secret, open, public_of, seal};
+use crate::primitive::{KEY_BYTES, KeyPair, Secret, open, seal};
 use crate::sharing::split;
 use crate::view::{Agreed, Delivered, Keyed, Shared};
 
@@ -75,7 +75,8 @@ struct Me {
 /// Made for one sum.
 struct Secrets {
     mask_key: Secret,
-    box_key: Secret,
+    mask_pair: KeyPair,
+    box_pair: KeyPair,
     seed: Secret,
 }
 
@@ -103,12 +104,12 @@ impl Party<AwaitsKeys> {
         }
         let secrets = Secrets::new()?;
         let keys = Keys {
-            mask_key: public_of(&secrets.mask_key)?,
-            box_key: public_of(&secrets.box_key)?,
+            mask_key: secrets.mask_pair.public,
+            box_key: secrets.box_pair.public,
             seed_digest: seed_digest(&secrets.seed, &plan, seat),
         };
         let message = Message::sign(plan.digest(), plan.digest(), seat, keys, &signer);
-        let sent = message.digest();
+        let sent = message.digest;
         let me = Me { seat, signer, sent };
         Ok((
             Self {
@@ -253,7 +254,7 @@ impl Party<AwaitsOpenings> {
 impl Me {
     /// That the message that it sent is among those that it is shown.
     fn require_own<B: Body>(&self, plan: &Plan, messages: &[Message<B>]) -> Result<(), SumError> {
-        let is_own = |message: &Message<B>| message.seat == self.seat && message.digest() == self.sent;
+        let is_own = |message: &Message<B>| message.seat == self.seat && message.digest == self.sent;
         let left_out = || SumError::LeftOut {
             member: plan.member(self.seat),
             stage: B::STAGE,
@@ -263,7 +264,7 @@ impl Me {
 
     fn say<B: Body>(self, plan: &Plan, context: &Digest, body: B) -> (Self, Message<B>) {
         let message = Message::sign(plan.digest(), context, self.seat, body, &self.signer);
-        let sent = message.digest();
+        let sent = message.digest;
         (Self { sent, ..self }, message)
     }
 }
@@ -275,10 +276,13 @@ impl Secrets {
                 .map(Zeroizing::new)
                 .map_err(|_| SumError::Cryptography)
         };
+        let (mask_key, box_key, seed) = (random()?, random()?, random()?);
+        let (mask_pair, box_pair) = (KeyPair::of(&mask_key)?, KeyPair::of(&box_key)?);
         Ok(Self {
-            mask_key: random()?,
-            box_key: random()?,
-            seed: random()?,
+            mask_key,
+            mask_pair,
+            box_pair,
+            seed,
         })
     }
 
@@ -291,7 +295,7 @@ impl Secrets {
             let place = usize::from(to.0);
             let (key_share, seed_share) = (&key_shares[place], &seed_shares[place]);
             let text = Zeroizing::new([key_share.as_slice(), seed_share.as_slice()].concat());
-            let (key, about) = keyed.box_key(&self.box_key, to, me, to)?;
+            let (key, about) = keyed.box_key(&self.box_pair, to, me, to)?;
             let sealed = seal(&key, &about, &text)?;
             Ok(Dealt {
                 to,
@@ -311,7 +315,7 @@ impl Secrets {
             receiver: member(me),
         };
         let sealed = &shared.dealt(dealer, me).ok_or_else(cannot)?.sealed;
-        let (key, about) = shared.keyed.box_key(&self.box_key, dealer, dealer, me)?;
+        let (key, about) = shared.keyed.box_key(&self.box_pair, dealer, dealer, me)?;
         let text = open(&key, &about, sealed).map_err(|_| cannot())?;
         let ([key_share, seed_share], []) = text.as_chunks::<KEY_BYTES>() else {
             return Err(cannot());
@@ -327,7 +331,7 @@ impl Secrets {
         let keyed = &shared.keyed;
         keyed.mask_alone(&self.seed, me)?.add_to(entries);
         for other in shared.shares.keys().copied().filter(|other| *other != me) {
-            let between = keyed.mask_between(&self.mask_key, me, other)?;
+            let between = keyed.mask_between(&self.mask_pair, me, other)?;
             if adds(me, other) {
                 between.add_to(entries)
             } else {

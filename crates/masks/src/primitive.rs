@@ -24,22 +24,29 @@ pub(crate) type Secret = Zeroizing<[u8; KEY_BYTES]>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-/// The X25519 public key of a private one.
-pub(crate) fn public_of(private: &Secret) -> Result<[u8; KEY_BYTES], Refused> {
-    let key = PrivateKey::from_private_key(&X25519, private.as_slice()).map_err(|_| Refused)?;
-    let public = key.compute_public_key().map_err(|_| Refused)?;
-    public.as_ref().try_into().map_err(|_| Refused)
+/// An X25519 key. The library wipes the private part when it is dropped.
+pub(crate) struct KeyPair {
+    private: PrivateKey,
+    pub(crate) public: [u8; KEY_BYTES],
 }
 
-/// A key that only the holders of the two private keys can derive, for the use that `info` names.
-///
-/// # Errors
-/// If the public key is a point of small order, with which everybody would derive the same.
-pub(crate) fn agree_on(private: &Secret, public: &[u8; KEY_BYTES], info: &[u8]) -> Result<Secret, Refused> {
-    let key = PrivateKey::from_private_key(&X25519, private.as_slice()).map_err(|_| Refused)?;
-    agree(&key, UnparsedPublicKey::new(&X25519, public), Refused, |shared| {
-        derive(shared, info)
-    })
+impl KeyPair {
+    /// The pair of a private key: any 32 random bytes.
+    pub(crate) fn of(private: &Secret) -> Result<Self, Refused> {
+        let private = PrivateKey::from_private_key(&X25519, private.as_slice()).map_err(|_| Refused)?;
+        let public = private.compute_public_key().map_err(|_| Refused)?;
+        let public = public.as_ref().try_into().map_err(|_| Refused)?;
+        Ok(Self { private, public })
+    }
+
+    /// A key that only the holders of the two private keys can derive, for the use that `info` names.
+    ///
+    /// # Errors
+    /// If the public key is a point of small order, with which everybody would derive the same.
+    pub(crate) fn agree(&self, public: &[u8; KEY_BYTES], info: &[u8]) -> Result<Secret, Refused> {
+        let public = UnparsedPublicKey::new(&X25519, public);
+        agree(&self.private, public, Refused, |shared| derive(shared, info))
+    }
 }
 
 /// A key from a secret, for the use that `info` names (HKDF, RFC 5869).

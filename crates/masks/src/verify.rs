@@ -2,19 +2,17 @@
 //! and enough of them.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use trust::Digest;
 
 use crate::error::{Stage, SumError};
 use crate::message::{Body, Keys, Message};
 use crate::plan::{Plan, Seat};
-use crate::primitive::{KEY_BYTES, Refused, Secret, agree_on};
+use crate::primitive::{KEY_BYTES, KeyPair, Refused, Secret};
 
 pub(crate) fn digests<B: Body>(messages: &[Message<B>]) -> Vec<(Seat, Digest)> {
-    let mut digests: Vec<_> = messages
-        .iter()
-        .map(|message| (message.seat, message.digest()))
-        .collect();
+    let mut digests: Vec<_> = messages.iter().map(|message| (message.seat, message.digest)).collect();
     digests.sort();
     digests
 }
@@ -109,9 +107,10 @@ impl Plan {
     }
 }
 
-/// Whether everybody would derive the same with it: a point of small order.
+/// Whether everybody would derive the same with it: a point of small order, for any private key.
 fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
-    matches!(agree_on(&Secret::new([1; KEY_BYTES]), key, b"probe"), Err(Refused))
+    static PROBE: LazyLock<Result<KeyPair, Refused>> = LazyLock::new(|| KeyPair::of(&Secret::new([1; KEY_BYTES])));
+    !PROBE.as_ref().is_ok_and(|probe| probe.agree(key, b"probe").is_ok())
 }
 
 /// The digest of everything up to here.

@@ -37,7 +37,7 @@ fn points_of_small_order_are_no_keys() {
         std::array::from_fn(|place| u8::from(place == 0)),
         order_8,
     ] {
-        assert_eq!(agree_on(&one(), &point, b""), Err(Refused));
+        assert_eq!(KeyPair::of(&one()).unwrap().agree(&point, b""), Err(Refused));
     }
 }
 
@@ -59,16 +59,25 @@ fn what_was_sealed_opens_under_the_same_key_about_the_same_and_unchanged() {
 #[test]
 fn public_keys_are_those_of_x25519() {
     let public = bytes("8f40c5adb68f25624ae5b214ea767a6ec94d829d3d7b5e1ad1ba6f3e2138285f");
-    assert_eq!(public_of(&one()), Ok(public));
+    assert_eq!(KeyPair::of(&one()).unwrap().public, public);
     let public = bytes("358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254");
-    assert_eq!(public_of(&two()), Ok(public));
+    assert_eq!(KeyPair::of(&two()).unwrap().public, public);
 }
 
 #[test]
 fn both_ends_derive_the_key_and_the_mask_that_other_libraries_derive() {
     let about = about("mask between two", &context(), Seat(2), Seat(5));
-    let key = agree_on(&one(), &public_of(&two()).unwrap(), &about).unwrap();
-    assert_eq!(agree_on(&two(), &public_of(&one()).unwrap(), &about).unwrap(), key);
+    let key = KeyPair::of(&one())
+        .unwrap()
+        .agree(&KeyPair::of(&two()).unwrap().public, &about)
+        .unwrap();
+    assert_eq!(
+        KeyPair::of(&two())
+            .unwrap()
+            .agree(&KeyPair::of(&one()).unwrap().public, &about)
+            .unwrap(),
+        key
+    );
     let expected = bytes("53b47c3580d8bad75aaf470ba0ab0cae97144e7362263df4efc31dccc7339b14");
     assert_eq!(*key, expected);
     let expected = [
@@ -94,7 +103,10 @@ fn the_mask_of_one_node_is_what_other_libraries_derive() {
 #[test]
 fn sealed_shares_are_what_other_libraries_seal() {
     let about = about("sealed shares", &context(), Seat(2), Seat(5));
-    let key = agree_on(&one(), &public_of(&two()).unwrap(), &about).unwrap();
+    let key = KeyPair::of(&one())
+        .unwrap()
+        .agree(&KeyPair::of(&two()).unwrap().public, &about)
+        .unwrap();
     let text = [one().as_slice(), two().as_slice()].concat();
     let expected: [u8; 80] = bytes(concat!(
         "8db7cd89d2f079037e5523c74886491c4b6570ae9acc3a9a7880ff07d52b5bb1aee33562a4ca34bc",

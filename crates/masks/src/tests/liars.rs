@@ -4,7 +4,7 @@ use super::*;
 use crate::derivation::{Kind, seed_digest};
 use crate::message::Body;
 use crate::plan::Seat;
-use crate::primitive::{Secret, public_of, seal};
+use crate::primitive::{KeyPair, Secret, seal};
 use crate::sharing::split;
 
 fn seat(place: usize) -> Seat {
@@ -247,7 +247,7 @@ fn a_key_that_was_changed_on_the_way_is_not_its_owners() {
     let (mut parties, mut keys) = started(&space);
     let eve = SigningKey::generate().unwrap();
     let mut body = keys[1].body.clone();
-    body.mask_key = public_of(&Secret::new([7; 32])).unwrap();
+    body.mask_key = KeyPair::of(&Secret::new([7; 32])).unwrap().public;
     keys[1] = Message::sign(&keys[1].plan, &keys[1].context, seat(1), body, &eve);
     let error = parties.remove(0).share(keys).unwrap_err();
     assert_eq!(
@@ -405,8 +405,8 @@ fn shares_that_do_not_give_the_promised_secret_are_their_dealers_fault() {
     // Node 2 is played by hand, with secrets of our choice.
     let (mask_key, box_key, seed) = (Secret::new([3; 32]), Secret::new([4; 32]), Secret::new([5; 32]));
     let own = Keys {
-        mask_key: public_of(&mask_key).unwrap(),
-        box_key: public_of(&box_key).unwrap(),
+        mask_key: KeyPair::of(&mask_key).unwrap().public,
+        box_key: KeyPair::of(&box_key).unwrap().public,
         seed_digest: seed_digest(&seed, &space.plan, seat(2)),
     };
     drop(view);
@@ -424,7 +424,9 @@ fn shares_that_do_not_give_the_promised_secret_are_their_dealers_fault() {
         split(&Secret::new([6; 32]), 3, 3).unwrap(),
     );
     let deal = |to: usize| {
-        let (key, about) = view.box_key(&box_key, seat(to), seat(2), seat(to)).unwrap();
+        let (key, about) = view
+            .box_key(&KeyPair::of(&box_key).unwrap(), seat(to), seat(2), seat(to))
+            .unwrap();
         let text = [key_shares[to].as_slice(), seed_shares[to].as_slice()].concat();
         crate::message::Dealt {
             to: seat(to),
@@ -479,7 +481,7 @@ fn shares_that_do_not_give_the_promised_secret_are_their_dealers_fault() {
         let sealed = &seen.dealt(seat(dealer), seat(2)).unwrap().sealed;
         let (key, about) = seen
             .keyed
-            .box_key(&box_key, seat(dealer), seat(dealer), seat(2))
+            .box_key(&KeyPair::of(&box_key).unwrap(), seat(dealer), seat(dealer), seat(2))
             .unwrap();
         let text = crate::primitive::open(&key, &about, sealed).unwrap();
         (seat(dealer), text[32..].try_into().unwrap())

@@ -3,7 +3,7 @@
 use super::*;
 use crate::derivation::{Kind, adds};
 use crate::plan::Seat;
-use crate::primitive::Secret;
+use crate::primitive::{KeyPair, Secret};
 use crate::sharing::join;
 
 /// The integers of what each node adds.
@@ -36,6 +36,7 @@ fn without_own_mask(agreed: &Agreed, openings: &[Message<Opening>], masked: &Mes
         Kind::Seed => keyed.mask_alone(&secret, masked.seat).ok()?.take_from(&mut entries),
         // The node counts as gone: its masks with the others are known, its own is not.
         Kind::MaskKey => {
+            let pair = KeyPair::of(&secret).unwrap();
             for other in agreed
                 .delivered
                 .shared
@@ -43,7 +44,7 @@ fn without_own_mask(agreed: &Agreed, openings: &[Message<Opening>], masked: &Mes
                 .keys()
                 .filter(|other| **other != masked.seat)
             {
-                let mask = keyed.mask_between(&secret, masked.seat, *other).ok()?;
+                let mask = keyed.mask_between(&pair, masked.seat, *other).ok()?;
                 if adds(masked.seat, *other) {
                     mask.take_from(&mut entries)
                 } else {
