@@ -27,7 +27,7 @@ impl Agreed {
     /// Takes the masks off the sum.
     ///
     /// # Errors
-    /// As [`Keyed::new`]; or that a dealer's shares give another secret than it promised, or the sum is one that no numbers within their
+    /// As [`crate::Keyed::new`]; or that a dealer's shares give another secret than it promised, or the sum is one that no numbers within their
     /// bounds have.
     pub fn combine(self, messages: Vec<Message<Opening>>) -> Result<Sum, SumError> {
         let plan = self.delivered.plan();

@@ -1,7 +1,7 @@
 //! What everybody who carries or receives the messages of one sum can check, step by step, without any secret.
 //!
 //! Each step takes the messages of one kind, checks every one, and becomes the next: [`Plan`] with keys is [`Keyed`], with shares
-//! [`Shared`], with masked numbers [`Delivered`], with lists of survivors [`Agreed`], and with openings a [`Sum`]. The data user's client
+//! [`Shared`], with masked numbers [`Delivered`], with lists of survivors [`Agreed`], and with openings a [`crate::Sum`]. The data user's client
 //! walks through these by itself; a node does as part of its [`crate::Party`], so that both judge alike. `check` says of one message whether it
 //! can be among those of the next step: a client leaves out who fails, and goes on if enough are left.
 
