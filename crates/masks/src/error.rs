@@ -209,9 +209,13 @@ impl SumError {
     }
 }
 
+/// What others are told. Which entry of a node does not fit depends on its data and stays in its log.
 impl From<SumError> for Report {
     fn from(error: SumError) -> Report {
-        error.problem().report(error.to_string())
+        match error.problem() {
+            Problem::SumBound => Problem::SumBound.report(Problem::SumBound.summary()),
+            problem => problem.report(error.to_string()),
+        }
     }
 }
 

@@ -596,6 +596,9 @@ fn each_lie_has_its_code() {
     let code = |error: SumError| terms::Report::from(error).problem.code();
     assert_eq!(code(SumError::OtherSurvivors { member: member(1) }), "E_SUM_BROKEN");
     assert_eq!(code(SumError::Bound { index: 1 }), "E_SUM_BOUND");
+    // Which entry it was depends on the node's data: others are not told.
+    let told = |index| terms::Report::from(SumError::Bound { index });
+    assert_eq!(told(1), told(2));
     let missing = vec![member(1), member(2)];
     let few = SumError::TooFew {
         stage: Stage::Masked,
