@@ -209,3 +209,9 @@ pub const GATEWAY_METADATA_BYTES_MAX: usize = 512 * 1024;
 
 /// How old documents, catalogue and credential may be when a gateway asks, in seconds.
 pub const GATEWAY_RENEWED_SECONDS: u64 = 60;
+
+/// Most nodes in one masked sum. What they say to each other grows with the square of it: at the most, a megabyte to each.
+pub const MASKED_SUM_NODES_MAX: usize = 100;
+
+/// Most numbers in one masked sum: a vector of a megabyte.
+pub const MASKED_SUM_ENTRIES_MAX: usize = 65_536;
