@@ -5,12 +5,16 @@
 //! the same lines of it.
 //!
 //! Reading order: [`formula`] (what is explained, and by what), [`design`] (the columns of the model matrix), [`frame`] (the rows of a node),
-//! [`rounds`] (steps made of sums), [`glm`] with [`family`].
+//! [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`survival`] and [`cox`].
 
+pub mod cox;
 pub mod design;
+#[cfg(test)]
+mod example;
 pub mod family;
 pub mod formula;
 pub mod frame;
 pub mod glm;
 pub mod rounds;
 mod solve;
+pub mod survival;
