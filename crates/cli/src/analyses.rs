@@ -21,7 +21,7 @@ use crate::plot::{self, Picture};
 use crate::{query, render, show};
 
 pub(crate) use describe::run as describe;
-pub(crate) use fit::glm;
+pub(crate) use fit::{cox, glm};
 pub(crate) use sheet::{Row, Sheet, Value};
 
 /// What an analysis found.

@@ -69,6 +69,7 @@ pub(crate) enum Command {
     Query(QueryArgs),
     Describe(analyses::DescribeArgs),
     Glm(fits::GlmArgs),
+    Cox(fits::CoxArgs),
     /// See what there is to ask, of whom, and what for
     #[command(
         subcommand,

@@ -70,6 +70,7 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Query(args) => Box::pin(query::run(args, json)).await,
         Command::Describe(args) => Box::pin(analyses::describe(args, json)).await,
         Command::Glm(args) => Box::pin(analyses::glm(args, json)).await,
+        Command::Cox(args) => Box::pin(analyses::cox(args, json)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
         Command::Node(NodeCommand::Init(args)) => Box::pin(enrolment::init(&args, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args, json)).await,

@@ -191,6 +191,14 @@ impl Design {
             .iter()
             .filter(|column| column.of_levels.iter().all(|level| has_rows[*level]))
     }
+
+    /// The levels that have no rows, as `factor[level]`.
+    pub(crate) fn empty_levels(&self, has_rows: &[bool]) -> Vec<String> {
+        let empty = self.levels.iter().zip(has_rows).filter(|(_, has_rows)| !**has_rows);
+        let mut empty: Vec<String> = empty.map(|(of, _)| format!("{}[{}]", of.factor, of.level)).collect();
+        empty.dedup();
+        empty
+    }
 }
 
 /// The columns that variables of one collection become.
@@ -398,7 +406,7 @@ impl Building<'_> {
         Ok(value(at))
     }
 
-    fn complete(&mut self, column: &str) -> Result<(), Report> {
+    pub(crate) fn complete(&mut self, column: &str) -> Result<(), Report> {
         if self.needs.iter().any(|need| need.column() == column) {
             return Ok(());
         }

@@ -390,10 +390,6 @@ impl Glm {
                 ci_high: estimate + quantile * std_error,
             }
         });
-        let empty = self.design.levels.iter().zip(&state.has_rows);
-        let empty = empty.filter(|(_, has_rows)| !**has_rows);
-        let mut empty_levels: Vec<String> = empty.map(|(of, _)| format!("{}[{}]", of.factor, of.level)).collect();
-        empty_levels.dedup();
         let parameters = size as f64 + f64::from(self.family.counts_dispersion());
         Fitted {
             terms: terms.collect(),
@@ -407,7 +403,7 @@ impl Glm {
             log_likelihood,
             aic: log_likelihood.map(|log_likelihood| 2.0 * parameters - 2.0 * log_likelihood),
             steps,
-            empty_levels,
+            empty_levels: self.design.empty_levels(&state.has_rows),
         }
     }
 
@@ -453,7 +449,8 @@ fn decomposed(products: &[f64], columns: &[&DesignColumn]) -> Result<Cholesky, R
     Cholesky::new(products, columns.len()).map_err(|at| singular(columns, at))
 }
 
-fn singular(columns: &[&DesignColumn], at: usize) -> Report {
+/// What to say of a column that follows from those before it.
+pub(crate) fn singular(columns: &[&DesignColumn], at: usize) -> Report {
     let name = &columns[at].name;
     let message = match at {
         0 => format!("{name} is 0 in every row"),

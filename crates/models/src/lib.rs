@@ -6,14 +6,17 @@
 //!
 //! Reading order: what follows from answers to queries: [`compare`], [`correlate`], [`crosstab`], [`rates`], [`life_table`], [`meta`], over
 //! [`distribution`]. What needs sums of its own, in steps: [`formula`] (what is explained, and by what), [`design`] (the columns of the model
-//! matrix), [`frame`] (the rows of a node), [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`statement`] (what nodes are asked) and
-//! [`model`] (what is made of it).
+//! matrix), [`frame`] (the rows of a node), [`rounds`] (steps made of sums), [`glm`] with [`family`], [`survival`] and [`cox`];
+//! [`statement`] (what nodes are asked) and [`model`] (what is made of it).
 
 pub mod compare;
 pub mod correlate;
+pub mod cox;
 pub mod crosstab;
 pub mod design;
 pub mod distribution;
+#[cfg(test)]
+mod example;
 pub mod family;
 pub mod formula;
 pub mod frame;
@@ -25,6 +28,7 @@ pub mod rates;
 pub mod rounds;
 mod solve;
 pub mod statement;
+pub mod survival;
 mod term;
 
 pub use model::{Fitted, Model, Step};

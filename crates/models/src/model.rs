@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use terms::{Problem, Report};
 
+use crate::cox::{self, Baseline, Cox, Ties, Transform};
 use crate::design::{Design, DesignColumn, LevelOf, Need, Value, Variable};
 use crate::family::{Family, Link};
 use crate::formula::{Formula, Response};
@@ -13,6 +14,7 @@ use crate::frame::Frame;
 use crate::glm::{self, Glm};
 use crate::rounds::{Next, Rounds};
 use crate::statement::Statement;
+use crate::survival::Survival;
 
 /// A model between two steps.
 pub trait Step: fmt::Debug + Send + Sync {
@@ -66,6 +68,8 @@ pub struct Exposure {
 pub enum Fitted {
     /// A generalised linear model.
     Glm(glm::Fitted),
+    /// A Cox regression.
+    Cox(cox::Fitted),
 }
 
 impl Model {
@@ -76,9 +80,10 @@ impl Model {
     pub fn new(statement: &Statement, variables: &[Variable]) -> Result<Self, Report> {
         match statement.analysis.as_str() {
             "glm" => glm(statement, variables),
+            "cox" => cox(statement, variables),
             other => {
                 let report = Problem::ModelFormula.report(format!("there is no analysis {other}"));
-                Err(report.remedy("there is glm"))
+                Err(report.remedy("there are glm and cox"))
             }
         }
     }
@@ -86,11 +91,7 @@ impl Model {
 
 fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
     statement.require_known(&["formula", "family", "link", "theta", "weights", "complete"])?;
-    let formula = statement.option("formula").ok_or_else(|| {
-        let report = Problem::ModelFormula.report("a glm needs a formula");
-        report.remedy("for instance formula => 'relapsed ~ age'")
-    })?;
-    let formula = Formula::parse(formula)?;
+    let formula = formula(statement)?;
     if !formula.strata.is_empty() {
         return Err(Problem::ModelFormula.report("a glm has no strata: use the column as a factor"));
     }
@@ -116,6 +117,60 @@ fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
         exposure,
         start: start(Glm::new(family, link, design)?, Fitted::Glm),
     })
+}
+
+fn cox(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
+    statement.require_known(&["formula", "ties", "baseline", "check", "complete"])?;
+    let survival = Survival::new(&formula(statement)?, &statement.complete(), variables)?;
+    let ties = chosen(statement, "ties", &[("efron", Ties::Efron), ("breslow", Ties::Breslow)])?;
+    let baselines = [("node", Baseline::OfEachNode), ("shared", Baseline::Shared)];
+    let baseline = chosen(statement, "baseline", &baselines)?.unwrap_or_default();
+    let checks = [
+        ("identity", Transform::Identity),
+        ("log", Transform::Log),
+        ("km", Transform::Km),
+    ];
+    let check = chosen(statement, "check", &checks)?;
+    let design = &survival.design;
+    let tells_times = baseline == Baseline::Shared || check == Some(Transform::Km);
+    let bins = if tells_times { survival.bins() } else { Vec::new() };
+    let exposure = Exposure {
+        parameters: design.columns.len(),
+        summed: design.summed,
+        levels: design.levels.iter().cloned().chain(bins).collect(),
+        columns: design.columns.clone(),
+        outcome: Some(design.response.clone()),
+    };
+    Ok(Model {
+        needs: design.needs.clone(),
+        exposure,
+        start: start(
+            Cox::new(survival, ties.unwrap_or_default(), baseline, check)?,
+            Fitted::Cox,
+        ),
+    })
+}
+
+fn formula(statement: &Statement) -> Result<Formula, Report> {
+    let text = statement.option("formula").ok_or_else(|| {
+        let report = Problem::ModelFormula.report(format!("{} needs a formula", statement.analysis));
+        report.remedy("for instance formula => 'relapsed ~ age'")
+    })?;
+    Formula::parse(text)
+}
+
+/// What an option chooses among a few.
+fn chosen<T: Copy>(statement: &Statement, name: &str, all: &[(&str, T)]) -> Result<Option<T>, Report> {
+    let Some(said) = statement.option(name) else {
+        return Ok(None);
+    };
+    let found = all.iter().find(|(known, _)| *known == said);
+    let (_, found) = found.ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
+        let report = Problem::ModelFormula.report(format!("{name} cannot be {said}"));
+        report.remedy(format!("it is one of {}", known.join(", ")))
+    })?;
+    Ok(Some(*found))
 }
 
 /// An analysis before its first step.
@@ -145,6 +200,10 @@ where
 {
     fn width(&self) -> usize {
         self.rounds.width(&self.state)
+    }
+
+    fn needs_whole_node(&self) -> bool {
+        R::NEEDS_WHOLE_NODE
     }
 
     fn add(&self, frame: &Frame, into: &mut [f64]) {

@@ -18,6 +18,9 @@ pub trait Rounds {
     /// What comes out.
     type Fitted;
 
+    /// Whether a frame must hold all rows of a node, because what a row adds depends on the others.
+    const NEEDS_WHOLE_NODE: bool = false;
+
     /// What is known before the first step: the same everywhere, whatever the data are.
     fn start(&self) -> Self::State;
 

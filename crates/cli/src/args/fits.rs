@@ -49,6 +49,59 @@ pub(crate) struct GlmArgs {
     pub(crate) fit: FitArgs,
 }
 
+/// Fit a Cox regression of a time to an event over all nodes: hazard ratios, with the people of each node as a stratum
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  datenraum cox --collection breast-cancer --formula \"Surv(relapse_free_days, relapsed) ~ age + C(grade) + hormone\" --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+pub(crate) struct CoxArgs {
+    /// Time and event, and by what they are explained, such as "Surv(days, died) ~ age + C(grade) + strata(ward)"
+    #[arg(long, value_name = "FORMULA")]
+    pub(crate) formula: String,
+    /// How events at one time count
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) ties: TiesName,
+    /// Whose hazards are in proportion
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) baseline: BaselineName,
+    /// Check that hazards are in proportion, over the time, its logarithm, or Kaplan and Meier's survival
+    #[arg(long, value_enum, value_name = "TRANSFORM")]
+    pub(crate) check: Option<CheckName>,
+    #[command(flatten)]
+    pub(crate) fit: FitArgs,
+}
+
+/// How events at one time count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TiesName {
+    /// In the mean over all orders in which they may have come
+    #[default]
+    Efron,
+    /// Each with all others of its time under risk
+    Breslow,
+}
+
+/// Whose hazards are in proportion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BaselineName {
+    /// Those of each node's people: nodes are strata
+    #[default]
+    Node,
+    /// Those of all people, in the declared bins of the time
+    Shared,
+}
+
+/// Over what hazards are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckName {
+    /// The time
+    Identity,
+    /// Its logarithm
+    Log,
+    /// Kaplan and Meier's survival at its declared bins
+    Km,
+}
+
 /// The distribution of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FamilyName {

@@ -1,139 +1,26 @@
-use std::path::{Path, PathBuf};
-
 use serde_json::Value as Json;
 
 use super::*;
-use crate::design::{Need, Variable};
+use crate::design::Variable;
+use crate::example::{Table, fit, shared, table};
 use crate::formula::Formula;
-use crate::frame::Column;
-
-/// A table as text; the empty text is not known.
-struct Table {
-    names: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn column(&self, name: &str) -> usize {
-        self.names.iter().position(|known| known == name).unwrap()
-    }
-
-    /// What a collection over these columns would declare: bounds from the values, levels where asked for.
-    fn variables(&self, factors: &[&str]) -> Vec<Variable> {
-        let variable = |name: &String| {
-            let at = self.column(name);
-            let known = || {
-                self.rows
-                    .iter()
-                    .map(|row| row[at].as_str())
-                    .filter(|text| !text.is_empty())
-            };
-            let numbers: Option<Vec<f64>> = known().map(|text| text.parse().ok()).collect();
-            let mut levels: Vec<String> = known().map(str::to_owned).collect();
-            levels.sort();
-            levels.dedup();
-            Variable {
-                name: name.clone(),
-                is_number: numbers.is_some(),
-                bounds: numbers.as_ref().map(|all| {
-                    let low = all.iter().copied().fold(f64::INFINITY, f64::min);
-                    (low, all.iter().copied().fold(f64::NEG_INFINITY, f64::max))
-                }),
-                levels: if factors.contains(&name.as_str()) || numbers.is_none() {
-                    levels
-                } else {
-                    Vec::new()
-                },
-                edges: Vec::new(),
-            }
-        };
-        self.names.iter().map(variable).collect()
-    }
-
-    /// The rows for which `is_here`, as a node would read them for a design.
-    fn frame(&self, needs: &[Need], is_here: impl Fn(usize, &[String]) -> bool) -> Frame {
-        let mut frame = Frame {
-            columns: needs.iter().map(Column::from).collect(),
-            ..Frame::default()
-        };
-        for (at, row) in self.rows.iter().enumerate() {
-            let values: Vec<&str> = needs
-                .iter()
-                .map(|need| row[self.column(need.column())].as_str())
-                .collect();
-            if !is_here(at, row) || values.iter().any(|value| value.is_empty()) {
-                continue;
-            }
-            for ((need, column), value) in needs.iter().zip(&mut frame.columns).zip(values) {
-                match (need, column) {
-                    (Need::Level(_, levels), Column::Codes(codes)) => {
-                        codes.push(levels.iter().position(|level| level == value).unwrap() as u16);
-                    }
-                    (_, Column::Numbers(numbers)) => numbers.push(value.parse().unwrap()),
-                    _ => unreachable!(),
-                }
-            }
-            frame.rows += 1;
-        }
-        frame
-    }
-}
-
-/// A fit over frames as nodes make it: each adds up, all are added.
-fn fit(glm: &Glm, frames: &[Frame]) -> Result<Fitted, Report> {
-    let mut state = glm.start();
-    for _ in 0..60 {
-        let width = glm.width(&state);
-        let mut sums = vec![0.0; width];
-        for frame in frames {
-            let mut own = vec![0.0; width];
-            glm.add(&state, frame, &mut own);
-            sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
-        }
-        match glm.next(&state, &sums)? {
-            Next::Step(next) => state = next,
-            Next::Done(fitted) => return Ok(fitted),
-        }
-    }
-    Err(Problem::ModelSteps.report("60 steps"))
-}
 
 fn glm(formula: &str, family: Family, variables: &[Variable]) -> Result<Glm, Report> {
     let formula = Formula::parse(formula)?;
     Glm::new(family, None, Design::new(&formula, None, &[], variables)?)
 }
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("SKIPPED: {} is not there", file.display());
-    None
-}
+/// A model of the oracle, its file, how the language says it, which column says at which institution a row is, and which are factors.
+type Model = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Family,
+    &'static str,
+    &'static [&'static str],
+);
 
-fn table(file: &Path) -> Table {
-    let text = std::fs::read_to_string(file).unwrap();
-    let mut lines = text.lines().map(|line| {
-        line.split(',')
-            .map(|field| field.trim_matches('"').to_owned())
-            .collect::<Vec<_>>()
-    });
-    let names: Vec<String> = lines
-        .next()
-        .unwrap()
-        .iter()
-        .map(|name| name.replace('.', "_"))
-        .collect();
-    let rows: Vec<Vec<String>> = lines.collect();
-    assert!(rows.iter().all(|row| row.len() == names.len()), "{}", file.display());
-    Table { names, rows }
-}
-
-/// How the language says each model of the oracle, and which column says at which institution a row is.
-const MODELS: [(&str, &str, &str, Family, &str, &[&str]); 10] = [
+const MODELS: [Model; 10] = [
     (
         "resp_logit",
         "clinical/respiratory_2centres.csv",
