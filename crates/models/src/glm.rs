@@ -584,3 +584,6 @@ fn dot(one: &[f64], two: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod more_tests;
