@@ -5,7 +5,8 @@
 //! the same lines of it.
 //!
 //! Reading order: [`formula`] (what is explained, and by what), [`design`] (the columns of the model matrix), [`frame`] (the rows of a node),
-//! [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`survival`] and [`cox`].
+//! [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`glm::penalised`]; [`survival`] and [`cox`]; [`points`]
+//! with [`pca`] and [`kmeans`].
 
 pub mod cox;
 pub mod design;
@@ -15,6 +16,9 @@ pub mod family;
 pub mod formula;
 pub mod frame;
 pub mod glm;
+pub mod kmeans;
+pub mod pca;
+pub mod points;
 pub mod rounds;
 mod solve;
 pub mod survival;
