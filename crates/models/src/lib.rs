@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`formula`] (what is explained, and by what), [`design`] (the columns of the model matrix), [`frame`] (the rows of a node),
 //! [`rounds`] (steps made of sums), [`glm`] with [`family`]; [`glm::penalised`]; [`survival`] and [`cox`]; [`points`]
-//! with [`pca`] and [`kmeans`].
+//! with [`pca`] and [`kmeans`]; [`network`] and [`training`].
 
 pub mod cox;
 pub mod design;
@@ -17,8 +17,10 @@ pub mod formula;
 pub mod frame;
 pub mod glm;
 pub mod kmeans;
+pub mod network;
 pub mod pca;
 pub mod points;
 pub mod rounds;
 mod solve;
 pub mod survival;
+pub mod training;
