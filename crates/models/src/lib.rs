@@ -20,6 +20,8 @@ pub mod kmeans;
 pub mod network;
 pub mod pca;
 pub mod points;
+#[cfg(test)]
+mod properties;
 pub mod rounds;
 mod solve;
 pub mod survival;
