@@ -33,7 +33,12 @@ fn design(formula: &str) -> Result<Design, Report> {
 }
 
 fn names(formula: &str) -> Vec<String> {
-    design(formula).unwrap().columns.into_iter().map(|column| column.name).collect()
+    design(formula)
+        .unwrap()
+        .columns
+        .into_iter()
+        .map(|column| column.name)
+        .collect()
 }
 
 #[test]
@@ -41,7 +46,7 @@ fn what_a_column_is_not_declared_for_is_refused() {
     for (formula, part) in [
         ("y ~ agee", "there is no column agee"),
         ("grade ~ age", "grade is not a number"),
-        ("C(grade) ~ age", "the response must be a number"),
+        ("C(treated) ~ age", "the response must be a number"),
         ("y ~ C(dose)", "no declared values"),
         ("y ~ bin(dose)", "no declared bins"),
         ("y ~ log(treated)", "bounds are above 0"),
@@ -70,15 +75,31 @@ fn what_a_column_is_not_declared_for_is_refused() {
 #[test]
 fn contrasts_are_those_of_r() {
     assert_eq!(names("y ~ grade"), ["(Intercept)", "grade[mid]", "grade[high]"]);
-    assert_eq!(names("y ~ C(grade, 'high')"), ["(Intercept)", "grade[low]", "grade[mid]"]);
+    assert_eq!(
+        names("y ~ C(grade, 'high')"),
+        ["(Intercept)", "grade[low]", "grade[mid]"]
+    );
     // Without a constant the first factor has all levels, the second not.
-    assert_eq!(names("y ~ 0 + grade + centre"), ["grade[low]", "grade[mid]", "grade[high]", "centre[b]"]);
+    assert_eq!(
+        names("y ~ 0 + grade + centre"),
+        ["grade[low]", "grade[mid]", "grade[high]", "centre[b]"]
+    );
     assert_eq!(
         names("y ~ grade*age"),
-        ["(Intercept)", "grade[mid]", "grade[high]", "age", "grade[mid]:age", "grade[high]:age"]
+        [
+            "(Intercept)",
+            "grade[mid]",
+            "grade[high]",
+            "age",
+            "grade[mid]:age",
+            "grade[high]:age"
+        ]
     );
     // Without its margin, age of each level: R's model.matrix(~ grade:age).
-    assert_eq!(names("y ~ grade:age"), ["(Intercept)", "grade[low]:age", "grade[mid]:age", "grade[high]:age"]);
+    assert_eq!(
+        names("y ~ grade:age"),
+        ["(Intercept)", "grade[low]:age", "grade[mid]:age", "grade[high]:age"]
+    );
     // centre is told from its reference where grade is in the model, and grade in full where centre is not.
     assert_eq!(
         names("y ~ grade + grade:centre"),

@@ -23,8 +23,18 @@ const CASES: [Case; 6] = [
         family: Family::NegativeBinomial(0.75),
         link: None,
         weights: None,
-        params: &[0.5327666110113485, 0.021099400599522897, 0.3068803246533102, -0.044568832596712765],
-        bse: &[0.06768523526644486, 0.0008388269658431639, 0.018878740748042955, 0.004283422782711192],
+        params: &[
+            0.5327666110113485,
+            0.021099400599522897,
+            0.3068803246533102,
+            -0.044568832596712765,
+        ],
+        bse: &[
+            0.06768523526644486,
+            0.0008388269658431639,
+            0.018878740748042955,
+            0.004283422782711192,
+        ],
         deviance: Some(26624.785512163122),
         log_likelihood: Some(-43396.47006406617),
     },
@@ -33,8 +43,18 @@ const CASES: [Case; 6] = [
         family: Family::Gamma,
         link: Some(Link::Log),
         weights: None,
-        params: &[0.5268987146596933, 0.001273270870514061, 0.007654516783828221, 0.05173913023516252],
-        bse: &[0.0240071843791296, 0.00030276529528228824, 0.006828033341828078, 0.0015081092033549656],
+        params: &[
+            0.5268987146596933,
+            0.001273270870514061,
+            0.007654516783828221,
+            0.05173913023516252,
+        ],
+        bse: &[
+            0.0240071843791296,
+            0.00030276529528228824,
+            0.006828033341828078,
+            0.0015081092033549656,
+        ],
         deviance: Some(3886.700791409859),
         log_likelihood: None,
     },
@@ -43,8 +63,18 @@ const CASES: [Case; 6] = [
         family: Family::Gamma,
         link: None,
         weights: None,
-        params: &[0.49136985895788504, -0.00045889444433100184, -0.0007643634588015987, -0.014066971693116184],
-        bse: &[0.006793857496917941, 9.295426032384864e-05, 0.0020979309148224257, 0.00038047969245791943],
+        params: &[
+            0.49136985895788504,
+            -0.00045889444433100184,
+            -0.0007643634588015987,
+            -0.014066971693116184,
+        ],
+        bse: &[
+            0.006793857496917941,
+            9.295426032384864e-05,
+            0.0020979309148224257,
+            0.00038047969245791943,
+        ],
         deviance: Some(3893.460205281514),
         log_likelihood: None,
     },
@@ -114,7 +144,11 @@ fn families_links_weights_and_offsets_are_those_of_statsmodels() {
     }
     let all = crate::example::table(&file);
     for case in CASES {
-        let table = if matches!(case.family, Family::Gamma) { &table } else { &all };
+        let table = if matches!(case.family, Family::Gamma) {
+            &table
+        } else {
+            &all
+        };
         let formula = Formula::parse(case.formula).unwrap();
         let design = Design::new(&formula, case.weights, &[], &table.variables(&["edlevel"])).unwrap();
         let glm = Glm::new(case.family, case.link, design).unwrap();
@@ -122,15 +156,27 @@ fn families_links_weights_and_offsets_are_those_of_statsmodels() {
         assert_eq!(fitted.terms.len(), case.params.len(), "{}", case.formula);
         for ((term, param), bse) in fitted.terms.iter().zip(case.params).zip(case.bse) {
             let name = format!("{:?} {} {}", case.family, case.formula, term.term);
-            assert!((term.estimate - param).abs() < 1e-8, "{name}: {} for {param}", term.estimate);
-            assert!((term.std_error / bse - 1.0).abs() < 1e-6, "{name}: {} for {bse}", term.std_error);
+            assert!(
+                (term.estimate - param).abs() < 1e-8,
+                "{name}: {} for {param}",
+                term.estimate
+            );
+            assert!(
+                (term.std_error / bse - 1.0).abs() < 1e-6,
+                "{name}: {} for {bse}",
+                term.std_error
+            );
         }
         if let Some(deviance) = case.deviance {
             assert!((fitted.deviance / deviance - 1.0).abs() < 1e-10, "{}", case.formula);
         }
         if let Some(log_likelihood) = case.log_likelihood {
             let found = fitted.log_likelihood.unwrap();
-            assert!((found / log_likelihood - 1.0).abs() < 1e-10, "{}: {found}", case.formula);
+            assert!(
+                (found / log_likelihood - 1.0).abs() < 1e-10,
+                "{}: {found}",
+                case.formula
+            );
         }
     }
 }
@@ -140,7 +186,14 @@ fn made_up(y: impl Fn(usize) -> usize) -> Table {
     let names = ["y", "x", "twice", "flat", "group"].map(str::to_owned).to_vec();
     let row = |at: usize| {
         let x = at * 7 % 20;
-        [y(at).to_string(), x.to_string(), (2 * x).to_string(), "3".to_owned(), ["a", "b"][at % 2].to_owned()].to_vec()
+        [
+            y(at).to_string(),
+            x.to_string(),
+            (2 * x).to_string(),
+            "3".to_owned(),
+            ["a", "b"][at % 2].to_owned(),
+        ]
+        .to_vec()
     };
     Table {
         names,
@@ -174,7 +227,10 @@ fn what_has_no_solution_is_said_with_its_terms() {
     let separated = made_up(|at| usize::from(at % 2 == 1));
     let report = refusal("y ~ group + x", Family::Binomial, &separated);
     assert_eq!(report.problem, Problem::ModelSeparation, "{report}");
-    assert!(report.message.contains("group[b]") && !report.message.contains("x,"), "{report}");
+    assert!(
+        report.message.contains("group[b]") && !report.message.contains("x,"),
+        "{report}"
+    );
     // Of group b nobody has it, of group a some have: of half of the people the odds are 0.
     let half = made_up(|at| usize::from(at % 2 == 0 && at % 3 == 0));
     let report = refusal("y ~ group", Family::Binomial, &half);
@@ -183,10 +239,16 @@ fn what_has_no_solution_is_said_with_its_terms() {
     assert_eq!(report.problem, Problem::ModelSeparation, "{report}");
     let constant = made_up(|_| 1);
     let report = refusal("y ~ x", Family::Binomial, &constant);
-    assert_eq!((report.problem, report.message.as_str()), (Problem::ModelData, "the response is 1 in every row"));
+    assert_eq!(
+        (report.problem, report.message.as_str()),
+        (Problem::ModelData, "the response is 1 in every row")
+    );
     let mut few = made_up(noise);
     few.rows.truncate(2);
-    assert_eq!(refusal("y ~ x + group", Family::Gaussian, &few).problem, Problem::ModelData);
+    assert_eq!(
+        refusal("y ~ x + group", Family::Gaussian, &few).problem,
+        Problem::ModelData
+    );
 }
 
 #[test]
