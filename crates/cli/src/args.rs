@@ -67,6 +67,12 @@ pub(crate) enum Command {
     Sandbox(SandboxCommand),
     Query(QueryArgs),
     Describe(analyses::DescribeArgs),
+    Crosstab(analyses::CrosstabArgs),
+    Compare(analyses::CompareArgs),
+    Correlate(analyses::CorrelateArgs),
+    Rates(analyses::RatesArgs),
+    Survival(analyses::SurvivalArgs),
+    Meta(analyses::MetaArgs),
     /// See what there is to ask, of whom, and what for
     #[command(
         subcommand,
