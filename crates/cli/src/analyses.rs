@@ -13,7 +13,6 @@ mod rates;
 mod sheet;
 mod survival;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use federation::analyses::{About, Evidence};
@@ -23,7 +22,7 @@ use terms::{ExitCode, Report, SystemClock};
 
 use crate::args::AskerArgs;
 use crate::args::analyses::{AboutArgs, AnalysisFormat, WrittenArgs};
-use crate::plot::{self, Picture};
+use crate::plot::Picture;
 use crate::{query, render, show};
 
 pub(crate) use compare::run as compare;
@@ -151,14 +150,6 @@ fn as_json(findings: &Findings, evidence: &Evidence) -> Json {
         whole.extend(rest);
     }
     Json::Object(whole)
-}
-
-/// Where a drawing is to be, if one is asked for and its ending names a form.
-///
-/// # Errors
-/// `Chart` if it does not.
-pub(crate) fn check_plot(file: Option<&Path>) -> Result<(), Report> {
-    file.map_or(Ok(()), |file| plot::check(file))
 }
 
 /// Why a part of the result is not there, as a note.

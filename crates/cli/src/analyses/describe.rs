@@ -4,14 +4,14 @@ use federation::analyses::Study;
 use federation::analyses::describe::{Description, Frequencies, Summary, describe};
 use terms::{ExitCode, Problem, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, check_plot, end};
+use super::{Findings, Row, Sheet, Value, about, asker, end};
 use crate::args::analyses::DescribeArgs;
 use crate::plot::figure::{Axis, Figure, Form, Mark, Open, Panel, Places, Series};
 use crate::plot::{self, Picture};
 
 /// Asks, and prints.
 pub(crate) async fn run(args: DescribeArgs, json: bool) -> Result<ExitCode, Report> {
-    check_plot(args.plot.as_deref())?;
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
     if args.plot.is_some() && args.columns.len() != 1 {
         let report = Problem::Usage.report("one drawing shows one column");
         return Err(report.remedy("name one column with --columns"));

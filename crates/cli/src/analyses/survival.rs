@@ -5,14 +5,14 @@ use federation::analyses::{Number, Study};
 use models::life_table::{Method, Point, Scale};
 use terms::{ExitCode, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, check_plot, end, figures, refused};
+use super::{Findings, Row, Sheet, Value, about, asker, end, figures, refused};
 use crate::args::analyses::{MethodArg, ScaleArg, SurvivalArgs};
 use crate::plot::figure::{Axis, Figure, Form, Mark, Panel, Places, Point as Place, Series, Ticks};
 use crate::plot::{self, Picture};
 
 /// Asks, and prints.
 pub(crate) async fn run(args: SurvivalArgs, json: bool) -> Result<ExitCode, Report> {
-    check_plot(args.plot.as_deref())?;
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
     let asker = asker(&args.about.asker).await?;
     let mut study = Study::new(&asker, about(&args.about)?)?;
     let asked = Asked {
@@ -97,13 +97,16 @@ fn approximation(found: &Survival) -> String {
         let survival = point.survival?;
         Some((survival - point.bounds[0]).max(point.bounds[1] - survival))
     });
+    let off = off.max_by(f64::total_cmp);
+    let off = off.map_or_else(String::new, |off| {
+        format!(", at most {} from the survival that is told", figures(off))
+    });
     let assumed = match found.method {
         Method::Actuarial => "those last seen in a range count half of it (actuarial)",
         Method::ProductLimit => "those last seen in a range count all of it (product limit)",
     };
     format!(
-        "times are in declared ranges; {assumed}; at the end of each range the Kaplan-Meier estimate of the exact times lies from bound_low to bound_high, at most {} from a survival that is told",
-        figures(off.fold(0.0, f64::max))
+        "times are in declared ranges; {assumed}; at the end of each range the Kaplan-Meier estimate of the exact times lies from bound_low to bound_high{off}"
     )
 }
 

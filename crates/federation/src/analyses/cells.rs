@@ -185,7 +185,7 @@ impl Cells {
     /// `Withheld` if nodes did not release all of it.
     pub fn exact(&self, keys: &[&str], at: usize) -> Result<f64, Report> {
         let number = self.find(keys).and_then(|cell| cell.numbers[at].exact());
-        number.ok_or_else(|| self.withheld(&keys.join(", ")))
+        number.ok_or_else(|| self.withheld(&cell_of(keys)))
     }
 
     /// The exact number of a cell; that of one that is not there is zero if nobody can have withheld it.
@@ -197,14 +197,13 @@ impl Cells {
             Some(cell) => cell.numbers[at].exact(),
             None => self.complete.then_some(0.0),
         };
-        number.ok_or_else(|| self.withheld(&keys.join(", ")))
+        number.ok_or_else(|| self.withheld(&cell_of(keys)))
     }
 
-    /// That a cell would be needed which was not released, and what can be done.
+    /// That something would be needed which was not released, and what can be done.
     pub fn withheld(&self, what: &str) -> Report {
         let nodes: Vec<&str> = self.withholding.iter().map(MemberId::as_str).collect();
-        let what = if what.is_empty() { "it" } else { what };
-        let message = format!("not all of {what} was released, and what is not known is not taken as nothing");
+        let message = format!("{what} was not all released, and what is not known is not taken as nothing");
         let remedy = match nodes.as_slice() {
             [] => "use fewer or wider groups: CASE in a question of your own, other columns, or --where".to_owned(),
             nodes => {
@@ -216,6 +215,14 @@ impl Cells {
             }
         };
         Problem::Withheld.report(message).remedy(remedy)
+    }
+}
+
+/// A cell in words.
+fn cell_of(keys: &[&str]) -> String {
+    match keys {
+        [] => "the number of rows".to_owned(),
+        keys => format!("the cell ({})", keys.join(", ")),
     }
 }
 

@@ -102,6 +102,13 @@ pub async fn survival(study: &mut Study<'_>, asked: &Asked<'_>) -> Result<Surviv
     let mut unseen: Vec<f64> = unseen.collect::<Result<_, _>>()?;
     let (known, mut dropped) = all.without_unknown(ROWS);
     let bins = bins(&known, keys.len() - 1, &time);
+    if bins.is_empty() {
+        let nobody = Problem::Statistic.report("there is nobody whose time and group are known");
+        return Err(match known.complete {
+            true => nobody.remedy("choose other columns, or other rows with --where"),
+            false => known.withheld("when people were last seen"),
+        });
+    }
     let ranges: Vec<[f64; 2]> = bins.iter().filter_map(|bin| time.range(bin)).collect();
     let mut spans = Vec::with_capacity(levels.len());
     for (level, unseen) in levels.iter().zip(&mut unseen) {
@@ -114,6 +121,10 @@ pub async fn survival(study: &mut Study<'_>, asked: &Asked<'_>) -> Result<Surviv
             of_level.push(counted.span);
         }
         spans.push(of_level);
+    }
+    if by.is_none() && unseen.iter().all(|people| *people == 0.0) {
+        // All people are in cells that were released.
+        dropped.open = None;
     }
     let method = asked.method.unwrap_or(match time.edges.is_empty() {
         true => Method::ProductLimit,
