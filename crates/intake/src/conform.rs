@@ -17,7 +17,7 @@ use policy::{Collection, Column, ColumnKind, Domain};
 use terms::{Problem, Report};
 
 use crate::cell::{self, Written};
-use crate::mapping::{ColumnMapping, DayPart, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
+use crate::mapping::{ColumnMapping, DayPart, Descendants, Keys, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
 use crate::source::resources::Resources;
 use crate::source::{Opened, PLAIN, Piece};
 use crate::unit::{Conversion, Conversions};
@@ -41,6 +41,9 @@ struct Rule {
     /// Tells people or keys apart: must be there.
     is_needed: bool,
     units: Units,
+    /// What its mapping's files say of codes.
+    descendants: Option<Descendants>,
+    keys: Option<Keys>,
 }
 
 /// In which unit its numbers are.
@@ -196,10 +199,20 @@ impl Conforming {
                 }
                 _ => Units::Same,
             };
+            let looked_up = |report: Report| {
+                report
+                    .problem
+                    .report(format!("column {}: {}", column.name, report.message))
+                    .remedy(report.remedy)
+            };
+            let descendants = of_column.descends_from.as_ref().map(|of| of.look_up()).transpose();
+            let keys = of_column.ags.as_ref().map(|ags| ags.look_up()).transpose();
             let tells_apart = [&collection.privacy_unit, &collection.key];
             columns.push(Rule {
                 is_needed: tells_apart.contains(&&Some(column.name.clone())),
                 column: column.clone(),
+                descendants: descendants.map_err(looked_up)?,
+                keys: keys.map_err(looked_up)?,
                 missing: mapping.source.missing.iter().cloned().collect(),
                 mapping: of_column,
                 written,
@@ -292,14 +305,14 @@ impl Rule {
             piece,
             misfits,
         };
-        if let Some(descends_from) = &self.mapping.descends_from {
+        if let Some(descendants) = &self.descendants {
             return Arc::new(
-                each.cell(cells, |cell| descends_from.holds(cell))
+                each.cell(cells, |cell| descendants.holds(cell))
                     .collect::<BooleanArray>(),
             );
         }
-        if let Some(ags) = &self.mapping.ags {
-            return Arc::new(each.cell(cells, |cell| ags.key(cell)).collect::<StringArray>());
+        if let Some(keys) = &self.keys {
+            return Arc::new(each.cell(cells, |cell| keys.key(cell)).collect::<StringArray>());
         }
         if self.mapping.part == Some(DayPart::Year) {
             return Arc::new(each.cell(cells, |cell| written.year(cell)).collect::<Int64Array>());

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report};
 
 pub use self::ags::Ags;
+pub(crate) use self::ags::Keys;
+pub(crate) use self::descends::Descendants;
 pub use self::descends::DescendsFrom;
 use crate::cell::{Decimal, Written};
 use crate::source::resources::is_file_name;
@@ -172,7 +174,9 @@ impl Mapping {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
         let mut mapping: Self = terms::text::parse_toml(&name, &text)?;
-        let beside = path.parent().unwrap_or(Path::new("."));
+        // What is kept of a mapping is read again from anywhere.
+        let beside = std::path::absolute(path.parent().unwrap_or(Path::new("")));
+        let beside = beside.map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
         if let Some(view) = mapping.source.view.as_mut().filter(|view| is_file_name(view)) {
             *view = beside.join(&*view).to_string_lossy().into_owned();
         }
@@ -181,10 +185,10 @@ impl Mapping {
                 column.codes.extend(read_codes(&beside.join(file))?);
             }
             if let Some(descends_from) = &mut column.descends_from {
-                descends_from.look_up(beside)?;
+                descends_from.ancestors = beside.join(&descends_from.ancestors);
             }
-            if let Some(ags) = &mut column.ags {
-                ags.look_up(beside)?;
+            if let Some(changes) = column.ags.as_mut().and_then(|ags| ags.changes.as_mut()) {
+                *changes = beside.join(&*changes);
             }
         }
         mapping.require_valid(&name, collection)?;

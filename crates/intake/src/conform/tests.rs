@@ -304,6 +304,8 @@ fn times_of_a_typed_source_are_by_the_clock_that_the_mapping_names() {
             sources: vec![0],
             is_needed: false,
             units: Units::Same,
+            descendants: None,
+            keys: None,
         };
         let mut misfits = Misfits::default();
         let piece = Piece {

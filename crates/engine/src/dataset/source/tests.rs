@@ -170,3 +170,31 @@ fn a_39_a_snapshot_that_is_damaged_is_not_answered_from_and_takes_no_other_with_
         );
     }
 }
+
+#[test]
+fn what_the_files_of_a_mapping_say_of_codes_holds_when_it_is_renewed() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    let columns = "[columns.bleeds]\ntype = \"boolean\"\nrole = [\"group\"]\n[columns.district]\ntype = \"text\"\nrole = \"measure\"\n";
+    let rules = example::rules(&[("collections/stays.toml", &format!("{COLLECTION}{columns}"))]);
+    let collection = &rules.collections[&"stays".parse().unwrap()];
+    write("stays.csv", "patient_id,concept,place\na,11,16056\nb,12,16063\n");
+    write("ancestors.csv", "ancestor_concept_id,descendant_concept_id\n10,11\n");
+    write("kreise.csv", "from,to,valid_from\n16056,16063,2021-07-01\n");
+    write(
+        "m.toml",
+        "collection = \"stays\"\n[columns.bleeds]\nfrom = \"concept\"\ndescends_from = { concepts = [10], ancestors = \"ancestors.csv\" }\n\
+         [columns.district]\nfrom = \"place\"\nags = { digits = 5, changes = \"kreise.csv\" }\n",
+    );
+    let mapping = Mapping::load(&place.path().join("m.toml"), collection).unwrap();
+    let datasets = Datasets::open(&place.path().join("datasets")).unwrap();
+    let (added, _) = datasets
+        .add_by(&mapping, &place.path().join("stays.csv"), collection, at(1))
+        .unwrap();
+    datasets.renew(collection, at(2), None).unwrap();
+    assert_eq!(datasets.find(&collection.id).unwrap().version(), added.version());
+    fs::remove_file(place.path().join("ancestors.csv")).unwrap();
+    let refused = datasets.renew(collection, at(3), None).unwrap_err();
+    assert_eq!(refused.problem, Problem::FileMissing);
+    assert_eq!(datasets.find(&collection.id).unwrap().version(), added.version());
+}
