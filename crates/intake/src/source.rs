@@ -1,12 +1,14 @@
 //! What an institution has, as batches of columns: files (CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON, and FHIR through a
-//! view; plain or compressed; one or a folder of them), and what a description names: a table of a database, objects of a store. Read once from
-//! front to back, in memory that does not grow with the source.
+//! view; plain or compressed; one or a folder of them), and what a description names: a table of a database or of a Flight SQL server, objects of a
+//! store. Read once from front to back, in memory that does not grow with the source.
 //!
 //! Whatever a source says of itself, a batch is bounded: no record and no expansion beyond what is said here. What is read is never
-//! written. Next: `source/csv.rs`, `source/resources.rs`, `source/stream.rs`, `source/postgres.rs` and `source/s3.rs`.
+//! written. Next: `source/csv.rs`, `source/resources.rs`, `source/stream.rs`, `source/postgres.rs`, `source/flight.rs` and `source/s3.rs`.
 
+mod ahead;
 mod csv;
 mod described;
+mod flight;
 mod https;
 mod postgres;
 mod reading;
@@ -59,7 +61,8 @@ pub struct Opened {
 #[derive(Debug)]
 enum Content {
     Files(Vec<OneFile>),
-    Table(Box<postgres::Table>),
+    Postgres(Box<postgres::Table>),
+    Flight(Box<flight::Table>),
 }
 
 /// Rows of one file, one after the other.
@@ -129,19 +132,35 @@ impl Opened {
         }
         match (described::read(path)?, view) {
             (described::Described::S3(s3, place), view) => Self::open_files(objects(&s3, &place, view.as_ref())?, form),
-            (described::Described::Postgres(..), Some(_)) => Err(Problem::FhirView
+            (described::Described::Postgres(..) | described::Described::Flight(..), Some(_)) => Err(Problem::FhirView
                 .report("a view reads FHIR resources, and the source is a table")
                 .remedy(
                     "leave out the view; what the view would do, say in the query of the source or in the mapping",
                 )),
             (described::Described::Postgres(postgres, place), None) => {
                 let table = postgres::Table::open(postgres, place)?;
-                Ok(Self {
-                    schema: Arc::clone(&table.schema),
-                    content: Content::Table(Box::new(table)),
-                    form: form.clone(),
-                })
+                Ok(Self::of_table(
+                    &table.schema.clone(),
+                    Content::Postgres(Box::new(table)),
+                    form,
+                ))
             }
+            (described::Described::Flight(flight, place), None) => {
+                let table = flight::Table::open(flight, place)?;
+                Ok(Self::of_table(
+                    &table.schema.clone(),
+                    Content::Flight(Box::new(table)),
+                    form,
+                ))
+            }
+        }
+    }
+
+    fn of_table(schema: &SchemaRef, content: Content, form: &SourceForm) -> Self {
+        Self {
+            schema: Arc::clone(schema),
+            content,
+            form: form.clone(),
         }
     }
 
@@ -171,7 +190,7 @@ impl Opened {
 
     /// Whether its columns have types of their own: text is text there, whatever it looks like.
     pub fn is_typed(&self) -> bool {
-        matches!(self.content, Content::Table(_))
+        !matches!(self.content, Content::Files(_))
     }
 
     /// Its columns. Those of a CSV file are text.
@@ -206,7 +225,8 @@ impl Opened {
     pub fn batches(&self, wanted: &[usize]) -> Result<Pieces, Report> {
         let files = match &self.content {
             Content::Files(files) => files.clone().into_iter(),
-            Content::Table(table) => return table.pieces(wanted),
+            Content::Postgres(table) => return table.pieces(wanted),
+            Content::Flight(table) => return table.pieces(wanted),
         };
         let (wanted, form, schema) = (wanted.to_vec(), self.form.clone(), Arc::clone(&self.schema));
         Ok(Box::new(
@@ -220,7 +240,7 @@ pub(crate) fn encoding_of(path: &Path) -> Result<Option<&'static str>, Report> {
     let files = match described::is_description(path) {
         false => files(path, None)?,
         true => match described::read(path)? {
-            described::Described::Postgres(..) => return Ok(None),
+            described::Described::Postgres(..) | described::Described::Flight(..) => return Ok(None),
             described::Described::S3(s3, place) => objects(&s3, &place, None)?,
         },
     };

@@ -18,9 +18,9 @@ use rusty_s3::actions::{GetObject, ListObjectsV2};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use serde::Deserialize;
 use terms::{Problem, Report};
-use url::{Host, Url};
+use url::Url;
 
-use super::described::{Place, Secret};
+use super::described::{Place, Secret, is_of_this_machine};
 use super::https::{Answer, Client};
 
 /// Bytes of one range.
@@ -104,15 +104,9 @@ impl S3 {
         if self.prefix.is_some() == self.key.is_some() {
             return wrong("it names either a prefix or a key");
         }
-        let is_here = match self.endpoint.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => false,
-        };
         match self.endpoint.scheme() {
             "https" => {}
-            "http" if is_here || self.tls == Tls::Off => {}
+            "http" if is_of_this_machine(&self.endpoint) || self.tls == Tls::Off => {}
             "http" => {
                 return wrong(
                     "endpoint is not encrypted: write https, or say tls = \"off\" if nobody can listen on the way",

@@ -175,7 +175,7 @@ fn a_39_a_snapshot_that_is_damaged_is_not_answered_from_and_takes_no_other_with_
 fn what_the_files_of_a_mapping_say_of_codes_holds_when_it_is_renewed() {
     let place = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
-    let columns = "[columns.bleeds]\ntype = \"boolean\"\nrole = [\"group\"]\n[columns.district]\ntype = \"text\"\nrole = \"measure\"\n";
+    let columns = "[columns.bleeds]\ntype = \"boolean\"\nrole = [\"group\"]\n[columns.district]\ntype = \"text\"\nrole = [\"group\"]\nvalues = [\"16063\"]\n";
     let rules = example::rules(&[("collections/stays.toml", &format!("{COLLECTION}{columns}"))]);
     let collection = &rules.collections[&"stays".parse().unwrap()];
     write("stays.csv", "patient_id,concept,place\na,11,16056\nb,12,16063\n");
