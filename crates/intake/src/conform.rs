@@ -17,6 +17,7 @@ use policy::{Collection, Column, ColumnKind, Domain};
 use terms::{Problem, Report};
 
 use crate::cell::{self, Written};
+use crate::derived::{self, Derived};
 use crate::mapping::{ColumnMapping, DayPart, Descendants, Keys, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
 use crate::source::resources::Resources;
 use crate::source::{Opened, PLAIN, Piece};
@@ -41,6 +42,7 @@ struct Rule {
     /// Tells people or keys apart: must be there.
     is_needed: bool,
     units: Units,
+    derived: Option<Derived>,
     /// What its mapping's files say of codes.
     descendants: Option<Descendants>,
     keys: Option<Keys>,
@@ -165,12 +167,14 @@ impl Conforming {
         for column in &collection.columns {
             let of_column = mapping.column(&column.name);
             let mut sources = Vec::new();
+            let unfit = |what| Problem::FileValue.report(format!("column {}: {what}", column.name));
             if of_column.value.is_none() {
-                let named = match &of_column.from[..] {
-                    [] => std::slice::from_ref(&column.name),
-                    from => from,
+                let named = match (&of_column.derived, &of_column.from[..]) {
+                    (Some(derived), _) => derived::columns(derived).map_err(unfit)?,
+                    (None, []) => vec![column.name.clone()],
+                    (None, from) => from.to_vec(),
                 };
-                for name in named {
+                for name in &named {
                     let position = opened
                         .position_in_any_case(name)
                         .ok_or_else(|| absent(name, &column.name, opened, collection))?;
@@ -181,6 +185,13 @@ impl Conforming {
             let written = mapping
                 .written(Some(&of_column))
                 .map_err(|what| Problem::FileValue.report(what))?;
+            let missing: BTreeSet<String> = mapping.source.missing.iter().cloned().collect();
+            let derived = of_column.derived.as_ref().map(|text| {
+                let schema = opened.schema();
+                let found: Vec<_> = sources.iter().map(|at| (*at, schema.field(wanted[*at]))).collect();
+                Derived::bind(text, &found, column.kind, &written, &missing)
+            });
+            let derived = derived.transpose().map_err(unfit)?;
             let is_plain = |at: &usize| opened.schema().field(wanted[*at]).metadata().contains_key(PLAIN);
             let written = match sources.iter().any(is_plain) {
                 true => Written::default(),
@@ -213,7 +224,8 @@ impl Conforming {
                 column: column.clone(),
                 descendants: descendants.map_err(looked_up)?,
                 keys: keys.map_err(looked_up)?,
-                missing: mapping.source.missing.iter().cloned().collect(),
+                derived,
+                missing,
                 mapping: of_column,
                 written,
                 sources,
@@ -245,6 +257,10 @@ impl Conforming {
 
 impl Rule {
     fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
+        if let Some(derived) = &self.derived {
+            let misfit = |index, why| misfits.count(&self.column, why, piece, index);
+            return self.finish(derived.column(&piece.batch, None, misfit)?, piece, misfits);
+        }
         let typed = match self.text(&piece.batch)? {
             Some(cells) => self.parse(&cells, piece, misfits),
             None => {
@@ -252,6 +268,11 @@ impl Rule {
                 self.by_its_clock(raw.data_type(), self.typed(raw)?, piece, misfits)
             }
         };
+        self.finish(typed, piece, misfits)
+    }
+
+    /// In the collection's unit, and checked.
+    fn finish(&self, typed: ArrayRef, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
         let typed = self.in_units(typed, piece, misfits)?;
         let checked = self.check(typed, piece, misfits);
         if self.is_needed && checked.null_count() > 0 {
@@ -381,17 +402,13 @@ impl Rule {
     }
 
     fn cast(&self, raw: &ArrayRef, to: &DataType) -> Result<ArrayRef, Report> {
-        let strict = CastOptions {
-            safe: false,
-            ..CastOptions::default()
-        };
         let misfit = |_| {
             Problem::DataFormat.report(format!(
                 "column {} has a value that does not fit {to}",
                 self.column.name
             ))
         };
-        cast_with_options(raw, to, &strict).map_err(misfit)
+        cast(raw, to).map_err(misfit)
     }
 
     /// Numbers in the collection's unit. Arrow tells -0.0 from 0.0 when it compares and groups; people do not, and a bin from 0
@@ -571,6 +588,15 @@ fn is_text(data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => value.is_string(),
         other => other.is_string(),
     }
+}
+
+/// Only where every value is kept.
+pub(crate) fn cast(raw: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(raw, to, &strict)
 }
 
 /// As Arrow stores it.

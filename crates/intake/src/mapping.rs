@@ -18,6 +18,7 @@ pub(crate) use self::ags::Keys;
 pub(crate) use self::descends::Descendants;
 pub use self::descends::DescendsFrom;
 use crate::cell::{Decimal, Written};
+use crate::derived;
 use crate::source::resources::is_file_name;
 use crate::unit::{self, Conversion};
 
@@ -79,6 +80,9 @@ pub struct ColumnMapping {
     /// The same text in every row, in place of a column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// An expression over the source's columns, in place of one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived: Option<String>,
     /// The decimal sign, where it is not the source's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Decimal>,
@@ -278,6 +282,9 @@ impl Mapping {
 
 impl ColumnMapping {
     fn require_fits(&self, kind: ColumnKind) -> Result<(), String> {
+        if let Some(derived) = &self.derived {
+            return self.require_derived(derived);
+        }
         let is_number = matches!(kind, ColumnKind::Integer | ColumnKind::Number);
         if !self.from.is_empty() && self.value.is_some() {
             return Err("it has both from and value".to_owned());
@@ -323,6 +330,24 @@ impl ColumnMapping {
 }
 
 impl ColumnMapping {
+    /// All that an expression needs besides itself is how the texts that it reads are written.
+    fn require_derived(&self, derived: &str) -> Result<(), String> {
+        let alone = Self {
+            derived: self.derived.clone(),
+            decimal: self.decimal,
+            date: self.date.clone(),
+            misfits: self.misfits,
+            ..Self::default()
+        };
+        if *self != alone {
+            return Err(
+                "derived goes with decimal, date and misfits, and with nothing else: the rest, say in the expression"
+                    .to_owned(),
+            );
+        }
+        derived::require_valid(derived)
+    }
+
     /// The unit that is stated can be made the collection's.
     fn require_units(&self, column: &Column) -> Result<(), String> {
         if self.unit.is_none() && self.unit_column.is_none() {

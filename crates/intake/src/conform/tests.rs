@@ -304,6 +304,7 @@ fn times_of_a_typed_source_are_by_the_clock_that_the_mapping_names() {
             sources: vec![0],
             is_needed: false,
             units: Units::Same,
+            derived: None,
             descendants: None,
             keys: None,
         };
