@@ -62,7 +62,7 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             .map(|(column, classes)| (column, counted(classes.values())));
         let counted: std::collections::BTreeMap<_, _> = counted.collect();
         show::json(
-            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "data": dataset.version(), "counted_as_missing": counted, "resources": misfits.resources() }),
+            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "data": dataset.version(), "counted_as_missing": counted, "resources": misfits.resources(), "days_moved": mapping.shift_days.is_some() }),
         )?;
         return Ok(ExitCode::Ok);
     }
@@ -78,6 +78,9 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             "{} values of {column} do not fit and count as missing",
             counted(classes.values())
         ))?;
+    }
+    if mapping.shift_days.is_some() {
+        show::text("the days of each person are moved by a number of their own")?;
     }
     let synthetic = if dataset.is_synthetic() { ", made-up people" } else { "" };
     show::text(format!("this is version {}{synthetic}", dataset.version().version))?;
@@ -160,7 +163,7 @@ fn profile(
         counting.count(&conforming.conform(&piece?, &mut misfits)?);
         step.now(format!("{} rows of {}", counting.rows(), args.file.display()));
     }
-    let profile = counting.finish(&misfits);
+    let profile = counting.finish(&misfits, &conforming);
     step.done(format!("{} rows read", profile.rows));
     let too_many = (profile.rows_too_many > 0).then(|| {
         let message = format!("{} rows more than one person or key may have", profile.rows_too_many);
@@ -178,6 +181,9 @@ fn tell(profile: &Profile) -> Result<(), Report> {
         .map_or_else(String::new, |units| format!(" of {units} people or keys"));
     show::text(format!("{} rows{units} for {}", profile.rows, profile.collection))?;
     profile.resources.as_ref().map_or(Ok(()), view::tell)?;
+    if let Some(shifted) = profile.shifted_in_words() {
+        show::text(shifted)?;
+    }
     let mut table = show::table([
         "column",
         "expected",

@@ -67,12 +67,6 @@ impl Written {
         days_of(date)
     }
 
-    /// The year of a day; one that was made a text by us is written as ISO 8601 has it.
-    pub fn year(&self, cell: &str) -> Option<i64> {
-        let days = self.day(cell).or_else(|| Self::default().day(cell))?;
-        date_of(days).map(|day| i64::from(day.year()))
-    }
-
     /// The day on which a point in time was, by the clock.
     pub(crate) fn day_of(&self, at: i64) -> Option<i32> {
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
@@ -144,6 +138,19 @@ pub(crate) fn days_of(date: Date) -> Option<i32> {
         .ok()
         .map(|span| span.get_days())
 }
+
+/// A day, in days since 1970-01-01, so many days later; none if no calendar has it.
+pub(crate) fn shifted_day(at: i64, shift: i32) -> Option<i64> {
+    let at = at.checked_add(shift.into())?;
+    i32::try_from(at).ok().and_then(date_of).map(|_| at)
+}
+
+/// A point in time, in microseconds, so many days later.
+pub(crate) fn shifted_instant(at: i64, shift: i32) -> Option<i64> {
+    at.checked_add(i64::from(shift) * MICROSECONDS_OF_DAY)
+}
+
+const MICROSECONDS_OF_DAY: i64 = 86_400_000_000;
 
 /// A day of so many days since 1970-01-01.
 pub(crate) fn date_of(days: i32) -> Option<Date> {

@@ -12,13 +12,13 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use policy::{Collection, Column, ColumnKind, Domain};
 use terms::{Problem, Report};
 
 use crate::cell::{self, Written};
 use crate::derived::{self, Derived};
-use crate::mapping::{ColumnMapping, DayPart, Descendants, Keys, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
+use crate::mapping::{ColumnMapping, DayPart, Descendants, Keys, LEFT_OUT_MAX, Mapping, OnMisfit, Shifts, SourceForm};
 use crate::source::resources::Resources;
 use crate::source::{Opened, PLAIN, Piece};
 use crate::unit::{Conversion, Conversions};
@@ -28,6 +28,15 @@ use crate::unit::{Conversion, Conversions};
 pub struct Conforming {
     columns: Vec<Rule>,
     wanted: Vec<usize>,
+    shifting: Option<Shifting>,
+}
+
+/// By how many days those of the person of each row are moved.
+#[derive(Debug)]
+struct Shifting {
+    shifts: Shifts,
+    /// Which column tells people apart.
+    person: usize,
 }
 
 /// How one column comes about.
@@ -41,6 +50,8 @@ struct Rule {
     sources: Vec<usize>,
     /// Tells people or keys apart: must be there.
     is_needed: bool,
+    /// Its days are moved.
+    is_shifted: bool,
     units: Units,
     derived: Option<Derived>,
     /// What its mapping's files say of codes.
@@ -219,7 +230,12 @@ impl Conforming {
             let descendants = of_column.descends_from.as_ref().map(|of| of.look_up()).transpose();
             let keys = of_column.ags.as_ref().map(|ags| ags.look_up()).transpose();
             let tells_apart = [&collection.privacy_unit, &collection.key];
+            let is_shifted = mapping
+                .shift_days
+                .as_ref()
+                .is_some_and(|shift| shift.moves(column, mapping));
             columns.push(Rule {
+                is_shifted,
                 is_needed: tells_apart.contains(&&Some(column.name.clone())),
                 column: column.clone(),
                 descendants: descendants.map_err(looked_up)?,
@@ -232,7 +248,44 @@ impl Conforming {
                 units,
             });
         }
-        Ok(Self { columns, wanted })
+        let mut conforming = Self {
+            columns,
+            wanted,
+            shifting: None,
+        };
+        if let Some(shift) = &mapping.shift_days {
+            conforming.require_no_text_of_days(&shift.sources(mapping, collection).unwrap_or_default())?;
+            let shifts = shift.look_up()?;
+            let person = conforming.columns.iter().position(|rule| rule.column.name == shift.key);
+            conforming.shifting = person.map(|person| Shifting { shifts, person });
+        }
+        Ok(conforming)
+    }
+
+    /// Refuses a column that is derived from the text of a day that is moved elsewhere.
+    fn require_no_text_of_days(&self, moved: &BTreeSet<String>) -> Result<(), Report> {
+        for rule in self.columns.iter().filter(|rule| rule.is_shifted) {
+            let mut texts = rule.derived.iter().flat_map(Derived::texts);
+            if let Some(text) = texts.find(|text| moved.contains(&text.to_ascii_lowercase())) {
+                let message = format!(
+                    "column {}: derived reads {text} as a text, and shift_days moves the days in it",
+                    rule.column.name
+                );
+                return Err(Problem::FileValue
+                    .report(message)
+                    .remedy("read it by CAST(x AS date), or name the column in unshifted"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns whose days are moved.
+    pub fn shifted(&self) -> impl Iterator<Item = &str> {
+        let shifted = self
+            .columns
+            .iter()
+            .filter(|rule| rule.is_shifted && rule.is_made_of_days());
+        shifted.map(|rule| rule.column.name.as_str())
     }
 
     /// The columns to read of the source: indices into [`Opened::schema`].
@@ -247,7 +300,19 @@ impl Conforming {
     pub fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<Conformed, Report> {
         misfits.pieces += 1;
         misfits.resources.add(&piece.resources);
-        let columns = self.columns.iter().map(|rule| rule.conform(piece, misfits));
+        let mut people = None;
+        if let Some(shifting) = &self.shifting {
+            let keys = self.columns[shifting.person].conform(piece, None, misfits)?;
+            let shifts = shifting.of(&keys)?;
+            people = Some((shifting.person, keys, shifts));
+        }
+        let columns = self.columns.iter().enumerate().map(|(at, rule)| match &people {
+            Some((person, keys, _)) if at == *person => Ok(Arc::clone(keys)),
+            people => {
+                let shifts = people.as_ref().map(|(.., shifts)| shifts.as_slice());
+                rule.conform(piece, shifts.filter(|_| rule.is_shifted), misfits)
+            }
+        });
         Ok(Conformed {
             columns: columns.collect::<Result<_, _>>()?,
             rows: piece.batch.num_rows(),
@@ -255,17 +320,44 @@ impl Conforming {
     }
 }
 
+impl Shifting {
+    /// For each row; none where it is not said whose it is.
+    fn of(&self, people: &ArrayRef) -> Result<Vec<Option<i32>>, Report> {
+        let people = cast(people, &DataType::Utf8);
+        let people = people.map_err(|_| Problem::Internal.report("a key of a person that is no text"))?;
+        let people = people.as_string::<i32>().iter();
+        Ok(people
+            .map(|person| person.map(|person| self.shifts.of(person)))
+            .collect())
+    }
+}
+
 impl Rule {
-    fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
+    fn is_made_of_days(&self) -> bool {
+        self.derived.as_ref().is_none_or(Derived::reads_days)
+    }
+
+    /// `shifts` are by how many days its own are moved, row by row.
+    fn conform(
+        &self,
+        piece: &Piece,
+        shifts: Option<&[Option<i32>]>,
+        misfits: &mut Misfits,
+    ) -> Result<ArrayRef, Report> {
         if let Some(derived) = &self.derived {
             let misfit = |index, why| misfits.count(&self.column, why, piece, index);
-            return self.finish(derived.column(&piece.batch, None, misfit)?, piece, misfits);
+            return self.finish(derived.column(&piece.batch, shifts, misfit)?, piece, misfits);
         }
         let typed = match self.text(&piece.batch)? {
-            Some(cells) => self.parse(&cells, piece, misfits),
+            Some(cells) if self.mapping.part == Some(DayPart::Year) => {
+                let days = self.days(&cells, piece, misfits);
+                years(&self.shifted(days, shifts, piece, misfits))
+            }
+            Some(cells) => self.shifted(self.parse(&cells, piece, misfits), shifts, piece, misfits),
             None => {
                 let raw = piece.batch.column(self.sources.first().copied().unwrap_or_default());
-                self.by_its_clock(raw.data_type(), self.typed(raw)?, piece, misfits)
+                let typed = self.by_its_clock(raw.data_type(), self.typed(raw)?, piece, misfits);
+                self.shifted(typed, shifts, piece, misfits)
             }
         };
         self.finish(typed, piece, misfits)
@@ -335,9 +427,6 @@ impl Rule {
         if let Some(keys) = &self.keys {
             return Arc::new(each.cell(cells, |cell| keys.key(cell)).collect::<StringArray>());
         }
-        if self.mapping.part == Some(DayPart::Year) {
-            return Arc::new(each.cell(cells, |cell| written.year(cell)).collect::<Int64Array>());
-        }
         match kind {
             ColumnKind::Text if self.mapping.codes.is_empty() && self.missing.is_empty() => Arc::new(cells.clone()),
             ColumnKind::Text => Arc::new(each.cell(cells, |cell| Some(cell.to_owned())).collect::<StringArray>()),
@@ -349,6 +438,58 @@ impl Rule {
                 each.cell(cells, |cell| written.instant(cell))
                     .collect::<TimestampMicrosecondArray>(),
             ),
+        }
+    }
+
+    /// Texts as days, of which only a part is kept. One that was made a text by us is written as ISO 8601 has it.
+    fn days(&self, cells: &StringArray, piece: &Piece, misfits: &mut Misfits) -> ArrayRef {
+        let mut each = Each {
+            rule: self,
+            piece,
+            misfits,
+        };
+        let day = |cell: &str| self.written.day(cell).or_else(|| Written::default().day(cell));
+        Arc::new(each.cell(cells, day).collect::<Date32Array>())
+    }
+
+    /// Days and times, moved.
+    fn shifted(
+        &self,
+        typed: ArrayRef,
+        shifts: Option<&[Option<i32>]>,
+        piece: &Piece,
+        misfits: &mut Misfits,
+    ) -> ArrayRef {
+        let Some(shifts) = shifts else { return typed };
+        let mut moved = |index: usize, at: Option<i64>| {
+            let (at, shift) = at.zip(shifts[index])?;
+            let moved = match typed.data_type() {
+                DataType::Date32 => cell::shifted_day(at, shift),
+                _ => cell::shifted_instant(at, shift),
+            };
+            if moved.is_none() {
+                misfits.count(&self.column, "a day that is too far away", piece, index);
+            }
+            moved
+        };
+        match typed.data_type() {
+            DataType::Date32 => {
+                let days = typed.as_primitive::<Date32Type>().iter().enumerate();
+                let days = days.map(|(index, day)| moved(index, day.map(i64::from)));
+                Arc::new(
+                    days.map(|day| day.and_then(|day| i32::try_from(day).ok()))
+                        .collect::<Date32Array>(),
+                )
+            }
+            DataType::Timestamp(..) => {
+                let times = typed.as_primitive::<TimestampMicrosecondType>().iter().enumerate();
+                Arc::new(
+                    times
+                        .map(|(index, at)| moved(index, at))
+                        .collect::<TimestampMicrosecondArray>(),
+                )
+            }
+            _ => typed.clone(),
         }
     }
 
@@ -568,6 +709,13 @@ fn class_of_number(number: f64, column: &Column) -> Option<&'static str> {
     };
     let [low, high] = column.bounds.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
     (!in_bins || number < low || number > high).then_some("a number outside the range")
+}
+
+/// The years of days.
+fn years(days: &ArrayRef) -> ArrayRef {
+    let days = days.as_primitive::<Date32Type>();
+    let year = |day: Option<i32>| cell::date_of(day?).map(|day| i64::from(day.year()));
+    Arc::new(days.iter().map(year).collect::<Int64Array>())
 }
 
 /// The column without the values that are not kept.

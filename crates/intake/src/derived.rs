@@ -87,6 +87,26 @@ impl Expression {
         }
     }
 
+    /// The columns that are read as days, or those that are read otherwise. Whether one is missing says nothing of its day.
+    fn columns(&self, as_days: bool, found: &mut BTreeSet<usize>) {
+        match self {
+            Self::Column(at) if !as_days => drop(found.insert(*at)),
+            Self::Column(_) | Self::Constant(_) | Self::Call(Operation::IsMissing, _) => {}
+            Self::Call(Operation::To(ColumnKind::Date | ColumnKind::Timestamp), _) if !as_days => {}
+            Self::Call(Operation::To(ColumnKind::Date | ColumnKind::Timestamp), of) => {
+                of.iter().for_each(|part| part.columns(false, found));
+            }
+            Self::Call(_, of) => of.iter().for_each(|part| part.columns(as_days, found)),
+            Self::Case(branches, otherwise) => {
+                for (condition, result) in branches {
+                    condition.columns(as_days, found);
+                    result.columns(as_days, found);
+                }
+                otherwise.columns(as_days, found);
+            }
+        }
+    }
+
     /// Whether its value is made of a column's in every row: none of its parts can be taken in place of another.
     fn is_of_a_row(&self) -> bool {
         match self {
@@ -105,6 +125,14 @@ pub(crate) fn require_valid(text: &str) -> Result<(), String> {
 /// The columns that an expression names, in the order in which [`Derived::bind`] expects them.
 pub(crate) fn columns(text: &str) -> Result<Vec<String>, String> {
     Ok(parse::parse(text)?.columns)
+}
+
+/// The columns that are read as days, wherever else they stand.
+pub(crate) fn columns_of_days(text: &str) -> Result<Vec<String>, String> {
+    let Parsed { expression, columns } = parse::parse(text)?;
+    let mut days = BTreeSet::new();
+    expression.columns(true, &mut days);
+    Ok(days.into_iter().map(|at| columns[at].clone()).collect())
 }
 
 /// An expression over the columns of one source, which makes values of one type.
@@ -153,6 +181,23 @@ impl Derived {
             written: written.clone(),
             missing: missing.clone(),
         })
+    }
+
+    /// Whether days are among what it is made of.
+    pub(crate) fn reads_days(&self) -> bool {
+        let is_day = |column: &Source| matches!(column.kind, ColumnKind::Date | ColumnKind::Timestamp);
+        let mut read = BTreeSet::new();
+        self.expression.columns(true, &mut read);
+        !read.is_empty() || self.columns.iter().any(is_day)
+    }
+
+    /// The source's columns of texts that are not read as days.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let mut found = BTreeSet::new();
+        self.expression.columns(false, &mut found);
+        let columns = found.into_iter().map(|at| &self.columns[at]);
+        let texts = columns.filter(|column| column.kind == ColumnKind::Text);
+        texts.map(|column| column.name.as_str())
     }
 
     /// The column of a batch. `shifts` are by how many days what is known of a person's days is shown later; `misfit` is told each row that cannot

@@ -4,6 +4,7 @@
 
 mod ags;
 mod descends;
+mod shift;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub use self::ags::Ags;
 pub(crate) use self::ags::Keys;
 pub(crate) use self::descends::Descendants;
 pub use self::descends::DescendsFrom;
+pub use self::shift::ShiftDays;
+pub(crate) use self::shift::Shifts;
 use crate::cell::{Decimal, Written};
 use crate::derived;
 use crate::source::resources::is_file_name;
@@ -34,6 +37,9 @@ pub struct Mapping {
     /// How the source is written.
     #[serde(default, skip_serializing_if = "SourceForm::is_usual")]
     pub source: SourceForm,
+    /// How the days of people are moved, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_days: Option<ShiftDays>,
     /// By the collection's names, what differs.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnMapping>,
@@ -165,6 +171,7 @@ impl Mapping {
         Self {
             collection,
             source: SourceForm::default(),
+            shift_days: None,
             columns: BTreeMap::new(),
         }
     }
@@ -183,6 +190,9 @@ impl Mapping {
         let beside = beside.map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
         if let Some(view) = mapping.source.view.as_mut().filter(|view| is_file_name(view)) {
             *view = beside.join(&*view).to_string_lossy().into_owned();
+        }
+        if let Some(shift) = &mut mapping.shift_days {
+            shift.secret = beside.join(&shift.secret);
         }
         for column in mapping.columns.values_mut() {
             if let Some(file) = column.codes_file.take() {
@@ -251,7 +261,14 @@ impl Mapping {
                 .and_then(|()| self.written(Some(mapping)).map(drop))
                 .map_err(|what| Problem::FileValue.report(format!("{file}, column {name}: {what}")))?;
         }
-        Ok(())
+        let shift = self
+            .shift_days
+            .as_ref()
+            .map(|shift| shift.require_fits(self, collection));
+        shift
+            .transpose()
+            .map(drop)
+            .map_err(|what| Problem::FileValue.report(format!("{file}: {what}")))
     }
 
     /// What is said of a column, or nothing.

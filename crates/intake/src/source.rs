@@ -31,6 +31,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use terms::{Problem, Report};
 
+pub(crate) use self::described::Secret;
 use self::resources::Resources;
 use crate::mapping::SourceForm;
 use reading::Reading;

@@ -19,8 +19,6 @@ use crate::cell::{self, Written};
 /// Longest text that is made, in bytes.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-const MICROSECONDS_OF_DAY: i64 = 86_400_000_000;
-
 const OVERFLOW: &str = "a number that is too large";
 const BY_ZERO: &str = "a division by zero";
 const NO_ORDER: &str = "NaN, which is neither more nor less";
@@ -298,14 +296,15 @@ impl Comparison {
 impl Of<i32> {
     fn shown(self, shift: i32) -> Result<i32, &'static str> {
         let shift = if self.is_of_person { shift } else { 0 };
-        self.at.checked_add(shift).ok_or(NO_DAY)
+        let at = cell::shifted_day(self.at.into(), shift).and_then(|at| i32::try_from(at).ok());
+        at.ok_or(NO_DAY)
     }
 }
 
 impl Of<i64> {
     fn shown(self, shift: i32) -> Result<i64, &'static str> {
-        let shift = if self.is_of_person { i64::from(shift) } else { 0 };
-        self.at.checked_add(shift * MICROSECONDS_OF_DAY).ok_or(NO_DAY)
+        let shift = if self.is_of_person { shift } else { 0 };
+        cell::shifted_instant(self.at, shift).ok_or(NO_DAY)
     }
 }
 

@@ -91,7 +91,7 @@ impl Place {
 
 /// A password or key, which is never shown.
 #[derive(Clone)]
-pub(super) struct Secret(Zeroizing<String>);
+pub(crate) struct Secret(Zeroizing<String>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +100,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
@@ -120,7 +120,7 @@ impl Secret {
         }
     }
 
-    fn of_file(path: &Path) -> Result<Self, Report> {
+    pub(crate) fn of_file(path: &Path) -> Result<Self, Report> {
         let about = fs::metadata(path).map_err(|error| super::unreadable(path, &error))?;
         if exposed(&about) {
             let message = format!(
