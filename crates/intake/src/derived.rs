@@ -254,7 +254,7 @@ impl Source {
             DataType::Dictionary(_, value) => value.as_ref(),
             other => other,
         };
-        let is_written_number = inner.is_string() && field.metadata().contains_key(PLAIN);
+        let is_written_number = inner.is_string() && field.metadata().get(PLAIN).is_some_and(String::is_empty);
         let kind = match inner {
             _ if is_written_number => ColumnKind::Number,
             text if text.is_string() => ColumnKind::Text,

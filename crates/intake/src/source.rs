@@ -10,6 +10,7 @@ mod csv;
 mod described;
 mod flight;
 mod https;
+mod partitions;
 mod postgres;
 mod reading;
 pub(crate) mod resources;
@@ -34,6 +35,7 @@ use terms::{Problem, Report};
 pub(crate) use self::described::Secret;
 use self::resources::Resources;
 use crate::mapping::SourceForm;
+use partitions::Partitions;
 use reading::Reading;
 
 /// Rows of one batch.
@@ -45,7 +47,7 @@ pub(crate) const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Longest record, in bytes.
 pub(crate) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Marks a column of text whose values are written as programs write them, whatever the mapping says of the source.
+/// Marks a column of text whose values are written as programs write them, whatever the mapping says of the source: numbers, or `text`.
 pub(crate) const PLAIN: &str = "plain";
 
 /// Rows from which the types of NDJSON are found out.
@@ -88,6 +90,8 @@ struct OneFile {
     format: Format,
     /// Where it lies, if it is one of several.
     name: Option<Arc<str>>,
+    /// What the names of its folders say.
+    partitions: Partitions,
 }
 
 #[derive(Clone, Debug)]
@@ -263,12 +267,23 @@ fn types(schema: &Schema) -> Vec<&DataType> {
 fn objects(s3: &s3::S3, place: &described::Place, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
     let found = s3::objects(s3, place)?;
     let is_one = found.len() == 1;
+    let has_folders = !s3.names_an_object() && view.is_none();
     let mut files = Vec::new();
     for (name, object) in found {
         if let Some(format) = Format::of(Path::new(&name), view).filter(|_| object.bytes() > 0) {
+            let partitions = if has_folders {
+                Partitions::of(&name)?
+            } else {
+                Partitions::default()
+            };
             let name = (!is_one).then(|| Arc::from(name));
             let place = Place::There(object);
-            files.push(OneFile { place, format, name });
+            files.push(OneFile {
+                place,
+                format,
+                name,
+                partitions,
+            });
         }
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
@@ -305,11 +320,18 @@ fn files(path: &Path, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
             .report(message)
             .remedy("such as .csv, .csv.gz, .parquet, .arrow or .ndjson"));
     }
-    let name = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into();
-    found
-        .iter()
-        .map(|file| OneFile::at(file, Some(name(file)), view))
-        .collect()
+    let name = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
+    let below = |file: &PathBuf| {
+        let name = name(file);
+        let partitions = if view.is_none() {
+            Partitions::of(&name)?
+        } else {
+            Partitions::default()
+        };
+        let file = OneFile::at(file, Some(name.into()), view)?;
+        Ok(OneFile { partitions, ..file })
+    };
+    found.iter().map(below).collect()
 }
 
 impl Format {
@@ -338,6 +360,7 @@ impl OneFile {
             place: Place::Here(path.to_owned(), Seen::of(path)?),
             format,
             name,
+            partitions: Partitions::default(),
         })
     }
 
@@ -363,7 +386,8 @@ impl OneFile {
     }
 
     fn schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
-        self.found_schema(form).map_err(|report| self.cause(report))
+        let schema = self.found_schema(form).map_err(|report| self.cause(report))?;
+        self.partitions.beside(&schema)
     }
 
     fn found_schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
@@ -389,7 +413,9 @@ impl OneFile {
             };
         }
         let first_row = if matches!(self.format, Format::Csv) { 2 } else { 1 };
-        let batches = self.batches(wanted, form, schema);
+        let all = schema.fields().len();
+        let batches = self.batches(&self.partitions.of_file(wanted, all), form, schema);
+        let (partitions, wanted) = (self.partitions.clone(), wanted.to_vec());
         let name = self.name.clone();
         let mut rows = first_row;
         let label = move |batch: RecordBatch| {
@@ -407,6 +433,7 @@ impl OneFile {
             Ok(batches) => {
                 let file = self.clone();
                 let batches = batches.map(move |batch| batch.map_err(|report| file.cause(report)));
+                let batches = batches.map(move |batch| partitions.insert(batch?, &wanted, all));
                 Box::new(batches.map(label_each(label)).chain(self.unchanged()))
             }
         }

@@ -127,6 +127,11 @@ impl S3 {
         Ok(())
     }
 
+    /// One object, and not all below a prefix.
+    pub(super) fn names_an_object(&self) -> bool {
+        self.key.is_some()
+    }
+
     fn has_access_key(&self) -> bool {
         self.access_key_file.is_some() || self.access_key_env.is_some()
     }
