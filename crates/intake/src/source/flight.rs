@@ -37,6 +37,9 @@ use super::{Pieces, ascending, names, types};
 /// How long it may take to be let in.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 
+/// How long reading may take in all, as of a database: somebody who sends a row a minute is never silent.
+const READING_TIME_MAX: Duration = Duration::from_secs(4 * 60 * 60);
+
 /// Longest message, in bytes. Many servers send batches of a few MiB, and none that is meant for others more.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -205,7 +208,10 @@ impl Table {
         let name = self.flight.table.as_deref().unwrap_or("the query").into();
         let (flight, place) = (self.flight.clone(), self.place.clone());
         ahead::pieces(name, |sender| async move {
-            read(&flight, &place, &answered, &places, &sender).await
+            let reading = read(&flight, &place, &answered, &places, &sender);
+            timeout(READING_TIME_MAX, reading)
+                .await
+                .unwrap_or_else(|_| Err(endless(&flight)))
         })
     }
 }
@@ -390,7 +396,7 @@ async fn channel(flight: &Flight, place: &Place) -> Result<FlightServiceClient<C
         Unanswered::Untrusted(why) => Problem::SourceUnreachable
             .report(format!("no encrypted connection to {}: {why}", flight.server()))
             .remedy("name the authority that signed its certificate as ca_file; TLS 1.2 and 1.3 are spoken"),
-        Unanswered::Silent => unreachable(flight, "nothing came in time"),
+        Unanswered::Silent | Unanswered::Slow => unreachable(flight, "nothing came in time"),
         Unanswered::Broken(why) => unreachable(flight, &why),
     })?;
     let invalid = || Problem::FileValue.report("url makes no address of a server");
@@ -416,6 +422,11 @@ fn unreachable(flight: &Flight, why: &str) -> Report {
 fn silent(flight: &Flight) -> Report {
     let message = format!("{} said nothing for {} s", flight.server(), flight.silence_seconds_max);
     Problem::SourceBroken.report(message)
+}
+
+fn endless(flight: &Flight) -> Report {
+    let message = format!("{} did not end in four hours", flight.server());
+    Problem::SourceBroken.report(message).remedy("select less with query")
 }
 
 fn strange(flight: &Flight) -> Report {

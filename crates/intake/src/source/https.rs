@@ -28,6 +28,9 @@ use url::Url;
 /// How long it may take to be connected.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 
+/// How long an answer may take to come, in bits as small as a server likes. A range of 4 MiB is that slow at 56 kbit/s.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// How often a request is sent before it has failed; it changes nothing there.
 const ATTEMPTS: u32 = 3;
 
@@ -44,6 +47,7 @@ struct Shared {
     port: u16,
     tls: Option<Arc<ClientConfig>>,
     silence_max: Duration,
+    answer_time_max: Duration,
     open: Mutex<Option<SendRequest<Empty<Bytes>>>>,
 }
 
@@ -59,6 +63,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) enum Unanswered {
     Silent,
+    Slow,
     Untrusted(String),
     Broken(String),
 }
@@ -76,6 +81,7 @@ impl Client {
             port: url.port_or_known_default().unwrap_or(443),
             tls,
             silence_max,
+            answer_time_max: ANSWER_TIME_MAX,
             open: Mutex::default(),
         };
         let thread = Thread::start().map_err(|error| Problem::Internal.report(format!("no thread: {error}")))?;
@@ -108,6 +114,7 @@ impl Client {
         }
         let why = match last {
             Some(Unanswered::Silent) => format!("nothing came for {} s", self.shared.silence_max.as_secs()),
+            Some(Unanswered::Slow) => "its answer did not end".to_owned(),
             Some(Unanswered::Broken(why) | Unanswered::Untrusted(why)) => why,
             None => String::new(),
         };
@@ -159,7 +166,8 @@ impl Shared {
         };
         let answer = timeout(self.silence_max, sender.send_request(request)).await;
         let answer = answer.map_err(|_| Unanswered::Silent)?.map_err(|_| broken())?;
-        let answer = self.whole(answer, bytes_max).await?;
+        let answer = timeout(self.answer_time_max, self.whole(answer, bytes_max)).await;
+        let answer = answer.map_err(|_| Unanswered::Slow)??;
         *open = Some(sender);
         Ok(answer)
     }

@@ -64,17 +64,21 @@ impl ChunkReader for Reading {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        // As long as the file at most, whatever its footer says.
+        let there = self.length()?.saturating_sub(start);
+        if length as u64 > there {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
         match self {
             Self::File(file) => file.get_bytes(start, length),
             Self::Object(object, _) => {
-                // As long as the object at most, whatever its footer says.
-                let there = object.bytes().saturating_sub(start);
-                if length as u64 > there {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                // How long it is, the store says. Room is taken for what comes.
+                let mut bytes = Vec::new();
+                object.at(start).take(length as u64).read_to_end(&mut bytes)?;
+                match bytes.len() == length {
+                    true => Ok(bytes.into()),
+                    false => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 }
-                let mut bytes = vec![0; length];
-                object.at(start).read_exact(&mut bytes)?;
-                Ok(bytes.into())
             }
         }
     }

@@ -32,6 +32,9 @@ const RANGES_HELD: usize = 16;
 /// Most objects under a prefix.
 const OBJECTS_MAX: usize = 10_000;
 
+/// Most pages of a listing: one without objects costs a store nothing.
+const PAGES_MAX: usize = 1_000;
+
 /// Longest page of a listing, in bytes.
 const LISTING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -196,7 +199,7 @@ impl Store {
     fn list(self: &Arc<Self>, prefix: &str) -> Result<Vec<(String, Object)>, Report> {
         let mut found = Vec::new();
         let mut token: Option<String> = None;
-        loop {
+        for _ in 0..PAGES_MAX {
             let mut action = ListObjectsV2::new(&self.bucket, self.credentials.as_ref());
             action.with_prefix(prefix);
             if let Some(token) = &token {
@@ -206,12 +209,7 @@ impl Store {
             if answer.status != StatusCode::OK {
                 return Err(self.refused(&answer));
             }
-            let strange = || {
-                Problem::SourceBroken.report(format!(
-                    "{} lists objects in another form than S3's",
-                    self.client.server()
-                ))
-            };
+            let strange = || self.strange();
             let text = std::str::from_utf8(&answer.body).map_err(|_| strange())?;
             // Where nothing is said of it, what was listed could be the beginning only.
             let page = ListObjectsV2::parse_response(text)
@@ -220,6 +218,10 @@ impl Store {
             let page = page.ok_or_else(strange)?;
             for object in page.contents {
                 let (etag, bytes) = object.etag.zip(object.size).ok_or_else(strange)?;
+                // Names are shown on the operator's terminal.
+                if object.key.chars().any(char::is_control) {
+                    return Err(strange());
+                }
                 let name = object
                     .key
                     .strip_prefix(prefix)
@@ -239,6 +241,14 @@ impl Store {
                 None => return Ok(found),
             }
         }
+        Err(self.strange())
+    }
+
+    fn strange(&self) -> Report {
+        Problem::SourceBroken.report(format!(
+            "{} lists objects in another form than S3's",
+            self.client.server()
+        ))
     }
 
     /// Asks for a range of an object, of the version with this tag if one is known.
