@@ -117,9 +117,10 @@ enum Format {
 }
 
 /// Enough to see that a file was exchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    bytes: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its length.
+    pub bytes: u64,
     changed: Option<SystemTime>,
 }
 
@@ -507,7 +508,11 @@ impl OneFile {
 }
 
 impl Seen {
-    fn of(path: &Path) -> Result<Self, Report> {
+    /// A file as it is now.
+    ///
+    /// # Errors
+    /// `FileMissing` if it cannot be looked at.
+    pub fn of(path: &Path) -> Result<Self, Report> {
         let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         Ok(Self {
             bytes: about.len(),
