@@ -200,3 +200,23 @@ fn wanted_columns_come_in_the_wanted_order_from_every_format() {
         assert_eq!(texts, ["true false", "1 2", "true false"], "{name}");
     }
 }
+
+#[test]
+fn a_view_over_a_table_is_refused_before_anybody_is_called() {
+    let view = SourceForm {
+        view: Some("diagnosis".to_owned()),
+        ..SourceForm::default()
+    };
+    for description in [
+        // At ports where nobody listens: whoever called would be told so.
+        "[postgres]\nhost = \"127.0.0.1\"\nport = 1\ndatabase = \"d\"\nuser = \"u\"\ntable = \"t\"\n",
+        "[flight]\nurl = \"http://127.0.0.1:1\"\ntable = \"t\"\n",
+    ] {
+        let files = Files::of(&[("lab.toml", description.as_bytes())]);
+        let report = Opened::open(&files.path("lab.toml"), &view).unwrap_err();
+        assert_eq!(report.problem, Problem::FhirView, "{report}");
+        assert!(report.message.contains("the source is a table"), "{report}");
+        let called = Opened::open(&files.path("lab.toml"), &SourceForm::default()).unwrap_err();
+        assert_eq!(called.problem, Problem::SourceUnreachable);
+    }
+}
