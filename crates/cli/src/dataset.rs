@@ -82,7 +82,7 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
         ))?;
     }
     if mapping.shift_days.is_some() {
-        show::text("the days of each person are moved by a number of their own")?;
+        show::text("days are moved, each person's by a number of their own")?;
     }
     let synthetic = if dataset.is_synthetic() { ", made-up people" } else { "" };
     show::text(format!("this is version {}{synthetic}", dataset.version().version))?;
@@ -180,7 +180,8 @@ fn profile(
     let step = Progress::to_stderr(false).begin(format!("reading {}", args.file.display()));
     for piece in opened.batches(conforming.wanted())? {
         counting.count(&conforming.conform(&piece?, &mut misfits)?);
-        step.now(format!("{} rows of {}", counting.rows(), args.file.display()));
+        let far = opened.bytes_read().map_or_else(String::new, how_far);
+        step.now(format!("{} rows of {}{far}", counting.rows(), args.file.display()));
     }
     let profile = counting.finish(&misfits, &conforming);
     step.done(format!("{} rows read", profile.rows));
@@ -192,6 +193,12 @@ fn profile(
     });
     let refused = misfits.require_allowed(&conforming).err().or(too_many);
     Ok((profile, refused.or(misfits.require_few_left_out(&mapping.source).err())))
+}
+
+/// In MiB, rounded up: a file of some bytes is not nothing.
+fn how_far((read, all): (u64, u64)) -> String {
+    let [read, all] = [read, all].map(|bytes| bytes.div_ceil(1 << 20));
+    format!(", {read} of {all} MiB")
 }
 
 fn tell(profile: &Profile) -> Result<(), Report> {

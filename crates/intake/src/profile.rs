@@ -322,7 +322,7 @@ impl Profile {
     pub fn shifted_in_words(&self) -> Option<String> {
         let columns = self.shifted.join(", ");
         (!self.shifted.is_empty())
-            .then(|| format!("the days of each person are moved by a number of their own: {columns}"))
+            .then(|| format!("days are moved, each person's by a number of their own; of them are made: {columns}"))
     }
 
     /// As a page that stands alone.

@@ -36,7 +36,7 @@ pub(crate) use self::described::Secret;
 use self::resources::Resources;
 use crate::mapping::SourceForm;
 use partitions::Partitions;
-use reading::Reading;
+use reading::{Counter, Reading};
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8 * 1024;
@@ -59,6 +59,7 @@ pub struct Opened {
     content: Content,
     schema: SchemaRef,
     form: SourceForm,
+    read: Counter,
 }
 
 #[derive(Debug)]
@@ -92,6 +93,8 @@ struct OneFile {
     name: Option<Arc<str>>,
     /// What the names of its folders say.
     partitions: Partitions,
+    /// Of all files of the source together.
+    read: Counter,
 }
 
 #[derive(Clone, Debug)]
@@ -167,6 +170,7 @@ impl Opened {
             schema: Arc::clone(schema),
             content,
             form: form.clone(),
+            read: Counter::default(),
         }
     }
 
@@ -191,6 +195,7 @@ impl Opened {
             content: Content::Files(files),
             schema,
             form: form.clone(),
+            read: Counter::default(),
         })
     }
 
@@ -222,6 +227,19 @@ impl Opened {
         self.position(name).or(first.filter(|_| fitting.next().is_none()))
     }
 
+    /// How many bytes of its files were read since [`Opened::batches`] began, and how many they have, as they lie there. Of Parquet and Arrow IPC
+    /// not all have to be read. Nobody knows it of a table of a server.
+    pub fn bytes_read(&self) -> Option<(u64, u64)> {
+        let Content::Files(files) = &self.content else {
+            return None;
+        };
+        let all = files.iter().map(|file| match &file.place {
+            Place::Here(_, seen) => seen.bytes,
+            Place::There(object) => object.bytes(),
+        });
+        Some((self.read.bytes(), all.sum()))
+    }
+
     /// The wanted columns (indices into [`Opened::schema`]), in that order, in batches. The same file can be read more than once,
     /// and has changed if it has another length or time.
     ///
@@ -230,7 +248,15 @@ impl Opened {
     /// the source breaks off.
     pub fn batches(&self, wanted: &[usize]) -> Result<Pieces, Report> {
         let files = match &self.content {
-            Content::Files(files) => files.clone().into_iter(),
+            Content::Files(files) => files.clone().into_iter().map({
+                // What was read to find the columns, or before, is not of this time.
+                let read = self.read.clone();
+                read.begin();
+                move |file| OneFile {
+                    read: read.clone(),
+                    ..file
+                }
+            }),
             Content::Postgres(table) => return table.pieces(wanted),
             Content::Flight(table) => return table.pieces(wanted),
         };
@@ -284,6 +310,7 @@ fn objects(s3: &s3::S3, place: &described::Place, view: Option<&View>) -> Result
                 format,
                 name,
                 partitions,
+                read: Counter::default(),
             });
         }
     }
@@ -362,6 +389,7 @@ impl OneFile {
             format,
             name,
             partitions: Partitions::default(),
+            read: Counter::default(),
         })
     }
 
@@ -372,9 +400,9 @@ impl OneFile {
     fn open(&self) -> Result<Reading, Report> {
         match &self.place {
             Place::Here(path, _) => File::open(path)
-                .map(Reading::File)
+                .map(|file| Reading::of_file(file, &self.read))
                 .map_err(|error| unreadable(path, &error)),
-            Place::There(object) => Ok(Reading::of_object(object)),
+            Place::There(object) => Ok(Reading::of_object(object, &self.read)),
         }
     }
 

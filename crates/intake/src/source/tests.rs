@@ -220,3 +220,24 @@ fn a_view_over_a_table_is_refused_before_anybody_is_called() {
         assert_eq!(called.problem, Problem::SourceUnreachable);
     }
 }
+
+#[test]
+fn how_far_a_source_is_read_is_told_in_bytes_as_they_lie_there() {
+    let rows: String = (0..60_000).map(|row| format!("{row},some text\n")).collect();
+    let text = format!("n,text\n{rows}");
+    let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    let files = Files::of(&[("a.csv", text.as_bytes()), ("b.csv.zst", &packed)]);
+    let opened = Opened::open(&files.path("."), &SourceForm::default()).unwrap();
+    let all = (text.len() + packed.len()) as u64;
+    for _ in 0..2 {
+        let mut pieces = opened.batches(&[0]).unwrap();
+        assert_eq!(opened.bytes_read(), Some((0, all)));
+        pieces.next().unwrap().unwrap();
+        let (read, _) = opened.bytes_read().unwrap();
+        assert!(read > 0 && read < all / 2, "{read} of {all}");
+        assert!(pieces.all(|piece| piece.is_ok()));
+        // Whether something is compressed is seen by its beginning, which is read twice.
+        let (read, _) = opened.bytes_read().unwrap();
+        assert!((all..all + 16).contains(&read), "{read} of {all}");
+    }
+}

@@ -215,7 +215,7 @@ fn a_constant_day_and_what_is_named_stay_and_the_profile_says_what_moved() {
     let collection = stays();
     let counting = crate::profile::Counting::new(&collection, 2);
     let profile = counting.finish(&crate::Misfits::default(), &conforming);
-    let says = "the days of each person are moved by a number of their own: admitted_on";
+    let says = "days are moved, each person&#39;s by a number of their own; of them are made: admitted_on";
     assert!(profile.to_html().contains(says));
     let json = serde_json::to_string(&profile).unwrap();
     assert!(
