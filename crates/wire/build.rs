@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "relay",
         "ticket",
         "dry_run",
+        "fit",
         "enrol",
         "witness",
     ];

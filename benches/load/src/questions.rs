@@ -139,7 +139,7 @@ impl Questions {
             let problem = node.problem.unwrap_or(Problem::Internal);
             return Err(Wrong::failed(problem, node.message.as_deref().unwrap_or_default()));
         }
-        if answer.coverage.len() != self.nodes || answer.suppressed_cells() > 0 {
+        if answer.coverage.len() != self.nodes || answer.took_part().suppressed_cells() > 0 {
             return Err(Wrong::answer("a node or a cell is missing"));
         }
         Ok(())

@@ -299,7 +299,7 @@ impl Space {
             if let Ok(asker) = self.asker(&self.people[0]).await {
                 let question = crate::questions::reachable();
                 let answer = Box::pin(asker.ask(&question)).await;
-                if answer.is_ok_and(|answer| answer.answered() == self.nodes.len()) {
+                if answer.is_ok_and(|answer| answer.took_part().answered() == self.nodes.len()) {
                     return;
                 }
             }

@@ -2,10 +2,12 @@
 //!
 //! Only shapes live here; what a command does is in the file that is called like it.
 
+pub(crate) mod analyses;
 pub(crate) mod board;
 pub(crate) mod dataset;
 pub(crate) mod enrolment;
 pub(crate) mod export;
+pub(crate) mod fits;
 pub(crate) mod person;
 pub(crate) mod registers;
 pub(crate) mod twin;
@@ -65,6 +67,15 @@ pub(crate) enum Command {
     )]
     Sandbox(SandboxCommand),
     Query(QueryArgs),
+    Describe(analyses::DescribeArgs),
+    Glm(fits::GlmArgs),
+    Cox(fits::CoxArgs),
+    Crosstab(analyses::CrosstabArgs),
+    Compare(analyses::CompareArgs),
+    Correlate(analyses::CorrelateArgs),
+    Rates(analyses::RatesArgs),
+    Survival(analyses::SurvivalArgs),
+    Meta(analyses::MetaArgs),
     /// See what there is to ask, of whom, and what for
     #[command(
         subcommand,

@@ -111,7 +111,7 @@ fn collection(listing: &Listing, json: bool) -> Result<(), Report> {
         ),
         false => format!(
             "\nopen to you, {}, for:\n  {}",
-            listing.releases.join(" and "),
+            and_list(&listing.releases),
             purposes(listing, "\n  ")
         ),
     })?;
@@ -123,6 +123,14 @@ fn collection(listing: &Listing, json: bool) -> Result<(), Report> {
     match example(listing) {
         Some(sql) => show::text(format!("\ndatenraum query --purpose {} {sql:?}", listing.purposes[0])),
         None => Ok(()),
+    }
+}
+
+/// `a, b and c`.
+fn and_list(words: &[String]) -> String {
+    match words {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        few => few.concat(),
     }
 }
 

@@ -89,11 +89,11 @@ impl Tour {
         )?;
         let answer = self.ask(&asker, BY_SEX, Purpose::Research).await?;
         hold(
-            answer.suppressed_cells() > 0 && !answer.intervals.is_empty(),
+            answer.took_part().suppressed_cells() > 0 && !answer.intervals.is_empty(),
             "small cells are suppressed and said to be",
         )?;
         hold(
-            answer.exit_code() == ExitCode::Ok,
+            answer.took_part().exit_code() == ExitCode::Ok,
             "suppression does not make an answer partial",
         )?;
 
@@ -102,7 +102,10 @@ impl Tour {
             "The same question for an insurance: refused, with the rule and what would be allowed",
         )?;
         let answer = self.ask(&asker, BY_SIZE, Purpose::Insurance).await?;
-        hold(answer.exit_code() == ExitCode::Refused, "every node refuses")?;
+        hold(
+            answer.took_part().exit_code() == ExitCode::Refused,
+            "every node refuses",
+        )?;
 
         heading(
             "4",
@@ -124,7 +127,7 @@ impl Tour {
             .map(|c| &c.node)
             .collect();
         hold(
-            missing == [&node] && answer.exit_code() == ExitCode::Partial,
+            missing == [&node] && answer.took_part().exit_code() == ExitCode::Partial,
             "exactly the stopped node is missing",
         )?;
 
@@ -152,7 +155,7 @@ impl Tour {
             show::text(render::table(&answer)?)?;
         }
         show::text(render::summary(&answer))?;
-        show::text(format!("exit code {}", answer.exit_code() as u8))?;
+        show::text(format!("exit code {}", answer.took_part().exit_code() as u8))?;
         Ok(answer)
     }
 

@@ -4,9 +4,10 @@
 //! never decide, verify or sign by itself, and never print an error except through [`fail`].
 //!
 //! Reading order: [`args`] (what can be said), [`fail`], [`show`] and [`log`] (what comes out), [`sandbox`] (a whole data space
-//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`enrolment`] (joining a data space), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`waiting`] and
+//! on one machine), [`serve`] (a node, a broker or a gateway alone), [`enrolment`] (joining a data space), [`board`] and [`permit`], [`dataset`], [`audit`], [`query`], [`analyses`], [`waiting`] and
 //! [`render`], [`plot`], [`catalog`], [`demo`], [`problems`].
 
+mod analyses;
 mod args;
 mod audit;
 mod backup;
@@ -67,6 +68,15 @@ async fn run(args: Args) -> Result<ExitCode, Report> {
         Command::Sandbox(SandboxCommand::Found(args)) => sandbox::up::found_only(args, json),
         Command::Sandbox(SandboxCommand::Host(args)) => Box::pin(sandbox::up::host(args)).await,
         Command::Query(args) => Box::pin(query::run(args, json)).await,
+        Command::Describe(args) => Box::pin(analyses::describe(args, json)).await,
+        Command::Glm(args) => Box::pin(analyses::glm(args, json)).await,
+        Command::Cox(args) => Box::pin(analyses::cox(args, json)).await,
+        Command::Crosstab(args) => Box::pin(analyses::crosstab(args, json)).await,
+        Command::Compare(args) => Box::pin(analyses::compare(args, json)).await,
+        Command::Correlate(args) => Box::pin(analyses::correlate(args, json)).await,
+        Command::Rates(args) => Box::pin(analyses::rates(args, json)).await,
+        Command::Survival(args) => Box::pin(analyses::survival(args, json)).await,
+        Command::Meta(args) => Box::pin(analyses::meta(args, json)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command, json)).await,
         Command::Node(NodeCommand::Init(args)) => Box::pin(enrolment::init(&args, json)).await,
         Command::Node(NodeCommand::Run(args)) => Box::pin(serve::node(args, json)).await,

@@ -210,6 +210,7 @@ pub(crate) fn show(args: &PermitShowArgs, json: bool) -> Result<ExitCode, Report
     for one in &opened {
         let what = match one.release {
             Release::Aggregates => lang.pick("Statistik", "statistics"),
+            Release::Models => lang.pick("Modelle", "models"),
             Release::Rows => lang.pick("Zeilen", "rows"),
         };
         table.add_row([
@@ -266,8 +267,8 @@ fn uses(rules: &Rules, permit: &Permit, at: UtcTime, explain: &dyn Fn(&AccessReq
                     asked: Asked::default(),
                     at,
                 };
-                for release in [Release::Aggregates, Release::Rows] {
-                    if release == Release::Rows && permit.kind == PermitKind::DataRequest {
+                for release in Release::ALL {
+                    if release > Release::Aggregates && permit.kind == PermitKind::DataRequest {
                         continue;
                     }
                     request.release = release;

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use federation::{Answer, Asker, Parameters, Profile, Question, Status, Step, Tables};
+use federation::{Asker, Parameters, Profile, Question, Step, Tables};
 use terms::{ExitCode, MemberId, PermitId, Problem, Purpose, Report, SystemClock};
 
 use crate::args::{AskerArgs, Format, QueryArgs};
 use crate::plot::Plot;
-use crate::sandbox::found::counted;
 use crate::waiting::Waiting;
 use crate::{dry_run, render};
 
@@ -39,7 +38,7 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
     let answer = asker.ask_watched(&question, &Parameters::default(), &watch).await;
     drop(waiting);
     let answer = answer?;
-    if let Some(failure) = nobody_answered(&answer) {
+    if let Some(failure) = answer.took_part().nobody_answered() {
         if format == Format::Json {
             render::write(&answer, format, args.output.as_deref())?;
         } else {
@@ -58,7 +57,7 @@ pub(crate) async fn run(args: QueryArgs, json: bool) -> Result<ExitCode, Report>
             render::note(&format!("the chart is in {}", plot.file().display()));
         }
     }
-    Ok(answer.exit_code())
+    Ok(answer.took_part().exit_code())
 }
 
 /// The chart that is asked for, if its file and the question's columns allow one.
@@ -145,17 +144,4 @@ pub(crate) fn person_of(sandbox: &Path, named: Option<&str>) -> Result<PathBuf, 
         }
     };
     Ok(sandbox.join("people").join(name).join("person.toml"))
-}
-
-/// If no node answered, why the first one did not, as the command's own error.
-fn nobody_answered(answer: &Answer) -> Option<Report> {
-    if answer.coverage.iter().any(|node| node.status == Status::Answered) {
-        return None;
-    }
-    let first = answer.coverage.first()?;
-    let problem = first.problem?;
-    let asked = counted(answer.coverage.len(), "node", "nodes");
-    let why = first.message.as_deref().unwrap_or_default();
-    let report = problem.report(format!("none of {asked} answered; {}: {why}", first.node));
-    Some(report.remedy(first.remedy.clone().unwrap_or_default()))
 }

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::ipc::writer::FileWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use federation::{Answer, Coverage, Interval};
+use federation::{Answer, Coverage, Interval, TookPart};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value, json};
 use terms::{Problem, Report};
@@ -191,15 +191,32 @@ fn range(open: &Interval) -> String {
 
 /// Who took part, in a few lines: how many answered, and each node that did not or that withheld something.
 pub(crate) fn summary(answer: &Answer) -> String {
-    let asked = counted(answer.coverage.len(), "node", "nodes");
-    let mut text = format!("{} of {asked} answered", answer.answered());
-    let suppressing: Vec<&Coverage> = answer
-        .coverage
-        .iter()
-        .filter(|node| node.suppressed_cells > 0)
-        .collect();
+    let mut notes = Vec::new();
+    if answer.intervals.iter().any(|open| open.nodes.is_empty()) {
+        notes.push("quantiles are interpolated: each lies in the range of declared values that is beside it");
+    }
+    if answer.intervals.iter().any(|open| !open.nodes.is_empty()) {
+        notes.push(OPEN_VALUES);
+    }
+    if answer.rows_open {
+        notes.push(
+            "values that lack cells decided which rows are shown: rows can be missing, and rows can be shown that would not be",
+        );
+    }
+    took_part(answer.took_part(), &notes)
+}
+
+/// What `[low … high]` means.
+pub(crate) const OPEN_VALUES: &str = "values with [low … high] lack what was not released; over the nodes that answered the value lies in that range, and ? is not known";
+
+/// The same of whatever was asked; `notes` are what there is to say of its values.
+pub(crate) fn took_part(took_part: TookPart<'_>, notes: &[&str]) -> String {
+    let TookPart(coverage) = took_part;
+    let asked = counted(coverage.len(), "node", "nodes");
+    let mut text = format!("{} of {asked} answered", took_part.answered());
+    let suppressing: Vec<&Coverage> = coverage.iter().filter(|node| node.suppressed_cells > 0).collect();
     if !suppressing.is_empty() {
-        let cells = usize::try_from(answer.suppressed_cells()).unwrap_or(usize::MAX);
+        let cells = usize::try_from(took_part.suppressed_cells()).unwrap_or(usize::MAX);
         let cells = counted(cells, "cell", "cells");
         let nodes: Vec<String> = suppressing
             .iter()
@@ -210,36 +227,25 @@ pub(crate) fn summary(answer: &Answer) -> String {
             nodes.join(", ")
         ));
     }
-    let withholding = answer.coverage.iter().filter(|node| !node.withheld.is_empty());
+    let withholding = coverage.iter().filter(|node| !node.withheld.is_empty());
     let withholding: Vec<String> = withholding.map(withheld_values).collect();
     if !withholding.is_empty() {
         text.push_str(&format!("\nvalues not released at {}", withholding.join(", ")));
     }
-    if answer.intervals.iter().any(|open| open.nodes.is_empty()) {
-        text.push_str("\nquantiles are interpolated: each lies in the range of declared values that is beside it");
+    for note in notes {
+        text.push_str(&format!("\n{note}"));
     }
-    if answer.intervals.iter().any(|open| !open.nodes.is_empty()) {
-        text.push_str(
-            "\nvalues with [low … high] lack what was not released; over the nodes that answered the value lies in that range, and ? is not known",
-        );
-    }
-    if answer.rows_open {
-        text.push_str(
-            "\nvalues that lack cells decided which rows are shown: rows can be missing, and rows can be shown that would not be",
-        );
-    }
-    for (why, nodes) in answer.absent() {
+    for (why, nodes) in took_part.absent() {
         text.push_str(&format!("\n{} {why}", nodes.join(", ")));
     }
-    if let Some(made_up) = made_up(answer) {
+    if let Some(made_up) = made_up(took_part) {
         text.push_str(&format!("\n{made_up}"));
     }
-    let policies = policies(answer);
+    let policies = policies(took_part);
     if !policies.is_empty() {
         text.push_str(&format!("\nunder {}", policies.join("\nunder ")));
     }
-    let kept: u64 = answer
-        .coverage
+    let kept: u64 = coverage
         .iter()
         .filter_map(|node| node.policy.as_ref())
         .map(|policy| policy.kept_values)
@@ -254,15 +260,15 @@ pub(crate) fn summary(answer: &Answer) -> String {
             "\n{kept} {are} released before, for the same people or nearly the same"
         ));
     }
-    for duty in answer.duties() {
+    for duty in took_part.duties() {
         text.push_str(&format!("\nyour duty: {duty}"));
     }
     text
 }
 
 /// That an answer is of nobody.
-pub(crate) fn made_up(answer: &Answer) -> Option<String> {
-    let nodes = answer.synthetic();
+pub(crate) fn made_up(took_part: TookPart<'_>) -> Option<String> {
+    let nodes = took_part.synthetic();
     let nodes = (!nodes.is_empty()).then(|| nodes.join(", "))?;
     Some(format!(
         "SYNTHETIC: all of it is of made-up people and says nothing of real ones; at {nodes}"
@@ -270,9 +276,9 @@ pub(crate) fn made_up(answer: &Answer) -> Option<String> {
 }
 
 /// Under which policies nodes answered, and what these do to results.
-pub(crate) fn policies(answer: &Answer) -> Vec<String> {
-    let mut policies: Vec<String> = answer
-        .coverage
+pub(crate) fn policies(took_part: TookPart<'_>) -> Vec<String> {
+    let mut policies: Vec<String> = took_part
+        .0
         .iter()
         .filter_map(|node| node.policy.as_ref())
         .map(|policy| {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use models::design::Need;
 use policy::{Calendar, Collection, Column, ColumnKind, ColumnRoles, Domain};
 use terms::{Problem, Report};
 
@@ -171,6 +172,23 @@ pub fn quantile_edges<'a>(name: &str, collection: &'a Collection) -> Result<&'a 
                 "quantiles are interpolated from declared bins, and {name} has none, or more than {QUANTILE_BINS_MAX}"
             ))
             .remedy("ask for avg and stddev, or ask the board to declare bins")),
+    }
+}
+
+/// What a model needs of a column: numbers are measured, levels are grouped by.
+pub(crate) fn check_need(need: &Need, collection: &Collection) -> Result<(), Report> {
+    match need {
+        Need::Number(name) => {
+            let can = |roles: &ColumnRoles| roles.measure || roles.group;
+            with_role(name, collection, can, "a number of a model").map(drop)
+        }
+        Need::Level(name, _) => with_role(
+            name,
+            collection,
+            |roles| roles.group || roles.measure,
+            "a factor of a model",
+        )
+        .map(drop),
     }
 }
 

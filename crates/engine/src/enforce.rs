@@ -314,7 +314,7 @@ const PARTS_MAX: usize = 8;
 
 /// Some of the people, by the order in which a snapshot holds them.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+pub(crate) struct Part {
     at: usize,
     of: usize,
 }
@@ -323,7 +323,7 @@ impl Part {
     const WHOLE: Part = Part { at: 0, of: 1 };
 
     /// As many parts as there are processors and rows for.
-    fn all(dataset: &Dataset, about: About) -> impl Iterator<Item = Part> {
+    pub(crate) fn all(dataset: &Dataset, about: About) -> impl Iterator<Item = Part> {
         let processors = workers::processors().min(PARTS_MAX);
         let filled = usize::try_from(dataset.rows() / PART_ROWS_MIN).unwrap_or(usize::MAX);
         let of = match about {
@@ -347,7 +347,12 @@ impl Part {
 }
 
 /// The rows of one collection that exist, above the barrier. If `key` names a column, no two rows have the same value of it.
-fn scan(grant: &Grant, holding: Holding<'_>, part: Part, key: Option<&str>) -> Result<LogicalPlanBuilder, BuildError> {
+pub(crate) fn scan(
+    grant: &Grant,
+    holding: Holding<'_>,
+    part: Part,
+    key: Option<&str>,
+) -> Result<LogicalPlanBuilder, BuildError> {
     let collection = grant.collection();
     let visible = || {
         collection

@@ -116,7 +116,7 @@ async fn run(enforced: EnforcedPlan) -> Result<Executed, ExecuteError> {
 }
 
 /// Nothing is read that does not come through the barrier.
-async fn start(plan: &LogicalPlan, state: &SessionState) -> Result<SendableRecordBatchStream, ExecuteError> {
+pub(crate) async fn start(plan: &LogicalPlan, state: &SessionState) -> Result<SendableRecordBatchStream, ExecuteError> {
     let physical = state.create_physical_plan(plan).await?;
     if !scan::is_guarded(&physical) {
         return Err(ExecuteError::Unguarded);

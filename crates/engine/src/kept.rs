@@ -54,6 +54,23 @@ impl KeptValue {
         }
     }
 
+    /// What is kept of a fit: who was in it, and no number of it.
+    pub(crate) fn of_fit(statistic: String, people_min: u64, rows: i64, people: u64, sketch: Sketch) -> Self {
+        let state = State {
+            rows,
+            people,
+            product: 0.0,
+            columns: Vec::new(),
+            bins: Vec::new(),
+        };
+        Self {
+            statistic,
+            people_min,
+            state,
+            sketch,
+        }
+    }
+
     /// People who contribute.
     pub fn people(&self) -> u64 {
         self.state.people
@@ -191,18 +208,33 @@ impl Shelf {
     /// The oldest value of the same statistic that too few people tell apart from this one: fewer than either was or is to be
     /// released under.
     pub(crate) fn nearest(&self, value: &KeptValue) -> Option<&KeptValue> {
-        let of_statistic = self.by_statistic.get(&value.statistic)?;
-        let close = value.people_min.max(of_statistic.people_min).saturating_sub(1);
-        let people = value.people();
-        let of_size = people.saturating_sub(close)..=people.saturating_add(close);
-        let candidates = of_statistic.by_people.range(of_size).flat_map(|(_, values)| values);
-        candidates
-            .filter(|(_, kept)| {
-                kept.sketch
-                    .is_nearer(&value.sketch, value.people_min.max(kept.people_min))
-            })
-            .min_by_key(|(order, _)| *order)
-            .map(|(_, kept)| kept)
+        let nearest = self.near(value).min_by_key(|(order, _)| *order);
+        nearest.map(|(_, kept)| kept)
+    }
+
+    /// The values of the same statistic that too few people tell apart from this one, with the order in which they came.
+    fn near<'a, 'v>(&'a self, value: &'v KeptValue) -> impl Iterator<Item = &'a (u64, KeptValue)> + use<'a, 'v> {
+        let of_statistic = self.by_statistic.get(&value.statistic);
+        let candidates = of_statistic.into_iter().flat_map(|of_statistic| {
+            let close = value.people_min.max(of_statistic.people_min).saturating_sub(1);
+            let people = value.people();
+            let of_size = people.saturating_sub(close)..=people.saturating_add(close);
+            of_statistic.by_people.range(of_size).flat_map(|(_, values)| values)
+        });
+        candidates.filter(|(_, kept)| {
+            kept.sketch
+                .is_nearer(&value.sketch, value.people_min.max(kept.people_min))
+        })
+    }
+
+    /// Whether there is one of the same statistic and the same people with the same contributions.
+    pub(crate) fn has(&self, value: &KeptValue) -> bool {
+        self.near(value).any(|(_, kept)| kept.sketch == value.sketch)
+    }
+
+    /// Whether fewer people than either needs tell it from one of the same statistic, and it is none of them.
+    pub(crate) fn differs_by_few(&self, value: &KeptValue) -> bool {
+        self.near(value).next().is_some() && !self.has(value)
     }
 
     /// Keeps values of one answer.

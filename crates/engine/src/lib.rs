@@ -9,7 +9,7 @@
 //! rows show), [`mod@execute`] with
 //! [`workers`] (the threads that it has), `fold` (one person after the other), `cells` (what is known of each cell), `disclose` (what of it may leave: `docs/disclosure.md`), `numbers`, [`kept`] (what was
 //! released before) with `sketch`, [`mod@release`] (what leaves), [`stream`] (long lists of rows), `memory` (how much of it), [`digest`] (what a receipt says of it),
-//! [`dataset`] (how data gets in).
+//! [`fit`] (sums for models, in steps), [`dataset`] (how data gets in).
 
 mod cells;
 pub mod dataset;
@@ -20,6 +20,7 @@ pub mod enforce;
 #[cfg(test)]
 mod example;
 pub mod execute;
+pub mod fit;
 mod fold;
 pub mod kept;
 mod memory;
@@ -42,6 +43,7 @@ pub use disclose::Reason;
 pub use domain::quantile_edges;
 pub use enforce::{EnforcedPlan, Holding, bin_labels, enforce};
 pub use execute::{ExecuteError, Executed, execute};
+pub use fit::{After, EnforcedFit, Fit, FitError, FitQuery, begin_fit, enforce_fit};
 pub use kept::{KeptValue, KeptValues};
 pub use numbers::{Number, interpolated};
 pub use people::People;

@@ -31,8 +31,8 @@ pub(crate) fn shown(column: &Column, grant: &Grant, secret: &NodeSecret) -> Resu
     let value = ident(&column.name);
     let transform = match grant.release() {
         Release::Rows => grant.transforms().get(&column.name),
-        // A query for aggregates that uses such a column is refused.
-        Release::Aggregates => None,
+        // What uses such a column for aggregates or models is refused.
+        Release::Aggregates | Release::Models => None,
     };
     let Some(transform) = transform else { return Ok(value) };
     let shown = match transform {
@@ -45,7 +45,7 @@ pub(crate) fn shown(column: &Column, grant: &Grant, secret: &NodeSecret) -> Resu
     Ok(shown.alias(&column.name))
 }
 
-/// Refuses aggregates of columns of which the permission shows rows only in part: they would tell what rows do not.
+/// Refuses aggregates and models of columns of which the permission shows rows only in part: they would tell what rows do not.
 ///
 /// # Errors
 /// `SqlRole`.

@@ -9,6 +9,7 @@ use engine::Reason;
 use serde::Serialize;
 use terms::{ExitCode, MemberId, PermitId, PolicyId, Problem, QueryId, Report, RuleId};
 use trust::{DataVersion, Envelope, JoinedPolicy};
+use wire::status::Ended;
 
 /// The answer to one question.
 #[derive(Clone, Debug)]
@@ -86,6 +87,39 @@ pub struct Coverage {
     pub query_id: Option<QueryId>,
     /// The node's signature under what it released, one for each part of the question.
     pub receipts: Vec<Envelope>,
+}
+
+impl Coverage {
+    /// A node of which nothing else is known: it answered.
+    pub(crate) fn of(node: MemberId) -> Self {
+        Self {
+            node,
+            status: Status::Answered,
+            suppressed_cells: 0,
+            withheld: BTreeMap::new(),
+            policy: None,
+            data: Vec::new(),
+            permit: None,
+            duties: Vec::new(),
+            problem: None,
+            message: None,
+            remedy: None,
+            query_id: None,
+            receipts: Vec::new(),
+        }
+    }
+
+    /// A node that did not answer, and why.
+    pub(crate) fn without(node: MemberId, Ended { report, query_id }: &Ended) -> Self {
+        Self {
+            status: Status::of(report.problem),
+            problem: Some(report.problem),
+            message: Some(report.message.clone()),
+            remedy: Some(report.remedy.clone()),
+            query_id: query_id.clone(),
+            ..Self::of(node)
+        }
+    }
 }
 
 /// What became of a question at a node.
@@ -175,16 +209,27 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Who took part in an answer, whatever was asked and in how many parts.
+#[derive(Clone, Copy, Debug)]
+pub struct TookPart<'a>(pub &'a [Coverage]);
+
 impl Answer {
+    /// Who took part in it.
+    pub fn took_part(&self) -> TookPart<'_> {
+        TookPart(&self.coverage)
+    }
+}
+
+impl<'a> TookPart<'a> {
     /// What a command that ends with this answer returns: 0, or 3 if some did not answer; if none did, 4 if all
     /// refused, 5 if all were unreachable or late, else 1. Suppression does not make an answer partial.
-    pub fn exit_code(&self) -> ExitCode {
-        Status::exit_code(self.coverage.iter().map(|node| node.status))
+    pub fn exit_code(self) -> ExitCode {
+        Status::exit_code(self.0.iter().map(|node| node.status))
     }
 
     /// What whoever has the answer is asked to do or leave, each duty once.
-    pub fn duties(&self) -> BTreeSet<&str> {
-        self.coverage
+    pub fn duties(self) -> BTreeSet<&'a str> {
+        self.0
             .iter()
             .flat_map(|node| &node.duties)
             .map(String::as_str)
@@ -192,15 +237,15 @@ impl Answer {
     }
 
     /// How many nodes answered.
-    pub fn answered(&self) -> usize {
+    pub fn answered(self) -> usize {
         let answered = |node: &&Coverage| node.status == Status::Answered;
-        self.coverage.iter().filter(answered).count()
+        self.0.iter().filter(answered).count()
     }
 
     /// Why nodes did not answer, and which: the same reason is told once.
-    pub fn absent(&self) -> BTreeMap<String, Vec<&str>> {
-        let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for node in self.coverage.iter().filter(|node| node.status != Status::Answered) {
+    pub fn absent(self) -> BTreeMap<String, Vec<&'a str>> {
+        let mut reasons: BTreeMap<String, Vec<&'a str>> = BTreeMap::new();
+        for node in self.0.iter().filter(|node| node.status != Status::Answered) {
             let code = node.problem.map_or("", Problem::code);
             let message = node.message.as_deref().unwrap_or_default();
             let remedy = node.remedy.as_deref().unwrap_or_default();
@@ -211,16 +256,30 @@ impl Answer {
     }
 
     /// The nodes whose data are made up. If there is one, all that answered are.
-    pub fn synthetic(&self) -> Vec<&str> {
-        let nodes = self
-            .coverage
-            .iter()
-            .filter(|node| node.data.iter().any(|data| data.synthetic));
+    pub fn synthetic(self) -> Vec<&'a str> {
+        let nodes = self.0.iter().filter(|node| node.data.iter().any(|data| data.synthetic));
         nodes.map(|node| node.node.as_str()).collect()
     }
 
     /// Cells that nodes did not release, all together.
-    pub fn suppressed_cells(&self) -> u64 {
-        self.coverage.iter().map(|node| node.suppressed_cells).sum()
+    pub fn suppressed_cells(self) -> u64 {
+        self.0.iter().map(|node| node.suppressed_cells).sum()
+    }
+
+    /// If no node answered, why the first one did not.
+    pub fn nobody_answered(self) -> Option<Report> {
+        if self.answered() > 0 {
+            return None;
+        }
+        let first = self.0.first()?;
+        let asked = match self.0.len() {
+            1 => "1 node".to_owned(),
+            several => format!("{several} nodes"),
+        };
+        let why = first.message.as_deref().unwrap_or_default();
+        let report = first
+            .problem?
+            .report(format!("none of {asked} answered; {}: {why}", first.node));
+        Some(report.remedy(first.remedy.clone().unwrap_or_default()))
     }
 }

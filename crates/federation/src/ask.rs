@@ -1,10 +1,11 @@
 //! The story of one question: documents, catalogue, split, fan out, pool, finish, coverage.
 
 pub mod dry_run;
-mod origin;
+pub(crate) mod origin;
 mod reach;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::Query;
@@ -13,7 +14,7 @@ use policy::{Caller, Queryable, Rules};
 use terms::{Clock, CollectionId, MemberId, PermitId, Problem, Purpose, Report};
 use tokio::sync::Mutex;
 use trust::{Credential, SigningKey, SpaceStore};
-use wire::status::{Ended, plain};
+use wire::status::plain;
 use wire::{BrokerSource, Connection, Person};
 
 use crate::answer::{Answer, AppliedPolicy, Coverage, Status};
@@ -250,17 +251,26 @@ impl Asker {
             }
         }
         origin::require_one_kind_offered(&split.leaves, &self.peers)?;
-        let errand = Errand {
+        Ok((split, self.errand(question.purpose, question.permit.clone())))
+    }
+
+    /// What accompanies everything that nodes are asked for a purpose.
+    pub(crate) fn errand(&self, purpose: Option<Purpose>, permit: Option<PermitId>) -> Errand {
+        Errand {
             space: self.profile.space.clone(),
             key: Arc::clone(&self.key),
             credential: self.credential.clone(),
-            purpose: question.purpose,
-            permit: question.permit.clone(),
-        };
-        Ok((split, errand))
+            purpose,
+            permit,
+        }
     }
 
-    fn visible(&self) -> Collections {
+    /// Where what is kept for the person is.
+    pub(crate) fn data_folder(&self) -> &Path {
+        &self.profile.data
+    }
+
+    pub(crate) fn visible(&self) -> Collections {
         let queryable = self.queryable().into_iter();
         queryable.map(|q| (q.collection.id.clone(), q.collection)).collect()
     }
@@ -342,21 +352,7 @@ fn pool(split: &Split, asked: &[Asked<'_>]) -> Result<Vec<PooledTable>, Report> 
 }
 
 fn coverage(asked: &Asked<'_>) -> Coverage {
-    let mut coverage = Coverage {
-        node: asked.peer.member.clone(),
-        status: Status::Answered,
-        suppressed_cells: 0,
-        withheld: BTreeMap::new(),
-        policy: None,
-        data: Vec::new(),
-        permit: None,
-        duties: Vec::new(),
-        problem: None,
-        message: None,
-        remedy: None,
-        query_id: None,
-        receipts: Vec::new(),
-    };
+    let mut coverage = Coverage::of(asked.peer.member.clone());
     match &asked.outcome {
         Ok(answers) => {
             let kept_values = answers.values().flatten().map(|answer| answer.receipt.kept_values);
@@ -383,13 +379,7 @@ fn coverage(asked: &Asked<'_>) -> Coverage {
             coverage.data.sort();
             coverage.data.dedup();
         }
-        Err(Ended { report, query_id }) => {
-            coverage.status = Status::of(report.problem);
-            coverage.problem = Some(report.problem);
-            coverage.message = Some(report.message.clone());
-            coverage.remedy = Some(report.remedy.clone());
-            coverage.query_id = query_id.clone();
-        }
+        Err(ended) => return Coverage::without(asked.peer.member.clone(), ended),
     }
     coverage
 }

@@ -6,10 +6,11 @@
 //! Reading order: [`ask`] (the story of one question; [`ask::dry_run`]: whether nodes would answer it), `catalog` (whom to ask), `split`
 //! (which parts go to nodes), [`fan_out`] (all nodes at once, within a time), `road` (how a node is reached),
 //! `node` (its answer), `combine` (pooling) with `moments` (variances and correlations) and `quantile`, `interval` (what suppression leaves open), `finish` (the
-//! rest of the query), `local` (the asker's own tables), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
+//! rest of the query), `local` (the asker's own tables), [`analyses`] (statistics that are made of a question or two), `receipts` (what is kept), [`answer`] (what is returned), [`profile`] (who asks),
 //! `listing` (what a person finds in the catalogue), `expected` (what can be said of an answer's columns). [`gateway`] is the same for other programs, [`parameters`] what they put in place of
 //! `?`.
 
+pub mod analyses;
 pub mod answer;
 pub mod ask;
 mod catalog;
@@ -19,6 +20,7 @@ mod differential;
 mod expected;
 pub mod fan_out;
 mod finish;
+pub mod fit;
 pub mod gateway;
 mod interval;
 mod listing;
@@ -32,11 +34,12 @@ mod receipts;
 mod road;
 mod split;
 
-pub use answer::{Answer, Coverage, Interval, Receipts, Status};
+pub use answer::{Answer, Coverage, Interval, Receipts, Status, TookPart};
 pub use ask::dry_run::{DryRun, DryRunPart, Foreseen, Would};
 pub use ask::{Asker, Question};
 pub use expected::Expected;
 pub use fan_out::{Step, Timeout};
+pub use fit::{FitAnswer, FitQuestion};
 pub use gateway::Gateway;
 pub use listing::{ColumnListing, DatasetListing, Listing, SpaceListing};
 pub use local::Tables;

@@ -49,7 +49,7 @@ pub struct Listing {
     pub purposes: Vec<Purpose>,
     /// Those of the purposes that need a data permit.
     pub permit_needed_for: Vec<Purpose>,
-    /// What may leave: `aggregates`, `rows`.
+    /// What may leave: `aggregates`, `models`, `rows`.
     pub releases: Vec<String>,
     /// The columns, in the order of the collection.
     pub columns: Vec<ColumnListing>,
@@ -166,10 +166,6 @@ fn listing(collection: &Collection, open: &[Queryable], offers: &[Offer]) -> Lis
         })
     });
     let releases = open.map(|open| &open.releases);
-    let words = |release: &Release| match release {
-        Release::Aggregates => "aggregates".to_owned(),
-        Release::Rows => "rows".to_owned(),
-    };
     let of = |purposes: Option<&BTreeSet<Purpose>>| purposes.into_iter().flatten().copied().collect();
     let columns = collection.columns.iter();
     Listing {
@@ -180,7 +176,7 @@ fn listing(collection: &Collection, open: &[Queryable], offers: &[Offer]) -> Lis
         datasets: datasets.collect(),
         purposes: of(open.map(|open| &open.purposes)),
         permit_needed_for: of(open.map(|open| &open.permit_needed_for)),
-        releases: releases.into_iter().flatten().map(words).collect(),
+        releases: releases.into_iter().flatten().map(Release::to_string).collect(),
         columns: columns.map(|column| column_listing(column, open)).collect(),
     }
 }

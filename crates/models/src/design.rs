@@ -46,6 +46,8 @@ impl Need {
 pub struct Design {
     /// What is read of each row, in this order. Rows in which one of them is not known are left out.
     pub needs: Vec<Need>,
+    /// So many of these go into sums; of the others it only counts whether they are known.
+    pub summed: usize,
     /// What is explained: 0 or 1, a count, a number.
     pub response: Value,
     /// The columns of the model matrix.
@@ -146,11 +148,16 @@ impl DesignColumn {
 }
 
 impl Design {
-    /// Resolves a formula over the columns of a collection.
+    /// Resolves a formula over the columns of a collection. Rows in which a column of `complete` is not known are left out too.
     ///
     /// # Errors
     /// `E_SQL_COLUMN` for a column that is not there, with the nearest one; `E_MODEL_FORMULA` for a column that cannot be used so.
-    pub fn new(formula: &Formula, weight: Option<&str>, variables: &[Variable]) -> Result<Self, Report> {
+    pub fn new(
+        formula: &Formula,
+        weight: Option<&str>,
+        complete: &[&str],
+        variables: &[Variable],
+    ) -> Result<Self, Report> {
         let crate::formula::Response::One(response) = &formula.response else {
             let message = "the response of this model is one variable, not Surv(time, event)";
             return Err(Problem::ModelFormula.report(message));
@@ -165,8 +172,11 @@ impl Design {
         let offsets = formula.offsets.iter().map(|atom| building.number(atom, "an offset"));
         let offsets = offsets.collect::<Result<_, _>>()?;
         let weight = weight.map(|column| building.weight(column)).transpose()?;
+        let summed = building.needs.len();
+        complete.iter().try_for_each(|column| building.complete(column))?;
         Ok(Self {
             needs: building.needs,
+            summed,
             response,
             columns,
             offsets,
@@ -394,6 +404,19 @@ impl Building<'_> {
         }
         let at = self.need(Need::Number(name.clone()));
         Ok(value(at))
+    }
+
+    pub(crate) fn complete(&mut self, column: &str) -> Result<(), Report> {
+        if self.needs.iter().any(|need| need.column() == column) {
+            return Ok(());
+        }
+        let variable = self.variable(column)?;
+        let need = match variable.is_number {
+            true => Need::Number(column.to_owned()),
+            false => Need::Level(column.to_owned(), variable.levels.clone()),
+        };
+        self.need(need);
+        Ok(())
     }
 
     fn weight(&mut self, column: &str) -> Result<Value, Report> {

@@ -8,14 +8,15 @@
 pub mod penalised;
 
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use terms::{Problem, Report};
 
 use crate::design::{Design, DesignColumn};
+use crate::distribution;
 use crate::family::{Family, Link};
 use crate::frame::Frame;
 use crate::rounds::{Next, Rounds};
 use crate::solve::{Cholesky, packed, packed_len};
+use crate::term::Term;
 
 /// Rows that are looked at together: their model matrix fits a processor's cache.
 const BLOCK_ROWS: usize = 512;
@@ -86,29 +87,11 @@ struct Fixed {
     of_responses: f64,
 }
 
-/// One coefficient.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Term {
-    /// `(Intercept)`, `age`, `grade[2]`, `hormone:age`.
-    pub term: String,
-    /// The coefficient.
-    pub estimate: f64,
-    /// Its standard error, from the inverse information.
-    pub std_error: f64,
-    /// Estimate over standard error: z, or t with the residual degrees of freedom where the dispersion is estimated.
-    pub statistic: f64,
-    /// Two-sided.
-    pub p: f64,
-    /// Wald interval, 95 %.
-    pub ci_low: f64,
-    /// Wald interval, 95 %.
-    pub ci_high: f64,
-}
-
 /// A model that was fitted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fitted {
-    /// The coefficients, in the order of the formula.
+    /// The coefficients in the order of the formula; z, or t with the residual degrees of freedom where the dispersion is estimated; Wald
+    /// intervals of 95 %.
     pub terms: Vec<Term>,
     /// Their covariances, by rows.
     pub covariance: Vec<Vec<f64>>,
@@ -432,23 +415,24 @@ impl Glm {
 
     /// How far from the middle 95 % lie, in standard errors.
     fn two_sided(&self, freedom: f64) -> f64 {
-        match self.students(freedom) {
-            Some(students) => students.inverse_cdf(0.975),
-            None => Normal::standard().inverse_cdf(0.975),
-        }
+        let students = self
+            .family
+            .estimates_dispersion()
+            .then(|| distribution::t_quantile(0.975, freedom));
+        students
+            .flatten()
+            .unwrap_or_else(|| distribution::normal_quantile(0.975))
     }
 
+    /// Where the dispersion is estimated, Student's, as R does.
     fn p_value(&self, statistic: f64, freedom: f64) -> f64 {
-        2.0 * match self.students(freedom) {
-            Some(students) => students.sf(statistic.abs()),
-            None => Normal::standard().sf(statistic.abs()),
-        }
-    }
-
-    /// Where the dispersion is estimated, as R does.
-    fn students(&self, freedom: f64) -> Option<StudentsT> {
-        let estimates = self.family.estimates_dispersion();
-        estimates.then(|| StudentsT::new(0.0, 1.0, freedom).ok()).flatten()
+        let students = self
+            .family
+            .estimates_dispersion()
+            .then(|| distribution::t_two_sided(statistic, freedom));
+        students
+            .flatten()
+            .unwrap_or_else(|| distribution::normal_two_sided(statistic))
     }
 }
 
@@ -609,3 +593,6 @@ fn dot(one: &[f64], two: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod more_tests;

@@ -40,11 +40,11 @@ impl Spread {
     }
 
     fn design(&self, formula: &str) -> Design {
-        Design::new(&Formula::parse(formula).unwrap(), None, &self.variables()).unwrap()
+        Design::new(&Formula::parse(formula).unwrap(), None, &[], &self.variables()).unwrap()
     }
 
     fn cox(&self, formula: &str, ties: Ties, baseline: Baseline) -> Cox {
-        let survival = Survival::new(&Formula::parse(formula).unwrap(), &self.variables()).unwrap();
+        let survival = Survival::new(&Formula::parse(formula).unwrap(), &[], &self.variables()).unwrap();
         Cox::new(survival, ties, baseline, Some(Transform::Km)).unwrap()
     }
 

@@ -5,7 +5,7 @@
 
 use terms::{Problem, Report};
 
-use crate::design::{Building, Design, Need, Value, Variable};
+use crate::design::{Building, Design, LevelOf, Need, Value, Variable};
 use crate::formula::{Formula, Response};
 use crate::frame::Frame;
 
@@ -36,12 +36,12 @@ pub enum Stratum {
 }
 
 impl Survival {
-    /// Resolves a formula over the columns of a collection.
+    /// Resolves a formula over the columns of a collection. Rows in which a column of `complete` is not known are left out too.
     ///
     /// # Errors
     /// As [`Design::new`]; `E_MODEL_FORMULA` if what stands before the `~` is not `Surv(time, event)`, if the event is not 0 or 1 in
     /// every row, or if there is nothing after it.
-    pub fn new(formula: &Formula, variables: &[Variable]) -> Result<Self, Report> {
+    pub fn new(formula: &Formula, complete: &[&str], variables: &[Variable]) -> Result<Self, Report> {
         let Response::Survival { time, event } = &formula.response else {
             let message = "this model is about a time to an event: before the `~` stands Surv(time, event)";
             return Err(Problem::ModelFormula.report(message));
@@ -73,6 +73,8 @@ impl Survival {
         let offsets = offsets.collect::<Result<_, _>>()?;
         let strata = formula.strata.iter().map(|column| stratum(&mut building, column));
         let strata = strata.collect::<Result<_, _>>()?;
+        let summed = building.needs.len();
+        complete.iter().try_for_each(|column| building.complete(column))?;
         let terms = formula.terms.iter().map(|term| {
             let atoms: Vec<String> = term.iter().map(ToString::to_string).collect();
             atoms.join(":")
@@ -81,6 +83,7 @@ impl Survival {
             terms: terms.collect(),
             design: Design {
                 needs: building.needs,
+                summed,
                 response,
                 columns,
                 offsets,
@@ -92,6 +95,25 @@ impl Survival {
             edges: declared.edges,
             strata,
         })
+    }
+
+    /// The bins of the time as levels, the one before the first edge and the one after the last included.
+    pub(crate) fn bins(&self) -> Vec<LevelOf> {
+        let Value::Number(at) = self.time else {
+            return Vec::new();
+        };
+        let inner = self.edges.iter().copied();
+        let edges: Vec<f64> = [f64::NEG_INFINITY]
+            .into_iter()
+            .chain(inner)
+            .chain([f64::INFINITY])
+            .collect();
+        let level = |pair: &[f64]| LevelOf {
+            factor: "the time".to_owned(),
+            level: format!("[{}, {})", pair[0], pair[1]),
+            value: Value::Within(at, pair[0], pair[1]),
+        };
+        edges.windows(2).map(level).collect()
     }
 
     /// How many strata there can be in a frame.

@@ -13,7 +13,7 @@ use std::vec;
 use arrow::record_batch::RecordBatch;
 use engine::{Next, RowStream};
 use futures::{Stream, stream};
-use policy::{AccessRequest, Asked, Decision, Dominance, Grant, OptOut, RowFilter, Tier, Transform, Zeros};
+use policy::{AccessRequest, Asked, Decision, Dominance, Grant, ModelRules, OptOut, RowFilter, Tier, Transform, Zeros};
 use terms::{Problem, Report, RequestId};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use tokio::time::Instant;
@@ -58,6 +58,7 @@ pub(crate) struct Obligations {
     transforms: BTreeMap<String, Transform>,
     row_filter: Option<RowFilter>,
     opt_out: OptOut,
+    models: Option<ModelRules>,
     /// Those of each collection that is joined.
     joined: Vec<Obligations>,
 }
@@ -74,6 +75,7 @@ impl Obligations {
             transforms: grant.transforms().clone(),
             row_filter: grant.row_filter().cloned(),
             opt_out: grant.opt_out().clone(),
+            models: grant.models().cloned(),
             joined: grant.joined().iter().map(Obligations::of).collect(),
         }
     }
@@ -90,7 +92,8 @@ impl Obligations {
         let opt_outs = matches!(now.opt_out, OptOut::Exempt { .. }) || now.opt_out == self.opt_out;
         let joined = self.joined.len() == now.joined.len()
             && self.joined.iter().zip(&now.joined).all(|(then, now)| then.satisfy(now));
-        now.tier <= self.tier && checks && transforms && filters && opt_outs && joined
+        let models = now.models.is_none() || now.models == self.models;
+        now.tier <= self.tier && checks && transforms && filters && opt_outs && models && joined
     }
 }
 
@@ -102,7 +105,7 @@ fn is_kept<T: PartialEq>(then: &Option<T>, now: &Option<T>) -> bool {
 impl Desk {
     /// Whether what was allowed is allowed now. Quotas are spent already, and a credential was good when it was shown:
     /// both are left out.
-    fn still_allows(&self, access: &Access) -> Result<(), Report> {
+    pub(crate) fn still_allows(&self, access: &Access) -> Result<(), Report> {
         let current = self.governance.current()?;
         let caller = &access.requests.asked.caller;
         self.require_admitted(&current, caller)?;
@@ -388,7 +391,7 @@ impl Gone {
     }
 }
 
-fn revoked(why: &Report) -> Report {
+pub(crate) fn revoked(why: &Report) -> Report {
     let message = format!(
         "access was revoked while the answer was on its way: {} [{}]",
         why.message, why.problem

@@ -18,6 +18,7 @@ mod delivery;
 mod durable;
 #[cfg(test)]
 mod example;
+mod fit;
 mod flight;
 pub mod governance;
 pub mod ledger;

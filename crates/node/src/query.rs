@@ -76,8 +76,8 @@ pub(crate) struct Asker {
     pub(crate) caller: Caller,
     pub(crate) issuer_key: PublicKey,
     pub(crate) named: Option<Named>,
-    purpose: Option<Purpose>,
-    permit: Option<PermitId>,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) permit: Option<PermitId>,
 }
 
 /// What becomes of a query that is answered.
@@ -123,13 +123,13 @@ pub(crate) struct RowAnswer {
 
 /// The data that a query is answered from, as they are when it is decided.
 #[derive(Debug)]
-struct Held {
-    asked: Arc<Dataset>,
+pub(crate) struct Held {
+    pub(crate) asked: Arc<Dataset>,
     joined: Vec<Arc<Dataset>>,
 }
 
 impl Held {
-    fn versions(&self) -> Vec<DataVersion> {
+    pub(crate) fn versions(&self) -> Vec<DataVersion> {
         [&self.asked]
             .into_iter()
             .chain(&self.joined)
@@ -305,7 +305,10 @@ impl Desk {
             entry.failed(&report).await.map_err(ended)?;
             return Err(ended(report));
         };
-        let begun = entry.begun(&self.ledger).instrument(info_span!("record")).await;
+        let begun = entry
+            .begun(&self.ledger, Vec::new())
+            .instrument(info_span!("record"))
+            .await;
         let entry = begun.map_err(ended)?;
         info!(decision = "allow", "begun");
         Ok(Answered::Rows(Box::new(RowAnswer {
@@ -405,13 +408,13 @@ impl Desk {
     }
 
     /// A slot to run in.
-    async fn slot(&self) -> Result<SemaphorePermit<'_>, Report> {
+    pub(crate) async fn slot(&self) -> Result<SemaphorePermit<'_>, Report> {
         let _waiting = self.metrics.waits();
         self.running.acquire().await.map_err(|_| stopping())
     }
 
     /// Nothing new is taken up once the node is told to stop.
-    fn require_open(&self) -> Result<(), Report> {
+    pub(crate) fn require_open(&self) -> Result<(), Report> {
         if self.draining.is_cancelled() {
             return Err(stopping());
         }
@@ -448,7 +451,13 @@ impl Desk {
         Ok(credential)
     }
 
-    fn asker(&self, arrival: Arrival<'_>, sql: &str, current: &Current, now: UtcTime) -> Result<Asker, Report> {
+    pub(crate) fn asker(
+        &self,
+        arrival: Arrival<'_>,
+        sql: &str,
+        current: &Current,
+        now: UtcTime,
+    ) -> Result<Asker, Report> {
         let credential = self.credential(arrival.tokens.credential, current, now)?;
         let request: Option<RequestId> = arrival.tokens.request.map(str::parse).transpose()?;
         let received = Received {
@@ -544,7 +553,7 @@ impl Desk {
     }
 
     /// The dataset asked, and each that is joined. All of them are real, or all made up.
-    fn datasets_of(&self, grant: &Grant) -> Result<Held, Report> {
+    pub(crate) fn datasets_of(&self, grant: &Grant) -> Result<Held, Report> {
         let joined = grant.joined().iter().map(|joined| self.dataset(joined.collection()));
         let held = Held {
             asked: self.dataset(grant.collection())?,
@@ -620,7 +629,7 @@ pub(crate) fn told_of(failure: &ExecuteError) -> Report {
 impl Asker {
     /// The collections that the caller may query at all. Others do not exist for them: a refusal must not tell
     /// what is there.
-    fn visible(&self, current: &Current, now: UtcTime) -> Collections {
+    pub(crate) fn visible(&self, current: &Current, now: UtcTime) -> Collections {
         let queryable = policy::queryable(&current.rules, &self.caller, now);
         queryable
             .into_iter()
@@ -629,7 +638,7 @@ impl Asker {
     }
 
     /// The quotas that a query about this collection counts against.
-    fn asking<'a>(&'a self, collection: &'a CollectionId) -> Asking<'a> {
+    pub(crate) fn asking<'a>(&'a self, collection: &'a CollectionId) -> Asking<'a> {
         Asking {
             caller: &self.caller,
             collection,
@@ -674,7 +683,7 @@ impl Asker {
 }
 
 /// Whose rows exist, of the collection asked and of each that is joined.
-fn people_of(registers: &Registers, grant: &Grant, now: UtcTime) -> Result<(People, Vec<People>), Report> {
+pub(crate) fn people_of(registers: &Registers, grant: &Grant, now: UtcTime) -> Result<(People, Vec<People>), Report> {
     let joined = grant.joined().iter().map(|joined| registers.people(joined, now));
     Ok((registers.people(grant, now)?, joined.collect::<Result<_, Report>>()?))
 }
@@ -696,7 +705,7 @@ impl From<policy::Refusal> for Refused {
     }
 }
 
-fn decide(current: &Current, requests: &Requests, asked: Asked) -> Result<Grant, Refused> {
+pub(crate) fn decide(current: &Current, requests: &Requests, asked: Asked) -> Result<Grant, Refused> {
     let request = AccessRequest {
         asked,
         ..requests.asked.clone()
@@ -708,7 +717,7 @@ fn decide(current: &Current, requests: &Requests, asked: Asked) -> Result<Grant,
 }
 
 /// Ends an entry with a refusal. What is told is the refusal, or that it could not be recorded.
-async fn refused(entry: Entry<Opened>, why: Refused) -> Ended {
+pub(crate) async fn refused(entry: Entry<Opened>, why: Refused) -> Ended {
     let query_id = entry.query_id().cloned();
     let Refused { report, decided_by } = why;
     let recorded = entry.refused(&report, decided_by).await;
@@ -727,7 +736,7 @@ fn asked_digest(query: Digest, proof: &ProofSeen) -> Digest {
 }
 
 /// Duties are told in the receipt, which travels as a header. What cannot be told is not allowed.
-fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
+pub(crate) fn require_tellable(permitted: &Permitted) -> Result<(), Report> {
     let bytes: usize = permitted.duties.iter().map(String::len).sum();
     if bytes <= DUTIES_BYTES_MAX {
         return Ok(());
@@ -758,7 +767,7 @@ fn too_many_streams(most: u32) -> Report {
         .remedy("ask again when others have been read, or for fewer rows")
 }
 
-fn stopping() -> Report {
+pub(crate) fn stopping() -> Report {
     let report = Problem::Unreachable.report("the node is stopping and takes nothing new");
     report.remedy("ask again in a minute; if it stays so, ask the node's operator")
 }

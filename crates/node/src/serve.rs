@@ -15,9 +15,11 @@ use trust::{PublicKey, Replay, SigningKey, SpaceStore};
 use wire::description::{self, NodeDescription, OfferedDataset};
 use wire::v1::PublishDescriptionRequest;
 use wire::v1::catalog_service_client::CatalogServiceClient;
+use wire::v1::fit_service_server::FitServiceServer;
 use wire::{BrokerSource, Connection, CountCalls, Incoming, KeyFile, Signals};
 
 use crate::config::Config;
+use crate::fit::Fits;
 use crate::flight::Face;
 use crate::governance::Governance;
 use crate::ledger::Ledger;
@@ -140,6 +142,9 @@ impl Node {
         let service = FlightServiceServer::new(Face(Arc::clone(desk)))
             .max_decoding_message_size(limits.message_bytes as usize)
             .max_encoding_message_size(limit::ANSWER_MESSAGE_BYTES_MAX);
+        let fits = FitServiceServer::new(Fits(Arc::clone(desk)))
+            .max_decoding_message_size(limit::FIT_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(limit::FIT_MESSAGE_BYTES_MAX);
         let (healthy, health) = wire::health::health();
         info!(member = %self.config.member, ?bound, "node serves");
         let incoming = Incoming::limited(listener, self.key_file.identity(), limits, metrics.connections.clone());
@@ -149,6 +154,7 @@ impl Node {
             .layer(CountCalls(metrics.calls.clone()))
             .add_service(health)
             .add_service(service)
+            .add_service(fits)
             .serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
         self.tell_status();
         let ready = || desk.unready().is_none();

@@ -192,7 +192,7 @@ pub(crate) fn weigh<'a>(rules: &'a Rules, request: &'a AccessRequest) -> Result<
     let day = utc_day(request.at);
     let prohibition = rules
         .prohibitions_for(&request.collection, purpose, &who)
-        .find(|(policy, rule)| policy.is_in_force_on(day) && prohibits(rule, &who, purpose, request));
+        .find(|(policy, rule)| policy.is_in_force_on(day) && prohibits(rule, &who, purpose, request.release, request));
     if let Some((policy, rule)) = prohibition {
         return Err(Reason::Prohibited(policy, rule));
     }
@@ -203,10 +203,16 @@ pub(crate) fn weigh<'a>(rules: &'a Rules, request: &'a AccessRequest) -> Result<
     if purpose.is_reserved_to_public_bodies() && !acts_for_public_body && !rules.is_public(member) {
         return Err(Reason::Reserved(who, purpose));
     }
+    let prohibits_rows = || {
+        rules
+            .prohibitions_for(&request.collection, purpose, &who)
+            .any(|(policy, rule)| policy.is_in_force_on(day) && prohibits(rule, &who, purpose, Release::Rows, request))
+    };
     let facts = Facts {
         rules,
         who,
         purpose,
+        rows_are_prohibited: request.release == Release::Models && prohibits_rows(),
         has_permit: permit.is_some(),
         day,
         request,
@@ -261,6 +267,8 @@ struct Facts<'a> {
     purpose: Purpose,
     /// Whether the request names a permit, which then covers it.
     has_permit: bool,
+    /// Of models: whether a prohibition would meet the same request for rows.
+    rows_are_prohibited: bool,
     /// The day of the request, UTC.
     day: Date,
     request: &'a AccessRequest,
@@ -273,7 +281,7 @@ impl<'a> Facts<'a> {
         self.rules
             .permissions_for(&self.request.collection, self.purpose, &self.who)
             .filter(|(policy, permission)| self.shortfall(policy, permission) == Shortfall::default())
-            .min_by_key(|(policy, permission)| demands(policy, permission, &self.request.columns))
+            .min_by_key(|(policy, permission)| demands(policy, permission, self.request.release, &self.request.columns))
     }
 
     /// The permission that lacks least.
@@ -299,7 +307,8 @@ impl<'a> Facts<'a> {
             stopped: self.rules.stops.policies.contains(&policy.id),
             time: !policy.is_in_force_on(self.day),
             purpose: !permission.purposes.contains(&self.purpose),
-            release: !permission.covers_release(request.release),
+            release: !permission.covers_release(request.release)
+                || self.rows_are_prohibited && permission.models_come_with_rows(),
             columns: request.columns.difference(&permission.columns).count(),
             permit: permission.permit_required && !self.has_permit,
             window: !permission.is_open_at(request.at),
@@ -309,10 +318,10 @@ impl<'a> Facts<'a> {
 }
 
 /// Every matcher that is there must match.
-fn prohibits(rule: &Prohibition, who: &Who<'_>, purpose: Purpose, request: &AccessRequest) -> bool {
+fn prohibits(rule: &Prohibition, who: &Who<'_>, purpose: Purpose, release: Release, request: &AccessRequest) -> bool {
     rule.names(who)
         && rule.has_purpose(purpose)
-        && rule.has_release(request.release)
+        && rule.has_release(release)
         && rule.has_any_column(&request.columns)
         && rule.holds_at(request.at)
 }

@@ -32,7 +32,7 @@ use terms::UtcTime;
 use crate::lang::Lang;
 use crate::rules::Rules;
 
-pub(crate) use self::eased::keeps_transforms;
+pub(crate) use self::eased::{keeps_models, keeps_transforms};
 
 /// One difference between two sets of rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -11,6 +11,7 @@ use toml::value::Datetime;
 
 use crate::disclosure::Zeros;
 use crate::grant::Release;
+use crate::models::{Overlaps, Sum};
 use crate::transform::Transform;
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +44,7 @@ pub(crate) struct WrittenPermission {
     pub(crate) transforms: Option<Spanned<WrittenTransforms>>,
     pub(crate) when: Option<Spanned<Vec<Spanned<WrittenWindow>>>>,
     pub(crate) disclosure: Spanned<WrittenDisclosure>,
+    pub(crate) models: Option<Spanned<WrittenModels>>,
     #[serde(default, rename = "duty")]
     pub(crate) duties: Vec<Spanned<WrittenDuty>>,
 }
@@ -124,6 +126,18 @@ pub(crate) struct WrittenDisclosure {
 pub(crate) struct WrittenDominance {
     pub(crate) top: u32,
     pub(crate) share: f64,
+}
+
+/// What a fit of a model must keep to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenModels {
+    pub(crate) sum: Spanned<Sum>,
+    pub(crate) min_nodes: Option<Spanned<u32>>,
+    pub(crate) parameters: Option<Spanned<f64>>,
+    pub(crate) reason: Option<Spanned<String>>,
+    pub(crate) steps: Option<Spanned<u32>>,
+    pub(crate) overlaps: Option<Spanned<Overlaps>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

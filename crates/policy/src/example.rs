@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use terms::{Purpose, Report};
 use trust::Digest;
 
@@ -246,4 +247,21 @@ pub(crate) fn ada() -> AccessRequest {
         asked: Asked::default(),
         at: "2026-11-21T12:00:00Z".parse().unwrap(),
     }
+}
+
+/// A models table in one line, with the end of the line.
+pub(crate) fn models_table() -> impl Strategy<Value = String> {
+    let seen = prop_oneof![(Just("plain"), 1..5_u32), (Just("masked"), 3..6_u32)];
+    let share = prop_oneof![
+        Just("0.05"),
+        Just("0.1"),
+        Just("0.2, reason = \"a pilot\""),
+        Just("0.33, reason = \"a pilot\""),
+    ];
+    let overlaps = prop::sample::select(vec!["refuse", "allow"]);
+    (seen, share, 24..27_u32, overlaps).prop_map(|((sum, nodes), share, steps, overlaps)| {
+        format!(
+            "models = {{ sum = {sum:?}, min_nodes = {nodes}, parameters = {share}, steps = {steps}, overlaps = {overlaps:?} }}\n"
+        )
+    })
 }

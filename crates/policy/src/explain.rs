@@ -121,15 +121,18 @@ fn obligations(rules: &Rules, grant: &Grant, asked: &BTreeSet<String>, lang: Lan
         return Vec::new();
     };
     let mut all = Vec::new();
-    if grant.release() == Release::Aggregates {
-        all.push(
-            lang.pick(
-                "nur Statistik, keine einzelnen Zeilen",
-                "statistics only, no single rows",
-            )
-            .to_owned(),
-        );
-    }
+    let only = match grant.release() {
+        Release::Aggregates => Some(lang.pick(
+            "nur Statistik, keine einzelnen Zeilen",
+            "statistics only, no single rows",
+        )),
+        Release::Models => Some(lang.pick(
+            "nur Summen für Modelle, keine einzelnen Zeilen",
+            "only sums for models, no single rows",
+        )),
+        Release::Rows => None,
+    };
+    all.extend(only.map(str::to_owned));
     all.push(conditions::checks(permission, grant.release(), lang));
     let shown = asked.iter().filter(|name| permission.transforms.contains_key(*name));
     all.extend(shown.map(|name| conditions::shown_of(permission, name, lang)));
@@ -246,6 +249,11 @@ impl Because<'_> {
         ];
         self.of_transforms(policy, permission);
         self.of_permission(policy, permission, &keys);
+        if grant.release() == Release::Models {
+            let keys = ["sum", "min_nodes", "parameters", "reason", "steps", "overlaps"];
+            let keys = keys.map(|key| format!("models.{key}"));
+            self.of_permission(policy, permission, &keys.each_ref().map(String::as_str));
+        }
         let Some(text) = Text::read(self.files, &policy.path) else {
             return;
         };

@@ -15,24 +15,33 @@ use crate::collection::{Collection, RowFilter};
 use crate::decide::Refusal;
 use crate::disclosure::Disclosure;
 use crate::duty::Duty;
+use crate::models::ModelRules;
 use crate::permit::{OptOut, Permit};
 use crate::rule::{Permission, Policy};
 use crate::transform::Transform;
 
-/// What leaves a node: less first.
+/// What leaves a node: less first. Whoever may have one may have what is before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Release {
     /// Counts, sums and the like.
     Aggregates,
+    /// Sums of products over rows, of which models are fitted.
+    Models,
     /// Single rows.
     Rows,
+}
+
+impl Release {
+    /// Less first.
+    pub const ALL: [Release; 3] = [Release::Aggregates, Release::Models, Release::Rows];
 }
 
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Release::Aggregates => "aggregates",
+            Release::Models => "models",
             Release::Rows => "rows",
         })
     }
@@ -103,6 +112,8 @@ pub struct Grant {
     release: Release,
     /// The strictest of the permission and of those of what is joined.
     disclosure: Disclosure,
+    /// Likewise.
+    models: Option<ModelRules>,
     joined: Vec<Grant>,
 }
 
@@ -119,6 +130,7 @@ impl Grant {
             permit: permit.cloned(),
             release,
             disclosure: permission.disclosure.clone(),
+            models: permission.models.clone().filter(|_| release >= Release::Models),
             joined: Vec::new(),
         }
     }
@@ -130,6 +142,10 @@ impl Grant {
     pub(crate) fn joined_with(mut self, other: Grant) -> Result<Grant, Refusal> {
         let strictest = self.disclosure.strictest(&other.disclosure);
         self.disclosure = strictest.map_err(|key| Refusal::of_unlike(&self, &other, key))?;
+        self.models = match (self.models, &other.models) {
+            (Some(one), Some(another)) => Some(one.strictest(another)),
+            (one, another) => one.or_else(|| another.clone()),
+        };
         self.joined.push(other);
         Ok(self)
     }
@@ -188,6 +204,12 @@ impl Grant {
     /// Obligation: the disclosure checks, those of what is joined included.
     pub fn disclosure(&self) -> &Disclosure {
         &self.disclosure
+    }
+
+    /// Obligation: what a fit must keep to, as what is joined says too. None where no models may leave, and in the tier
+    /// *open*, where a fit must keep to nothing.
+    pub fn models(&self) -> Option<&ModelRules> {
+        self.models.as_ref()
     }
 
     /// How strict the disclosure checks are.

@@ -69,6 +69,7 @@ impl Lang {
     pub(crate) fn release(self, release: Release) -> &'static str {
         match release {
             Release::Aggregates => self.pick("Statistik", "statistics"),
+            Release::Models => self.pick("Modelle", "models"),
             Release::Rows => self.pick("Zeilen", "rows"),
         }
     }

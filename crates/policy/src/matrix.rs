@@ -185,7 +185,7 @@ impl Page<'_> {
             return vec![self.lang.pick("nein", "no").to_owned()];
         }
         let is_implied = |one: &Given| {
-            // Whoever gets rows gets statistics of them.
+            // Whoever gets rows gets models and statistics of them.
             given.iter().any(|other| {
                 other.by.release > one.by.release
                     && (&other.by.policy, &other.by.permission) == (&one.by.policy, &one.by.permission)
@@ -209,7 +209,7 @@ impl Page<'_> {
         let mut own = self.policy.permissions.iter().enumerate();
         let own = own.find(|(_, rule)| given.by.policy == self.policy.id && rule.id == given.by.permission);
         let first = match own.map(|(number, rule)| (number + 1, rule.disclosure.tier)) {
-            Some((number, Tier::Statistical { min_people })) if given.by.release == Release::Aggregates => {
+            Some((number, Tier::Statistical { min_people })) if given.by.release != Release::Rows => {
                 format!("{what} {} {min_people} [{number}]", lang.pick("ab", "from"))
             }
             Some((number, Tier::Open | Tier::Statistical { .. })) => format!("{what} [{number}]"),
@@ -248,9 +248,13 @@ impl Page<'_> {
                 "Statistik (Anzahlen, Summen, Mittelwerte); nie einzelne Zeilen",
                 "statistics (counts, sums, means); never single rows",
             ),
+            Release::Models => self.lang.pick(
+                "Statistik, und Modelle aus Summen über Zeilen; nie einzelne Zeilen",
+                "statistics, and models from sums over rows; never single rows",
+            ),
             Release::Rows => self.lang.pick(
-                "einzelne Zeilen, und Statistik darüber",
-                "single rows, and statistics of them",
+                "einzelne Zeilen, und Modelle und Statistik darüber",
+                "single rows, and models and statistics of them",
             ),
         };
         paragraph(

@@ -25,6 +25,7 @@ use terms::{CollectionId, PolicyId, Purpose, Report, RuleId, SpaceId};
 use crate::disclosure::Disclosure;
 use crate::duty::Duty;
 use crate::grant::Release;
+use crate::models::ModelRules;
 use crate::rule::{Assignee, Permission, Policy, Prohibition};
 use crate::rules::Rules;
 use crate::transform::Transform;
@@ -82,6 +83,8 @@ struct OfferedPermission {
     transforms: BTreeMap<String, Transform>,
     windows: Vec<Window>,
     disclosure: Disclosure,
+    /// As the table says; none if there is none.
+    models: Option<ModelRules>,
     duties: Vec<Duty>,
 }
 
@@ -142,6 +145,7 @@ impl OfferedPermission {
             transforms,
             windows,
             disclosure,
+            models,
             duties,
         } = permission;
         Self {
@@ -155,6 +159,7 @@ impl OfferedPermission {
             transforms: transforms.clone(),
             windows: windows.clone(),
             disclosure: disclosure.clone(),
+            models: models.clone().filter(|models| !models.come_with_rows()),
             duties: duties.clone(),
         }
     }

@@ -258,7 +258,7 @@ pub(crate) enum PermitGap {
     Purpose,
     /// It is about other collections.
     Collection,
-    /// It does not allow rows.
+    /// It allows statistics only.
     Release,
     /// It does not name every column.
     Columns,
@@ -304,7 +304,7 @@ impl Permit {
         let Some(columns) = self.columns.get(asked.collection) else {
             return Some(PermitGap::Collection);
         };
-        if self.kind == PermitKind::DataRequest && asked.release == Release::Rows {
+        if self.kind == PermitKind::DataRequest && asked.release > Release::Aggregates {
             return Some(PermitGap::Release);
         }
         // Which institution answered is the policy's to allow; a permit is about data of people.

@@ -92,9 +92,13 @@ pub(crate) fn open_to(rules: &Rules, who: &Who<'_>, id: &CollectionId, at: UtcTi
             free.extend(&purposes);
         }
         open.purposes.extend(purposes);
-        let releases = [Release::Aggregates, Release::Rows]
+        let releases = Release::ALL
             .into_iter()
-            .filter(|release| permission.covers_release(*release));
+            .filter(|release| permission.covers_release(*release))
+            .filter(|release| {
+                let with_rows = *release == Release::Models && permission.models_come_with_rows();
+                !(with_rows && closed.releases.contains(&Release::Rows))
+            });
         open.releases
             .extend(releases.filter(|release| !closed.releases.contains(release)));
         let columns = permission.columns.iter();
@@ -131,10 +135,8 @@ impl<'a> Closed<'a> {
                     .extend(Purpose::all().filter(|purpose| rule.has_purpose(*purpose)));
             }
             if purposes.is_none() && columns.is_none() {
-                let both = [Release::Aggregates, Release::Rows].into_iter();
-                closed
-                    .releases
-                    .extend(both.filter(|release| rule.has_release(*release)));
+                let all = Release::ALL.into_iter();
+                closed.releases.extend(all.filter(|release| rule.has_release(*release)));
             }
             if purposes.is_none() && release.is_none() {
                 closed.columns.extend(columns.iter().flatten());

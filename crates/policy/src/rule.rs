@@ -16,6 +16,7 @@ use crate::decide::Caller;
 use crate::disclosure::Disclosure;
 use crate::duty::Duty;
 use crate::grant::Release;
+use crate::models::ModelRules;
 use crate::roster::Member;
 use crate::transform::Transform;
 use crate::window::Window;
@@ -72,6 +73,8 @@ pub(crate) struct Permission {
     /// In any of these; always if there are none.
     pub(crate) windows: Vec<Window>,
     pub(crate) disclosure: Disclosure,
+    /// What fits must keep to; none where no models may leave, or nobody is protected.
+    pub(crate) models: Option<ModelRules>,
     /// Its own; those of the policy come before them.
     pub(crate) duties: Vec<Duty>,
 }
@@ -84,6 +87,8 @@ pub(crate) struct PermissionLines {
     pub(crate) purposes: usize,
     pub(crate) permit: usize,
     pub(crate) columns: usize,
+    /// Where there is no such table, that of the release.
+    pub(crate) models: usize,
 }
 
 /// A row filter of the collection, by name.
@@ -94,9 +99,15 @@ pub(crate) struct RowScope {
 }
 
 impl Permission {
-    /// Whoever may have single rows may have sums of them.
+    /// Whoever may have single rows may have models of them, and whoever may have models statistics.
     pub(crate) fn covers_release(&self, asked: Release) -> bool {
         asked <= self.release
+    }
+
+    /// Whether models are permitted only because rows are, and not by rules of their own: whoever may not have the rows
+    /// may not have such models either.
+    pub(crate) fn models_come_with_rows(&self) -> bool {
+        self.release == Release::Rows && self.models.as_ref().is_none_or(ModelRules::come_with_rows)
     }
 
     pub(crate) fn is_open_at(&self, at: UtcTime) -> bool {

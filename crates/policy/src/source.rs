@@ -101,14 +101,16 @@ impl<'a> Source<'a> {
 
     /// Refuses text that is empty, long, or would do more to a terminal than be shown.
     pub(crate) fn require_line(&self, span: Range<usize>, key: &str, text: &str) -> Result<(), Report> {
-        let long = text.chars().count() > LINE_CHARS_MAX;
+        self.require_text(span, key, text, LINE_CHARS_MAX)
+    }
+
+    /// The same for text of at most so many characters.
+    pub(crate) fn require_text(&self, span: Range<usize>, key: &str, text: &str, most: usize) -> Result<(), Report> {
+        let long = text.chars().count() > most;
         if !text.trim().is_empty() && !long && !text.chars().any(is_invisible) {
             return Ok(());
         }
-        Err(self.invalid(
-            span,
-            format!("{key} must be 1 to {LINE_CHARS_MAX} characters on one line"),
-        ))
+        Err(self.invalid(span, format!("{key} must be 1 to {most} characters on one line")))
     }
 
     /// A person of an institution: `member/person`.

@@ -47,6 +47,15 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest message of an answer that a client takes from a node, in bytes. Nodes send about two million at a time.
 pub const ANSWER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Largest message of a fit, in bytes: what a hundred nodes add to a step of a hundred parameters.
+pub const FIT_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a node waits for the next step of a fit, in seconds.
+pub const FIT_STEP_SECONDS_MAX: u64 = 60;
+
+/// How long a fit may take, in seconds.
+pub const FIT_SECONDS_MAX: u64 = 600;
+
 /// Largest answer that a client takes from one node, in bytes: what the most rows need, with room for long texts.
 pub const ANSWER_BYTES_MAX: usize = 1 << 30;
 
@@ -200,3 +209,9 @@ pub const GATEWAY_METADATA_BYTES_MAX: usize = 512 * 1024;
 
 /// How old documents, catalogue and credential may be when a gateway asks, in seconds.
 pub const GATEWAY_RENEWED_SECONDS: u64 = 60;
+
+/// Most nodes in one masked sum. What they say to each other grows with the square of it: at the most, a megabyte to each.
+pub const MASKED_SUM_NODES_MAX: usize = 100;
+
+/// Most numbers in one masked sum: a vector of a megabyte.
+pub const MASKED_SUM_ENTRIES_MAX: usize = 65_536;

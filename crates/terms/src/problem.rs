@@ -203,6 +203,14 @@ problems! {
     Unfinished = "E_UNFINISHED", DataUser, Failed, "The released results could not be combined as the query asks.", "Simplify what the query does with the released results.";
     Partial = "E_PARTIAL", DataUser, Partial, "Some nodes did not answer, and the connection does not allow an answer without them.", "Do what the message says for each of them; or allow an answer of at least N nodes with the option minimum_nodes.";
 
+    // Statistics.
+    Withheld = "E_WITHHELD", DataUser, Refused, "A statistic needs a number that nodes did not release, and nothing is made up for it.", "Use fewer or wider groups.";
+    Statistic = "E_STATISTIC", DataUser, Failed, "The numbers that were released do not make the statistic: too few, all the same, or of another form.", "Change what the message names.";
+    // Masked sums.
+    SumNodes = "E_SUM_NODES", DataUser, Failed, "Fewer nodes than a masked sum needs took part to its end. No sum was opened.", "Ask again when more nodes answer; who is missing, the message says.";
+    SumBroken = "E_SUM_BROKEN", DataUser, Verification, "A message of a masked sum does not verify, or nodes were shown different things. The sum was given up.", "Ask again; if it stays so, tell the operator of the node that the message names.";
+    SumBound = "E_SUM_BOUND", DataUser, Failed, "A number to be added lies outside the bounds that the masked sum was planned for.", "Ask for less, or in other units; if it stays so, tell the node's operator.";
+
     // The gateway.
     GatewayToken = "E_GATEWAY_TOKEN", DataUser, Usage, "The gateway's token is missing or not the right one.", "Give the text of the token file that datenraum gateway run names, as bearer token or as password.";
     Ticket = "E_TICKET", DataUser, Usage, "A ticket or a prepared statement is not one of this connection, or it is used, closed or expired.", "Ask the question again on this connection.";

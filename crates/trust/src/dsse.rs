@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::strict;
-use crate::key::{PublicKey, Signature, SigningKey};
+use crate::key::{PublicKey, Signature, SignatureInvalid, SigningKey};
 use crate::verified::Verified;
 
 /// Largest payload that is opened, in bytes: the largest signed document.
@@ -134,6 +134,24 @@ impl Envelope {
             .map(Verified::new)
             .map_err(|_| EnvelopeError::Body)
     }
+}
+
+/// Signs bytes that travel beside their signature instead of in an envelope, as a payload of this type.
+pub fn sign_payload(payload_type: &str, payload: &[u8], key: &SigningKey) -> Signature {
+    key.sign(&pre_authentication(payload_type, payload))
+}
+
+/// Checks a signature of [`sign_payload`].
+///
+/// # Errors
+/// If `key` did not sign this payload as one of this type.
+pub fn verify_payload(
+    payload_type: &str,
+    payload: &[u8],
+    signature: &Signature,
+    key: &PublicKey,
+) -> Result<(), SignatureInvalid> {
+    key.verify(&pre_authentication(payload_type, payload), signature)
 }
 
 /// DSSE v1, PAE: lengths before contents, so that no two pairs of type and payload give the same bytes.

@@ -15,6 +15,7 @@ pub mod durable;
 mod json;
 pub mod key;
 pub mod merkle;
+pub mod part;
 pub mod receipt;
 pub mod stop;
 pub mod token;
@@ -28,6 +29,7 @@ pub use key::{
     KeyError, KeyFile, Passphrase, PublicKey, PublicKeyError, PublicKeyFile, Signature, SignatureInvalid, SigningKey,
 };
 pub use merkle::Frontier;
+pub use part::PartOf;
 pub use receipt::{DataVersion, JoinedPolicy, Receipt};
 pub use stop::{AcceptedStop, Stop, StopList, Stopped};
 pub use token::{Channel, Credential, Proof, ProofSeen, Received, Replay, TokenError};

@@ -152,9 +152,9 @@ fn one_member_stops_a_policy_alone_and_only_the_board_together_lifts_it() {
         "--dir",
         "oncology",
         "--as",
-        "saarland-university/ada",
+        "health-office/otto",
         "--purpose",
-        "ehds-53-1-e",
+        "ehds-53-1-c",
     ];
     let explained =
         world.run(

@@ -192,7 +192,10 @@ async fn who_is_late_is_named_in_time_and_told_to_stop() {
     assert_eq!(works.message.as_deref(), Some("works did not answer within 3 s"));
     assert!(works.remedy.as_deref().unwrap().contains("--timeout"));
     assert_eq!(of(&answer, "mill").status, Status::Answered);
-    assert_eq!((rows(&answer), answer.exit_code()), (FEW, ExitCode::Partial));
+    assert_eq!(
+        (rows(&answer), answer.took_part().exit_code()),
+        (FEW, ExitCode::Partial)
+    );
     town.comes_to(&[Outcome::Released, Outcome::Begun, Outcome::Abandoned])
         .await;
 
@@ -201,7 +204,7 @@ async fn who_is_late_is_named_in_time_and_told_to_stop() {
     let sql = format!("{CELLS} HAVING count(*) > 0").replace("FROM meters", "FROM meters WHERE node = 'works'");
     let answer = ask(&asker, &sql, Some("1")).await;
     assert_eq!(of(&answer, "works").status, Status::Late);
-    assert_eq!(answer.exit_code(), ExitCode::Unreachable);
+    assert_eq!(answer.took_part().exit_code(), ExitCode::Unreachable);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +264,7 @@ async fn whenever_a_connection_breaks_the_node_answers_once_and_charges_once() {
     town.proxy.pass();
     let answer = ask(&asker, CELLS, None).await;
     assert_eq!(of(&answer, "works").problem, Some(Problem::Quota));
-    assert_eq!(answer.exit_code(), ExitCode::Refused);
+    assert_eq!(answer.took_part().exit_code(), ExitCode::Refused);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,7 +281,10 @@ async fn rows_that_are_lost_on_their_way_are_no_refusal() {
     let query_id = works.query_id.as_ref().unwrap().as_str();
     assert!(message.contains("recorded as query"), "{message}");
     assert!(town.entries().iter().any(|entry| entry.query_id.as_str() == query_id));
-    assert_eq!((rows(&answer), answer.exit_code()), (FEW, ExitCode::Partial));
+    assert_eq!(
+        (rows(&answer), answer.took_part().exit_code()),
+        (FEW, ExitCode::Partial)
+    );
     let allowed = town
         .entries()
         .into_iter()

@@ -452,7 +452,7 @@ async fn who_asks_anew_asks_with_the_credential_of_now_or_not_at_all() {
         tables: federation::Tables::default(),
         timeout: None,
     };
-    let answers = |answer: Result<Answer, Report>| answer.unwrap().answered();
+    let answers = |answer: Result<Answer, Report>| answer.unwrap().took_part().answered();
     assert_eq!(answers(Box::pin(asker.ask(&question)).await), 2);
     let renewed = Box::pin(asker.renewed()).await.unwrap();
     assert_eq!(answers(Box::pin(renewed.ask(&question)).await), 2);

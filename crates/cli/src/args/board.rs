@@ -195,8 +195,11 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
     /// Asks for rows, not for statistics
-    #[arg(long)]
+    #[arg(long, conflicts_with = "models")]
     pub(crate) rows: bool,
+    /// Asks for the sums of a model, not for statistics
+    #[arg(long)]
+    pub(crate) models: bool,
     /// Under which data permit
     #[arg(long, value_name = "ID")]
     pub(crate) permit: Option<PermitId>,
@@ -536,7 +539,7 @@ pub(crate) struct PermitNewArgs {
     /// What the project is called
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: String,
-    /// data-permit: rows and statistics (EHDS Art. 68); data-request: statistics only (Art. 69)
+    /// data-permit: rows, models and statistics (EHDS Art. 68); data-request: statistics only (Art. 69)
     #[arg(long, value_enum)]
     pub(crate) kind: WrittenKind,
     /// Who decided

@@ -124,7 +124,11 @@ pub(super) fn explain_one(args: ExplainArgs, json: bool) -> Result<ExitCode, Rep
         purpose: args.purpose,
         permit: args.permit,
         collection: args.collection,
-        release: if args.rows { Release::Rows } else { Release::Aggregates },
+        release: match (args.rows, args.models) {
+            (true, _) => Release::Rows,
+            (false, true) => Release::Models,
+            (false, false) => Release::Aggregates,
+        },
         columns: args.columns.into_iter().collect(),
         asked: Asked::default(),
         at,

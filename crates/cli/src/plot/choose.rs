@@ -4,11 +4,11 @@
 //! the bottom as a scale and makes lines, a text makes groups of bars. Values of the same kind share a panel.
 
 mod survival;
-mod table;
+pub(super) mod table;
 
 use std::collections::BTreeMap;
 
-use federation::{Answer, Expected, Status};
+use federation::{Answer, Expected, Status, TookPart};
 use terms::{Problem, Report};
 
 use self::table::{Column, Nature, Table, nature};
@@ -84,7 +84,7 @@ pub(super) fn figure(answer: &Answer, columns: &[Expected], kind: Option<PlotKin
     Ok(Figure {
         title,
         notes: notes(answer),
-        sources: render::policies(answer),
+        sources: render::policies(answer.took_part()),
         x,
         panels,
     })
@@ -346,13 +346,29 @@ fn by_kind(table: &Table<'_>, places: &Placed, values: &[&Column<'_>], form: For
 
 /// Who took part and what is missing, for the lines under the title.
 fn notes(answer: &Answer) -> Vec<Note> {
-    let asked = answer.coverage.len();
-    let answered = format!("{} of {} answered", answer.answered(), counted(asked, "node", "nodes"));
-    let absent = answer.coverage.iter().filter(|node| node.status != Status::Answered);
+    let mut notes = took_part(answer.took_part());
+    if answer.rows_open {
+        notes.push(Note::Warning(
+            "values that lack cells decided what is shown: groups can be missing, or be here without reason".to_owned(),
+        ));
+    }
+    notes
+}
+
+/// The same of whatever was asked.
+pub(super) fn took_part(took_part: TookPart<'_>) -> Vec<Note> {
+    let TookPart(coverage) = took_part;
+    let asked = coverage.len();
+    let answered = format!(
+        "{} of {} answered",
+        took_part.answered(),
+        counted(asked, "node", "nodes")
+    );
+    let absent = coverage.iter().filter(|node| node.status != Status::Answered);
     let absent: Vec<String> = absent
         .map(|node| format!("{} ({})", node.node, node.status.word()))
         .collect();
-    let mut notes: Vec<Note> = render::made_up(answer).map(Note::Warning).into_iter().collect();
+    let mut notes: Vec<Note> = render::made_up(took_part).map(Note::Warning).into_iter().collect();
     if absent.is_empty() {
         notes.push(Note::Plain(answered));
     } else {
@@ -363,10 +379,10 @@ fn notes(answer: &Answer) -> Vec<Note> {
         }
         notes.push(Note::Warning(format!("{answered}; without {named}")));
     }
-    let cells = usize::try_from(answer.suppressed_cells()).unwrap_or(usize::MAX);
-    let values: u64 = answer.coverage.iter().flat_map(|node| node.withheld.values()).sum();
+    let cells = usize::try_from(took_part.suppressed_cells()).unwrap_or(usize::MAX);
+    let values: u64 = coverage.iter().flat_map(|node| node.withheld.values()).sum();
     if cells > 0 {
-        let nodes = answer.coverage.iter().filter(|node| node.suppressed_cells > 0).count();
+        let nodes = coverage.iter().filter(|node| node.suppressed_cells > 0).count();
         let (cells, nodes) = (counted(cells, "cell", "cells"), counted(nodes, "node", "nodes"));
         notes.push(Note::Plain(format!(
             "{cells} of {nodes} not released: too few people, nobody, or to protect another cell"
@@ -375,11 +391,6 @@ fn notes(answer: &Answer) -> Vec<Note> {
     if values > 0 {
         let values = counted(usize::try_from(values).unwrap_or(usize::MAX), "value", "values");
         notes.push(Note::Plain(format!("{values} not released in cells that were")));
-    }
-    if answer.rows_open {
-        notes.push(Note::Warning(
-            "values that lack cells decided what is shown: groups can be missing, or be here without reason".to_owned(),
-        ));
     }
     notes
 }

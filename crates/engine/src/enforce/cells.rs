@@ -190,7 +190,7 @@ pub(super) fn filters(inputs: &[Input]) -> Vec<&[Condition]> {
 }
 
 /// The conditions of a query by the column that they are about; those on `node` apart, because they are the same for all rows.
-pub(super) fn condition_groups(conditions: &[Condition]) -> (Vec<&Condition>, BTreeMap<String, Vec<&Condition>>) {
+pub(crate) fn condition_groups(conditions: &[Condition]) -> (Vec<&Condition>, BTreeMap<String, Vec<&Condition>>) {
     let (mut on_node, mut groups): (Vec<&Condition>, BTreeMap<String, Vec<&Condition>>) = Default::default();
     for condition in conditions {
         match condition.columns().first() {
@@ -203,7 +203,7 @@ pub(super) fn condition_groups(conditions: &[Condition]) -> (Vec<&Condition>, BT
 
 /// What a collection's rows are about.
 #[derive(Clone, Copy)]
-pub(super) enum About {
+pub(crate) enum About {
     People,
     /// Nobody: all conditions just hold or not.
     Things,

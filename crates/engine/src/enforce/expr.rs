@@ -63,7 +63,7 @@ fn case_expr(case: &Case, node: &str) -> Result<Expr, BuildError> {
 }
 
 /// A column, or the institution's name for the virtual one.
-pub(super) fn column_expr(column: &str, node: &str) -> Expr {
+pub(crate) fn column_expr(column: &str, node: &str) -> Expr {
     if column == NODE_COLUMN {
         lit(node)
     } else {
@@ -72,7 +72,7 @@ pub(super) fn column_expr(column: &str, node: &str) -> Expr {
 }
 
 /// All conditions, joined by AND; none if there are none.
-pub(super) fn all_of<'a>(conditions: impl IntoIterator<Item = &'a Condition>, node: &str) -> Option<Expr> {
+pub(crate) fn all_of<'a>(conditions: impl IntoIterator<Item = &'a Condition>, node: &str) -> Option<Expr> {
     conjunction(conditions.into_iter().map(|condition| condition_expr(condition, node)))
 }
 

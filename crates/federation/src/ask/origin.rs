@@ -27,7 +27,7 @@ pub(super) fn require_one_kind_offered(leaves: &[Leaf], offers: &[Offer]) -> Res
 }
 
 /// Refuses an answer that is from both.
-pub(super) fn require_one_kind(coverage: &[Coverage]) -> Result<(), Report> {
+pub(crate) fn require_one_kind(coverage: &[Coverage]) -> Result<(), Report> {
     let mut kinds = Kinds::default();
     for node in coverage {
         node.data

@@ -172,7 +172,7 @@ pub(super) fn unencoded(error: &dyn std::fmt::Display) -> Report {
 
 /// Whether an answer may be shown: that of all nodes, or of as many as the connection says are enough.
 pub(super) fn enough(answer: &Answer, options: &Options) -> Result<(), Report> {
-    let (answered, asked) = (answer.answered(), answer.coverage.len());
+    let (answered, asked) = (answer.took_part().answered(), answer.coverage.len());
     let allows = |least: std::num::NonZeroUsize| answered >= least.get();
     if answered == asked && asked > 0 || options.minimum_nodes.is_some_and(allows) {
         return Ok(());
@@ -200,7 +200,7 @@ pub(super) fn enough(answer: &Answer, options: &Options) -> Result<(), Report> {
 
 /// Each reason once, with its nodes; cut where clients would cut it.
 fn absent(answer: &Answer) -> String {
-    let reasons = answer.absent();
+    let reasons = answer.took_part().absent();
     let listed = reasons.iter().map(|(why, nodes)| format!("{} {why}", nodes.join(", ")));
     let listed = listed.collect::<Vec<_>>().join(" | ");
     match listed.char_indices().nth(ABSENT_CHARS_MAX) {

@@ -5,8 +5,8 @@ use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 
 use super::risk::Partial;
 use super::{Cox, Known};
-use crate::glm::Term;
 use crate::solve::{Cholesky, packed};
+use crate::term::Term;
 
 /// Where a regression ended, on the scale of the model matrix.
 #[derive(Clone, Debug)]

@@ -214,7 +214,7 @@ fn hazards_over_institutions_are_those_of_r() {
         let expected = &oracle.iter().find(|model| model["id"] == id).unwrap()["result"];
         let table = model.table();
         let formula = Formula::parse(model.formula).unwrap();
-        let survival = Survival::new(&formula, &with_each_time_a_bin(&table, &formula, model.factors)).unwrap();
+        let survival = Survival::new(&formula, &[], &with_each_time_a_bin(&table, &formula, model.factors)).unwrap();
         for (ties, name) in [(Ties::Efron, "efron"), (Ties::Breslow, "breslow")] {
             let cox = Cox::new(survival.clone(), ties, model.baseline, Some(Transform::Km)).unwrap();
             let fitted = fit(&cox, &model.frames(&table, &cox)).unwrap();
@@ -285,7 +285,7 @@ fn forty() -> Vec<(f64, u8, f64, f64)> {
 fn cox(table: &Table, formula: &str, baseline: Baseline, check: Option<Transform>) -> Result<Cox, Report> {
     let formula = Formula::parse(formula)?;
     let variables = with_each_time_a_bin(table, &formula, &["z"]);
-    Cox::new(Survival::new(&formula, &variables)?, Ties::Efron, baseline, check)
+    Cox::new(Survival::new(&formula, &[], &variables)?, Ties::Efron, baseline, check)
 }
 
 fn whole(table: &Table, cox: &Cox) -> Frame {
@@ -394,7 +394,7 @@ fn what_the_time_does_not_allow_is_refused() {
     let survival = |low: f64| {
         let mut variables = table.variables(&[]);
         variables[0].bounds = Some((low, 100.0));
-        Survival::new(&formula, &variables).unwrap()
+        Survival::new(&formula, &[], &variables).unwrap()
     };
     let new = |low, baseline, check| Cox::new(survival(low), Ties::Efron, baseline, check).map(|_| ());
     assert!(new(0.0, Baseline::OfEachNode, Some(Transform::Identity)).is_ok());
@@ -425,7 +425,7 @@ fn the_check_of_hazards_is_the_score_test_by_definition() {
     let formula = Formula::parse("Surv(time, event) ~ x").unwrap();
     let identity: fn(f64) -> f64 = |t| t;
     for (transform, g) in [(Transform::Identity, identity), (Transform::Log, f64::ln)] {
-        let survival = Survival::new(&formula, &table.variables(&[])).unwrap();
+        let survival = Survival::new(&formula, &[], &table.variables(&[])).unwrap();
         let cox = Cox::new(survival, Ties::Breslow, Baseline::OfEachNode, Some(transform)).unwrap();
         let fitted = fit(&cox, &[whole(&table, &cox)]).unwrap();
         let at = fitted.terms[0].term.estimate;

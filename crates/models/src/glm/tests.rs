@@ -7,7 +7,7 @@ use crate::formula::Formula;
 
 fn glm(formula: &str, family: Family, variables: &[Variable]) -> Result<Glm, Report> {
     let formula = Formula::parse(formula)?;
-    Glm::new(family, None, Design::new(&formula, None, variables)?)
+    Glm::new(family, None, Design::new(&formula, None, &[], variables)?)
 }
 
 /// A model of the oracle, its file, how the language says it, which column says at which institution a row is, and which are factors.

@@ -24,7 +24,7 @@ fn variables() -> Vec<Variable> {
 }
 
 fn survival(formula: &str) -> Result<Survival, Report> {
-    Survival::new(&Formula::parse(formula)?, &variables())
+    Survival::new(&Formula::parse(formula)?, &[], &variables())
 }
 
 #[test]

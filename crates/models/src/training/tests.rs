@@ -12,7 +12,7 @@ fn heart() -> Option<Table> {
 }
 
 fn training(table: &Table, hidden: &[usize], method: Method, rounds: u32) -> Training {
-    let design = Design::new(&Formula::parse(HEART).unwrap(), None, &table.variables(&["cp"])).unwrap();
+    let design = Design::new(&Formula::parse(HEART).unwrap(), None, &[], &table.variables(&["cp"])).unwrap();
     let network = Network::new(hidden.to_vec(), Activation::Tanh, Loss::Logistic).unwrap();
     Training::new(design, network, method, rounds, 1).unwrap()
 }
@@ -81,7 +81,7 @@ fn trainings_that_make_no_sense_are_refused() {
     };
     let variables = ["y", "x"].map(variable);
     let new = |formula: &str, method, rounds| {
-        let design = Design::new(&Formula::parse(formula).unwrap(), None, &variables).unwrap();
+        let design = Design::new(&Formula::parse(formula).unwrap(), None, &[], &variables).unwrap();
         let network = Network::new(vec![2], Activation::Tanh, Loss::Squared).unwrap();
         Training::new(design, network, method, rounds, 1)
     };
@@ -147,7 +147,7 @@ fn without_a_hidden_layer_the_gradient_comes_to_logistic_regression() {
     let training = training(&table, &[], method, 400);
     let frames = table.frames_by("hospital", &training.design.needs);
     let trained = trained(&training, &frames).unwrap();
-    let design = Design::new(&Formula::parse(HEART).unwrap(), None, &table.variables(&["cp"])).unwrap();
+    let design = Design::new(&Formula::parse(HEART).unwrap(), None, &[], &table.variables(&["cp"])).unwrap();
     let of_glm = fit(&Glm::new(Family::Binomial, None, design).unwrap(), &frames).unwrap();
     for ((input, parameter), term) in trained.inputs.iter().zip(&trained.parameters).zip(&of_glm.terms[1..]) {
         assert_eq!(input.name, term.term);

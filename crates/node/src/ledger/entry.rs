@@ -291,12 +291,12 @@ impl Entry<Decided> {
 }
 
 impl Entry<Decided> {
-    /// Rows are about to leave while others are read. Only when this has returned may the first byte go out. The query is charged by
+    /// Rows are about to leave while others are read, or sums step by step; `values` are kept of them. Only when this has returned may the first byte go out. The query is charged by
     /// this entry, whatever the next one says.
     ///
     /// # Errors
     /// `E_AUDIT_UNAVAILABLE` if it could not be recorded, `E_RESOURCES` if there is no room for its end. Then nothing leaves.
-    pub(crate) async fn begun(self, ledger: &Ledger) -> Result<Entry<Begun>, Report> {
+    pub(crate) async fn begun(self, ledger: &Ledger, values: Vec<engine::KeptValue>) -> Result<Entry<Begun>, Report> {
         // The place of its end is held from the start too.
         let place = match ledger.place() {
             Ok(place) => place,
@@ -321,7 +321,8 @@ impl Entry<Decided> {
             }),
             state: PhantomData,
         };
-        self.finish(End::Begun, |entry| entry.outcome = Outcome::Begun).await?;
+        self.finish(End::Begun(values), |entry| entry.outcome = Outcome::Begun)
+            .await?;
         Ok(end)
     }
 }

@@ -116,7 +116,7 @@ impl Room {
                 receipt: receipt.clone(),
             },
             (End::Report(report), _) => Told::Report(report.clone()),
-            (End::Begun, _) => Told::Rows,
+            (End::Begun(_), _) => Told::Rows,
             (End::Nothing | End::Release(_), _) => Told::Nothing,
         };
         let mut insert = transaction.prepare_cached(

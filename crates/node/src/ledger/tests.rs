@@ -461,7 +461,7 @@ async fn begun(ledger: &Ledger, query_id: &str, sql: &str) -> Entry<Begun> {
     };
     let entry = ledger.open_entry(opening).unwrap();
     let entry = entry.about(&collection()).decided(permitted());
-    entry.begun(ledger).await.unwrap()
+    entry.begun(ledger, Vec::new()).await.unwrap()
 }
 
 #[tokio::test]
@@ -525,7 +525,10 @@ async fn rows_whose_end_could_not_be_recorded_do_not_begin_to_leave() {
     let ledger = place.open().unwrap();
     let last = decided(&ledger, "SELECT 0");
     let open: Vec<_> = (1..OPEN_ENTRIES_MAX).map(|_| ask(&ledger, "SELECT 1")).collect();
-    assert_eq!(last.begun(&ledger).await.unwrap_err().problem, Problem::Resources);
+    assert_eq!(
+        last.begun(&ledger, Vec::new()).await.unwrap_err().problem,
+        Problem::Resources
+    );
     drop(open);
     ledger.close().await;
     assert_eq!(audit::entries(&place.file()).unwrap()[0].outcome, Outcome::Failed);
@@ -533,7 +536,7 @@ async fn rows_whose_end_could_not_be_recorded_do_not_begin_to_leave() {
     let entry = decided(&ledger, "SELECT 0");
     place.tamper("CREATE TRIGGER full BEFORE INSERT ON entry BEGIN SELECT RAISE(ABORT, 'full'); END");
     assert_eq!(
-        entry.begun(&ledger).await.unwrap_err().problem,
+        entry.begun(&ledger, Vec::new()).await.unwrap_err().problem,
         Problem::AuditUnavailable
     );
     ledger.close().await;
@@ -544,8 +547,8 @@ async fn rows_whose_end_could_not_be_recorded_do_not_begin_to_leave() {
 async fn who_goes_away_while_a_beginning_is_written_has_given_up_an_answer_that_had_begun() {
     let place = Place::new();
     let ledger = place.open().unwrap();
-    drop(decided(&ledger, "SELECT 0").begun(&ledger));
-    let mut beginning = Box::pin(decided(&ledger, "SELECT 1").begun(&ledger));
+    drop(decided(&ledger, "SELECT 0").begun(&ledger, Vec::new()));
+    let mut beginning = Box::pin(decided(&ledger, "SELECT 1").begun(&ledger, Vec::new()));
     let _ = pin!(&mut beginning).poll(&mut Context::from_waker(Waker::noop()));
     drop(beginning);
     ledger.close().await;

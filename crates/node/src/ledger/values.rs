@@ -9,7 +9,7 @@ use engine::{KeptValue, KeptValues};
 use rusqlite::{Connection, Transaction};
 
 use crate::ledger::store::StoreError;
-use crate::ledger::writer::{End, Job};
+use crate::ledger::writer::Job;
 
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS released_value (
@@ -31,16 +31,15 @@ pub(super) fn recall(connection: &Connection) -> Result<KeptValues, StoreError> 
     Ok(KeptValues::recall(values))
 }
 
-/// Writes the values that leave with a release.
+/// Writes what is kept of the values that leave.
 pub(super) fn keep(transaction: &Transaction<'_>, job: &Job) -> Result<(), StoreError> {
-    let End::Release(release) = &job.end else { return Ok(()) };
-    if release.values.is_empty() {
+    if job.end.values().is_empty() {
         return Ok(());
     }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO released_value (idx, statistic, people_min, sketch, numbers) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for value in &release.values {
+    for value in job.end.values() {
         let (sketch, numbers) = value.parts();
         let people_min = value.people_min.cast_signed();
         insert.execute((

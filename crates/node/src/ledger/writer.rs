@@ -6,6 +6,7 @@
 //! anything is synced, and nothing of the transaction stays. How an answer ended whose beginning is in the file is then written as soon
 //! as there is room. Next: `store.rs`, the file.
 
+use engine::KeptValue;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -47,8 +48,8 @@ pub(super) enum End {
     Nothing,
     /// Why there is no answer.
     Report(Report),
-    /// Rows, which begin to leave.
-    Begun,
+    /// Something begins to leave: rows, or the sums of a fit, with what is kept of whom it is about.
+    Begun(Vec<KeptValue>),
     /// An answer.
     Release(Box<Release>),
 }
@@ -57,7 +58,16 @@ impl End {
     pub(super) fn answer(&self) -> Option<&[u8]> {
         match self {
             End::Release(release) => release.answer.as_deref(),
-            End::Nothing | End::Report(_) | End::Begun => None,
+            End::Nothing | End::Report(_) | End::Begun(_) => None,
+        }
+    }
+
+    /// What is kept of the values that leave.
+    pub(super) fn values(&self) -> &[KeptValue] {
+        match self {
+            End::Release(release) => &release.values,
+            End::Begun(values) => values,
+            End::Nothing | End::Report(_) => &[],
         }
     }
 }

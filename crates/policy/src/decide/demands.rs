@@ -1,7 +1,7 @@
 //! What a permission demands of a request that it covers, so that of several the one that demands least can be taken.
 //!
 //! The order is total, and agrees with every comparison that has an answer: whoever asks for more people in a cell, for a
-//! row filter, shows less of a column that is asked for, wants one more duty or a shorter time demands more. Where one permission is laxer in one respect
+//! row filter, shows less of a column that is asked for, binds a fit more, wants one more duty or a shorter time demands more. Where one permission is laxer in one respect
 //! and another in another, the respect that is named first in [`Demands`] decides; nothing is ever mixed from two.
 
 use std::cmp::Reverse;
@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::disclosure::{Disclosure, Dominance, Zeros};
 use crate::duty::Duty;
-use crate::grant::Tier;
+use crate::grant::{Release, Tier};
+use crate::models::{ModelRules, Overlaps, Sum};
 use crate::rule::{Permission, Policy};
 
 /// Least first. Of each, nothing demands less than something.
@@ -18,6 +19,7 @@ pub(crate) struct Demands {
     tier: Tier,
     row_filter: bool,
     transforms: Transformed,
+    models: Option<OfFits>,
     dominance: Option<(u32, Reverse<u64>)>,
     p_percent: Option<u32>,
     round_to: Option<u32>,
@@ -27,6 +29,9 @@ pub(crate) struct Demands {
     attributions: usize,
 }
 
+/// What is demanded of fits: whose sums are seen, nodes, the bits of parameters for each person, steps, overlaps.
+type OfFits = (Sum, u32, Reverse<u64>, Reverse<u32>, Overlaps);
+
 /// What is taken from the columns that are asked for: from how many of them, and how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Transformed {
@@ -34,8 +39,13 @@ struct Transformed {
     strictness: u32,
 }
 
-/// What a permission demands of a request of these columns.
-pub(crate) fn demands(policy: &Policy, permission: &Permission, columns: &BTreeSet<String>) -> Demands {
+/// What a permission demands of a request of this release and of these columns.
+pub(crate) fn demands(
+    policy: &Policy,
+    permission: &Permission,
+    release: Release,
+    columns: &BTreeSet<String>,
+) -> Demands {
     let Disclosure {
         tier,
         dominance,
@@ -51,6 +61,11 @@ pub(crate) fn demands(policy: &Policy, permission: &Permission, columns: &BTreeS
         tier: *tier,
         row_filter: permission.rows.is_some(),
         transforms: transformed(permission, columns),
+        models: permission
+            .models
+            .as_ref()
+            .filter(|_| release == Release::Models)
+            .map(of_fits),
         dominance: dominance.as_ref().map(strict),
         p_percent: *p_percent,
         round_to: *round_to,
@@ -67,6 +82,21 @@ pub(crate) fn demands(policy: &Policy, permission: &Permission, columns: &BTreeS
         }
     }
     demands
+}
+
+/// What fits must keep to matters to fits only.
+fn of_fits(models: &ModelRules) -> OfFits {
+    let ModelRules {
+        sum,
+        nodes_min,
+        parameters_share,
+        reason: _,
+        steps_max,
+        overlaps,
+    } = models;
+    // As of dominance: a share is positive.
+    let share = Reverse(parameters_share.to_bits());
+    (*sum, *nodes_min, share, Reverse(*steps_max), *overlaps)
 }
 
 /// Columns that are not asked for do not matter: a permission that shows less of them takes nothing from the request.

@@ -9,9 +9,9 @@ use terms::{Purpose, RoleName};
 use trust::stop::Stopped;
 
 use super::{AccessRequest, Decision, decide};
-use crate::example::{Files, PERMIT, ada};
+use crate::example::{Files, PERMIT, ada, models_table};
 use crate::queryable::queryable;
-use crate::{Asked, Duty, Grant, Release, Stops, Tier, Transform, Zeros};
+use crate::{Asked, Duty, Grant, ModelRules, Overlaps, Release, Stops, Sum, Tier, Transform, Zeros};
 
 const ROLES: [&str; 3] = ["hospital", "university", "public-health-office"];
 const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "health-office"];
@@ -69,20 +69,25 @@ fn permission() -> impl Strategy<Value = Rule> {
     let quota = perhaps(", queries = { per_minute = 2 }", 0.2);
     let zeros = perhaps(", zeros = \"protected\"", 0.2);
     let shown = prop::option::weighted(0.3, prop::sample::select(&TRANSFORMS));
+    let models = prop::option::weighted(0.4, models_table());
     let terms = (
         perhaps("rows = \"research_consent\"\n", 0.3),
         perhaps(WEEKEND, 0.2),
         duties,
-        (quota, zeros, shown),
+        (quota, zeros, shown, models),
         2..6_u32,
     );
     (whom, terms).prop_map(
-        |((assignee, purposes, permit, columns), (rows, when, duties, (quota, zeros, shown), people))| {
+        |((assignee, purposes, permit, columns), (rows, when, duties, (quota, zeros, shown, models), people))| {
             let release = match shown {
                 Some((name, shown)) if columns.contains(name) => {
-                    format!("permit = \"required\"\nrelease = \"rows\"\ntransforms = {{ {name} = {shown} }}\n")
+                    let models = models.unwrap_or_default();
+                    format!("permit = \"required\"\nrelease = \"rows\"\ntransforms = {{ {name} = {shown} }}\n{models}")
                 }
-                _ => format!("permit = \"{permit}\"\nrelease = \"aggregates\"\n"),
+                _ => match models {
+                    Some(models) => format!("permit = \"{permit}\"\nrelease = \"models\"\n{models}"),
+                    None => format!("permit = \"{permit}\"\nrelease = \"aggregates\"\n"),
+                },
             };
             format!(
                 "assignee = {assignee}\npurposes = {purposes}\n{release}columns = {columns}\n{rows}{when}{duties}\
@@ -98,6 +103,7 @@ fn prohibition() -> impl Strategy<Value = Rule> {
         prop::option::of(some(&PURPOSES).prop_map(|text| format!("purposes = {text}\n"))),
         prop::option::of(prop::sample::select(vec![
             "release = \"rows\"\n".to_owned(),
+            "release = \"models\"\n".to_owned(),
             "release = \"aggregates\"\n".to_owned(),
         ])),
         prop::option::of(some(&COLUMNS).prop_map(|text| format!("columns = {text}\n"))),
@@ -131,7 +137,7 @@ fn permitting() -> impl Strategy<Value = Drafted> {
 fn request() -> impl Strategy<Value = AccessRequest> {
     let caller = (prop::sample::select(&MEMBERS), prop::sample::subsequence(&ROLES, 1..=3));
     let purpose = prop::option::weighted(0.9, prop::sample::select(&PURPOSES));
-    let release = prop_oneof![5 => Just(Release::Aggregates), 1 => Just(Release::Rows)];
+    let release = prop_oneof![4 => Just(Release::Aggregates), 2 => Just(Release::Models), 1 => Just(Release::Rows)];
     let columns = prop::sample::subsequence(&COLUMNS, 0..3);
     let now = (0..4_u32, prop::bool::weighted(0.2), prop::bool::weighted(0.3));
     (caller, purpose, release, columns, now).prop_map(
@@ -191,7 +197,21 @@ fn policy_file(id: &str, drafted: &Drafted, backwards: bool) -> String {
 }
 
 /// What an answer is bound by, least first: as boards compare permissions.
-type Bound = (Tier, bool, Vec<u8>, Zeros, Option<Reverse<u32>>);
+type Bound = (Tier, bool, Vec<u8>, Option<BoundFit>, Zeros, Option<Reverse<u32>>);
+
+/// What a fit is bound by: whose sums are seen, nodes, parameters in 10,000ths, steps, overlaps.
+type BoundFit = (Sum, u32, Reverse<u32>, Reverse<u32>, Overlaps);
+
+fn bound_fit(rules: &ModelRules) -> BoundFit {
+    let share = (rules.parameters_share * 10_000.0).round() as u32;
+    (
+        rules.sum,
+        rules.nodes_min,
+        Reverse(share),
+        Reverse(rules.steps_max),
+        rules.overlaps,
+    )
+}
 
 fn bound(grant: &Grant, request: &AccessRequest) -> Bound {
     let days = grant.duties().filter_map(|duty| match duty {
@@ -212,6 +232,10 @@ fn bound(grant: &Grant, request: &AccessRequest) -> Bound {
         grant.tier(),
         grant.row_filter().is_some(),
         shown.collect(),
+        grant
+            .models()
+            .filter(|_| request.release == Release::Models)
+            .map(bound_fit),
         grant.disclosure().zeros,
         days.max(),
     )
@@ -262,7 +286,9 @@ proptest! {
         let mut stricter = a.clone();
         stricter.prohibitions.push(more);
         let after = outcome(&[("a", &stricter), ("b", &b)], false, &request).0;
-        prop_assert!(after.is_none() || after == before);
+        // A prohibition of rows takes away models that come with rows, and then another permission answers.
+        prop_assert!(no_more(before.clone(), after.clone()));
+        prop_assert!(request.release == Release::Models || after.is_none() || after == before);
     }
 
     #[test]
@@ -362,8 +388,8 @@ proptest! {
         // The same permissions for everybody, permit or not; without one there are statistics only.
         request.release = Release::Aggregates;
         let freed = |rule: &Rule| {
-            let rule = rule.replace("\"required\"", "\"none\"").replace("\"rows\"", "\"aggregates\"");
-            let lines = rule.lines().filter(|line| !line.starts_with("transforms"));
+            let rule = rule.replace("\"required\"", "\"none\"").replace("\"rows\"", "\"aggregates\"").replace("\"models\"", "\"aggregates\"");
+            let lines = rule.lines().filter(|line| !line.starts_with("transforms") && !line.starts_with("models"));
             lines.map(|line| format!("{line}\n")).collect()
         };
         let free = |drafted: &Drafted| Drafted {

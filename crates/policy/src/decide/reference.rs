@@ -4,7 +4,7 @@
 
 mod generated;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::ToSpan as _;
 use jiff::civil::{DateTime, Time};
@@ -56,6 +56,14 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
             return Err(vec!["prohibition"]);
         }
     }
+    let for_rows = AccessRequest {
+        release: Release::Rows,
+        ..request.clone()
+    };
+    let rows_are_prohibited = about().filter(|policy| days_include(policy, request.at)).any(|policy| {
+        let either: Vec<String> = credential.iter().chain(&roster).cloned().collect();
+        tables(policy, "prohibition").any(|rule| prohibits(rule, &either, member, &person, &purpose, &for_rows))
+    });
     let permit = permit(world, &person, &purpose, request)?;
     let is_body = |id: &str| self::entry(world, id).is_some_and(|entry| contains(entry, "roles", "public-body"));
     let acts_for = texts(entry, "acts_for").unwrap_or_default();
@@ -79,7 +87,12 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
                 ("purposes", !contains(rule, "purposes", &purpose)),
                 (
                     "release",
-                    text(rule, "release") == "aggregates" && request.release == Release::Rows,
+                    match (text(rule, "release"), request.release) {
+                        (_, Release::Aggregates) | ("rows", Release::Rows) | ("models", Release::Models) => false,
+                        // Whoever may have the rows may add them up.
+                        ("rows", Release::Models) => rows_are_prohibited && !rule.contains_key("models"),
+                        (_, Release::Models | Release::Rows) => true,
+                    },
                 ),
                 ("columns", !request.columns.iter().all(|name| columns.contains(name))),
                 ("permit", text(rule, "permit") == "required" && permit.is_none()),
@@ -96,7 +109,7 @@ fn decides(world: &World, request: &AccessRequest) -> Result<(String, String), W
                 why.push(only);
             }
             let ids = (text(policy, "id").to_owned(), text(rule, "id").to_owned());
-            let candidate = (demanded(policy, rule, &request.columns), ids);
+            let candidate = (demanded(policy, rule, request), ids);
             if lacking.is_empty() && least.as_ref().is_none_or(|least| candidate < *least) {
                 least = Some(candidate);
             }
@@ -156,7 +169,7 @@ fn permit<'a>(
         ("permit collection", dataset.is_none()),
         (
             "permit release",
-            text(permit, "kind") == "data-request" && request.release == Release::Rows,
+            text(permit, "kind") == "data-request" && request.release != Release::Aggregates,
         ),
         ("permit columns", !request.columns.iter().all(covered)),
         (
@@ -225,8 +238,9 @@ fn exhausted(queries: Option<&Value>, minute: u32, week: u32) -> bool {
 }
 
 /// What a permission asks for, as numbers that grow with it: people, row filter, columns that are not shown as they are,
-/// how little is shown of them, empty cells, deleting, publishing, naming.
-fn demanded(policy: &Table, rule: &Table, columns: &BTreeSet<String>) -> [i64; 8] {
+/// how little is shown of them, five of a fit, empty cells, deleting, publishing, naming.
+fn demanded(policy: &Table, rule: &Table, request: &AccessRequest) -> [i64; 13] {
+    let columns = &request.columns;
     let people = rule["disclosure"]
         .get("min_people")
         .map_or(0, |people| people.as_integer().unwrap());
@@ -244,16 +258,40 @@ fn demanded(policy: &Table, rule: &Table, columns: &BTreeSet<String>) -> [i64; 8
         .map(|(_, shown)| shown)
         .collect();
     let protected = rule["disclosure"].get("zeros").and_then(Value::as_str) == Some("protected");
+    let [masked, nodes, parameters, steps, refused] = demanded_of_a_fit(rule, request.release);
     let named = i64::try_from(of("attribute").count()).unwrap();
     [
         people,
         i64::from(rule.contains_key("rows")),
         i64::try_from(shown.len()).unwrap(),
         shown.into_iter().map(little).sum(),
+        masked,
+        nodes,
+        parameters,
+        steps,
+        refused,
         i64::from(protected),
         sooner("delete"),
         sooner("publish-results"),
         named,
+    ]
+}
+
+fn demanded_of_a_fit(rule: &Table, release: Release) -> [i64; 5] {
+    if release != Release::Models || text(rule["disclosure"].as_table().unwrap(), "tier") == "open" {
+        return [0; 5];
+    }
+    let Some(models) = rule.get("models").and_then(Value::as_table) else {
+        return [0, 1, -330_000, -25, 0];
+    };
+    let whole = |key: &str, otherwise| models.get(key).map_or(otherwise, |number| number.as_integer().unwrap());
+    let share = models.get("parameters").map_or(0.1, |share| share.as_float().unwrap());
+    [
+        i64::from(text(models, "sum") == "masked"),
+        whole("min_nodes", 3),
+        -(share * 1_000_000.0).round() as i64,
+        -whole("steps", 25),
+        i64::from(models.get("overlaps").and_then(Value::as_str) != Some("allow")),
     ]
 }
 

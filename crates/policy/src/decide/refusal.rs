@@ -156,8 +156,8 @@ fn by_prohibition(policy: &Policy, rule: &Prohibition, request: &AccessRequest) 
     let whom = rule.assignee.as_ref().map(|assignee| format!("requests of {assignee}"));
     let remedy = match (&columns, rule.release) {
         (Some(columns), _) => format!("leave out {columns}"),
-        (None, Some(Release::Rows)) => "ask for aggregates only".to_owned(),
-        (None, _) => Problem::Prohibited.next_step().to_owned(),
+        (None, Some(Release::Rows | Release::Models)) => "ask for aggregates only".to_owned(),
+        (None, None | Some(Release::Aggregates)) => Problem::Prohibited.next_step().to_owned(),
     };
     let when = (!rule.windows.is_empty()).then(|| format!("requests at {}", list(&rule.windows)));
     let covered: Vec<String> = [purpose, release, columns, whom, when].into_iter().flatten().collect();
@@ -258,8 +258,15 @@ fn not_covered(
         remedies.push(purposes_remedy(rules, request, who));
     }
     if shortfall.release {
-        lacking.push("single rows".to_owned());
-        remedies.push("aggregates only".to_owned());
+        let with_rows = request.release == Release::Models && permission.models_come_with_rows();
+        lacking.push(match with_rows {
+            true => "models (they come with its rows, and a prohibition meets these)".to_owned(),
+            false => released(request.release).to_owned(),
+        });
+        remedies.push(match permission.release {
+            Release::Models => "models or aggregates only".to_owned(),
+            Release::Aggregates | Release::Rows => "aggregates only".to_owned(),
+        });
     }
     if shortfall.columns > 0 {
         let missing: Vec<&String> = request.columns.difference(&permission.columns).collect();
@@ -280,6 +287,14 @@ fn not_covered(
         format!("{rule} does not cover {}", lacking.join(" and ")),
         remedies.join("; "),
     )
+}
+
+fn released(release: Release) -> &'static str {
+    match release {
+        Release::Aggregates => "aggregates",
+        Release::Models => "models",
+        Release::Rows => "single rows",
+    }
 }
 
 /// What is left when who, purpose, release and columns are covered: the permit, the time of day, the quota.
@@ -380,8 +395,12 @@ fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> Refusa
             (what, Some(format!("collections of the permit: {collections}")))
         }
         PermitGap::Release => {
-            let what = "is an approved data request, which is answered with statistics only".to_owned();
-            (what, Some("aggregates only".to_owned()))
+            let what = "is an approved data request, which is answered in an anonymised statistical format only (EHDS Art. 69)";
+            let remedy = format!(
+                "aggregates only; {} need a data permit (EHDS Art. 68)",
+                released(request.release)
+            );
+            (what.to_owned(), Some(remedy))
         }
         PermitGap::Columns => {
             let known = permit.columns.get(&request.collection);

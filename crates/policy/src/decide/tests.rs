@@ -1,5 +1,6 @@
 mod demands;
 mod joins;
+mod models;
 mod permits;
 mod prohibitions;
 mod quotas;

@@ -62,7 +62,7 @@ impl Gains {
         let mut seen = BTreeSet::new();
         for (meant_before, meant_after) in callers::distinct(before, after, callers) {
             for purpose in Purpose::all().filter(|purpose| !purpose.is_prohibited_use()) {
-                for release in [Release::Aggregates, Release::Rows] {
+                for release in Release::ALL {
                     for day in &days {
                         let asked = Kind {
                             purpose,
@@ -103,15 +103,18 @@ impl<'a> Side<'a> {
             .iter()
             .enumerate()
             .filter(|(_, policy)| policy.is_in_force_on(asked.day));
-        let mut rules = Rules::default();
+        let mut rules = Rules::about(asked.release);
         for (number, policy) in in_force {
             let bans = policy.prohibitions.iter().enumerate();
-            let bans = bans.filter(|(rule, ban)| {
-                meant.prohibitions.contains(&(number, *rule))
-                    && ban.has_purpose(asked.purpose)
-                    && ban.has_release(asked.release)
-            });
-            rules.prohibitions.extend(bans.map(|(_, ban)| (*policy, ban)));
+            let bans = bans
+                .filter(|(rule, ban)| meant.prohibitions.contains(&(number, *rule)) && ban.has_purpose(asked.purpose))
+                .map(|(_, ban)| (*policy, ban));
+            let (of_release, others): (Vec<_>, Vec<_>) = bans.partition(|(_, ban)| ban.has_release(asked.release));
+            rules.prohibitions.extend(of_release);
+            let of_rows = others
+                .into_iter()
+                .filter(|(_, ban)| asked.release == Release::Models && ban.has_release(Release::Rows));
+            rules.of_rows.extend(of_rows);
             if self.stopped.contains(&policy.id) {
                 continue;
             }
@@ -130,45 +133,62 @@ impl<'a> Side<'a> {
 }
 
 /// The rules of one side that are about a kind of request.
-#[derive(Default)]
 struct Rules<'a> {
+    release: Release,
     permissions: Vec<Permitting<'a>>,
     prohibitions: Vec<(&'a Policy, &'a Prohibition)>,
+    /// Of requests for models: prohibitions of rows, which take the models away that come with rows.
+    of_rows: Vec<(&'a Policy, &'a Prohibition)>,
 }
 
 impl<'a> Rules<'a> {
-    fn names(&self) -> [Vec<Name>; 2] {
+    fn about(release: Release) -> Self {
+        Self {
+            release,
+            permissions: Vec::new(),
+            prohibitions: Vec::new(),
+            of_rows: Vec::new(),
+        }
+    }
+
+    fn names(&self) -> (Release, [Vec<Name>; 3]) {
         let permissions = self.permissions.iter().map(|rule| rule.name());
-        let prohibitions = self
-            .prohibitions
-            .iter()
-            .map(|(policy, rule)| (policy.id.clone(), rule.id.clone()));
-        [permissions.collect(), prohibitions.collect()]
+        let [prohibitions, of_rows] = [&self.prohibitions, &self.of_rows].map(|rules| {
+            let names = rules.iter().map(|(policy, rule)| (policy.id.clone(), rule.id.clone()));
+            names.collect()
+        });
+        (self.release, [permissions.collect(), prohibitions, of_rows])
     }
 
     fn windows(&self) -> impl Iterator<Item = &'a [Window]> {
         let permissions = self.permissions.iter().map(|rule| rule.permission.windows.as_slice());
-        permissions.chain(self.prohibitions.iter().map(|(_, rule)| rule.windows.as_slice()))
+        let prohibitions = self.prohibitions.iter().chain(&self.of_rows);
+        permissions.chain(prohibitions.map(|(_, rule)| rule.windows.as_slice()))
+    }
+
+    fn len(&self) -> usize {
+        self.permissions.len() + self.prohibitions.len() + self.of_rows.len()
     }
 
     /// Those that are open; `open` is in the order of [`Rules::windows`].
     fn open(&self, open: &[bool]) -> Rules<'a> {
+        fn kept<T: Copy>(rules: &[T], open: &[bool]) -> Vec<T> {
+            let open = rules.iter().zip(open).filter(|(_, open)| **open);
+            open.map(|(rule, _)| *rule).collect()
+        }
         let (permissions, prohibitions) = open.split_at(self.permissions.len());
-        let permissions = self.permissions.iter().zip(permissions).filter(|(_, open)| **open);
-        let prohibitions = self.prohibitions.iter().zip(prohibitions).filter(|(_, open)| **open);
+        let (prohibitions, of_rows) = prohibitions.split_at(self.prohibitions.len());
         Rules {
-            permissions: permissions.map(|(rule, _)| *rule).collect(),
-            prohibitions: prohibitions.map(|(rule, _)| *rule).collect(),
+            release: self.release,
+            permissions: kept(&self.permissions, permissions),
+            prohibitions: kept(&self.prohibitions, prohibitions),
+            of_rows: kept(&self.of_rows, of_rows),
         }
     }
 
     /// The prohibitions that a request of these columns meets.
     fn hit(&self, columns: &BTreeSet<String>) -> impl Iterator<Item = Name> {
-        let hit = self
-            .prohibitions
-            .iter()
-            .filter(|(_, rule)| rule.has_any_column(columns));
-        hit.map(|(policy, rule)| (policy.id.clone(), rule.id.clone()))
+        hit(&self.prohibitions, columns)
     }
 
     /// Columns that no request may use; none if every request is prohibited.
@@ -179,16 +199,24 @@ impl<'a> Rules<'a> {
 
     /// The permission under which a request is answered that no prohibition meets.
     fn chosen(&self, columns: &BTreeSet<String>, has_permit: bool, asked: Asked) -> Option<Permitting<'a>> {
+        let rows_are_prohibited = hit(&self.of_rows, columns).next().is_some();
         let covers = |permission: &Permission| {
             columns.is_subset(&permission.columns)
+                && !(rows_are_prohibited && permission.models_come_with_rows())
                 && (has_permit || !permission.permit_required)
                 && !asked.exhausts(permission.disclosure.queries)
         };
         let covering = self.permissions.iter().filter(|rule| covers(rule.permission));
         covering
-            .min_by_key(|rule| demands(rule.policy, rule.permission, columns))
+            .min_by_key(|rule| demands(rule.policy, rule.permission, self.release, columns))
             .copied()
     }
+}
+
+/// Those of the prohibitions that a request of these columns meets.
+fn hit(among: &[(&Policy, &Prohibition)], columns: &BTreeSet<String>) -> impl Iterator<Item = Name> {
+    let hit = among.iter().filter(|(_, rule)| rule.has_any_column(columns));
+    hit.map(|(policy, rule)| (policy.id.clone(), rule.id.clone()))
 }
 
 impl Permitting<'_> {
@@ -204,9 +232,8 @@ fn compare(before: &Rules<'_>, after: &Rules<'_>, gains: &mut Gains) {
         gains.unproven = true;
         return;
     };
-    let of_before = before.permissions.len() + before.prohibitions.len();
     for open in times {
-        let (open_before, open_after) = open.split_at(of_before);
+        let (open_before, open_after) = open.split_at(before.len());
         compare_at(&before.open(open_before), &after.open(open_after), gains);
     }
 }
@@ -238,7 +265,11 @@ fn note(
     gains: &mut Gains,
 ) {
     let Some(then) = then else {
-        gains.permitted.insert(now.name());
+        let mut of_rows = hit(&before.of_rows, columns).peekable();
+        match now.permission.models_come_with_rows() && of_rows.peek().is_some() {
+            true => gains.lifted.extend(of_rows.map(|rule| (rule, now.name()))),
+            false => drop(gains.permitted.insert(now.name())),
+        }
         return;
     };
     let mut hit = before.hit(columns).peekable();
@@ -246,7 +277,7 @@ fn note(
         gains.lifted.extend(hit.map(|rule| (rule, now.name())));
         return;
     }
-    let lesser = eased(then, now, columns);
+    let lesser = eased(then, now, before.release, columns);
     if !lesser.is_empty() {
         let of_now = gains
             .eased

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::collection::RowFilter;
 use crate::disclosure::Dominance;
 use crate::duty::Duty;
+use crate::grant::Release;
 use crate::lang::Lang;
+use crate::models::ModelRules;
 use crate::rule::{Permission, Policy};
 use crate::transform::Transform;
 
@@ -15,6 +17,7 @@ pub(super) enum Obligation {
     Tier,
     Rows,
     Transforms,
+    Models,
     Dominance,
     PPercent,
     RoundTo,
@@ -28,6 +31,7 @@ impl Obligation {
             Obligation::Tier => lang.pick("kleinere Gruppen", "smaller groups"),
             Obligation::Rows => lang.pick("andere Zeilen", "other rows"),
             Obligation::Transforms => lang.pick("mehr von den Werten", "more of the values"),
+            Obligation::Models => lang.pick("Modelle unter schwächeren Regeln", "models under weaker rules"),
             Obligation::Dominance => lang.pick("schwächere Dominanzregel", "a weaker dominance rule"),
             Obligation::PPercent => lang.pick("schwächere p-%-Regel", "a weaker p % rule"),
             Obligation::RoundTo => lang.pick("andere Rundung", "other rounding"),
@@ -51,9 +55,14 @@ impl<'a> Permitting<'a> {
     }
 }
 
-/// The obligations of an answer about these columns of which `after` asks less than `before`, or of which that cannot be
+/// The obligations of an answer of this release about these columns of which `after` asks less than `before`, or of which that cannot be
 /// told.
-pub(super) fn eased(before: Permitting<'_>, after: Permitting<'_>, columns: &BTreeSet<String>) -> BTreeSet<Obligation> {
+pub(super) fn eased(
+    before: Permitting<'_>,
+    after: Permitting<'_>,
+    release: Release,
+    columns: &BTreeSet<String>,
+) -> BTreeSet<Obligation> {
     let (b, a) = (&before.permission.disclosure, &after.permission.disclosure);
     let filter = |rule: Permitting<'_>| rule.permission.rows.as_ref().map(|rows| rows.filter.clone());
     let checks = [
@@ -65,6 +74,11 @@ pub(super) fn eased(before: Permitting<'_>, after: Permitting<'_>, columns: &BTr
         (
             Obligation::Transforms,
             keeps_transforms(&before.permission.transforms, &after.permission.transforms, columns),
+        ),
+        (
+            Obligation::Models,
+            release != Release::Models
+                || keeps_models(before.permission.models.as_ref(), after.permission.models.as_ref()),
         ),
         (Obligation::Dominance, keeps_dominance(b.dominance, a.dominance)),
         (Obligation::PPercent, b.p_percent <= a.p_percent),
@@ -103,6 +117,15 @@ pub(crate) fn keeps_transforms(
 
 /// Whether `after` shows nothing of a column that `before` does not show.
 pub(super) fn keeps_transform(before: Option<Transform>, after: Option<Transform>) -> bool {
+    match (before, after) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(before), Some(after)) => after.is_within(before),
+    }
+}
+
+/// Whether every fit that keeps to `after` keeps to `before`.
+pub(crate) fn keeps_models(before: Option<&ModelRules>, after: Option<&ModelRules>) -> bool {
     match (before, after) {
         (None, _) => true,
         (Some(_), None) => false,

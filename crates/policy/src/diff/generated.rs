@@ -96,6 +96,19 @@ diagnosed_on = { truncate = "year" }
 grade        = { prefix = 2 }
 note         = "mask"
 
+[[permission]]
+id         = "models"
+assignee   = { roles = ["modellers"] }
+purposes   = ["ehds-53-1-a"]
+permit     = "required"
+release    = "models"
+columns    = ["age", "meno"]
+disclosure = { tier = "statistical", min_people = 12 }
+
+[permission.models]
+sum       = "masked"
+min_nodes = 4
+
 [[prohibition]]
 id       = "no-hospital-by-menopause"
 assignee = { members = ["gbsg"] }
@@ -320,6 +333,7 @@ impl Steps {
         }
         self.disclosure(path, at, rule["disclosure"].as_table().unwrap());
         self.transforms(path, at, &rule);
+        self.models(path, at, &rule);
         for (number, duty) in rule
             .get("duty")
             .and_then(Value::as_array)
@@ -377,6 +391,42 @@ impl Steps {
                     set(&name, "\"mask\"")(table(&mut list(policy, "permission")[at]));
                 });
             }
+        }
+    }
+
+    fn models(&mut self, path: &str, at: usize, rule: &Table) {
+        let set = |key: &'static str, value: Value| {
+            move |rule: &mut Table| {
+                table(rule.get_mut("models").unwrap()).insert(key.to_owned(), value);
+            }
+        };
+        if rule["release"].as_str() == Some("aggregates") {
+            self.rule("models too", path, at, |rule| {
+                rule.insert("release".to_owned(), "models".into());
+                rule.insert("models".to_owned(), Value::Table("sum = \"masked\"".parse().unwrap()));
+            });
+        }
+        let Some(models) = rule.get("models").and_then(Value::as_table) else {
+            return;
+        };
+        let number = |key: &str, otherwise| models.get(key).map_or(otherwise, |number| number.as_integer().unwrap());
+        let nodes = number("min_nodes", 3);
+        if nodes > 3 || models["sum"].as_str() == Some("plain") && nodes > 1 {
+            self.rule("a node fewer", path, at, set("min_nodes", (nodes - 1).into()));
+        }
+        if models["sum"].as_str() == Some("masked") {
+            self.rule("sums plain", path, at, set("sum", "plain".into()));
+        }
+        self.rule("a step more", path, at, set("steps", (number("steps", 25) + 1).into()));
+        self.rule("overlaps allowed", path, at, set("overlaps", "allow".into()));
+        self.rule("more parameters", path, at, |rule| {
+            set("parameters", 0.2.into())(rule);
+            set("reason", "a pilot".into())(rule);
+        });
+        if rule["release"].as_str() == Some("models") && rule["permit"].as_str() == Some("required") {
+            self.rule("rows too", path, at, |rule| {
+                rule.insert("release".to_owned(), "rows".into());
+            });
         }
     }
 
@@ -629,7 +679,23 @@ const IDLE: [(&str, &str); 2] = [
 ];
 
 /// Steps that widen in both directions: a part of the name, and why.
-const BOTH_WAYS: [(&str, &str); 21] = [
+const BOTH_WAYS: [(&str, &str); 25] = [
+    (
+        "oncology: policies/breast-cancer-research.toml: permission 1: models too",
+        "then `models` of breast-cancer-models answers, with plain sums",
+    ),
+    (
+        "example: policies/breast-cancer-research.toml: permission 0: purpose ehds-53-1-a",
+        "then `models` answers, of all rows",
+    ),
+    (
+        "rich.toml: permission 0: purpose ehds-53-1-a",
+        "then `models` answers, without the checks of `strict`",
+    ),
+    (
+        "rich.toml: permission 3: purpose ehds-53-1-b",
+        "then `rows` answers, and models that come with rows have no rules of their own",
+    ),
     (
         "example: policies/breast-cancer-research.toml: permission 0: purpose ehds-53-1-b",
         "then `rows` answers, of all rows",

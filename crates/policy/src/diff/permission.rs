@@ -95,6 +95,7 @@ pub(super) fn differences(before: Permitting<'_>, after: Permitting<'_>) -> Vec<
     all.extend(tier(b, a));
     all.extend(rows(b.rows.as_ref(), a.rows.as_ref()));
     all.extend(transforms(b, a));
+    all.extend(models(b, a));
     all.extend(dominance(b.disclosure.dominance, a.disclosure.dominance));
     all.extend(p_percent(b.disclosure.p_percent, a.disclosure.p_percent));
     all.extend(rounding(b.disclosure.round_to, a.disclosure.round_to));
@@ -186,18 +187,43 @@ fn release(before: &Permission, after: &Permission, whom: Say<'_>) -> Option<Dif
     (before.release != after.release).then(|| {
         Difference::access(gains, !gains, |lang| {
             let whom = whom(lang);
-            match after.release {
-                Release::Rows => lang.pick(
-                    format!("Für {whom}: auch einzelne Zeilen dürfen nun hinaus, nicht nur Statistik."),
-                    format!("For {whom}: single rows may now leave too, not only statistics."),
-                ),
-                Release::Aggregates => lang.pick(
-                    format!("Für {whom}: einzelne Zeilen dürfen nicht mehr hinaus, nur Statistik."),
-                    format!("For {whom}: single rows may no longer leave, only statistics."),
+            let (more, less) = match gains {
+                true => (after.release, before.release),
+                false => (before.release, after.release),
+            };
+            let (more, less) = (one_kind(more, lang), up_to(less, lang));
+            match gains {
+                true => {
+                    let rules = match before.models {
+                        None => conditions::models(after, lang).map_or_else(String::new, |rules| format!(" ({rules})")),
+                        Some(_) => String::new(),
+                    };
+                    lang.pick(
+                        format!("Für {whom}: auch {more} dürfen nun hinaus, nicht nur {less}{rules}."),
+                        format!("For {whom}: {more} may now leave too, not only {less}{rules}."),
+                    )
+                }
+                false => lang.pick(
+                    format!("Für {whom}: {more} dürfen nicht mehr hinaus, nur {less}."),
+                    format!("For {whom}: {more} may no longer leave, only {less}."),
                 ),
             }
         })
     })
+}
+
+fn one_kind(release: Release, lang: Lang) -> &'static str {
+    match release {
+        Release::Rows => lang.pick("einzelne Zeilen", "single rows"),
+        Release::Models | Release::Aggregates => lang.release(release),
+    }
+}
+
+fn up_to(release: Release, lang: Lang) -> &'static str {
+    match release {
+        Release::Models => lang.pick("Modelle und Statistik", "models and statistics"),
+        Release::Rows | Release::Aggregates => one_kind(release, lang),
+    }
 }
 
 fn permit(before: &Permission, after: &Permission, whom: Say<'_>) -> Option<Difference> {
@@ -347,6 +373,25 @@ fn transforms(before: &Permission, after: &Permission) -> Vec<Difference> {
         })
     })
     .collect()
+}
+
+/// Of models that are permitted before and after: the rules that differ.
+fn models(before: &Permission, after: &Permission) -> Option<Difference> {
+    let (old, new) = (before.models.as_ref()?, after.models.as_ref()?);
+    (old != new).then(|| {
+        let (gains, loses) = (!new.is_within(old), !old.is_within(new));
+        Difference::new(Part::Obligation(Obligation::Models), gains, loses, |lang| {
+            let rules = |of| conditions::model_rules(of, lang).unwrap_or_default();
+            let (old, new) = (rules(before), rules(after));
+            let differ: Vec<(String, String)> = old.into_iter().zip(new).filter(|(old, new)| old != new).collect();
+            let (old, new): (Vec<String>, Vec<String>) = differ.into_iter().unzip();
+            let (old, new) = (old.join("; "), new.join("; "));
+            lang.pick(
+                format!("Für Modelle gilt nun: {new}. Vorher: {old}."),
+                format!("Of models now holds: {new}. Before: {old}."),
+            )
+        })
+    })
 }
 
 fn dominance(before: Option<Dominance>, after: Option<Dominance>) -> Option<Difference> {

@@ -420,8 +420,12 @@ fn whole(rule: Permitting<'_>, lang: Lang) -> String {
         false => "",
     };
     let protection = conditions::protection(permission, lang);
+    let models = conditions::models(permission, lang);
+    let models = models.map_or_else(String::new, |rules| {
+        format!("; {}: {rules}", lang.pick("Modelle", "models"))
+    });
     lang.pick(
-        format!("{whom} zum Zweck {purposes}: {release} über {columns}{permit}; Schutz: {protection}"),
-        format!("{whom} for {purposes}: {release} about {columns}{permit}; protection: {protection}"),
+        format!("{whom} zum Zweck {purposes}: {release} über {columns}{permit}; Schutz: {protection}{models}"),
+        format!("{whom} for {purposes}: {release} about {columns}{permit}; protection: {protection}{models}"),
     )
 }

@@ -9,8 +9,8 @@ use trust::Digest;
 
 use super::{diff, widens};
 use crate::collection::RowFilter;
-use crate::example::{Files, ada};
-use crate::{AccessRequest, Asked, Decision, Duty, Grant, Release, Rules, Transform, Zeros, decide};
+use crate::example::{Files, ada, models_table};
+use crate::{AccessRequest, Asked, Decision, Duty, Grant, Overlaps, Release, Rules, Sum, Transform, Zeros, decide};
 
 const ROLES: [&str; 4] = ["hospital", "university", "public-health-office", "public-body"];
 const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "health-office"];
@@ -23,6 +23,7 @@ const WINDOWS: [&str; 4] = [
     "when = [{ days = [\"tue\"], from = 12:00:00, until = 18:00:00, zone = \"Europe/Berlin\" }]\n",
     "when = [{ days = [\"tue\", \"wed\"], from = 08:00:00, until = 13:00:00, zone = \"America/New_York\" }]\n",
 ];
+const RELEASES: [&str; 3] = ["aggregates", "models", "rows"];
 const ROWS: [&str; 3] = ["", "rows = \"research_consent\"\n", "rows = \"other\"\n"];
 const DUTIES: [&str; 3] = [
     "",
@@ -63,6 +64,7 @@ fn permission() -> impl Strategy<Value = String> {
     );
     let release = (
         prop::option::weighted(0.4, prop::sample::select(&TRANSFORMS)),
+        prop::option::weighted(0.5, models_table()),
         prop::sample::select(vec!["", ", zeros = \"protected\""]),
     );
     let how = (
@@ -77,13 +79,15 @@ fn permission() -> impl Strategy<Value = String> {
         prop::sample::select(&DUTIES),
     );
     (what, how, release).prop_map(
-        |((assignee, purposes, permit, columns), (rows, when, people, queries, duty), (transforms, zeros))| {
-            let release = match transforms {
-                Some(transforms) => format!(
-                    "permit = \"required\"\nrelease = \"rows\"\n{}",
-                    transformed(transforms, &columns)
+        |((assignee, purposes, permit, columns), (rows, when, people, queries, duty), (transforms, models, zeros))| {
+            let release = match (transforms, models) {
+                (Some(transforms), models) => format!(
+                    "permit = \"required\"\nrelease = \"rows\"\n{}{}",
+                    transformed(transforms, &columns),
+                    models.unwrap_or_default()
                 ),
-                None => format!("permit = \"{permit}\"\nrelease = \"aggregates\"\n"),
+                (None, Some(models)) => format!("permit = \"{permit}\"\nrelease = \"models\"\n{models}"),
+                (None, None) => format!("permit = \"{permit}\"\nrelease = \"aggregates\"\n"),
             };
             format!(
                 "assignee = {assignee}\npurposes = {purposes}\n{release}columns = {columns}\n{rows}{when}\
@@ -106,9 +110,17 @@ fn prohibition() -> impl Strategy<Value = String> {
         prop::option::of(some(&PURPOSES).prop_map(|text| format!("purposes = {text}\n"))),
         prop::option::of(some(&COLUMNS).prop_map(|text| format!("columns = {text}\n"))),
         prop::sample::select(&WINDOWS),
+        prop::option::weighted(
+            0.4,
+            prop::sample::select(&RELEASES).prop_map(|of| format!("release = {of:?}\n")),
+        ),
     );
-    let matchers =
-        matchers.prop_map(|(a, b, c, d)| [a, b, c, Some(d.to_owned())].into_iter().flatten().collect::<String>());
+    let matchers = matchers.prop_map(|(a, b, c, d, e)| {
+        [a, b, c, Some(d.to_owned()), e]
+            .into_iter()
+            .flatten()
+            .collect::<String>()
+    });
     matchers.prop_filter("an empty prohibition is refused at load", |text| !text.is_empty())
 }
 
@@ -186,7 +198,7 @@ fn request() -> impl Strategy<Value = AccessRequest> {
         prop::sample::select(&PURPOSES),
         prop::sample::subsequence(&COLUMNS, 0..4),
         prop::bool::weighted(0.5),
-        prop::bool::weighted(0.4),
+        prop::sample::select(&Release::ALL),
     );
     let when = prop::sample::select(vec![
         "2026-11-24T10:00:00Z",
@@ -197,7 +209,7 @@ fn request() -> impl Strategy<Value = AccessRequest> {
         "2027-02-02T10:00:00Z",
     ]);
     (caller, what, when, (0..3_u32, 0..4_u32)).prop_map(
-        |((member, person, roles), (purpose, columns, permit, rows), at, (minute, week))| {
+        |((member, person, roles), (purpose, columns, permit, release), at, (minute, week))| {
             let mut request = ada();
             request.caller.member = member.parse().unwrap();
             request.caller.person = person.parse().unwrap();
@@ -212,7 +224,7 @@ fn request() -> impl Strategy<Value = AccessRequest> {
                 permit_minute: minute,
                 permit_week: week,
             };
-            request.release = if rows { Release::Rows } else { Release::Aggregates };
+            request.release = release;
             request
         },
     )
@@ -273,10 +285,24 @@ fn is_laxer(before: &Grant, after: &Grant, columns: &BTreeSet<String>) -> bool {
         (Some(old), new) => new != Some(old),
     };
     columns.iter().any(shows_more)
+        || is_laxer_of_fits(before, after)
         || before.disclosure().zeros == Zeros::Protected && after.disclosure().zeros == Zeros::Open
         || after.tier() < before.tier()
         || filter(before).is_some() && filter(before) != filter(after)
         || old.is_some_and(|old| new.is_none_or(|new| new > old))
+}
+
+/// Of requests for models.
+fn is_laxer_of_fits(before: &Grant, after: &Grant) -> bool {
+    let (Some(old), Some(new)) = (before.models(), after.models()) else {
+        return false;
+    };
+    after.release() == Release::Models
+        && (old.sum == Sum::Masked && new.sum == Sum::Plain
+            || new.nodes_min < old.nodes_min
+            || new.parameters_share > old.parameters_share
+            || new.steps_max > old.steps_max
+            || old.overlaps == Overlaps::Refuse && new.overlaps == Overlaps::Allow)
 }
 
 fn gains(before: &Rules, after: &Rules, request: &AccessRequest) -> bool {

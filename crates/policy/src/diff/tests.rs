@@ -444,3 +444,75 @@ fn a_column_that_refers_to_another_collection_widens_and_one_that_no_longer_does
         "a key alone joins nothing"
     );
 }
+
+/// The example with models under this table.
+fn models(keys: &str) -> Files {
+    let table = format!("min_people = 10\n\n[permission.models]\n{keys}\n");
+    Files::new()
+        .edit(RESEARCH, "\"aggregates\"", "\"models\"")
+        .edit(RESEARCH, "min_people = 10\n", &table)
+}
+
+#[test]
+fn models_beside_statistics_widen_and_their_rules_are_said() {
+    let found = changes(&Files::new(), &models("sum = \"masked\""));
+    let [change] = found.as_slice() else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(change.effect, Effect::Widens);
+    assert_eq!(
+        change.en,
+        "For role public-health-office or university: models may now leave too, not only statistics (only the sums of all \
+         institutions together can be seen; over at least 3 institutions; at most 0.1 parameters for each person; at most 25 \
+         steps; none whose people differ from those of an earlier one by fewer than 10)."
+    );
+    let back = changes(&models("sum = \"masked\""), &Files::new());
+    assert_eq!(effects(&back), [Effect::Narrows]);
+    assert_eq!(
+        back[0].de,
+        "Für Rolle public-health-office oder university: Modelle dürfen nicht mehr hinaus, nur Statistik."
+    );
+}
+
+#[test]
+fn each_rule_of_models_that_is_weaker_widens_and_the_way_back_narrows() {
+    let strict = "sum = \"masked\"\nmin_nodes = 4\n";
+    let cases = [
+        (
+            "sum = \"plain\"\nmin_nodes = 4\n",
+            "the sums of each institution can be seen",
+        ),
+        ("sum = \"masked\"\nmin_nodes = 3\n", "over at least 3 institutions"),
+        (
+            "sum = \"masked\"\nmin_nodes = 4\nparameters = 0.2\nreason = \"few\"\n",
+            "at most 0.2 parameters for each person (reason: few)",
+        ),
+        ("sum = \"masked\"\nmin_nodes = 4\nsteps = 26\n", "at most 26 steps"),
+        (
+            "sum = \"masked\"\nmin_nodes = 4\noverlaps = \"allow\"\n",
+            "also if the people differ from those of an earlier one by few",
+        ),
+    ];
+    for (lax, says) in cases {
+        let found = changes(&models(strict), &models(lax));
+        assert_eq!(effects(&found), [Effect::Widens], "{found:#?}");
+        let said = format!("Of models now holds: {says}. Before: ");
+        assert!(found[0].en.starts_with(&said), "{}", found[0].en);
+        assert!(found[0].de.starts_with("Für Modelle gilt nun: "), "{}", found[0].de);
+        assert_eq!(
+            effects(&changes(&models(lax), &models(strict))),
+            [Effect::Narrows],
+            "{lax}"
+        );
+    }
+    let of = |reason: &str| models(&format!("sum = \"plain\"\nparameters = 0.2\nreason = {reason:?}\n"));
+    assert_eq!(effects(&changes(&of("few"), &of("rare"))), [Effect::Neutral]);
+}
+
+#[test]
+fn a_prohibition_of_rows_that_ends_gives_models_back_that_come_with_rows() {
+    let prohibited = with_rows("\n[[prohibition]]\nid = \"no\"\nrelease = \"rows\"\ncolumns = [\"age\"]");
+    let found = changes(&prohibited, &with_rows(""));
+    assert_eq!(effects(&found), [Effect::Widens], "{found:#?}");
+    assert_eq!(effects(&changes(&with_rows(""), &prohibited)), [Effect::Narrows]);
+}

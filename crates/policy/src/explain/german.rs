@@ -93,8 +93,8 @@ fn prohibited(policy: &Policy, rule: &Prohibition, request: &AccessRequest) -> (
     let columns: Vec<&String> = columns.collect();
     let remedy = match (columns.is_empty(), rule.release) {
         (false, _) => format!("weglassen: {}", list(columns)),
-        (true, Some(Release::Rows)) => "nur nach Statistik fragen".to_owned(),
-        (true, _) => next_step(Problem::Prohibited),
+        (true, Some(Release::Rows | Release::Models)) => "nur nach Statistik fragen".to_owned(),
+        (true, None | Some(Release::Aggregates)) => next_step(Problem::Prohibited),
     };
     (message, remedy)
 }
@@ -122,8 +122,11 @@ fn by_permit(permit: &Permit, gap: PermitGap, request: &AccessRequest) -> (Strin
             format!("Datenbestände der Genehmigung: {}", list(permit.columns.keys())),
         ),
         PermitGap::Release => (
-            "ist eine bewilligte Datenanfrage, die nur mit Statistik beantwortet wird (Art. 69)".to_owned(),
-            "nur nach Statistik fragen".to_owned(),
+            "ist eine bewilligte Datenanfrage, die nur in einem anonymisierten statistischen Format beantwortet wird (Art. 69)".to_owned(),
+            format!(
+                "nur nach Statistik fragen; {} brauchen eine Datengenehmigung nach Art. 68",
+                released(request.release)
+            ),
         ),
         PermitGap::Columns => {
             let known = permit.columns.get(&request.collection);
@@ -238,8 +241,15 @@ fn not_covered(
         remedies.push(purposes(rules, request, who));
     }
     if shortfall.release {
-        lacking.push("einzelne Zeilen".to_owned());
-        remedies.push("nur nach Statistik fragen".to_owned());
+        let with_rows = request.release == Release::Models && permission.models_come_with_rows();
+        lacking.push(match with_rows {
+            true => "Modelle (sie kommen mit ihren Zeilen, und die trifft ein Verbot)".to_owned(),
+            false => released(request.release).to_owned(),
+        });
+        remedies.push(match permission.release {
+            Release::Models => "nur nach Modellen oder Statistik fragen".to_owned(),
+            Release::Aggregates | Release::Rows => "nur nach Statistik fragen".to_owned(),
+        });
     }
     if shortfall.columns > 0 {
         let missing = request.columns.difference(&permission.columns);
@@ -256,6 +266,13 @@ fn not_covered(
     let lacking = lacking.join(" und ");
     let message = format!("die Erlaubnis {rule} von {id}, Version {version}, deckt {lacking} nicht");
     (message, remedies.join("; "))
+}
+
+fn released(release: Release) -> &'static str {
+    match release {
+        Release::Rows => "einzelne Zeilen",
+        Release::Models | Release::Aggregates => DE.release(release),
+    }
 }
 
 fn purposes(rules: &Rules, request: &AccessRequest, who: &Who<'_>) -> String {

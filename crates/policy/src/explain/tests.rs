@@ -304,3 +304,39 @@ fn a_quota_of_a_permit_is_explained_as_that_of_all_its_persons() {
     let says = "Nein: die Datengenehmigung p-1 lässt alle ihre Personen zusammen 2 mal in sieben Tagen fragen";
     assert_eq!((de.problem, de.sentence.as_str()), (Some(Problem::Quota), says));
 }
+
+#[test]
+fn models_are_explained_with_the_lines_and_rules_of_their_table() {
+    let files = Files::new().edit(PATH, "\"aggregates\"", "\"models\"").edit(
+        PATH,
+        "min_people = 10\n",
+        "min_people = 10\n\n[permission.models]\nsum = \"masked\"\nsteps = 12\n",
+    );
+    let request = asking(|it| it.release = Release::Models);
+    let yes = ask(&files, &request, Lang::En);
+    assert!(
+        yes.allowed && yes.sentence.contains("gets models of breast-cancer"),
+        "{}",
+        yes.sentence
+    );
+    let quoted = lines(&yes);
+    for line in ["sum = \"masked\"", "steps = 12"] {
+        assert!(quoted.contains(&line.to_owned()), "{quoted:#?}");
+    }
+    let [only, rules, ..] = yes.obligations.as_slice() else {
+        panic!("{yes:#?}")
+    };
+    assert_eq!(only, "only sums for models, no single rows");
+    assert!(
+        rules.starts_with("no number about fewer than 10 people") && rules.contains("at most 12 steps"),
+        "{rules}"
+    );
+    // Of statistics under the same permission nothing of it is said.
+    assert!(!lines(&ask(&files, &ada(), Lang::En)).contains(&"steps = 12".to_owned()));
+    let de = ask(&files, &request, Lang::De);
+    assert!(de.sentence.contains("bekommt Modelle"), "{}", de.sentence);
+    let no = ask(&Files::new(), &request, Lang::De);
+    assert!(no.sentence.ends_with("deckt Modelle nicht"), "{}", no.sentence);
+    assert_eq!(no.remedy.as_deref(), Some("nur nach Statistik fragen"));
+    assert!(lines(&no).iter().any(|line| line.starts_with("release")), "{no:#?}");
+}

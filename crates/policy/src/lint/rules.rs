@@ -7,11 +7,12 @@ use terms::{MemberId, RoleName, RuleId};
 use super::{Found, Severity};
 use crate::collection::list;
 use crate::decide::Caller;
-use crate::diff::keeps_transforms;
+use crate::diff::{keeps_models, keeps_transforms};
 use crate::disclosure::Quota;
 use crate::grant::Release;
 use crate::matrix::kinds::{Kind, kinds};
 use crate::matrix::reach::Reach;
+use crate::models::{MASKED_NODES_MIN, PARAMETERS_SHARE_PLAIN, Sum};
 use crate::roster::Member;
 use crate::rule::{Assignee, Permission, Policy, Prohibition, Who};
 use crate::rules::Rules;
@@ -92,6 +93,7 @@ impl Found<'_> {
                 );
             }
             self.meant(policy, permission);
+            self.fits(policy, permission);
             self.asked(policy, permission);
         }
     }
@@ -132,12 +134,57 @@ impl Found<'_> {
         }
     }
 
+    /// What fits of models may do that is easily not meant.
+    fn fits(&mut self, policy: &Policy, permission: &Permission) {
+        let Some(models) = permission.models.as_ref().filter(|models| !models.come_with_rows()) else {
+            return;
+        };
+        let (place, id) = (
+            format!("{}, line {}", policy.path, permission.lines.models),
+            &permission.id,
+        );
+        if models.sum == Sum::Plain && models.nodes_min < MASKED_NODES_MIN {
+            self.add(
+                Severity::Hint,
+                place.clone(),
+                format!(
+                    "bei Modellen nach {id} sieht, wer fragt, die Summen jeder Einrichtung; ab {MASKED_NODES_MIN} Einrichtungen \
+                     geht es ohne: sum = \"masked\""
+                ),
+                format!(
+                    "whoever fits models under {id} sees the sums of each institution; with {MASKED_NODES_MIN} institutions \
+                     or more they need not: sum = \"masked\""
+                ),
+            );
+        }
+        let share = models.parameters_share;
+        if share > PARAMETERS_SHARE_PLAIN {
+            self.add(
+                Severity::Warning,
+                place,
+                format!(
+                    "{id} erlaubt {share} Parameter je Mensch: ein Modell mit so vielen kann einzelne Menschen verraten; üblich \
+                     sind höchstens {PARAMETERS_SHARE_PLAIN}"
+                ),
+                format!(
+                    "{id} allows {share} parameters for each person: a model of so many can give single people away; usual is \
+                     at most {PARAMETERS_SHARE_PLAIN}"
+                ),
+            );
+        }
+    }
+
     /// What can be asked under a permission.
     fn asked(&mut self, policy: &Policy, permission: &Permission) {
         let id = &permission.id;
         if permission.columns.is_empty() {
             let (severity, de, en) = match permission.release {
                 Release::Aggregates => (Severity::Hint, "lässt nur zählen", "allows only to count"),
+                Release::Models => (
+                    Severity::Warning,
+                    "erlaubt Modelle ohne Spalten",
+                    "permits models without columns",
+                ),
                 Release::Rows => (
                     Severity::Warning,
                     "gibt Zeilen ohne Spalten",
@@ -301,10 +348,18 @@ fn covers(policy: &Policy, wide: &Permission, of: &Policy, narrow: &Permission) 
         && wide.covers_release(narrow.release)
         && (narrow.permit_required || !wide.permit_required)
         && (wide.rows.is_none() || wide.rows == narrow.rows)
+        && keeps_fits(wide, narrow)
         && keeps_transforms(&wide.transforms, &narrow.transforms, &narrow.columns)
         && (wide.windows.is_empty() || wide.windows == narrow.windows)
         && demands_no_more(wide, narrow)
         && duties(policy, wide).is_subset(&duties(of, narrow))
+}
+
+/// Whether models that the second gives are given by the first on no more conditions, and do not hang on rows.
+fn keeps_fits(wide: &Permission, narrow: &Permission) -> bool {
+    narrow.release == Release::Aggregates
+        || keeps_models(wide.models.as_ref(), narrow.models.as_ref())
+            && (narrow.models_come_with_rows() || !wide.models_come_with_rows())
 }
 
 fn means(assignee: &Assignee, kind: &Kind) -> bool {

@@ -436,3 +436,57 @@ fn a_permission_that_withholds_zeros_is_shadowed_by_one_that_does_not() {
     let files = files.edit(PATH, "\n\n[[prohibition]]", PERMISSION);
     assert!(added(&files).iter().all(|lint| !lint.en.contains("permission second")));
 }
+
+/// The example with models under this table.
+fn with_models(keys: &str) -> Files {
+    policy("\"aggregates\"", "\"models\"").edit(
+        PATH,
+        "min_people = 10\n",
+        &format!("min_people = 10\n\n[permission.models]\n{keys}\n"),
+    )
+}
+
+#[test]
+fn models_that_show_the_sums_of_few_institutions_or_have_many_parameters_are_found() {
+    let few = with_models("sum = \"plain\"\nmin_nodes = 2");
+    let place = line(&few, PATH, "[permission.models]");
+    finds(&few, Severity::Hint, &place, "sees the sums of each institution");
+    let many = with_models("sum = \"masked\"\nparameters = 0.2\nreason = \"few\"");
+    let place = line(&many, PATH, "[permission.models]");
+    finds(
+        &many,
+        Severity::Warning,
+        &place,
+        "allows 0.2 parameters for each person",
+    );
+    // Models that come with rows are no more than the rows.
+    let careful = found(&with_models("sum = \"plain\"\nmin_nodes = 3"));
+    let rows = found(&Files::new().put(ROWS_PATH, ROWS_POLICY));
+    for lint in careful.iter().chain(&rows) {
+        assert!(
+            !lint.en.contains("parameters") && !lint.en.contains("sums"),
+            "{}",
+            lint.en
+        );
+    }
+}
+
+#[test]
+fn a_permission_that_binds_models_more_is_shadowed_by_one_that_binds_them_less() {
+    let second = |keys: &str| {
+        PERMISSION.replace("\"aggregates\"", "\"models\"").replace(
+            "min_people = 10 }",
+            &format!("min_people = 10 }}\nmodels = {{ {keys} }}"),
+        )
+    };
+    let files =
+        |keys: &str| with_models("sum = \"plain\"\nsteps = 30").edit(PATH, "\n\n[[prohibition]]", &second(keys));
+    let shadowed = |keys: &str| {
+        let found = added(&files(keys));
+        found
+            .iter()
+            .any(|lint| lint.en.contains("permission second gives nothing"))
+    };
+    assert!(shadowed("sum = \"masked\"") && shadowed("sum = \"plain\", min_nodes = 5"));
+    assert!(!shadowed("sum = \"plain\", min_nodes = 2") && !shadowed("sum = \"masked\", steps = 31"));
+}

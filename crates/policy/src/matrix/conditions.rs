@@ -5,6 +5,7 @@ use crate::collection::{Calendar, Collection, Column, ColumnKind, Domain, NODE_C
 use crate::disclosure::{Dominance, Zeros};
 use crate::grant::{Release, Tier};
 use crate::lang::Lang;
+use crate::models::{ModelRules, Overlaps, Sum};
 use crate::rule::{Assignee, Permission, Policy, Prohibition};
 use crate::transform::Transform;
 
@@ -50,14 +51,15 @@ pub(super) fn of(policy: &Policy, permission: &Permission, lang: Lang) -> Vec<(&
             },
         ),
         (lang.pick("Schutz", "protection"), protection(permission, lang)),
-        (
-            lang.pick("Fragen", "questions"),
-            match lang.quota(permission.disclosure.queries) {
-                Some(quota) => lang.pick(format!("je Person {quota}"), format!("{quota}, each person")),
-                None => lang.pick("beliebig viele", "as many as one likes").to_owned(),
-            },
-        ),
     ]);
+    all.extend(models(permission, lang).map(|words| (lang.pick("Modelle", "models"), words)));
+    all.extend([(
+        lang.pick("Fragen", "questions"),
+        match lang.quota(permission.disclosure.queries) {
+            Some(quota) => lang.pick(format!("je Person {quota}"), format!("{quota}, each person")),
+            None => lang.pick("beliebig viele", "as many as one likes").to_owned(),
+        },
+    )]);
     let duties: Vec<String> = policy
         .duties
         .iter()
@@ -88,8 +90,72 @@ pub(crate) fn protection(permission: &Permission, lang: Lang) -> String {
                 lang.pick("für Statistik", "of statistics")
             )
         }
-        (Release::Rows | Release::Aggregates, _) => of_statistics,
+        (Release::Rows | Release::Models | Release::Aggregates, _) => of_statistics,
     }
+}
+
+/// What fits of models must keep to; none where there are none, or nobody is protected.
+pub(crate) fn models(permission: &Permission, lang: Lang) -> Option<String> {
+    model_rules(permission, lang).map(list_of)
+}
+
+/// The same, each rule by itself.
+pub(crate) fn model_rules(permission: &Permission, lang: Lang) -> Option<[String; 5]> {
+    let ModelRules {
+        sum,
+        nodes_min,
+        parameters_share,
+        reason,
+        steps_max,
+        overlaps,
+    } = permission.models.as_ref()?;
+    let Tier::Statistical { min_people } = permission.disclosure.tier else {
+        return None;
+    };
+    let seen = match sum {
+        Sum::Plain => lang.pick(
+            "die Summen jeder Einrichtung sind zu sehen",
+            "the sums of each institution can be seen",
+        ),
+        Sum::Masked => lang.pick(
+            "nur die Summen aller Einrichtungen zusammen sind zu sehen",
+            "only the sums of all institutions together can be seen",
+        ),
+    };
+    let nodes = match nodes_min {
+        1 => lang
+            .pick("auch über eine einzige Einrichtung", "over one institution too")
+            .to_owned(),
+        _ => lang.pick(
+            format!("über mindestens {nodes_min} Einrichtungen"),
+            format!("over at least {nodes_min} institutions"),
+        ),
+    };
+    let parameters = lang.pick(
+        format!("höchstens {parameters_share} Parameter je Mensch"),
+        format!("at most {parameters_share} parameters for each person"),
+    );
+    let parameters = match reason {
+        Some(reason) => format!("{parameters} ({}: {reason})", lang.pick("Grund", "reason")),
+        None => parameters,
+    };
+    let steps = lang.pick(
+        format!("höchstens {steps_max} Schritte"),
+        format!("at most {steps_max} steps"),
+    );
+    let overlaps = match overlaps {
+        Overlaps::Refuse => lang.pick(
+            format!("keines, dessen Menschen sich von denen eines früheren um weniger als {min_people} unterscheiden"),
+            format!("none whose people differ from those of an earlier one by fewer than {min_people}"),
+        ),
+        Overlaps::Allow => lang
+            .pick(
+                "auch wenn sich die Menschen von denen eines früheren nur um wenige unterscheiden",
+                "also if the people differ from those of an earlier one by few",
+            )
+            .to_owned(),
+    };
+    Some([seen.to_owned(), nodes, parameters, steps, overlaps])
 }
 
 /// How strictly an answer is checked.
@@ -115,6 +181,9 @@ pub(crate) fn checks(permission: &Permission, release: Release, lang: Lang) -> S
         format!("keine Zahl über weniger als {min_people} Menschen einer Einrichtung"),
         format!("no number about fewer than {min_people} people of one institution"),
     )];
+    if release == Release::Models {
+        return list_of(parts.into_iter().chain(models(permission, lang)));
+    }
     if let Some(Dominance { top, share }) = disclosure.dominance {
         let percent = share * 100.0;
         parts.push(lang.pick(
@@ -226,6 +295,7 @@ pub(crate) fn prohibition(rule: &Prohibition, lang: Lang) -> String {
     let release = match rule.release {
         None => lang.pick("keine Anfrage", "no request"),
         Some(Release::Aggregates) => lang.pick("keine Anfrage nach Statistik", "no request for statistics"),
+        Some(Release::Models) => lang.pick("keine Anfrage nach Modellen", "no request for models"),
         Some(Release::Rows) => lang.pick("keine Anfrage nach einzelnen Zeilen", "no request for single rows"),
     };
     let mut text = release.to_owned();

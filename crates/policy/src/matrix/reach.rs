@@ -135,7 +135,7 @@ impl<'a> Reach<'a> {
     fn cell(&self, ask: &Ask<'_>) -> Vec<Given> {
         let mut found: BTreeMap<GivenBy, Found> = BTreeMap::new();
         for permission in &self.policy.permissions {
-            for release in [Release::Aggregates, Release::Rows] {
+            for release in Release::ALL {
                 for permit in [None, Some(&self.names.permit)] {
                     for at in &self.times {
                         for (grant, columns) in ask.given(permission, release, permit, *at) {
@@ -391,6 +391,8 @@ impl Ask<'_> {
         match weigh(self.rules, &request) {
             Ok(grant) => return Some((grant, request.columns)),
             Err(Reason::Prohibited(_, rule)) if rule.columns.is_some() => {}
+            // Where rows of some of the columns are prohibited, models of them do not come with rows.
+            Err(Reason::Short(..)) if release == Release::Models && permission.models_come_with_rows() => {}
             Err(_) => return None,
         }
         // A prohibition of columns closes each by itself, so what is open one by one is open together.

@@ -26,7 +26,7 @@ valid_until = 2026-01-20
 "#;
 
 /// Permissions that differ in everything that a cell can say.
-const PERMISSIONS: [&str; 9] = [
+const PERMISSIONS: [&str; 10] = [
     r#"assignee = { roles = ["university"] }
 purposes = ["ehds-53-1-c", "ehds-53-1-e"]
 permit = "none"
@@ -85,9 +85,16 @@ release = "rows"
 columns = ["age", "grade", "meno"]
 transforms = { grade = "mask", meno = "mask" }
 disclosure = { tier = "statistical", min_people = 10 }"#,
+    r#"assignee = { roles = ["university"] }
+purposes = ["ehds-53-1-e", "ehds-53-1-d"]
+permit = "none"
+release = "models"
+columns = ["age", "grade"]
+disclosure = { tier = "statistical", min_people = 10 }
+models = { sum = "masked" }"#,
 ];
 
-const PROHIBITIONS: [&str; 7] = [
+const PROHIBITIONS: [&str; 9] = [
     "columns = [\"grade\"]",
     "purposes = [\"ehds-53-1-e\"]\ncolumns = [\"age\"]",
     "assignee = { members = [\"gbsg\"] }",
@@ -95,6 +102,8 @@ const PROHIBITIONS: [&str; 7] = [
     "release = \"rows\"",
     "when = [{ days = [\"tue\"], from = 09:00:00, until = 17:00:00, zone = \"America/New_York\" }]",
     "assignee = { persons = [\"gbsg/ada\"] }\ncolumns = [\"age\", \"meno\"]",
+    "release = \"models\"",
+    "release = \"rows\"\ncolumns = [\"grade\"]",
 ];
 
 /// Another policy of the collection, in force for a part of the time, that gives more and forbids something.
@@ -191,7 +200,7 @@ type Granted = (GivenBy, UtcTime, BTreeSet<String>);
 
 fn everything_granted(rules: &Rules, caller: &Caller, purpose: Purpose) -> Vec<Granted> {
     let mut all = Vec::new();
-    for release in [Release::Aggregates, Release::Rows] {
+    for release in Release::ALL {
         for with_permit in [false, true] {
             for columns in column_sets() {
                 for at in hours() {
@@ -281,6 +290,8 @@ fn every_cell_is_what_is_decided_for_everybody_of_its_kind() {
         [6, 7],
         [6, 8],
         [7, 8],
+        [6, 9],
+        [1, 9],
     ];
     for (number, permissions) in pairs.iter().enumerate() {
         for first in 0..PROHIBITIONS.len() {

@@ -18,6 +18,7 @@ use crate::collection::Calendar;
 use crate::disclosure::{Disclosure, Dominance, Quota, Zeros};
 use crate::duty::Duty;
 use crate::grant::{MinPeople, Release, Tier};
+use crate::models::{ModelRules, Overlaps, PARAMETERS_SHARE_MAX, Sum};
 use crate::rule::Assignee;
 use crate::transform::Transform;
 use crate::window::{Window, day_name};
@@ -105,6 +106,10 @@ fn permission(rule: &At<'_>) -> Result<OfferedPermission, Report> {
             .collect::<Result<_, _>>()?,
         windows: windows(&constraints)?,
         disclosure: disclosure(&how, &constraints)?,
+        models: match how.operand(left::MODEL_SUM)? {
+            Some(sum) => Some(models(&how, &sum)?),
+            None => None,
+        },
         duties: rule.member("duty")?.each(duty)?,
     })
 }
@@ -175,8 +180,9 @@ fn texts(operand: &At<'_>) -> Result<BTreeSet<String>, Report> {
 fn release(at: &At<'_>) -> Result<Release, Report> {
     match at.iri()? {
         "dr:aggregates" => Ok(Release::Aggregates),
+        "dr:models" => Ok(Release::Models),
         "dr:rows" => Ok(Release::Rows),
-        _ => Err(at.wrong("it must be dr:aggregates or dr:rows")),
+        _ => Err(at.wrong("it must be dr:aggregates, dr:models or dr:rows")),
     }
 }
 
@@ -192,6 +198,40 @@ fn disclosure(how: &At<'_>, constraints: &At<'_>) -> Result<Disclosure, Report> 
         round_to: number(left::ROUND_TO)?,
         zeros: zeros(how)?,
         queries: quota(constraints)?,
+    })
+}
+
+/// That whole numbers are within their limits is checked when the policy is compiled.
+fn models(how: &At<'_>, sum: &At<'_>) -> Result<ModelRules, Report> {
+    let (share, overlaps) = (
+        how.required(left::MODEL_PARAMETERS)?,
+        how.required(left::MODEL_OVERLAPS)?,
+    );
+    let share = share.member("@value")?;
+    let number: f64 = share.parse(share.text()?)?;
+    if !(number > 0.0 && number <= PARAMETERS_SHARE_MAX) {
+        return Err(share.wrong(format_args!(
+            "it must be more than 0 and at most {PARAMETERS_SHARE_MAX}"
+        )));
+    }
+    Ok(ModelRules {
+        sum: match sum.iri()? {
+            "dr:plain" => Sum::Plain,
+            "dr:masked" => Sum::Masked,
+            _ => return Err(sum.wrong("it must be dr:plain or dr:masked")),
+        },
+        nodes_min: how.required(left::MODEL_NODES)?.number()?,
+        parameters_share: number,
+        reason: match how.operand(left::MODEL_REASON)? {
+            Some(reason) => Some(reason.text()?.to_owned()),
+            None => None,
+        },
+        steps_max: how.required(left::MODEL_STEPS)?.number()?,
+        overlaps: match overlaps.iri()? {
+            "dr:allow" => Overlaps::Allow,
+            "dr:refuse" => Overlaps::Refuse,
+            _ => return Err(overlaps.wrong("it must be dr:allow or dr:refuse")),
+        },
     })
 }
 

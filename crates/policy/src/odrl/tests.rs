@@ -112,11 +112,12 @@ fn permits(permission: &Permission) -> String {
         transforms,
         windows,
         disclosure,
+        models,
         duties,
     } = permission;
     format!(
         "{id} {assignee:?} {purposes:?} {permit_required} {release} {columns:?} {rows:?} {transforms:?} {windows:?} {disclosure:?} \
-         {duties:?}"
+         {models:?} {duties:?}"
     )
 }
 

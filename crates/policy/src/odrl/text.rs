@@ -9,6 +9,7 @@ use super::{Offer, OfferedPermission, OfferedProhibition};
 use crate::disclosure::{Disclosure, Dominance, Quota, Zeros};
 use crate::duty::Duty;
 use crate::grant::Tier;
+use crate::models::{ModelRules, Overlaps, Sum};
 use crate::rule::Assignee;
 use crate::transform::Transform;
 use crate::window::{Window, day_name};
@@ -71,6 +72,9 @@ fn permission(text: &mut String, rule: &OfferedPermission) {
     windows(text, &rule.windows);
     text.push_str("\n[permission.disclosure]\n");
     disclosure(text, &rule.disclosure);
+    if let Some(rules) = &rule.models {
+        models(text, rules);
+    }
     for own in &rule.duties {
         text.push_str("\n[[permission.duty]]\n");
         duty(text, own);
@@ -186,6 +190,41 @@ fn disclosure(text: &mut String, disclosure: &Disclosure) {
     if !quota.is_empty() {
         line(text, "queries", format_args!("{{ {} }}", quota.join(", ")));
     }
+}
+
+fn models(text: &mut String, models: &ModelRules) {
+    let ModelRules {
+        sum,
+        nodes_min,
+        parameters_share,
+        reason,
+        steps_max,
+        overlaps,
+    } = models;
+    text.push_str("\n[permission.models]\n");
+    line(
+        text,
+        "sum",
+        quoted(match sum {
+            Sum::Plain => "plain",
+            Sum::Masked => "masked",
+        }),
+    );
+    line(text, "min_nodes", nodes_min);
+    // With a point, which makes it a number that is no integer.
+    line(text, "parameters", format_args!("{parameters_share:?}"));
+    if let Some(reason) = reason {
+        line(text, "reason", quoted(reason));
+    }
+    line(text, "steps", steps_max);
+    line(
+        text,
+        "overlaps",
+        quoted(match overlaps {
+            Overlaps::Allow => "allow",
+            Overlaps::Refuse => "refuse",
+        }),
+    );
 }
 
 fn duty(text: &mut String, duty: &Duty) {

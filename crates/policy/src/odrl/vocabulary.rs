@@ -29,6 +29,12 @@ pub(super) mod left {
     pub(in crate::odrl) const DOMINANCE: &str = "dr:dominance";
     pub(in crate::odrl) const MEMBER: &str = "dr:member";
     pub(in crate::odrl) const MIN_PEOPLE: &str = "dr:minPeople";
+    pub(in crate::odrl) const MODEL_NODES: &str = "dr:modelNodes";
+    pub(in crate::odrl) const MODEL_OVERLAPS: &str = "dr:modelOverlaps";
+    pub(in crate::odrl) const MODEL_PARAMETERS: &str = "dr:modelParametersPerPerson";
+    pub(in crate::odrl) const MODEL_REASON: &str = "dr:modelParametersReason";
+    pub(in crate::odrl) const MODEL_STEPS: &str = "dr:modelSteps";
+    pub(in crate::odrl) const MODEL_SUM: &str = "dr:modelSum";
     pub(in crate::odrl) const PERSON: &str = "dr:person";
     pub(in crate::odrl) const P_PERCENT: &str = "dr:pPercent";
     pub(in crate::odrl) const RELEASE: &str = "dr:release";

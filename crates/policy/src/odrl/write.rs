@@ -11,6 +11,7 @@ use super::{Offer, OfferedPermission, OfferedProhibition};
 use crate::disclosure::{Disclosure, Dominance, Quota, Zeros};
 use crate::duty::Duty;
 use crate::grant::{Release, Tier};
+use crate::models::{ModelRules, Overlaps, Sum};
 use crate::rule::Assignee;
 use crate::transform::Transform;
 use crate::window::{Window, day_name};
@@ -48,6 +49,7 @@ fn permission(offer: &Offer, rule: &OfferedPermission) -> Value {
     let mut how = vec![any_of(left::RELEASE, json!(releases_up_to(rule.release)))];
     how.extend(rule.transforms.iter().map(|(column, shown)| transform(column, *shown)));
     how.extend(disclosure(&rule.disclosure));
+    how.extend(rule.models.iter().flat_map(models));
     let mut constraints = vec![purposes(rule.purposes.iter())];
     constraints.extend(validity(offer));
     constraints.extend(windows(&rule.windows));
@@ -133,16 +135,15 @@ fn read_refined(refinements: Vec<Value>) -> Value {
 fn release(release: Release) -> Value {
     named(match release {
         Release::Aggregates => "dr:aggregates",
+        Release::Models => "dr:models",
         Release::Rows => "dr:rows",
     })
 }
 
-/// Whoever may have rows may have statistics.
+/// Whoever may have rows may have models and statistics.
 fn releases_up_to(most: Release) -> Vec<Value> {
-    match most {
-        Release::Aggregates => vec![release(Release::Aggregates)],
-        Release::Rows => vec![release(Release::Aggregates), release(Release::Rows)],
-    }
+    let up_to = Release::ALL.into_iter().filter(|release| *release <= most);
+    up_to.map(release).collect()
 }
 
 fn transform(column: &str, transform: Transform) -> Value {
@@ -188,6 +189,39 @@ fn disclosure(disclosure: &Disclosure) -> Vec<Value> {
     if *zeros == Zeros::Protected {
         refinements.push(constraint(left::ZEROS, "eq", named("dr:protected")));
     }
+    refinements
+}
+
+fn models(models: &ModelRules) -> Vec<Value> {
+    let ModelRules {
+        sum,
+        nodes_min,
+        parameters_share,
+        reason,
+        steps_max,
+        overlaps,
+    } = models;
+    let sum = named(match sum {
+        Sum::Plain => "dr:plain",
+        Sum::Masked => "dr:masked",
+    });
+    let overlaps = named(match overlaps {
+        Overlaps::Allow => "dr:allow",
+        Overlaps::Refuse => "dr:refuse",
+    });
+    let share = json!({ "@type": "xsd:decimal", "@value": parameters_share.to_string() });
+    let mut refinements = vec![
+        constraint(left::MODEL_SUM, "eq", sum),
+        constraint(left::MODEL_NODES, "gteq", json!(nodes_min)),
+        constraint(left::MODEL_PARAMETERS, "lteq", share),
+        constraint(left::MODEL_STEPS, "lteq", json!(steps_max)),
+        constraint(left::MODEL_OVERLAPS, "eq", overlaps),
+    ];
+    refinements.extend(
+        reason
+            .iter()
+            .map(|text| constraint(left::MODEL_REASON, "eq", json!(text))),
+    );
     refinements
 }
 

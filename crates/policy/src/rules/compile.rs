@@ -1,8 +1,10 @@
 //! One `policies/*.toml` to a checked policy.
 //!
 //! It must never let a key pass that nothing enforces: what is known and not enforced is refused by name. What a
-//! permission may show of a column is in `rules/compile/transforms.rs`.
+//! permission may show of a column is in `rules/compile/transforms.rs`, what fits of models must keep to in
+//! `rules/compile/models.rs`.
 
+mod models;
 mod transforms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,6 +224,7 @@ impl Scope<'_> {
         let rows = written.rows.as_ref().map(|rows| self.row_scope(id, rows)).transpose()?;
         let columns = written.columns.into_inner();
         let transforms = self.transforms(id, release, &columns, written.transforms)?;
+        let models = self.models(id, disclosure.tier, &written.release, written.models)?;
         Ok(Permission {
             lines,
             assignee: self.assignee(id, written.assignee)?,
@@ -233,6 +236,7 @@ impl Scope<'_> {
             transforms,
             windows: windows(self.source, &whose, written.when)?,
             disclosure,
+            models,
             duties: duties(self.source, &whose, written.duties)?,
             id: written.id.into_inner(),
         })
@@ -240,7 +244,7 @@ impl Scope<'_> {
 
     /// Rows that are not open are for the holders of a data permit only.
     fn require_no_rows(&self, id: &RuleId, release: &Spanned<Release>) -> Result<(), Report> {
-        if *release.get_ref() == Release::Aggregates {
+        if *release.get_ref() != Release::Rows {
             return Ok(());
         }
         let message =
@@ -257,6 +261,7 @@ impl Scope<'_> {
             purposes: line(written.purposes.span()),
             permit: line(written.permit.span()),
             columns: line(written.columns.span()),
+            models: line(written.models.as_ref().map_or(written.release.span(), Spanned::span)),
         }
     }
 
@@ -367,12 +372,10 @@ impl Scope<'_> {
                     "is an identifier and can be used nowhere in a query",
                     "leave it out; rows can show it as a pseudonym, with transforms",
                 )
-            } else if release == Release::Aggregates
-                && !column.roles.any_query()
-                && !self.collection.is_joined_along(column)
+            } else if release != Release::Rows && !column.roles.any_query() && !self.collection.is_joined_along(column)
             {
                 (
-                    "has no role, so no query for aggregates can use it",
+                    "has no role, so no query for aggregates or models can use it",
                     "leave it out, or give it a role in the collection",
                 )
             } else {

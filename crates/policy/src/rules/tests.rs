@@ -1,6 +1,7 @@
 mod disclosure;
 mod duties;
 mod lookalikes;
+mod models;
 mod rows;
 mod transforms;
 mod windows;
@@ -142,7 +143,7 @@ fn what_a_policy_names_exists() {
 fn identifiers_and_columns_without_a_role_cannot_be_permitted() {
     let says = "permission statistics: column patient_id is an identifier and can be used nowhere in a query";
     is_invalid("\"grade\"", "\"patient_id\"", "columns", says);
-    let says = "permission statistics: column note has no role, so no query for aggregates can use it";
+    let says = "permission statistics: column note has no role, so no query for aggregates or models can use it";
     is_invalid("\"grade\"", "\"note\"", "columns", says);
     let beds = "collections/beds.toml";
     let files = Files::new().edit(beds, "role = \"measure\"", "role = \"identifier\"");

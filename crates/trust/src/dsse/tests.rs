@@ -273,6 +273,19 @@ fn a_11_a_checkpoint_and_an_envelope_do_not_pass_for_each_other() {
 }
 
 #[test]
+fn a_signature_beside_a_payload_is_of_this_payload_type_and_key_only() {
+    let signature = sign_payload(KIND, b"payload", &key(1));
+    let refused =
+        |kind: &str, payload: &[u8], by: u8| verify_payload(kind, payload, &signature, &key(by).public()).is_err();
+    assert!(refused(KIND, b"payloae", 1));
+    assert!(refused("another/type", b"payload", 1));
+    assert!(refused(KIND, b"payload", 2));
+    // Where the type ends and the payload begins is signed too.
+    assert!(refused(&format!("{KIND} 7 payload"), b"", 1));
+    assert!(!refused(KIND, b"payload", 1));
+}
+
+#[test]
 fn the_digest_of_an_envelope_does_not_depend_on_how_it_was_written() {
     let spaced = serde_json::to_vec_pretty(&sealed()).unwrap();
     let read = Envelope::parse(&spaced).unwrap();

@@ -166,7 +166,7 @@ impl<'a> Table<'a> {
 }
 
 /// A unit in words, where it is one of those that data about people often have; otherwise as UCUM writes it.
-pub(super) fn unit_words(unit: &str) -> String {
+pub(crate) fn unit_words(unit: &str) -> String {
     let words = match unit {
         "a" => "years",
         "mo" => "months",

@@ -12,7 +12,7 @@ fn penalised(
     lambdas: &[f64],
     variables: &[Variable],
 ) -> Result<Penalised, Report> {
-    let design = Design::new(&Formula::parse(formula)?, None, variables)?;
+    let design = Design::new(&Formula::parse(formula)?, None, &[], variables)?;
     Penalised::new(family, design, mixing, lambdas.to_vec())
 }
 

@@ -169,11 +169,30 @@ fn transforms(dice: &mut Dice, columns: &[&str]) -> String {
     format!("transforms = {{ {} }}\n", shown.join(", "))
 }
 
+/// What fits must keep to; whatever is left out has its default.
+fn models(dice: &mut Dice) -> String {
+    let sum = dice.pick(&["sum = \"plain\"", "sum = \"plain\", min_nodes = 2", "sum = \"masked\""]);
+    let share = dice.pick(&[
+        "",
+        ", parameters = 0.05",
+        ", parameters = 0.33, reason = \"r\"",
+        ", parameters = 0.2, reason = \"r\"",
+    ]);
+    let steps = dice.pick(&["", ", steps = 10", ", steps = 26"]);
+    let overlaps = dice.pick(&["", ", overlaps = \"allow\"", ", overlaps = \"refuse\""]);
+    format!("models = {{ {sum}{share}{steps}{overlaps} }}\n")
+}
+
 fn permission(dice: &mut Dice, number: usize, collection: &str, columns: &[&str]) -> String {
     let personal = collection == "breast-cancer";
     let open = !personal && dice.percent(70);
     let rows = dice.percent(if open { 60 } else { 20 });
-    let release = if rows { "rows" } else { "aggregates" };
+    let of_models = !rows && dice.percent(40);
+    let release = match (rows, of_models) {
+        (true, _) => "rows",
+        (false, true) => "models",
+        (false, false) => "aggregates",
+    };
     let mut text = format!("[[permission]]\nid = \"may-{number}\"\n{}", assignee(dice));
     let permit = match rows && !open {
         true => "required",
@@ -189,6 +208,9 @@ fn permission(dice: &mut Dice, number: usize, collection: &str, columns: &[&str]
     write!(text, "release = \"{release}\"\ncolumns = {columns:?}\n").unwrap();
     if rows {
         text.push_str(&transforms(dice, &columns));
+    }
+    if !open && (of_models || rows && dice.percent(50)) {
+        text.push_str(&models(dice));
     }
     if personal && dice.percent(30) {
         text.push_str("rows = \"research_consent\"\n");
@@ -228,7 +250,12 @@ fn prohibition(dice: &mut Dice, number: usize, columns: &[&str]) -> String {
             writeln!(matchers, "purposes = {:?}", dice.some(&PURPOSES, 25)).unwrap();
         }
         if dice.percent(30) {
-            writeln!(matchers, "release = \"{}\"", dice.pick(&["rows", "aggregates"])).unwrap();
+            writeln!(
+                matchers,
+                "release = \"{}\"",
+                dice.pick(&["rows", "models", "aggregates"])
+            )
+            .unwrap();
         }
         if dice.percent(50) {
             writeln!(matchers, "columns = {:?}", dice.some(columns, 25)).unwrap();
@@ -251,7 +278,7 @@ fn policy(dice: &mut Dice, id: &str) -> String {
     for number in 0..1 + dice.below(4) {
         text.push_str(&permission(dice, number, collection, &columns));
     }
-    for number in 0..[0, 0, 0, 1, 2][dice.below(5)] {
+    for number in 0..[0, 0, 0, 0, 1, 2][dice.below(6)] {
         text.push_str(&prohibition(dice, number, &columns));
     }
     text
@@ -399,10 +426,10 @@ fn anything(dice: &mut Dice) -> AccessRequest {
         purpose: dice.percent(95).then(|| dice.pick(purpose).parse().unwrap()),
         permit,
         collection: collection.parse().unwrap(),
-        release: if dice.percent(20) {
-            Release::Rows
-        } else {
-            Release::Aggregates
+        release: match dice.below(10) {
+            0 | 1 => Release::Rows,
+            2 | 3 => Release::Models,
+            _ => Release::Aggregates,
         },
         columns: dice.some(&columns, 30).into_iter().map(str::to_owned).collect(),
         asked: Asked {
@@ -430,8 +457,11 @@ fn aimed(dice: &mut Dice, world: &World) -> AccessRequest {
     request.collection = policy["collection"].as_str().unwrap().parse::<CollectionId>().unwrap();
     let purposes = texts(rule, "purposes").unwrap();
     request.purpose = Some(purposes[dice.below(purposes.len())].parse::<Purpose>().unwrap());
-    let rows = rule["release"].as_str() == Some("rows") && dice.percent(50);
-    request.release = if rows { Release::Rows } else { Release::Aggregates };
+    request.release = match rule["release"].as_str() {
+        Some("rows") => Release::ALL[[0, 1, 2, 2][dice.below(4)]],
+        Some("models") => Release::ALL[dice.below(2)],
+        _ => Release::Aggregates,
+    };
     let columns = texts(rule, "columns").unwrap();
     request.columns = columns.into_iter().filter(|_| dice.percent(50)).collect();
     let assignee = rule["assignee"].as_table().unwrap();
@@ -458,8 +488,9 @@ fn aimed(dice: &mut Dice, world: &World) -> AccessRequest {
     } else if dice.percent(85) {
         request.permit = None;
     }
-    match dice.below(12) {
+    match dice.below(16) {
         0 => request.release = Release::Rows,
+        4 => request.release = Release::Models,
         1 => drop(request.columns.insert("meno".to_owned())),
         2 => request.caller.roles.clear(),
         3 => request.permit = None,

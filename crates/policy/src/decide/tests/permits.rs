@@ -156,9 +156,15 @@ fn a_data_request_is_answered_with_statistics_only() {
         ]
     };
     let rules = Files::new().with_permit(&edits("\"data-request\"")).rules();
-    let message = "permit p-1 is an approved data request, which is answered with statistics only";
+    let message = "permit p-1 is an approved data request, which is answered in an anonymised statistical format only (EHDS Art. 69)";
     let refusal = refuse(&rules, &beds(Release::Rows));
-    says(&refusal, Problem::PermitInvalid, None, message, "aggregates only");
+    says(
+        &refusal,
+        Problem::PermitInvalid,
+        None,
+        message,
+        "aggregates only; single rows need a data permit (EHDS Art. 68)",
+    );
     allow(&rules, &beds(Release::Aggregates));
     let rules = Files::new().with_permit(&edits("\"data-permit\"")).rules();
     allow(&rules, &beds(Release::Rows));

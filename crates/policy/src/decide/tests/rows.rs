@@ -49,9 +49,15 @@ fn without_a_permit_there_are_no_rows() {
 #[test]
 fn an_approved_data_request_gives_no_rows_about_people() {
     let rules = files(&[("\"data-permit\"", "\"data-request\"")]).rules();
-    let message = "permit p-1 is an approved data request, which is answered with statistics only";
+    let message = "permit p-1 is an approved data request, which is answered in an anonymised statistical format only (EHDS Art. 69)";
     let refusal = refuse(&rules, &rows(&["age"]));
-    says(&refusal, Problem::PermitInvalid, None, message, "aggregates only");
+    says(
+        &refusal,
+        Problem::PermitInvalid,
+        None,
+        message,
+        "aggregates only; single rows need a data permit (EHDS Art. 68)",
+    );
     let statistics = AccessRequest {
         release: Release::Aggregates,
         ..rows(&["age", "diagnosed_on"])

@@ -86,6 +86,9 @@ fn blocks(rules: &Rules<'_>, set: &Columns) -> BTreeSet<Columns> {
             }
         }
     }
+    // Of models: whether they come with rows decides whether a request has any column of which rows are prohibited.
+    let of_rows = rules.of_rows.iter().filter_map(|(_, rule)| rule.columns.as_ref());
+    blocks.extend(of_rows.map(|columns| columns & set));
     blocks.remove(&Columns::new());
     blocks
 }

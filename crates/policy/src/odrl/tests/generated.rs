@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::require_round_trip;
-use crate::example::Files;
+use crate::example::{Files, models_table};
 
 const ROLES: [&str; 3] = ["hospital", "university", "public-health-office"];
 const MEMBERS: [&str; 3] = ["gbsg", "saarland-university", "gone-already"];
@@ -156,7 +156,7 @@ fn transforms(names: Names) -> impl Strategy<Value = Vec<(&'static str, String)>
 }
 
 fn permission(names: Names) -> impl Strategy<Value = String> {
-    let release = prop::sample::select(vec!["aggregates", "rows"]);
+    let release = prop::sample::select(vec!["aggregates", "models", "rows"]);
     let rows = maybe("rows", Just("\"research_consent\"".to_owned()));
     let first = (
         assignee(),
@@ -170,10 +170,13 @@ fn permission(names: Names) -> impl Strategy<Value = String> {
         maybe("when", windows()),
         disclosure(names.personal),
         duties("permission.duty"),
-        transforms(names),
+        (transforms(names), models_table(), any::<bool>()),
     );
     (first, second).prop_map(
-        move |((assignee, purposes, permit, release, columns), (rows, when, disclosure, duties, transforms))| {
+        move |(
+            (assignee, purposes, permit, release, columns),
+            (rows, when, disclosure, duties, (transforms, table, with_table)),
+        )| {
             let rows = if names.personal { rows } else { String::new() };
             let needs_permit = release == "rows" && disclosure.contains("statistical");
             let permit = if needs_permit { "required" } else { permit };
@@ -181,9 +184,14 @@ fn permission(names: Names) -> impl Strategy<Value = String> {
                 true => transformed(&transforms, &columns),
                 false => String::new(),
             };
+            let may_have = release != "aggregates" && disclosure.contains("statistical");
+            let models = match may_have && (with_table || release == "models") {
+                true => table,
+                false => String::new(),
+            };
             format!(
                 "assignee = {assignee}\npurposes = {purposes}\npermit = \"{permit}\"\nrelease = \"{release}\"\n\
-             columns = {columns}\n{rows}{when}[permission.disclosure]\n{disclosure}{shown}{duties}"
+             columns = {columns}\n{rows}{when}{models}[permission.disclosure]\n{disclosure}{shown}{duties}"
             )
         },
     )
@@ -198,7 +206,7 @@ fn transformed(transforms: &[(&str, String)], columns: &str) -> String {
 }
 
 fn prohibition(names: Names) -> impl Strategy<Value = String> {
-    let release = prop::sample::select(vec!["\"rows\"".to_owned(), "\"aggregates\"".to_owned()]);
+    let release = prop::sample::select(["\"rows\"", "\"models\"", "\"aggregates\""].map(str::to_owned).to_vec());
     let keys = (
         maybe("assignee", assignee()),
         maybe("purposes", some(&PURPOSES)),

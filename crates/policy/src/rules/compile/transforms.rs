@@ -22,7 +22,7 @@ impl Scope<'_> {
         let Some(written) = written else {
             return Ok(BTreeMap::new());
         };
-        if release == Release::Aggregates && !written.get_ref().is_empty() {
+        if release != Release::Rows && !written.get_ref().is_empty() {
             let message = format!(
                 "permission {id}: transforms is for release = \"rows\" only; statistics follow the declared values and bins anyway"
             );

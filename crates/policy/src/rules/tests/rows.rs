@@ -76,6 +76,9 @@ fn what_the_template_shows_of_rows_and_of_more_protection_compiles_without_its_s
         .find(|rule| rule.id.as_str() == "rows")
         .unwrap();
     assert_eq!(rows.transforms.len(), 2);
+    let mut others = policy.permissions.iter();
+    let models = others.find(|rule| rule.id.as_str() == "models").unwrap();
+    assert_eq!(models.models.as_ref().unwrap().sum, crate::Sum::Masked);
     let statistics = policy
         .permissions
         .iter()

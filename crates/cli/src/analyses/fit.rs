@@ -1,0 +1,182 @@
+//! Models as commands: what all of them have in common, `datenraum glm` and `datenraum cox`.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use federation::{FitAnswer, FitQuestion};
+use models::{Fitted, cox, glm};
+use terms::{ExitCode, MemberId, Report};
+
+use super::{Findings, Row, Sheet, Value, about, asker, end, sheet};
+use crate::args::fits::{CoxArgs, FitArgs, GlmArgs};
+
+/// `datenraum glm`.
+pub(crate) async fn glm(args: GlmArgs, json: bool) -> Result<ExitCode, Report> {
+    let theta = args.theta.map(|theta| theta.to_string());
+    let said = [
+        ("formula", Some(args.formula)),
+        ("family", named(args.family)),
+        ("link", args.link),
+        ("theta", theta),
+        ("weights", args.weights),
+    ];
+    fit("glm", said, args.fit, json).await
+}
+
+/// `datenraum cox`.
+pub(crate) async fn cox(args: CoxArgs, json: bool) -> Result<ExitCode, Report> {
+    let said = [
+        ("formula", Some(args.formula)),
+        ("ties", named(args.ties)),
+        ("baseline", named(args.baseline)),
+        ("check", args.check.and_then(named)),
+    ];
+    fit("cox", said, args.fit, json).await
+}
+
+/// A choice as it is written.
+fn named(choice: impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
+/// Fits, and prints.
+async fn fit<const N: usize>(
+    analysis: &str,
+    said: [(&str, Option<String>); N],
+    args: FitArgs,
+    json: bool,
+) -> Result<ExitCode, Report> {
+    let asker = asker(&args.about).await?;
+    let about = about(&args.about)?;
+    let complete = ("complete", args.complete_cases);
+    let options = said
+        .into_iter()
+        .chain([complete])
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let question = FitQuestion {
+        collection: about.collection,
+        analysis: analysis.to_owned(),
+        options: options.collect(),
+        condition: about.condition,
+        nodes: args.nodes,
+        without_missing: args.without_missing,
+        steps: args.steps,
+        purpose: about.purpose,
+        permit: about.permit,
+    };
+    let FitAnswer {
+        fitted,
+        dropped,
+        evidence,
+    } = asker.fit(&question).await?;
+    let found = fitted.map(|fitted| findings(&fitted, &dropped));
+    end(found, &evidence, &args.about.written, json)
+}
+
+fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findings {
+    let mut findings = match fitted {
+        Fitted::Glm(fitted) => of_glm(fitted),
+        Fitted::Cox(fitted) => of_cox(fitted),
+    };
+    let all: Option<u64> = dropped.values().copied().sum();
+    findings
+        .facts
+        .0
+        .insert(1, ("dropped", all.map_or(Value::Nothing, Value::Count)));
+    let rows = dropped
+        .iter()
+        .filter(|(_, dropped)| **dropped != Some(0))
+        .map(|(node, dropped)| {
+            let dropped = dropped.map_or(Value::Nothing, Value::Count);
+            Row::default().with("node", node.to_string()).with("dropped", dropped)
+        });
+    let nodes = Sheet {
+        name: "dropped_by_node",
+        title: Some("Rows left out because a column is not known:".to_owned()),
+        rows: rows.collect(),
+    };
+    if dropped.values().any(Option::is_none) {
+        let note = "where too few people are concerned, a node does not say how many rows it left out";
+        findings.notes.push(note.to_owned());
+    }
+    findings.sheets.push(nodes);
+    findings
+}
+
+fn of_glm(fitted: &glm::Fitted) -> Findings {
+    let facts = Row::default()
+        .with("n", Value::Count(fitted.n))
+        .with("df_residual", Value::Count(fitted.df_residual))
+        .with("deviance", Value::Number(fitted.deviance))
+        .with("dispersion", Value::Number(fitted.dispersion))
+        .with("log_likelihood", fitted.log_likelihood)
+        .with("aic", fitted.aic)
+        .with("steps", Value::Count(fitted.steps.into()));
+    Findings {
+        facts,
+        sheets: vec![sheet::terms(None, &fitted.terms)],
+        notes: notes(&fitted.empty_levels),
+        picture: None,
+    }
+}
+
+fn of_cox(fitted: &cox::Fitted) -> Findings {
+    let facts = Row::default()
+        .with("n", Value::Count(fitted.n))
+        .with("events", Value::Count(fitted.events))
+        .with("log_likelihood", Value::Number(fitted.log_likelihood))
+        .with("log_likelihood_null", Value::Number(fitted.log_likelihood_null))
+        .with("steps", Value::Count(fitted.steps.into()));
+    let terms: Vec<_> = fitted.terms.iter().map(|term| term.term.clone()).collect();
+    let mut coefficients = sheet::terms(None, &terms);
+    for (row, term) in coefficients.rows.iter_mut().zip(&fitted.terms) {
+        row.0.push(("hazard_ratio", Value::Number(term.hazard_ratio)));
+        row.0.push(("hazard_ratio_low", Value::Number(term.hazard_ratio_low)));
+        row.0.push(("hazard_ratio_high", Value::Number(term.hazard_ratio_high)));
+    }
+    let test = |name: &str, test: &cox::Test| {
+        Row::default()
+            .with("test", name)
+            .with("chi2", Value::Number(test.chi2))
+            .with("df", Value::Count(test.df.into()))
+            .with("p", Value::P(test.p))
+    };
+    let tests = Sheet {
+        name: "tests",
+        title: Some("All terms together:".to_owned()),
+        rows: vec![
+            test("likelihood ratio", &fitted.likelihood_ratio),
+            test("Wald", &fitted.wald),
+            test("score", &fitted.score),
+        ],
+    };
+    let checks = fitted.proportional.iter().flatten().map(|check| match &check.test {
+        Some(found) => test(&check.term, found),
+        None => Row::default()
+            .with("test", check.term.clone())
+            .with("chi2", Value::Nothing)
+            .with("df", Value::Nothing)
+            .with("p", Value::Nothing),
+    });
+    let checks = Sheet {
+        name: "proportional_hazards",
+        title: Some("Whether hazards are in proportion (small p: they are not):".to_owned()),
+        rows: checks.collect(),
+    };
+    Findings {
+        facts,
+        sheets: vec![coefficients, tests, checks],
+        notes: notes(&fitted.empty_levels),
+        picture: None,
+    }
+}
+
+/// What is to be known of every model.
+fn notes(empty_levels: &[String]) -> Vec<String> {
+    let mut notes = vec!["intervals are Wald's, of 95 %".to_owned()];
+    if !empty_levels.is_empty() {
+        let levels = empty_levels.join(", ");
+        notes.push(format!("no row of any node has {levels}: left out of the model"));
+    }
+    notes
+}

@@ -1,0 +1,450 @@
+//! Fits at a node: a statement over one collection, its rows in memory, what they add to each step.
+//!
+//! The statement's rows are a list of columns of one collection and conditions, as any row query; they never leave. What leaves is what
+//! [`models`] adds up over them, step by step, and only after `fit/judge.rs` has looked at whom it tells of. Where the next step is taken
+//! follows from the sums of all nodes, here as at the data user: [`Fit::advance`]. Next: `fit/rows.rs`, how rows come into memory.
+
+mod judge;
+mod rows;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{LogicalPlan, ident};
+use models::design::{Need, Variable};
+use models::frame::Frame;
+use models::rounds::Next;
+use models::{Model, Statement, Step};
+use policy::{Collection, ColumnKind, Domain, Grant, ModelRules, Overlaps, Release, Sum, Tier};
+use terms::{CollectionId, Problem, Report, limit};
+use tokio::task::JoinSet;
+
+use crate::dataset::ORDER;
+use crate::disclose::Rules;
+use crate::domain;
+use crate::enforce::cells::{About, condition_groups};
+use crate::enforce::expr::{all_of, column_expr};
+use crate::enforce::{BuildError, Holding, Part, scan};
+use crate::execute::ExecuteError;
+use crate::kept::{KeptValue, KeptValues};
+use crate::query::{Condition, NODE_COLUMN, Query, RowQuery};
+use crate::read::{self, Collections};
+use crate::session::{self, Planning};
+use crate::transform;
+use crate::workers;
+
+/// A statement that was read: what to fit, over which rows.
+#[derive(Clone, Debug)]
+pub struct FitQuery {
+    /// What was asked.
+    pub statement: Statement,
+    rows: RowQuery,
+    model: Model,
+}
+
+impl FitQuery {
+    /// Reads a statement over `collections`.
+    ///
+    /// # Errors
+    /// As [`read::read`] for its rows; `E_MODEL_FORMULA` and `E_SQL_COLUMN` for its model; `E_SQL_NOT_ALLOWED` if the rows are not those
+    /// of one collection, or not the columns that the model needs.
+    pub async fn read(text: &str, collections: &Collections) -> Result<Self, Report> {
+        read::check_size(text)?;
+        let statement = Statement::parse(text)?;
+        let rows = match read::read(&statement.rows, collections).await? {
+            Query::Rows(rows) => rows,
+            Query::Release(_) => {
+                let message = "the rows of a fit are SELECT columns FROM one collection, without aggregates";
+                return Err(Problem::SqlNotAllowed.report(message));
+            }
+        };
+        let collection = collections.get(&rows.collection);
+        let collection = collection.ok_or_else(|| Problem::SqlCollection.report("there is no such collection"))?;
+        let model = Model::new(&statement, &variables(collection, &statement.nodes))?;
+        let named: BTreeSet<&str> = rows.columns.iter().map(|(column, _)| column.as_str()).collect();
+        let needed: BTreeSet<&str> = model.needs.iter().map(Need::column).collect();
+        if named != needed {
+            let needed = needed.into_iter().collect::<Vec<_>>().join(", ");
+            let report = Problem::SqlNotAllowed.report("the rows of the fit are not the columns that its model needs");
+            return Err(report.remedy(format!("SELECT {needed}")));
+        }
+        Ok(Self { statement, rows, model })
+    }
+
+    /// The text that nodes are asked for a model over rows of a collection: with the columns that the model needs, under `conditions`.
+    ///
+    /// # Errors
+    /// As [`FitQuery::read`].
+    pub async fn compose(
+        mut statement: Statement,
+        collection: &Collection,
+        conditions: &str,
+        collections: &Collections,
+    ) -> Result<Self, Report> {
+        let model = Model::new(&statement, &variables(collection, &statement.nodes))?;
+        let columns: BTreeSet<&str> = model.needs.iter().map(Need::column).collect();
+        let columns = columns.into_iter().collect::<Vec<_>>().join(", ");
+        let conditions = match conditions.trim() {
+            "" => String::new(),
+            conditions => format!(" WHERE {conditions}"),
+        };
+        let rows = format!("SELECT {columns} FROM {}{conditions}", collection.sql_name());
+        statement.rows = match read::read(&rows, collections).await? {
+            Query::Rows(rows) => rows.to_string(),
+            Query::Release(_) => rows,
+        };
+        Self::read(&statement.to_string(), collections).await
+    }
+
+    /// The collection that the rows are of.
+    pub fn collection(&self) -> &CollectionId {
+        &self.rows.collection
+    }
+
+    /// Every column that it touches, in whatever way.
+    pub fn columns(&self) -> BTreeSet<String> {
+        Query::Rows(self.rows.clone()).columns()
+    }
+
+    /// The model before its first step.
+    pub fn start(&self) -> Arc<dyn Step> {
+        Arc::clone(&self.model.start)
+    }
+}
+
+/// What a collection declares of the columns that a model may name, and the virtual column with the nodes that take part.
+pub fn variables(collection: &Collection, nodes: &[String]) -> Vec<Variable> {
+    let usable = collection
+        .columns
+        .iter()
+        .filter(|column| !column.roles.identifier && column.roles.any_query());
+    let variable = |column: &policy::Column| {
+        let edges = match &column.domain {
+            Some(Domain::Bins(edges)) => edges.clone(),
+            _ => Vec::new(),
+        };
+        let levels = match (&column.domain, column.kind) {
+            (Some(Domain::Texts(texts)), _) => texts.clone(),
+            (Some(Domain::Integers(numbers)), _) => numbers.iter().map(ToString::to_string).collect(),
+            (None, ColumnKind::Boolean) => vec!["false".to_owned(), "true".to_owned()],
+            _ => Vec::new(),
+        };
+        let of_integers = match &column.domain {
+            Some(Domain::Integers(numbers)) => {
+                let (low, high) = (numbers.iter().min(), numbers.iter().max());
+                low.zip(high).map(|(low, high)| (*low as f64, *high as f64))
+            }
+            _ => None,
+        };
+        let of_kind = (column.kind == ColumnKind::Boolean).then_some((0.0, 1.0));
+        let of_edges = edges.first().zip(edges.last()).map(|(low, high)| (*low, *high));
+        let of_bounds = column.bounds.map(|[low, high]| (low, high));
+        Variable {
+            name: column.name.clone(),
+            is_number: matches!(
+                column.kind,
+                ColumnKind::Integer | ColumnKind::Number | ColumnKind::Boolean
+            ),
+            bounds: of_bounds.or(of_kind).or(of_integers).or(of_edges),
+            levels,
+            edges,
+        }
+    };
+    let node = Variable {
+        name: NODE_COLUMN.to_owned(),
+        is_number: false,
+        bounds: None,
+        levels: nodes.to_vec(),
+        edges: Vec::new(),
+    };
+    usable.map(variable).chain([node]).collect()
+}
+
+/// A fit that a grant allows. Only [`enforce_fit`] makes one.
+#[derive(Debug)]
+pub struct EnforcedFit {
+    plans: Vec<LogicalPlan>,
+    state: SessionState,
+    model: Model,
+    layout: Layout,
+    judge: Option<judge::Judge>,
+}
+
+/// The columns of the plan: what the model needs, whether each condition group is passed, and whose row it is.
+#[derive(Clone, Debug)]
+struct Layout {
+    needs: Vec<Need>,
+    groups: usize,
+    is_personal: bool,
+}
+
+/// Builds the plan that `grant` allows for a fit on what the node holds.
+///
+/// # Errors
+/// `E_SQL_ROLE`, `E_SQL_DOMAIN` or `E_SQL_LIMIT` if it uses columns for what the collection does not declare; `E_MODEL_DISCLOSURE` if it
+/// is not over enough nodes, takes too many steps or shows sums that the policy has masked; `E_INTERNAL` if grant, fit and dataset are
+/// not about the same.
+pub fn enforce_fit(fit: &FitQuery, grant: &Grant, holding: Holding<'_>) -> Result<EnforcedFit, Report> {
+    let collection = grant.collection();
+    let columns = fit.columns();
+    let is_covered = *fit.collection() == collection.id
+        && *fit.collection() == *holding.dataset.collection()
+        && grant.release() == Release::Models
+        && columns.iter().all(|column| grant.columns().contains(column));
+    if !is_covered {
+        return Err(Problem::Internal.report("the grant does not cover the fit"));
+    }
+    admit_fit(fit, grant)?;
+    let built = build(fit, grant, collection, holding);
+    built.map_err(|error| match error {
+        BuildError::Refused(report) => report,
+        BuildError::Engine(error) => Problem::Internal.report(format!("no plan: {}", error.strip_backtrace())),
+    })
+}
+
+/// All of [`enforce_fit`] that can be said without data.
+///
+/// # Errors
+/// As [`enforce_fit`].
+pub fn admit_fit(fit: &FitQuery, grant: &Grant) -> Result<(), Report> {
+    let collection = grant.collection();
+    transform::require_untouched(&fit.columns(), grant)?;
+    for need in &fit.model.needs {
+        domain::check_need(need, collection)?;
+    }
+    domain::check(&Query::Rows(fit.rows.clone()), collection)?;
+    match grant.models() {
+        Some(rules) => require_within(&fit.statement, rules),
+        None => Ok(()),
+    }
+}
+
+/// The rules of a policy that need no data.
+fn require_within(statement: &Statement, rules: &ModelRules) -> Result<(), Report> {
+    let refuse = |message: String, remedy: String| Err(Problem::ModelDisclosure.report(message).remedy(remedy));
+    let nodes = statement.nodes.len();
+    if nodes < rules.nodes_min as usize {
+        let remedy = format!("ask {} nodes or more", rules.nodes_min);
+        return refuse(
+            format!(
+                "a fit here is over {} nodes at least, and this is over {nodes}",
+                rules.nodes_min
+            ),
+            remedy,
+        );
+    }
+    if statement.steps > rules.steps_max {
+        let remedy = format!("ask for {} steps or fewer", rules.steps_max);
+        return refuse(format!("a fit here takes {} steps at most", rules.steps_max), remedy);
+    }
+    if rules.sum == Sum::Masked && !statement.masked {
+        let remedy = "ask for masked sums: sum => 'masked'".to_owned();
+        return refuse(
+            "only the sums of all nodes together may be seen here".to_owned(),
+            remedy,
+        );
+    }
+    Ok(())
+}
+
+fn build(
+    fit: &FitQuery,
+    grant: &Grant,
+    collection: &Collection,
+    holding: Holding<'_>,
+) -> Result<EnforcedFit, BuildError> {
+    let is_personal = collection.personal;
+    let (about, everywhere, groups) = if is_personal {
+        let (everywhere, groups) = condition_groups(&fit.rows.conditions);
+        (About::People, everywhere, groups.into_values().collect())
+    } else {
+        let all: Vec<&Condition> = fit.rows.conditions.iter().collect();
+        (About::Things, all, Vec::new())
+    };
+    let groups: Vec<Vec<&Condition>> = groups;
+    let mut plans = Vec::new();
+    for part in Part::all(holding.dataset, about) {
+        let mut plan = scan(grant, holding, part, None)?;
+        if let Some(condition) = all_of(everywhere.iter().copied(), holding.node) {
+            plan = plan.filter(condition)?;
+        }
+        let needs = fit.model.needs.iter().enumerate();
+        let needs = needs.map(|(at, need)| column_expr(need.column(), holding.node).alias(format!("need_{at}")));
+        let passes = groups.iter().enumerate();
+        let passes = passes
+            .filter_map(|(at, group)| Some(all_of(group.iter().copied(), holding.node)?.alias(format!("passes_{at}"))));
+        let order = is_personal.then(|| ident(ORDER));
+        plans.push(plan.project(needs.chain(passes).chain(order))?.build()?);
+    }
+    let judge = match grant.tier() {
+        Tier::Open => None,
+        Tier::Statistical { .. } => {
+            let Some(rules) = grant.models() else {
+                return Err(Problem::Internal.report("the grant has no rules for models").into());
+            };
+            Some(judge::Judge {
+                rules: Rules::of(grant, collection),
+                parameters_share: rules.parameters_share,
+                refuses_overlaps: rules.overlaps == Overlaps::Refuse,
+                tells_pairs: !fit.statement.masked,
+                collection: collection.id.clone(),
+            })
+        }
+    };
+    Ok(EnforcedFit {
+        plans,
+        state: session::for_running(Planning::OfAList)?,
+        layout: Layout {
+            needs: fit.model.needs.clone(),
+            groups: groups.len(),
+            is_personal,
+        },
+        model: fit.model.clone(),
+        judge,
+    })
+}
+
+/// A fit whose rows are in memory, and of which sums may leave.
+#[derive(Debug)]
+pub struct Fit {
+    step: Arc<dyn Step>,
+    frames: Vec<Arc<Frame>>,
+    /// Rows left out because a column is not known; none if that is so of too few people to be told.
+    dropped: Option<u64>,
+    /// None where nothing has to be protected.
+    judge: Option<judge::Judge>,
+    /// Whom it is about.
+    about: Vec<KeptValue>,
+    /// Given back when the fit ends.
+    _memory: Vec<MemoryReservation>,
+}
+
+/// Reads the rows of a fit and looks at whom its sums would tell of. `kept` is what the node released before.
+///
+/// # Errors
+/// [`FitError::Refused`] with what may not leave; [`FitError::Failed`] if the rows could not be read.
+pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, FitError> {
+    let EnforcedFit {
+        plans,
+        state,
+        model,
+        layout,
+        judge,
+    } = enforced;
+    let seconds = limit::QUERY_SECONDS_MAX;
+    let reading = rows::read(plans, state, Arc::new(layout), model.start.needs_whole_node());
+    let read = tokio::time::timeout(std::time::Duration::from_secs(seconds), reading).await;
+    let read = read.map_err(|_| ExecuteError::Limit {
+        what: format!("{seconds} s"),
+    })??;
+    let (dropped, about) = match &judge {
+        None => (Some(read.dropped_rows), Vec::new()),
+        Some(judge) => {
+            let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
+            (judge.tells_dropped(&read), about)
+        }
+    };
+    Ok(Fit {
+        step: model.start,
+        frames: read.frames,
+        dropped,
+        judge,
+        about,
+        _memory: read.memory,
+    })
+}
+
+/// Why a fit does not begin.
+#[derive(Debug)]
+pub enum FitError {
+    /// What would leave may not.
+    Refused(Report),
+    /// Something failed; for the local log only.
+    Failed(ExecuteError),
+}
+
+impl From<ExecuteError> for FitError {
+    fn from(error: ExecuteError) -> Self {
+        FitError::Failed(error)
+    }
+}
+
+/// What comes after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Another step.
+    Step,
+    /// Nothing.
+    End,
+}
+
+impl Fit {
+    /// Rows left out because a column is not known, if that may be told.
+    pub fn dropped(&self) -> Option<u64> {
+        self.dropped
+    }
+
+    /// The threshold that was applied, if any.
+    pub fn min_people(&self) -> Option<policy::MinPeople> {
+        self.judge.as_ref().and_then(|judge| judge.rules.min_people())
+    }
+
+    /// Enters the fit among those with which later ones are compared, and gives back what is new of it: the node keeps that before the
+    /// first sum leaves.
+    ///
+    /// # Errors
+    /// `E_MODEL_DISCLOSURE` if it differs by too few people from a fit that was entered before; `E_RESOURCES` if no more can be kept.
+    pub fn enter(&self, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+        let Some(judge) = &self.judge else {
+            return Ok(Vec::new());
+        };
+        judge.enter(&self.about, kept)
+    }
+
+    /// What this node's rows add to the step, on all processors.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Stopped`] if a part of the work ended without a word.
+    pub async fn sums(&self) -> Result<Vec<f64>, ExecuteError> {
+        let width = self.step.width();
+        let mut running = JoinSet::new();
+        for (at, frame) in self.frames.iter().enumerate() {
+            let (step, frame) = (Arc::clone(&self.step), Arc::clone(frame));
+            let add = async move {
+                let mut sums = vec![0.0; width];
+                step.add(&frame, &mut sums);
+                (at, sums)
+            };
+            running.spawn_on(add, &workers::handle());
+        }
+        let mut parts = vec![Vec::new(); self.frames.len()];
+        while let Some(part) = running.join_next().await {
+            let (at, sums) = part.map_err(|_| ExecuteError::Stopped)?;
+            parts[at] = sums;
+        }
+        let mut all = vec![0.0; width];
+        for part in parts {
+            all.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(all)
+    }
+
+    /// Goes on from the sums of all nodes.
+    ///
+    /// # Errors
+    /// As [`Step::next`].
+    pub fn advance(&mut self, sums: &[f64]) -> Result<After, Report> {
+        Ok(match self.step.next(sums)? {
+            Next::Step(step) => {
+                self.step = step;
+                After::Step
+            }
+            Next::Done(_) => After::End,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! The rows of a fit on their way into memory: those that pass all conditions and in which all columns are known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{cast, prep_null_mask_filter};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::arrow::error::ArrowError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use futures::StreamExt;
+use models::design::Need;
+use models::frame::{Column, Frame};
+use tokio::task::JoinSet;
+
+use super::Layout;
+use crate::execute::{ExecuteError, start};
+use crate::workers;
+
+/// Rows in memory, and whom they leave out.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// Each of other people.
+    pub(super) frames: Vec<Arc<Frame>>,
+    pub(super) dropped_rows: u64,
+    pub(super) dropped_people: u64,
+    /// Of each condition group, the people who have a row that passes all others and not this one.
+    pub(super) failing: Vec<u64>,
+    pub(super) memory: Vec<MemoryReservation>,
+}
+
+/// Reads all parts at the same time.
+pub(super) async fn read(
+    plans: Vec<LogicalPlan>,
+    state: SessionState,
+    layout: Arc<Layout>,
+    as_one: bool,
+) -> Result<Read, ExecuteError> {
+    let (state, mut running) = (Arc::new(state), JoinSet::new());
+    for (at, plan) in plans.into_iter().enumerate() {
+        let (state, layout) = (Arc::clone(&state), Arc::clone(&layout));
+        let part = async move { (at, read_part(plan, &state, &layout).await) };
+        running.spawn_on(part, &workers::handle());
+    }
+    let mut parts = Vec::new();
+    while let Some(part) = running.join_next().await {
+        let (at, part) = part.map_err(|_| ExecuteError::Stopped)?;
+        parts.push((at, part?));
+    }
+    parts.sort_by_key(|(at, _)| *at);
+    let mut read = Read {
+        frames: Vec::new(),
+        dropped_rows: 0,
+        dropped_people: 0,
+        failing: vec![0; layout.groups],
+        memory: Vec::new(),
+    };
+    for (_, (reader, memory)) in parts {
+        read.dropped_rows += reader.dropped_rows;
+        read.dropped_people += reader.dropped_people.people;
+        for (all, part) in read.failing.iter_mut().zip(&reader.failing) {
+            *all += part.people;
+        }
+        read.memory.push(memory);
+        match read.frames.last_mut().and_then(Arc::get_mut).filter(|_| as_one) {
+            Some(one) => append(one, reader.frame),
+            None => read.frames.push(Arc::new(reader.frame)),
+        }
+    }
+    Ok(read)
+}
+
+async fn read_part(
+    plan: LogicalPlan,
+    state: &SessionState,
+    layout: &Layout,
+) -> Result<(Reader, MemoryReservation), ExecuteError> {
+    let mut batches = start(&plan, state).await?;
+    let memory = MemoryConsumer::new("fit").register(&state.runtime_env().memory_pool);
+    let mut reader = Reader::new(layout);
+    while let Some(batch) = batches.next().await {
+        reader.add(layout, &batch?)?;
+        memory.try_resize(reader.frame.bytes())?;
+        // Whoever is not waited for any more ends here.
+        tokio::task::yield_now().await;
+    }
+    Ok((reader, memory))
+}
+
+fn append(one: &mut Frame, other: Frame) {
+    one.rows += other.rows;
+    one.people.extend(other.people);
+    for (column, more) in one.columns.iter_mut().zip(other.columns) {
+        match (column, more) {
+            (Column::Numbers(all), Column::Numbers(more)) => all.extend(more),
+            (Column::Codes(all), Column::Codes(more)) => all.extend(more),
+            _ => {}
+        }
+    }
+}
+
+/// Distinct people of rows that come person by person.
+#[derive(Debug, Default)]
+struct Distinct {
+    people: u64,
+    last: Option<i64>,
+}
+
+impl Distinct {
+    fn add(&mut self, person: i64) {
+        if self.last != Some(person) {
+            self.people += 1;
+            self.last = Some(person);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    frame: Frame,
+    /// Of each need for levels, which text is which.
+    codes: Vec<HashMap<String, u16>>,
+    dropped_rows: u64,
+    dropped_people: Distinct,
+    failing: Vec<Distinct>,
+    last: i64,
+}
+
+impl Reader {
+    fn new(layout: &Layout) -> Self {
+        let codes = layout.needs.iter().map(|need| match need {
+            Need::Number(_) => HashMap::new(),
+            Need::Level(_, levels) => (0_u16..)
+                .zip(levels)
+                .map(|(code, level)| (level.clone(), code))
+                .collect(),
+        });
+        Self {
+            frame: Frame {
+                columns: layout.needs.iter().map(Column::from).collect(),
+                ..Frame::default()
+            },
+            codes: codes.collect(),
+            dropped_rows: 0,
+            dropped_people: Distinct::default(),
+            failing: (0..layout.groups).map(|_| Distinct::default()).collect(),
+            last: i64::MIN,
+        }
+    }
+
+    fn add(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(), ExecuteError> {
+        let width = layout.needs.len();
+        let people = match layout.is_personal {
+            true => Some(self.people(batch.column(width + layout.groups))?),
+            false => None,
+        };
+        let passes = (width..width + layout.groups).map(|at| truth(batch.column(at)));
+        let passes = passes.collect::<Result<Vec<BooleanArray>, ExecuteError>>()?;
+        let needed = layout.needs.iter().zip(&self.codes).zip(batch.columns());
+        let needed = needed.map(|((need, codes), column)| values(need, codes, column));
+        let needed = needed.collect::<Result<Vec<Values>, ExecuteError>>()?;
+        for row in 0..batch.num_rows() {
+            let mut failed = passes.iter().enumerate().filter(|(_, passes)| !passes.value(row));
+            match (failed.next(), failed.next()) {
+                (None, _) => {}
+                (Some((group, _)), None) => {
+                    if let Some(people) = &people {
+                        self.failing[group].add(people[row]);
+                    }
+                    continue;
+                }
+                (Some(_), Some(_)) => continue,
+            }
+            if needed.iter().any(|values| !values.is_known(row)) {
+                self.dropped_rows += 1;
+                if let Some(people) = &people {
+                    self.dropped_people.add(people[row]);
+                }
+                continue;
+            }
+            for (values, column) in needed.iter().zip(&mut self.frame.columns) {
+                values.push(row, column);
+            }
+            if let Some(people) = &people {
+                self.frame.people.push(people[row]);
+            }
+            self.frame.rows += 1;
+        }
+        Ok(())
+    }
+
+    /// Whose rows these are. They come person by person, or the node's own checks do not hold.
+    fn people(&mut self, column: &ArrayRef) -> Result<Vec<i64>, ExecuteError> {
+        let people = column
+            .as_primitive_opt::<Int64Type>()
+            .filter(|people| people.null_count() == 0);
+        let people = people.ok_or(ExecuteError::Unordered)?.values();
+        let goes_on = people.first().is_none_or(|first| *first >= self.last);
+        if !goes_on || !people.is_sorted() {
+            return Err(ExecuteError::Unordered);
+        }
+        self.last = people.last().copied().unwrap_or(self.last);
+        Ok(people.to_vec())
+    }
+}
+
+/// What is not known is not passed.
+fn truth(column: &ArrayRef) -> Result<BooleanArray, ExecuteError> {
+    let passes = column.as_boolean_opt();
+    let passes = passes.ok_or_else(|| ArrowError::CastError("a condition is not true or false".to_owned()));
+    let passes = passes.map_err(engine)?;
+    Ok(if passes.null_count() > 0 {
+        prep_null_mask_filter(passes)
+    } else {
+        passes.clone()
+    })
+}
+
+/// The values of one need in a batch; not known where there is none.
+enum Values {
+    Numbers(Vec<f64>),
+    Codes(Vec<Option<u16>>),
+}
+
+impl Values {
+    fn is_known(&self, row: usize) -> bool {
+        match self {
+            Values::Numbers(numbers) => numbers[row].is_finite(),
+            Values::Codes(codes) => codes[row].is_some(),
+        }
+    }
+
+    fn push(&self, row: usize, column: &mut Column) {
+        match (self, column) {
+            (Values::Numbers(numbers), Column::Numbers(all)) => all.push(numbers[row]),
+            (Values::Codes(codes), Column::Codes(all)) => all.extend(codes[row]),
+            // Both follow from the same need.
+            (Values::Numbers(_), Column::Codes(_)) | (Values::Codes(_), Column::Numbers(_)) => {}
+        }
+    }
+}
+
+fn values(need: &Need, codes: &HashMap<String, u16>, column: &ArrayRef) -> Result<Values, ExecuteError> {
+    match need {
+        Need::Number(_) => {
+            let numbers = cast(column, &DataType::Float64).map_err(engine)?;
+            let numbers = numbers.as_primitive::<Float64Type>();
+            Ok(Values::Numbers(
+                numbers.iter().map(|number| number.unwrap_or(f64::NAN)).collect(),
+            ))
+        }
+        Need::Level(..) => {
+            let texts = cast(column, &DataType::Utf8).map_err(engine)?;
+            let texts = texts.as_string::<i32>();
+            let code = |text: Option<&str>| text.and_then(|text| codes.get(text).copied());
+            Ok(Values::Codes(texts.iter().map(code).collect()))
+        }
+    }
+}
+
+fn engine(error: ArrowError) -> ExecuteError {
+    ExecuteError::Engine(error.into())
+}

@@ -1,0 +1,497 @@
+//! The story of one fit at the data user: whom to ask, one statement for all, step after step, and who took part.
+//!
+//! The client carries what nodes sign from one to all others and adds it up as they do. It chooses neither the first step nor any other: a
+//! node finds the next one itself. If a node drops out, the fit begins again without it, from the start, and only if that was asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::FitQuery;
+use futures::channel::mpsc;
+use futures::future::join_all;
+use models::rounds::Next;
+use models::{Fitted, Statement, Step};
+use policy::{AccessRequest, Asked, Decision, Release, Sum};
+use terms::{MemberId, PermitId, Problem, Purpose, Report, limit};
+use tokio::time::timeout;
+use tonic::Streaming;
+use trust::{Digest, Envelope, Hasher, PartOf, Proof, Receipt, Verified};
+use wire::Connection;
+use wire::status::Ended;
+use wire::v1::fit_reply::What as Reply;
+use wire::v1::fit_request::What as Asking;
+use wire::v1::fit_service_client::FitServiceClient;
+use wire::v1::{FitBegun, FitGo, FitOpening, FitPart, FitReply, FitRequest, FitStep};
+
+use crate::analyses::{self, Evidence};
+use crate::answer::{AppliedPolicy, Coverage, Status};
+use crate::ask::Asker;
+use crate::fan_out::is_lost;
+use crate::node::{Errand, Peer};
+use crate::receipts;
+
+/// Sums of one node, as a kind of part.
+const SUMS: u8 = 0;
+
+/// Steps that are asked for if nothing is said and the policy allows more.
+const STEPS: u32 = 25;
+
+/// Messages to a node that lie ready.
+const MESSAGES_READY: usize = 2;
+
+/// A model that is asked for.
+#[derive(Clone, Debug)]
+pub struct FitQuestion {
+    /// The collection, by its id or its name in SQL.
+    pub collection: String,
+    /// `glm`, …
+    pub analysis: String,
+    /// What is said of the analysis: `formula`, `family`, ….
+    pub options: BTreeMap<String, String>,
+    /// Which rows, as a condition in SQL; all if nothing is said.
+    pub condition: Option<String>,
+    /// Which nodes; all that offer the collection if nothing is said.
+    pub nodes: Option<Vec<MemberId>>,
+    /// Whether the fit may go on, from the start, without nodes that refuse, fail or cannot be reached.
+    pub without_missing: bool,
+    /// Most steps; as many as the policy allows, and 25 at most, if nothing is said.
+    pub steps: Option<u32>,
+    /// What it is for.
+    pub purpose: Option<Purpose>,
+    /// The data permit, where one is needed.
+    pub permit: Option<PermitId>,
+}
+
+/// What comes of a fit.
+#[derive(Debug)]
+pub struct FitAnswer {
+    /// The model; or why there is none.
+    pub fitted: Result<Fitted, Report>,
+    /// Rows that nodes left out because a column is not known; none where too few people are in them to say so.
+    pub dropped: BTreeMap<MemberId, Option<u64>>,
+    /// What was asked, and who took part.
+    pub evidence: Evidence,
+}
+
+/// What all nodes are asked.
+struct Plan {
+    query: FitQuery,
+    text: String,
+    errand: Errand,
+}
+
+/// A fit that has begun at one node.
+struct Open<'a> {
+    peer: &'a Peer,
+    steps: mpsc::Sender<FitRequest>,
+    replies: Streaming<FitReply>,
+    begun: FitBegun,
+    /// Over all that the node has said.
+    said: Hasher,
+    parts: u64,
+}
+
+/// How a node ended its part in a fit.
+struct Signed {
+    receipt: Verified<Receipt>,
+    envelope: Envelope,
+}
+
+/// What became of one try with certain nodes.
+enum Tried {
+    Fitted(Fitted, Vec<Signed>),
+    /// The model has no solution, whoever takes part.
+    Unsolvable(Report),
+    /// These nodes do not take part.
+    Missing(BTreeMap<MemberId, Ended>),
+}
+
+impl Asker {
+    /// Fits a model over all nodes.
+    ///
+    /// # Errors
+    /// If the fit cannot be asked. What happens at a node is no error but in the answer's coverage.
+    pub async fn fit(&self, question: &FitQuestion) -> Result<FitAnswer, Report> {
+        let mut peers = self.peers_for(question)?;
+        let mut missing: BTreeMap<MemberId, Ended> = BTreeMap::new();
+        let mut questions = Vec::new();
+        loop {
+            let plan = self.plan(question, &peers).await?;
+            questions.push(plan.text.clone());
+            let mut dropped = BTreeMap::new();
+            match self.attempt(&plan, &peers, &mut dropped).await {
+                Tried::Fitted(fitted, signed) => {
+                    let answer = self.answered(Ok(fitted), questions, signed, missing);
+                    return Ok(FitAnswer {
+                        dropped,
+                        ..answer.await?
+                    });
+                }
+                Tried::Unsolvable(report) => {
+                    return self.answered(Err(report), questions, Vec::new(), missing).await;
+                }
+                Tried::Missing(gone) => {
+                    peers.retain(|peer| !gone.contains_key(&peer.member));
+                    let may_go_on = question.without_missing && !peers.is_empty();
+                    let first = gone.values().next().map(|ended| ended.report.clone());
+                    missing.extend(gone);
+                    if !may_go_on {
+                        let why = self.why_none(first, &peers, question);
+                        return self.answered(Err(why), questions, Vec::new(), missing).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn why_none(&self, first: Option<Report>, left: &[&Peer], question: &FitQuestion) -> Report {
+        let first = first.unwrap_or_else(|| Problem::NoNode.report("no node takes part"));
+        if left.is_empty() || question.without_missing {
+            return first;
+        }
+        let remedy = format!(
+            "{}; or let the fit go on without nodes that do not take part",
+            first.remedy
+        );
+        first.remedy(remedy)
+    }
+
+    fn peers_for(&self, question: &FitQuestion) -> Result<Vec<&Peer>, Report> {
+        let collection = analyses::collection_of(self, &question.collection)?;
+        let offers = self
+            .offers()
+            .iter()
+            .filter(|offer| offer.offered(&collection.id).is_some());
+        let offering: Vec<&Peer> = offers.map(|offer| &offer.peer).collect();
+        let Some(named) = &question.nodes else {
+            if offering.is_empty() {
+                let message = format!("no node offers {} to you", collection.sql_name());
+                return Err(Problem::NoNode.report(message));
+            }
+            return Ok(offering);
+        };
+        let find = |member: &MemberId| {
+            let found = offering.iter().find(|peer| peer.member == *member).copied();
+            found.ok_or_else(|| {
+                let names = offering.iter().map(|peer| peer.member.as_str());
+                let report = Problem::NoNode.report(format!("{member} offers no {} to you", collection.sql_name()));
+                match terms::text::nearest(member.as_str(), names) {
+                    Some(nearest) => report.remedy(format!("the nearest is {nearest}")),
+                    None => report,
+                }
+            })
+        };
+        named.iter().map(find).collect()
+    }
+
+    /// One statement for all nodes. What is decided here, from the asker's own documents, nodes decide for themselves.
+    async fn plan(&self, question: &FitQuestion, peers: &[&Peer]) -> Result<Plan, Report> {
+        let collection = analyses::collection_of(self, &question.collection)?;
+        let visible = self.visible();
+        let statement = |masked: bool, steps: u32| -> Result<Statement, Report> {
+            Ok(Statement {
+                analysis: question.analysis.clone(),
+                options: question.options.clone(),
+                nodes: peers.iter().map(|peer| peer.member.to_string()).collect(),
+                masked,
+                steps,
+                fit: fit_name()?,
+                rows: String::new(),
+            })
+        };
+        let condition = question.condition.as_deref().unwrap_or_default();
+        // The collection may be one that the asker cannot query: then the refusal says why.
+        let mut known = visible.clone();
+        known.insert(collection.id.clone(), Arc::clone(collection));
+        let steps = question.steps.unwrap_or(STEPS);
+        let query = FitQuery::compose(statement(false, steps)?, collection, condition, &known).await?;
+        let request = AccessRequest {
+            caller: self.caller().clone(),
+            purpose: question.purpose,
+            permit: question.permit.clone(),
+            collection: collection.id.clone(),
+            release: Release::Models,
+            columns: query.columns(),
+            asked: Asked::default(),
+            at: self.clock.now(),
+        };
+        let query = match policy::decide(self.rules(), &request) {
+            Decision::Refuse(refusal) => return Err(refusal.into()),
+            Decision::Allow(grant) => {
+                let rules = grant.models();
+                let masked = rules.is_some_and(|rules| rules.sum == Sum::Masked);
+                let most = rules.map_or(STEPS, |rules| rules.steps_max);
+                let steps = question.steps.unwrap_or(STEPS.min(most));
+                let query = FitQuery::compose(statement(masked, steps)?, collection, condition, &known).await?;
+                engine::fit::admit_fit(&query, &grant)?;
+                query
+            }
+        };
+        let text = query.statement.to_string();
+        Ok(Plan {
+            query,
+            text,
+            errand: self.errand(question.purpose, question.permit.clone()),
+        })
+    }
+
+    /// One fit with certain nodes, from the start.
+    async fn attempt<'a>(
+        &self,
+        plan: &Plan,
+        peers: &[&'a Peer],
+        dropped: &mut BTreeMap<MemberId, Option<u64>>,
+    ) -> Tried {
+        let opened = join_all(peers.iter().map(|peer| self.open_fit(plan, peer))).await;
+        let mut open = match all_of(peers, opened) {
+            Ok(open) => open,
+            Err(missing) => return Tried::Missing(missing),
+        };
+        open.iter_mut().for_each(|one| one.say(Asking::Go(FitGo {})));
+        dropped.extend(open.iter().map(|one| (one.peer.member.clone(), one.begun.dropped)));
+        let (statement, mut step) = (Digest::of(plan.text.as_bytes()), plan.query.start());
+        for at in 0..plan.query.statement.steps {
+            let width = step.width();
+            let parts = join_all(open.iter_mut().map(|one| one.part(statement, at, width))).await;
+            let parts = match all_of(peers, parts) {
+                Ok(parts) => parts,
+                Err(missing) => return Tried::Missing(missing),
+            };
+            let next = advance(&*step, &parts);
+            let told = FitStep {
+                step: at,
+                parts: parts.clone(),
+            };
+            open.iter_mut().for_each(|one| one.say(Asking::Step(told.clone())));
+            match next {
+                // The nodes find the same, and record it.
+                Err(report) => return Tried::Unsolvable(report),
+                Ok(Next::Done(fitted)) => {
+                    let signed = join_all(open.iter_mut().map(|one| one.receipt(plan))).await;
+                    return match all_of(peers, signed) {
+                        Ok(signed) => Tried::Fitted(fitted, signed),
+                        Err(missing) => Tried::Missing(missing),
+                    };
+                }
+                Ok(Next::Step(next)) => step = next,
+            }
+        }
+        let message = format!(
+            "the model has not come to its solution in {} steps",
+            plan.query.statement.steps
+        );
+        Tried::Unsolvable(Problem::ModelSteps.report(message))
+    }
+
+    /// Opens the fit at a node; once more if its connection was lost.
+    async fn open_fit<'a>(&self, plan: &Plan, peer: &'a Peer) -> Result<Open<'a>, Ended> {
+        if let Some(stopped) = self.stopped(peer) {
+            return Err(stopped.into());
+        }
+        let connection = self.connection(peer).await?;
+        match self.open_on(plan, peer, &connection).await {
+            Err(ended) if is_lost(&ended) => {
+                self.forget(&peer.member).await;
+                let connection = self.connection(peer).await?;
+                self.open_on(plan, peer, &connection).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_on<'a>(&self, plan: &Plan, peer: &'a Peer, connection: &Connection) -> Result<Open<'a>, Ended> {
+        let proof = Proof {
+            node: peer.member.to_string(),
+            query: Digest::of(plan.text.as_bytes()),
+            purpose: plan.errand.purpose,
+            permit: plan.errand.permit.clone(),
+            request: None,
+            channel: connection.binding()?,
+        };
+        let (mut steps, coming) = mpsc::channel(MESSAGES_READY);
+        let text = plan.text.clone();
+        let opening = FitRequest {
+            what: Some(Asking::Opening(FitOpening { text })),
+        };
+        let gone = || Ended::from(Problem::Unreachable.report(format!("{} has gone away", peer.member)));
+        steps.try_send(opening).map_err(|_| gone())?;
+        let request = plan.errand.accompany(coming, &proof, self.clock.now())?;
+        let mut client = FitServiceClient::new(connection.grpc.clone())
+            .max_decoding_message_size(limit::FIT_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(limit::FIT_MESSAGE_BYTES_MAX);
+        let opening = timeout(Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX), client.fit(request));
+        let response = opening.await.map_err(|_| late(peer))?;
+        let response = response.map_err(|status| wire::status::from_status(&status, peer.member.as_str()))?;
+        let mut open = Open {
+            peer,
+            steps,
+            replies: response.into_inner(),
+            begun: FitBegun::default(),
+            said: Hasher::default(),
+            parts: 0,
+        };
+        open.begun = match open.next().await? {
+            Reply::Begun(begun) => begun,
+            Reply::Part(_) | Reply::Receipt(_) => return Err(odd(peer, "it does not begin").into()),
+        };
+        Ok(open)
+    }
+
+    async fn answered(
+        &self,
+        fitted: Result<Fitted, Report>,
+        questions: Vec<String>,
+        signed: Vec<Signed>,
+        missing: BTreeMap<MemberId, Ended>,
+    ) -> Result<FitAnswer, Report> {
+        let query_id = trust::new_query_id()?;
+        let envelopes: Vec<&Envelope> = signed.iter().map(|one| &one.envelope).collect();
+        let kept = receipts::keep(self.data_folder(), &query_id, &envelopes).await;
+        let mut coverage: Vec<Coverage> = signed.iter().map(took_part).collect();
+        coverage.extend(
+            missing
+                .iter()
+                .map(|(member, ended)| Coverage::without(member.clone(), ended)),
+        );
+        coverage.sort_by(|one, other| one.node.cmp(&other.node));
+        crate::ask::origin::require_one_kind(&coverage)?;
+        Ok(FitAnswer {
+            fitted,
+            dropped: BTreeMap::new(),
+            evidence: Evidence {
+                questions,
+                query_ids: vec![query_id],
+                coverage,
+                receipts: kept.into_iter().collect(),
+            },
+        })
+    }
+}
+
+impl Open<'_> {
+    /// What the node says next.
+    async fn next(&mut self) -> Result<Reply, Ended> {
+        let coming = timeout(
+            Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX),
+            self.replies.message(),
+        )
+        .await;
+        let message = coming.map_err(|_| late(self.peer))?;
+        let message = message.map_err(|status| wire::status::from_status(&status, self.peer.member.as_str()))?;
+        let reply = message.and_then(|reply| reply.what);
+        reply.ok_or_else(|| odd(self.peer, "it ended without a receipt").into())
+    }
+
+    /// What its rows add to a step, under its signature.
+    async fn part(&mut self, statement: Digest, step: u32, width: usize) -> Result<FitPart, Ended> {
+        let Reply::Part(part) = self.next().await? else {
+            return Err(odd(self.peer, "it says something else than the sums of a step").into());
+        };
+        let of = PartOf {
+            statement,
+            step,
+            kind: SUMS,
+            member: &self.peer.member,
+        };
+        let holds = part.node == self.peer.member.as_str()
+            && part.content.len() == width * size_of::<f64>()
+            && of.verify(&part.content, &part.signature, &self.peer.key).is_ok()
+            && sums_of(&part).all(f64::is_finite);
+        if !holds {
+            return Err(odd(self.peer, "its sums are not as they must be").into());
+        }
+        self.said.update(&part.content);
+        self.parts += 1;
+        Ok(part)
+    }
+
+    /// Says something to the node. Why it does not listen any more, it says itself: that is read next.
+    fn say(&mut self, what: Asking) {
+        drop(self.steps.try_send(FitRequest { what: Some(what) }));
+    }
+
+    async fn receipt(&mut self, plan: &Plan) -> Result<Signed, Ended> {
+        let peer = self.peer;
+        let Reply::Receipt(receipt) = self.next().await? else {
+            return Err(odd(peer, "it goes on where the fit has ended").into());
+        };
+        let envelope = Envelope::parse(&receipt).map_err(|_| odd(peer, "its receipt cannot be read"))?;
+        let receipt = Receipt::open(&envelope, &peer.key)?;
+        let matches = receipt.node == peer.member
+            && receipt.space == plan.errand.space
+            && receipt.query == Digest::of(plan.text.as_bytes())
+            && receipt.permit == plan.errand.permit
+            && receipt.rows == self.parts
+            && receipt.result == std::mem::take(&mut self.said).finish();
+        if !matches {
+            return Err(odd(peer, "its receipt is for something else").into());
+        }
+        Ok(Signed { receipt, envelope })
+    }
+}
+
+/// The next step from the sum of all parts, added in the order of the statement: as nodes do it.
+fn advance(step: &dyn Step, parts: &[FitPart]) -> Result<Next<Arc<dyn Step>, Fitted>, Report> {
+    let mut total = vec![0.0; step.width()];
+    for part in parts {
+        for (sum, value) in total.iter_mut().zip(sums_of(part)) {
+            *sum += value;
+        }
+    }
+    step.next(&total)
+}
+
+fn sums_of(part: &FitPart) -> impl Iterator<Item = f64> + '_ {
+    let (values, _) = part.content.as_chunks();
+    values.iter().map(|value| f64::from_le_bytes(*value))
+}
+
+/// What all nodes gave; or those that gave nothing.
+fn all_of<T>(peers: &[&Peer], outcomes: Vec<Result<T, Ended>>) -> Result<Vec<T>, BTreeMap<MemberId, Ended>> {
+    let (mut all, mut missing) = (Vec::new(), BTreeMap::new());
+    for (peer, outcome) in peers.iter().zip(outcomes) {
+        match outcome {
+            Ok(one) => all.push(one),
+            Err(ended) => {
+                missing.insert(peer.member.clone(), ended);
+            }
+        }
+    }
+    if missing.is_empty() { Ok(all) } else { Err(missing) }
+}
+
+fn took_part(signed: &Signed) -> Coverage {
+    let receipt = &signed.receipt;
+    Coverage {
+        status: Status::Answered,
+        policy: Some(AppliedPolicy {
+            id: receipt.policy.clone(),
+            version: receipt.policy_version,
+            rule: receipt.rule.clone(),
+            joined: receipt.joined.clone(),
+            min_people: receipt.min_people,
+            round_to: receipt.round_to,
+            kept_values: 0,
+        }),
+        data: receipt.data.clone(),
+        permit: receipt.permit.clone(),
+        duties: receipt.duties.iter().map(|duty| wire::status::plain(duty)).collect(),
+        query_id: Some(receipt.query_id.clone()),
+        receipts: vec![signed.envelope.clone()],
+        ..Coverage::of(receipt.node.clone())
+    }
+}
+
+fn fit_name() -> Result<String, Report> {
+    let name = trust::new_query_id()?;
+    Ok(Digest::of(name.as_str().as_bytes()).hex()[..32].to_owned())
+}
+
+fn late(peer: &Peer) -> Ended {
+    crate::fan_out::late(peer, limit::NODE_ANSWER_SECONDS_MAX).into()
+}
+
+fn odd(peer: &Peer, what: &str) -> Report {
+    Problem::Answer.report(format!("the fit at {} cannot be used: {what}", peer.member))
+}

@@ -1,0 +1,231 @@
+//! The model that a statement asks for, at the place to which its steps have come.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use terms::{Problem, Report};
+
+use crate::cox::{self, Baseline, Cox, Ties, Transform};
+use crate::design::{Design, DesignColumn, LevelOf, Need, Value, Variable};
+use crate::family::{Family, Link};
+use crate::formula::{Formula, Response};
+use crate::frame::Frame;
+use crate::glm::{self, Glm};
+use crate::rounds::{Next, Rounds};
+use crate::statement::Statement;
+use crate::survival::Survival;
+
+/// A model between two steps.
+pub trait Step: fmt::Debug + Send + Sync {
+    /// How many numbers this step adds up.
+    fn width(&self) -> usize;
+
+    /// Whether all rows of a node have to be in one frame.
+    fn needs_whole_node(&self) -> bool {
+        false
+    }
+
+    /// Adds up over the rows of a frame.
+    fn add(&self, frame: &Frame, into: &mut [f64]);
+
+    /// What follows from the sums over all rows of all nodes.
+    ///
+    /// # Errors
+    /// As [`Rounds::next`].
+    fn next(&self, sums: &[f64]) -> Result<Next<Arc<dyn Step>, Fitted>, Report>;
+}
+
+/// A model that a statement asks for.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What is read of each row.
+    pub needs: Vec<Need>,
+    /// What its sums tell of groups of people.
+    pub exposure: Exposure,
+    /// Before the first step.
+    pub start: Arc<dyn Step>,
+}
+
+/// What the sums of a model tell of groups of people: for the checks on what may leave.
+#[derive(Clone, Debug, Default)]
+pub struct Exposure {
+    /// Parameters that are estimated.
+    pub parameters: usize,
+    /// So many of the model's needs go into sums.
+    pub summed: usize,
+    /// All levels of all factors.
+    pub levels: Vec<LevelOf>,
+    /// The columns of the model matrix.
+    pub columns: Vec<DesignColumn>,
+    /// What is 0 or 1 for each person: the outcome, or whether the event came.
+    pub outcome: Option<Value>,
+}
+
+/// What came out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Fitted {
+    /// A generalised linear model.
+    Glm(glm::Fitted),
+    /// A Cox regression.
+    Cox(cox::Fitted),
+}
+
+impl Model {
+    /// The model that a statement asks for, over the columns of a collection.
+    ///
+    /// # Errors
+    /// `E_MODEL_FORMULA` and `E_SQL_COLUMN`, which say what cannot be and what can.
+    pub fn new(statement: &Statement, variables: &[Variable]) -> Result<Self, Report> {
+        match statement.analysis.as_str() {
+            "glm" => glm(statement, variables),
+            "cox" => cox(statement, variables),
+            other => {
+                let report = Problem::ModelFormula.report(format!("there is no analysis {other}"));
+                Err(report.remedy("there are glm and cox"))
+            }
+        }
+    }
+}
+
+fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
+    statement.require_known(&["formula", "family", "link", "theta", "weights", "complete"])?;
+    let formula = formula(statement)?;
+    if !formula.strata.is_empty() {
+        return Err(Problem::ModelFormula.report("a glm has no strata: use the column as a factor"));
+    }
+    let theta = statement.option("theta").map(str::parse::<f64>).transpose();
+    let theta = theta.map_err(|_| Problem::ModelFormula.report("theta is not a number"))?;
+    let family = Family::named(statement.option("family").unwrap_or("gaussian"), theta)?;
+    let link = statement.option("link").map(str::parse::<Link>).transpose()?;
+    let design = Design::new(&formula, statement.option("weights"), &statement.complete(), variables)?;
+    if let Response::One(response) = &formula.response
+        && let Some(variable) = variables.iter().find(|variable| variable.name == response.column)
+    {
+        family.require_response(variable, design.response.is_indicator())?;
+    }
+    let exposure = Exposure {
+        parameters: design.columns.len(),
+        summed: design.summed,
+        levels: design.levels.clone(),
+        columns: design.columns.clone(),
+        outcome: matches!(family, Family::Binomial).then(|| design.response.clone()),
+    };
+    Ok(Model {
+        needs: design.needs.clone(),
+        exposure,
+        start: start(Glm::new(family, link, design)?, Fitted::Glm),
+    })
+}
+
+fn cox(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
+    statement.require_known(&["formula", "ties", "baseline", "check", "complete"])?;
+    let survival = Survival::new(&formula(statement)?, &statement.complete(), variables)?;
+    let ties = chosen(statement, "ties", &[("efron", Ties::Efron), ("breslow", Ties::Breslow)])?;
+    let baselines = [("node", Baseline::OfEachNode), ("shared", Baseline::Shared)];
+    let baseline = chosen(statement, "baseline", &baselines)?.unwrap_or_default();
+    let checks = [
+        ("identity", Transform::Identity),
+        ("log", Transform::Log),
+        ("km", Transform::Km),
+    ];
+    let check = chosen(statement, "check", &checks)?;
+    let design = &survival.design;
+    let tells_times = baseline == Baseline::Shared || check == Some(Transform::Km);
+    let bins = if tells_times { survival.bins() } else { Vec::new() };
+    let exposure = Exposure {
+        parameters: design.columns.len(),
+        summed: design.summed,
+        levels: design.levels.iter().cloned().chain(bins).collect(),
+        columns: design.columns.clone(),
+        outcome: Some(design.response.clone()),
+    };
+    Ok(Model {
+        needs: design.needs.clone(),
+        exposure,
+        start: start(
+            Cox::new(survival, ties.unwrap_or_default(), baseline, check)?,
+            Fitted::Cox,
+        ),
+    })
+}
+
+fn formula(statement: &Statement) -> Result<Formula, Report> {
+    let text = statement.option("formula").ok_or_else(|| {
+        let report = Problem::ModelFormula.report(format!("{} needs a formula", statement.analysis));
+        report.remedy("for instance formula => 'relapsed ~ age'")
+    })?;
+    Formula::parse(text)
+}
+
+/// What an option chooses among a few.
+fn chosen<T: Copy>(statement: &Statement, name: &str, all: &[(&str, T)]) -> Result<Option<T>, Report> {
+    let Some(said) = statement.option(name) else {
+        return Ok(None);
+    };
+    let found = all.iter().find(|(known, _)| *known == said);
+    let (_, found) = found.ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
+        let report = Problem::ModelFormula.report(format!("{name} cannot be {said}"));
+        report.remedy(format!("it is one of {}", known.join(", ")))
+    })?;
+    Ok(Some(*found))
+}
+
+/// An analysis before its first step.
+fn start<R>(rounds: R, fitted: fn(R::Fitted) -> Fitted) -> Arc<dyn Step>
+where
+    R: Rounds + fmt::Debug + Send + Sync + 'static,
+    R::State: Send + Sync + 'static,
+    R::Fitted: 'static,
+{
+    let state = rounds.start();
+    let rounds = Arc::new(rounds);
+    Arc::new(At { rounds, state, fitted })
+}
+
+/// An analysis at a place.
+struct At<R: Rounds> {
+    rounds: Arc<R>,
+    state: R::State,
+    fitted: fn(R::Fitted) -> Fitted,
+}
+
+impl<R> Step for At<R>
+where
+    R: Rounds + fmt::Debug + Send + Sync + 'static,
+    R::State: Send + Sync + 'static,
+    R::Fitted: 'static,
+{
+    fn width(&self) -> usize {
+        self.rounds.width(&self.state)
+    }
+
+    fn needs_whole_node(&self) -> bool {
+        R::NEEDS_WHOLE_NODE
+    }
+
+    fn add(&self, frame: &Frame, into: &mut [f64]) {
+        self.rounds.add(&self.state, frame, into);
+    }
+
+    fn next(&self, sums: &[f64]) -> Result<Next<Arc<dyn Step>, Fitted>, Report> {
+        Ok(match self.rounds.next(&self.state, sums)? {
+            Next::Done(fitted) => Next::Done((self.fitted)(fitted)),
+            Next::Step(state) => Next::Step(Arc::new(Self {
+                rounds: Arc::clone(&self.rounds),
+                state,
+                fitted: self.fitted,
+            })),
+        })
+    }
+}
+
+impl<R: Rounds + fmt::Debug> fmt::Debug for At<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("At")
+            .field("rounds", &self.rounds)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,501 @@
+//! The story of one fit, top to bottom: as `query.rs`, with steps in the place of one answer.
+//!
+//! Who may fit what is decided and charged once, and recorded, durable, before the first sum leaves. Of each step the node sends what its
+//! rows add, under its signature; where the next step is taken follows from the sums that every node that takes part has signed, never from
+//! what whoever asks says. How the fit ended, and over how many steps, is a second record, and the receipt is signed after it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{After, Fit, FitError, FitQuery, Holding};
+use futures::{Stream, StreamExt, stream};
+use policy::{AccessRequest, Asked, Grant, Release as PolicyRelease};
+use terms::{MemberId, Problem, Report, UtcTime, limit};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{error, info, instrument};
+use trust::{Digest, Hasher, PartOf, PublicKey, SigningKey};
+use wire::PeerInfo;
+use wire::status::{Ended, to_status};
+use wire::v1::fit_reply::What as Reply;
+use wire::v1::fit_request::What as Asking;
+use wire::v1::fit_service_server::FitService;
+use wire::v1::{FitBegun, FitPart, FitReply, FitRequest, FitStep};
+
+use crate::delivery::{Access, Obligations, revoked};
+use crate::governance::Current;
+use crate::ledger::{Begun, Charge, Decided, Entry, Opening, Permitted, Release};
+use crate::query::{Arrival, Asker, Desk, Held, Refused, Requests, decide, next_step, people_of, refused, told_of};
+use crate::query::{require_tellable, stopping, unfinished};
+
+/// Sums of one node, as a kind of part.
+const SUMS: u8 = 0;
+
+/// The face of a node for fits.
+#[derive(Clone, Debug)]
+pub(crate) struct Fits(pub(crate) Arc<Desk>);
+
+type Replies = std::pin::Pin<Box<dyn Stream<Item = Result<FitReply, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl FitService for Fits {
+    type FitStream = Replies;
+
+    async fn fit(&self, request: Request<Streaming<FitRequest>>) -> Result<Response<Replies>, Status> {
+        let status = |ended: Ended| to_status(&ended);
+        let (metadata, extensions, mut steps) = request.into_parts();
+        let tokens = wire::header::read(&metadata).map_err(|report| status(report.into()))?;
+        let peer = extensions.get::<PeerInfo>();
+        let peer = peer.ok_or_else(|| Problem::ProofMismatch.report("the request did not come over TLS"));
+        let peer = peer.map_err(|report| status(report.into()))?;
+        let Some(Asking::Opening(opening)) = next(&mut steps).await.map_err(|report| status(report.into()))? else {
+            return Err(status(misplaced().into()));
+        };
+        let arrival = Arrival {
+            tokens,
+            channel: &peer.channel,
+        };
+        let fitting = self.0.fit(arrival, &opening.text).await.map_err(status)?;
+        let replies = stream::unfold(Some((fitting, steps)), |state| async move {
+            let (mut fitting, mut steps) = state?;
+            match fitting.reply(&mut steps).await {
+                Ok(reply @ Reply::Receipt(_)) => Some((Ok(reply), None)),
+                Ok(reply) => Some((Ok(reply), Some((fitting, steps)))),
+                Err(ended) => Some((Err(to_status(&ended)), None)),
+            }
+        });
+        let replies = replies.map(|reply| Ok(FitReply { what: Some(reply?) }));
+        Ok(Response::new(replies.boxed()))
+    }
+}
+
+/// A fit that has begun.
+struct Fitting {
+    desk: Arc<Desk>,
+    fit: Fit,
+    record: Record,
+    access: Access,
+    terms: Digest,
+    statement: Digest,
+    /// Those who take part, in the order of the statement.
+    nodes: Vec<(MemberId, PublicKey)>,
+    steps_max: u32,
+    /// The step that is on its way, and what this node said of it.
+    step: u32,
+    said: Vec<u8>,
+    next: NextReply,
+    /// Over all that this node said.
+    result: Hasher,
+    arrived: Instant,
+    until: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How far the ledger is told.
+enum Record {
+    /// That it was allowed. Nothing has left.
+    Decided(Entry<Decided>),
+    /// That sums begin to leave.
+    Begun(Entry<Begun>),
+    /// How it ended.
+    Ended,
+}
+
+/// What the node says next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextReply {
+    Begun,
+    FirstPart,
+    AfterStep,
+}
+
+impl Desk {
+    /// Takes up a fit. Each step moves it forward or ends it with a reason in the ledger.
+    #[instrument(name = "fit", skip_all, fields(member = %self.member, query_id))]
+    async fn fit(self: &Arc<Self>, arrival: Arrival<'_>, text: &str) -> Result<Fitting, Ended> {
+        let arrived = Instant::now();
+        self.require_open()?;
+        // 1 caller
+        let asker = self.asker(arrival, text, &*self.governance.current()?, self.clock.now())?;
+        let _slot = self.slot().await?;
+        let (current, now) = (self.governance.current()?, self.clock.now());
+        // 2 ledger
+        let query_id = trust::new_query_id()?;
+        tracing::Span::current().record("query_id", query_id.as_str());
+        let ended = |report: Report| Ended {
+            report,
+            query_id: Some(query_id.clone()),
+        };
+        let opening = Opening {
+            named: None,
+            ..asker.opening(&query_id, text)
+        };
+        let entry = self.ledger.open_entry(opening.clone()).map_err(ended)?;
+        if let Err(report) = self.require_may_ask(&current, &asker.caller, now) {
+            return Err(refused(entry, report.into()).await);
+        }
+        // 3 engine: parse
+        let read = FitQuery::read(text, &asker.visible(&current, now)).await;
+        let read = read.and_then(|query| Ok((self.participants(&query, &current)?, query)));
+        let (nodes, query) = match read {
+            Ok(read) => read,
+            Err(report) => return Err(refused(entry, report.into()).await),
+        };
+        let entry = entry.about(query.collection());
+        // 4 facts and 5 policy
+        let requests = asker.requests_of_fit(&query, now);
+        let decided = self.ledger.charge(asker.asking(query.collection()), now, |asked| {
+            match decide(&current, &requests, asked).and_then(|grant| admitted(&query, grant)) {
+                Ok(grant) => (Ok(grant), Charge::One),
+                Err(refused) => (Err(refused), Charge::Free),
+            }
+        });
+        let grant = match decided.unwrap_or_else(|report| Err(report.into())) {
+            Ok(grant) => grant,
+            Err(why) => return Err(refused(entry, why).await),
+        };
+        // 6 ledger
+        let (permitted, obligations, terms) = (
+            Permitted::from(&grant),
+            Obligations::of(&grant),
+            crate::again::terms_of(&grant),
+        );
+        let entry = entry.decided(permitted.clone());
+        let held = require_tellable(&permitted).and_then(|()| self.datasets_of(&grant));
+        let place = Arc::clone(&self.streaming).try_acquire_owned();
+        let place =
+            place.map_err(|_| Problem::Resources.report("too many fits and long answers are on their way here"));
+        let (held, place) = match held.and_then(|held| Ok((held, place?))) {
+            Ok(both) => both,
+            Err(report) => {
+                entry.failed(&report).await.map_err(ended)?;
+                return Err(ended(report));
+            }
+        };
+        let access = Access {
+            asked_as: None,
+            opening,
+            requests,
+            issuer_key: asker.issuer_key,
+            permitted,
+            obligations,
+            data: held.versions(),
+        };
+        // 7 to 9 engine: enforce, read, look at whom sums would tell of
+        let (desk, asked) = (Arc::clone(self), query.clone());
+        let work = async move { desk.begin_fit(&asked, grant, &held, now).await };
+        let ran = self.stopping.run_until_cancelled(engine::workers::run(work)).await;
+        let fit = match ran
+            .unwrap_or_else(|| Some(Err((stopping(), true))))
+            .unwrap_or_else(|| Err((unfinished(), true)))
+        {
+            Ok(fit) => fit,
+            Err((report, is_late)) => {
+                entry.failed(&report).await.map_err(ended)?;
+                if is_late {
+                    next_step(arrived).await;
+                }
+                return Err(ended(report));
+            }
+        };
+        Ok(Fitting {
+            desk: Arc::clone(self),
+            fit,
+            record: Record::Decided(entry),
+            access,
+            terms,
+            statement: Digest::of(text.as_bytes()),
+            nodes,
+            steps_max: query.statement.steps,
+            step: 0,
+            said: Vec::new(),
+            next: NextReply::Begun,
+            result: Hasher::default(),
+            arrived,
+            until: arrived + Duration::from_secs(limit::FIT_SECONDS_MAX),
+            _place: place,
+        })
+    }
+
+    /// Those who take part, with the keys that the roster names.
+    fn participants(&self, query: &FitQuery, current: &Current) -> Result<Vec<(MemberId, PublicKey)>, Report> {
+        let refuse = |message: String| Problem::ModelProtocol.report(message);
+        let named = |name: &String| {
+            let found = name.parse::<MemberId>().ok();
+            let found = found.and_then(|member| Some((current.rules.members.get(&member)?.key, member)));
+            let (key, member) = found.ok_or_else(|| refuse(format!("{name}, named in the fit, is not a member")))?;
+            Ok((member, key))
+        };
+        let nodes: Vec<_> = query.statement.nodes.iter().map(named).collect::<Result<_, Report>>()?;
+        match nodes.iter().any(|(member, _)| *member == self.member) {
+            true => Ok(nodes),
+            false => Err(refuse(format!("the fit does not name {}", self.member))),
+        }
+    }
+
+    /// The rows of a fit in memory; or why not, and whether that was known without reading one.
+    async fn begin_fit(
+        &self,
+        query: &FitQuery,
+        grant: Grant,
+        held: &Held,
+        now: UtcTime,
+    ) -> Result<Fit, (Report, bool)> {
+        let early = |report| (report, false);
+        let (people, _) = people_of(&self.registers, &grant, now).map_err(early)?;
+        let holding = Holding {
+            dataset: &held.asked,
+            people: &people,
+            joined: &[],
+            node: self.member.as_str(),
+            secret: self.datasets.secret(),
+        };
+        let plan = engine::enforce_fit(query, &grant, holding).map_err(|report| match report.problem {
+            Problem::Internal => {
+                error!(reason = report.message, "no plan");
+                (unfinished(), true)
+            }
+            _ => (report, false),
+        })?;
+        engine::begin_fit(plan, self.ledger.kept_values())
+            .await
+            .map_err(|error| match error {
+                FitError::Refused(report) => (report, true),
+                FitError::Failed(failure) => (told_of(&failure), true),
+            })
+    }
+}
+
+/// The grant, if the fit keeps to what it says without a look at data.
+fn admitted(query: &FitQuery, grant: Grant) -> Result<Grant, Refused> {
+    match engine::fit::admit_fit(query, &grant) {
+        Ok(()) => Ok(grant),
+        Err(report) => Err(report.into()),
+    }
+}
+
+impl Asker {
+    fn requests_of_fit(&self, query: &FitQuery, at: UtcTime) -> Requests {
+        Requests {
+            asked: AccessRequest {
+                caller: self.caller.clone(),
+                purpose: self.purpose,
+                permit: self.permit.clone(),
+                collection: query.collection().clone(),
+                release: PolicyRelease::Models,
+                columns: query.columns(),
+                asked: Asked::default(),
+                at,
+            },
+            joined: Vec::new(),
+        }
+    }
+}
+
+impl Fitting {
+    /// What the node says next.
+    async fn reply(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Ended> {
+        let reply = match self.next {
+            NextReply::Begun => {
+                self.next = NextReply::FirstPart;
+                let query_id = self.access.opening.query_id.to_string();
+                let dropped = self.fit.dropped();
+                return Ok(Reply::Begun(FitBegun { query_id, dropped }));
+            }
+            NextReply::FirstPart => self.begin(steps).await,
+            NextReply::AfterStep => self.after_step(steps).await,
+        };
+        match reply {
+            Ok(reply) => Ok(reply),
+            Err(report) => Err(self.end(report).await),
+        }
+    }
+
+    /// All nodes take part. 10 ledger: that sums begin to leave, and whom they are about, is durable before the first of them; how it ended,
+    /// before the receipt.
+    async fn begin(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
+        let Asking::Go(_) = self.heard(steps).await? else {
+            return Err(misplaced());
+        };
+        self.require_access()?;
+        let values = self.fit.enter(self.desk.ledger.kept_values())?;
+        let Record::Decided(entry) = std::mem::replace(&mut self.record, Record::Ended) else {
+            return Err(unfinished());
+        };
+        self.record = Record::Begun(entry.begun(&self.desk.ledger, values).await?);
+        info!(query_id = %self.access.opening.query_id, decision = "allow", nodes = self.nodes.len(), "begun");
+        self.part().await
+    }
+
+    /// What the node's rows add to this step, signed.
+    async fn part(&mut self) -> Result<Reply, Report> {
+        let sums = self.fit.sums().await.map_err(|failure| told_of(&failure))?;
+        if sums.iter().any(|sum| !sum.is_finite()) {
+            let message = "the step leads where the model has no values";
+            return Err(Problem::ModelSteps
+                .report(message)
+                .remedy("take another link, or fewer terms"));
+        }
+        let content: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        self.require_access()?;
+        let part = PartOf {
+            statement: self.statement,
+            step: self.step,
+            kind: SUMS,
+            member: &self.desk.member,
+        };
+        let signature = part.sign(&content, key(&self.desk)).to_vec();
+        if let Record::Begun(entry) = &mut self.record {
+            entry.hand_out(1, content.len() as u64);
+        }
+        self.result.update(&content);
+        self.said.clone_from(&content);
+        self.next = NextReply::AfterStep;
+        Ok(Reply::Part(FitPart {
+            node: self.desk.member.to_string(),
+            content,
+            signature,
+        }))
+    }
+
+    /// Takes in what all said of this step, and goes on or ends.
+    async fn after_step(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
+        let Asking::Step(step) = self.heard(steps).await? else {
+            return Err(misplaced());
+        };
+        let total = self.total(&step)?;
+        self.require_access()?;
+        match self.fit.advance(&total)? {
+            After::Step if self.step + 1 < self.steps_max => {
+                self.step += 1;
+                self.part().await
+            }
+            After::Step => {
+                let message = format!("the model has not come to its solution in {} steps", self.steps_max);
+                Err(Problem::ModelSteps.report(message))
+            }
+            After::End => self.finish().await,
+        }
+    }
+
+    /// What whoever asks says next, within the time that there is for it.
+    async fn heard(&self, steps: &mut Streaming<FitRequest>) -> Result<Asking, Report> {
+        let seconds = Duration::from_secs(limit::FIT_STEP_SECONDS_MAX);
+        let left = self.until.saturating_duration_since(Instant::now()).min(seconds);
+        let coming = timeout(left, next(steps));
+        let coming = self
+            .desk
+            .stopping
+            .run_until_cancelled(coming)
+            .await
+            .ok_or_else(stopping)?;
+        let late = || Problem::ModelProtocol.report("the next message of the fit did not come in time");
+        let left = || Problem::ModelProtocol.report("whoever asked has left the fit");
+        coming.map_err(|_| late())??.ok_or_else(left)
+    }
+
+    /// The sum of what all nodes signed, in the order of the statement.
+    fn total(&self, step: &FitStep) -> Result<Vec<f64>, Report> {
+        let odd = |what: &str| Problem::ModelProtocol.report(format!("the sums of step {} are {what}", self.step));
+        if step.step != self.step || step.parts.len() != self.nodes.len() {
+            return Err(odd("not those of all nodes"));
+        }
+        let mut total = vec![0.0; self.said.len() / size_of::<f64>()];
+        for (part, (member, key)) in step.parts.iter().zip(&self.nodes) {
+            let of = PartOf {
+                statement: self.statement,
+                step: self.step,
+                kind: SUMS,
+                member,
+            };
+            let is_own = *member == self.desk.member;
+            let holds = match is_own {
+                true => part.content == self.said,
+                false => of.verify(&part.content, &part.signature, key).is_ok(),
+            };
+            if part.node != member.as_str() || !holds || part.content.len() != self.said.len() {
+                return Err(odd(&format!("not those that {member} signed")));
+            }
+            let (values, _) = part.content.as_chunks();
+            for (sum, value) in total.iter_mut().zip(values) {
+                *sum += f64::from_le_bytes(*value);
+            }
+        }
+        Ok(total)
+    }
+
+    /// All steps are taken: recorded, then signed.
+    async fn finish(&mut self) -> Result<Reply, Report> {
+        let Record::Begun(entry) = std::mem::replace(&mut self.record, Record::Ended) else {
+            return Err(unfinished());
+        };
+        let (steps, bytes) = entry.handed_out();
+        let result = std::mem::take(&mut self.result).finish();
+        let receipt = trust::Receipt {
+            min_people: self.fit.min_people().map(policy::MinPeople::get),
+            ..self
+                .desk
+                .receipt_for_rows(&self.access, steps, result, self.desk.clock.now())
+        };
+        let release = Release {
+            receipt,
+            bytes,
+            terms: self.terms,
+            values: Vec::new(),
+            answer: None,
+        };
+        let (audit_index, receipt) = entry.released(release).await?;
+        self.desk.metrics.released(steps, bytes, 0);
+        info!(query_id = %self.access.opening.query_id, steps, bytes, %audit_index, "fitted");
+        let receipt = serde_json::to_vec(&receipt);
+        let receipt = receipt.map_err(|_| Problem::Internal.report("the receipt cannot be encoded"))?;
+        Ok(Reply::Receipt(receipt))
+    }
+
+    fn require_access(&self) -> Result<(), Report> {
+        self.desk.still_allows(&self.access).map_err(|why| revoked(&why))
+    }
+
+    /// Nothing more goes out. That is recorded before it is told.
+    async fn end(&mut self, why: Report) -> Ended {
+        let query_id = Some(self.access.opening.query_id.clone());
+        let recorded = match std::mem::replace(&mut self.record, Record::Ended) {
+            Record::Ended => Ok(()),
+            Record::Decided(entry) => entry.failed(&why).await.map(drop),
+            Record::Begun(entry) => {
+                let (steps, _) = entry.handed_out();
+                let report = why.problem.report(format!("after {steps} steps, {}", why.message));
+                match why.problem {
+                    Problem::Revoked => entry.revoked(&report).await.map(drop),
+                    _ => entry.failed(&report).await.map(drop),
+                }
+            }
+        };
+        if let Err(failed) = recorded {
+            error!(message = failed.message, "the end of a fit is not recorded");
+        }
+        if why.problem == Problem::Execution {
+            next_step(self.arrived).await;
+        }
+        Ended { report: why, query_id }
+    }
+}
+
+fn key(desk: &Desk) -> &SigningKey {
+    &desk.key
+}
+
+async fn next(steps: &mut Streaming<FitRequest>) -> Result<Option<Asking>, Report> {
+    let message = steps.message().await;
+    let message = message.map_err(|_| Problem::ModelProtocol.report("a message of the fit cannot be read"))?;
+    match message {
+        Some(FitRequest { what: Some(what) }) => Ok(Some(what)),
+        Some(FitRequest { what: None }) => Err(misplaced()),
+        None => Ok(None),
+    }
+}
+
+fn misplaced() -> Report {
+    Problem::ModelProtocol.report("a message of the fit is not at its place")
+}
