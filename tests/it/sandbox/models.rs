@@ -77,35 +77,38 @@ const STATISTICAL: &str =
 
 /// A data space whose nodes have these rows.
 fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
-    let is_open = disclosure == OPEN;
-    let collection = match is_open {
-        true => COLLECTION.replace(
-            "personal = true\nprivacy_unit = \"person\"\nrows_per_person_max = 1",
-            "personal = false",
-        ),
-        false => COLLECTION.to_owned(),
+    space_of("heart", COLLECTION, POLICY, disclosure, nodes)
+}
+
+/// A data space of one collection; in the tier open it is about nobody.
+fn space_of(id: &str, collection: &str, policy: &str, disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
+    let personal = "personal = true\nprivacy_unit = \"person\"\nrows_per_person_max = 1";
+    let collection = match disclosure {
+        OPEN => collection.replace(personal, "personal = false"),
+        _ => collection.to_owned(),
     };
-    let policy = format!("{POLICY}{disclosure}");
-    let mut spec = "space = \"hearts\"\nboard = { members = 3, threshold = 2 }\ncollections = [\"heart.toml\"]\n\
-                    policies = [\"heart-research.toml\"]\n[[person]]\nid = \"ada\"\nmember = \"university\"\nroles = [\"university\"]\n"
-        .to_owned();
+    let policy = format!("{policy}{disclosure}");
+    let mut spec = format!(
+        "space = \"{id}-space\"\nboard = {{ members = 3, threshold = 2 }}\ncollections = [\"{id}.toml\"]\n\
+         policies = [\"{id}-research.toml\"]\n[[person]]\nid = \"ada\"\nmember = \"university\"\nroles = [\"university\"]\n"
+    );
     for (node, _) in nodes {
         let _ = write!(
             spec,
             "[[node]]\nid = \"{node}\"\nroles = [\"hospital\"]\n\
-             datasets = [{{ collection = \"heart\", path = \"{node}.csv\" }}]\n"
+             datasets = [{{ collection = \"{id}\", path = \"{node}.csv\" }}]\n"
         );
     }
-    let tables: Vec<(String, &str)> = nodes
-        .iter()
-        .map(|(node, table)| (format!("{node}.csv"), table.as_str()))
-        .collect();
     let mut files = vec![
-        ("spec.toml", spec.as_str()),
-        ("heart.toml", collection.as_str()),
-        ("heart-research.toml", policy.as_str()),
+        ("spec.toml".to_owned(), spec),
+        (format!("{id}.toml"), collection),
+        (format!("{id}-research.toml"), policy),
     ];
-    files.extend(tables.iter().map(|(file, table)| (file.as_str(), *table)));
+    files.extend(nodes.iter().map(|(node, table)| (format!("{node}.csv"), table.clone())));
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
     let (sandbox, run) = Sandbox::of(&files);
     run.returns(0);
     sandbox
@@ -350,4 +353,85 @@ fn what_is_wrong_with_a_model_is_said_before_a_node_is_asked() {
         "a ~ b",
     ]);
     assert!(run.code() == 2 && run.err().contains("heart"), "{}", run.err());
+}
+
+/// Time to death of people with AIDS: one row a person.
+const SURVIVAL: &str = "id = \"aids\"\ntitle = \"AIDS\"\npersonal = true\nprivacy_unit = \"person\"\nrows_per_person_max = 1\n\
+    [columns.person]\ntype = \"text\"\nrole = \"identifier\"\n\
+    [columns.age]\ntype = \"integer\"\nrole = [\"measure\"]\nbounds = [0, 100]\n\
+    [columns.sex]\ntype = \"text\"\nrole = [\"group\"]\nvalues = [\"F\", \"M\"]\n\
+    [columns.days]\ntype = \"integer\"\nrole = [\"measure\"]\nbounds = [0, 3000]\n\
+    [columns.died]\ntype = \"boolean\"\nrole = [\"group\"]\n";
+
+#[test]
+fn four_states_fit_the_cox_regression_of_r_with_each_as_a_stratum() {
+    let Some(file) = shared("clinical/aids2_4states.csv") else {
+        return;
+    };
+    let oracle = fs::read_to_string(shared("oracles/regression.json").unwrap()).unwrap();
+    let oracle: Value = serde_json::from_str(&oracle).unwrap();
+    let model = |id: &str| {
+        oracle["models"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|model| model["id"] == id)
+            .unwrap()
+            .clone()
+    };
+    let text = fs::read_to_string(file).unwrap();
+    let mut lines = text
+        .lines()
+        .map(|line| line.split(',').map(|cell| cell.trim_matches('"')).collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    let at = |name: &str| names.iter().position(|known| *known == name).unwrap();
+    let mut tables: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    for (row, line) in lines.enumerate() {
+        let day = |name: &str| line[at(name)].parse::<i64>().unwrap();
+        let node = format!("state-{}", line[at("state")].to_lowercase());
+        let table = tables
+            .entry(node)
+            .or_insert_with(|| "person,age,sex,days,died\n".to_owned());
+        let (days, died) = (day("death") - day("diag"), line[at("status")] == "D");
+        let _ = writeln!(table, "p{row},{},{},{days},{died}", line[at("age")], line[at("sex")]);
+    }
+    let nodes: Vec<(&str, String)> = tables
+        .iter()
+        .map(|(node, table)| (node.as_str(), table.clone()))
+        .collect();
+    let policy = POLICY.replace("heart", "aids").replace(
+        "\"age\", \"sex\", \"cp\", \"thalach\", \"exang\", \"oldpeak\", \"disease\", \"node\"",
+        "\"age\", \"sex\", \"days\", \"died\", \"node\"",
+    );
+    let sandbox = space_of("aids", SURVIVAL, &policy, OPEN, &nodes);
+    let dir = sandbox.dir();
+    for ties in ["efron", "breslow"] {
+        let formula = "Surv(days, died) ~ age + sex == \"M\"";
+        let words = [
+            "cox",
+            "--sandbox",
+            dir.to_str().unwrap(),
+            "--collection",
+            "aids",
+            "--formula",
+            formula,
+        ];
+        let more = ["--ties", ties, "--purpose", "ehds-53-1-e", "--format", "json"];
+        let run = datenraum(words.iter().chain(&more));
+        assert_eq!(run.code(), 0, "{}", run.err());
+        let (fit, model) = (run.json(), model("aids_cox_strata_state"));
+        let expected = &model["result"][ties];
+        for (at, term) in fit["terms"].as_array().unwrap().iter().enumerate() {
+            let of = |key: &str| expected[key][at].as_f64().unwrap();
+            let (estimate, std_error) = (term["estimate"].as_f64().unwrap(), term["std_error"].as_f64().unwrap());
+            assert!((estimate - of("coef")).abs() < 1e-8, "{ties} {term} for {}", of("coef"));
+            assert!(
+                (std_error / of("se") - 1.0).abs() < 1e-6,
+                "{ties} {term} for {}",
+                of("se")
+            );
+            assert!((term["hazard_ratio"].as_f64().unwrap().ln() - estimate).abs() < 1e-12);
+        }
+        assert_eq!((fit["n"].as_u64(), fit["events"].as_u64()), (Some(2843), Some(1761)));
+    }
 }

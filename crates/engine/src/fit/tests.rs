@@ -12,7 +12,11 @@ const COLLECTION: &str = "id = \"stays\"\ntitle = \"Stays\"\npersonal = true\npr
 
 fn collections() -> Collections {
     let rules = example::rules(&[("collections/stays.toml", COLLECTION)]);
-    rules.collections.iter().map(|(id, collection)| (id.clone(), Arc::clone(collection))).collect()
+    rules
+        .collections
+        .iter()
+        .map(|(id, collection)| (id.clone(), Arc::clone(collection)))
+        .collect()
 }
 
 fn text(formula: &str, rows: &str) -> String {
@@ -29,11 +33,23 @@ async fn refusal(formula: &str, rows: &str) -> Report {
 #[tokio::test]
 async fn rows_of_a_fit_are_the_columns_that_its_model_needs_of_one_collection() {
     for (rows, problem, part) in [
-        ("SELECT count(*) AS n FROM stays", Problem::SqlNotAllowed, "without aggregates"),
+        (
+            "SELECT count(*) AS n FROM stays",
+            Problem::SqlNotAllowed,
+            "without aggregates",
+        ),
         ("SELECT age FROM stays", Problem::SqlNotAllowed, "not the columns"),
-        ("SELECT age, died, days FROM stays", Problem::SqlNotAllowed, "not the columns"),
+        (
+            "SELECT age, died, days FROM stays",
+            Problem::SqlNotAllowed,
+            "not the columns",
+        ),
         ("SELECT age, died FROM elsewhere", Problem::SqlCollection, "elsewhere"),
-        ("SELECT age, died, patient FROM stays", Problem::SqlNotAllowed, "not the columns"),
+        (
+            "SELECT age, died, patient FROM stays",
+            Problem::SqlNotAllowed,
+            "not the columns",
+        ),
         ("SELECT age, died FROM stays LIMIT 3", Problem::SqlNotAllowed, "LIMIT"),
         ("DROP TABLE stays", Problem::SqlNotAllowed, ""),
     ] {
@@ -50,7 +66,9 @@ async fn a_statement_is_composed_with_what_the_model_needs_and_reads_back() {
     let collections = collections();
     let collection = collections.values().next().unwrap();
     let statement = Statement::parse(&text("died ~ age + ward", "SELECT 1")).unwrap();
-    let query = FitQuery::compose(statement, collection, "ward = 'lung' AND age >= 40", &collections).await.unwrap();
+    let query = FitQuery::compose(statement, collection, "ward = 'lung' AND age >= 40", &collections)
+        .await
+        .unwrap();
     let text = query.statement.to_string();
     assert!(
         text.ends_with("OF SELECT age AS age, died AS died, ward AS ward FROM stays WHERE ward = 'lung' AND age >= 40"),
@@ -58,7 +76,10 @@ async fn a_statement_is_composed_with_what_the_model_needs_and_reads_back() {
     );
     let columns: Vec<String> = query.columns().into_iter().collect();
     assert_eq!(columns, ["age", "died", "ward"]);
-    assert_eq!(FitQuery::read(&text, &collections).await.unwrap().statement, query.statement);
+    assert_eq!(
+        FitQuery::read(&text, &collections).await.unwrap().statement,
+        query.statement
+    );
 }
 
 #[test]
@@ -72,6 +93,9 @@ fn variables_are_what_the_collection_declares_and_the_nodes() {
     assert_eq!(of("age").bounds, Some((18.0, 59.0)));
     assert_eq!(of("age").edges, [18.0, 40.0, 60.0]);
     assert_eq!((of("died").is_number, of("died").bounds), (true, Some((0.0, 1.0))));
-    assert_eq!((of("ward").is_number, of("ward").levels.as_slice()), (false, &["heart".to_owned(), "lung".to_owned()][..]));
+    assert_eq!(
+        (of("ward").is_number, of("ward").levels.as_slice()),
+        (false, &["heart".to_owned(), "lung".to_owned()][..])
+    );
     assert_eq!(of("node").levels, ["a", "b"]);
 }
