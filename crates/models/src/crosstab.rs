@@ -75,15 +75,18 @@ pub fn independence(counts: &[Vec<f64>]) -> Option<Independence> {
     })
 }
 
+/// Most rows of which Fisher's test is made: it takes memory for each, and of so many chi-squared says the same.
+pub const FISHER_MOST: f64 = 1e6;
+
 /// A table of two rows and two columns: `[[a, b], [c, d]]`.
 pub type Fourfold = [[f64; 2]; 2];
 
 /// Fisher's exact test, two-sided: the tables with the same margins that are at most as likely as this one (R's `fisher.test`, with its
-/// tolerance of 1e-7). None if there is nothing in the table.
+/// tolerance of 1e-7). None if there is nothing in the table, or more than [`FISHER_MOST`].
 pub fn fisher(table: &Fourfold) -> Option<f64> {
     let [[a, b], [c, d]] = *table;
     let (row, column, n) = (a + b, a + c, a + b + c + d);
-    if n <= 0.0 {
+    if n <= 0.0 || n > FISHER_MOST {
         return None;
     }
     let factorials = LogFactorials::up_to(n);

@@ -37,7 +37,7 @@ fn findings(description: &Description, args: &DescribeArgs) -> Findings {
         notes.push("quartiles are interpolated in the declared bins: each lies in the bin beside it".to_owned());
     }
     if description.can_lack_groups {
-        notes.push("a group or value of which no node released anything is not listed".to_owned());
+        notes.push("a group of which no node released anything is not listed".to_owned());
     }
     let picture = args.plot.as_ref().and_then(|file| {
         let of = description.frequencies.first()?;

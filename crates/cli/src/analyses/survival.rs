@@ -176,16 +176,25 @@ fn chart(found: &Survival, args: &SurvivalArgs) -> Figure {
     let series = found.curves.iter().flat_map(|curve| {
         let name = args.by.as_ref().zip(curve.level.as_ref());
         let name = name.map_or_else(String::new, |(by, level)| format!("{by} {level}"));
+        let bounds = |side: usize| curve.points.iter().map(move |point| Some(point.bounds[side]));
+        let shares = |shares: Vec<Option<f64>>, words: &str| Series {
+            name: format!("{name} {words}").trim().to_owned(),
+            marks: shares.into_iter().map(|value| Mark { value, open: None }).collect(),
+        };
+        let start = || [Some(1.0)].into_iter();
         match curve.points.iter().all(|point| point.survival.is_some()) {
-            true => vec![steps(name, curve, |point| point.survival)],
-            false => vec![
-                steps(format!("{name} at least").trim().to_owned(), curve, |point| {
-                    Some(point.bounds[0])
-                }),
-                steps(format!("{name} at most").trim().to_owned(), curve, |point| {
-                    Some(point.bounds[1])
-                }),
-            ],
+            true => vec![shares(
+                start().chain(curve.points.iter().map(|point| point.survival)).collect(),
+                "",
+            )],
+            false => {
+                // As few as at its end can be left at the beginning of a bin.
+                let least = bounds(0).chain(bounds(0).last());
+                vec![
+                    shares(least.collect(), "at least"),
+                    shares(start().chain(bounds(1)).collect(), "at most"),
+                ]
+            }
         }
     });
     let unit = found.time.unit.as_deref();
@@ -203,13 +212,5 @@ fn chart(found: &Survival, args: &SurvivalArgs) -> Figure {
             form: Form::Steps,
             series: series.collect(),
         }],
-    }
-}
-
-fn steps(name: String, curve: &Curve, share: impl Fn(&Point) -> Option<f64>) -> Series {
-    let shares = [Some(1.0)].into_iter().chain(curve.points.iter().map(share));
-    Series {
-        name,
-        marks: shares.map(|value| Mark { value, open: None }).collect(),
     }
 }

@@ -84,7 +84,7 @@ pub struct Cell {
 /// All cells that at least one node released.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cells {
-    /// The cells.
+    /// The cells in the order of their keys, as texts.
     pub cells: Vec<Cell>,
     /// Whether a combination that is not among them has no rows; otherwise it can be that nobody released it.
     pub complete: bool,
@@ -121,22 +121,29 @@ impl Cells {
         let answered = || answer.coverage.iter().filter(|node| node.status == Status::Answered);
         let has_threshold = |node: &Coverage| node.policy.as_ref().is_none_or(|policy| policy.min_people.is_some());
         let withholds = |node: &&Coverage| node.suppressed_cells > 0 || !node.withheld.is_empty();
-        Ok(Self {
+        let withholding = answered().filter(withholds).map(|node| node.node.clone());
+        Ok(Self::new(cells, !answered().any(has_threshold), withholding.collect()))
+    }
+
+    pub(super) fn new(mut cells: Vec<Cell>, complete: bool, withholding: Vec<MemberId>) -> Self {
+        cells.sort_by(|a, b| a.keys.cmp(&b.keys));
+        Self {
             cells,
-            complete: !answered().any(has_threshold),
-            withholding: answered().filter(withholds).map(|node| node.node.clone()).collect(),
-        })
+            complete,
+            withholding,
+        }
     }
 
     /// The cell with these key values.
     pub fn find(&self, keys: &[&str]) -> Option<&Cell> {
-        let is_it = |cell: &&Cell| {
+        let against = |cell: &Cell| {
             cell.keys
                 .iter()
                 .map(Option::as_deref)
-                .eq(keys.iter().copied().map(Some))
+                .cmp(keys.iter().copied().map(Some))
         };
-        self.cells.iter().find(is_it)
+        let at = self.cells.binary_search_by(against).ok()?;
+        self.cells.get(at)
     }
 
     /// The known values of a key that occur, in their order.

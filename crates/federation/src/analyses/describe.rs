@@ -43,7 +43,7 @@ pub struct Description {
     pub summaries: Vec<Summary>,
     /// Of values and bins.
     pub frequencies: Vec<Frequencies>,
-    /// Whether groups or values can be missing of which nobody released anything.
+    /// Whether groups can be missing of which nobody released anything.
     pub can_lack_groups: bool,
 }
 
@@ -78,7 +78,7 @@ pub async fn describe(
     for key in counted {
         let keys: Vec<&Key> = by.iter().chain([&key]).collect();
         let cells = study.ask(&keys, &["count(*)".to_owned()], &[]).await?;
-        found.can_lack_groups |= !cells.complete;
+        found.can_lack_groups |= by.is_some() && !cells.complete;
         let rows = frequencies(&cells, by.as_ref(), &key);
         found.frequencies.push(Frequencies { key, rows });
     }
@@ -136,16 +136,29 @@ fn sorted<'c>(cells: &'c Cells, by: Option<&Key>) -> Vec<&'c super::Cell> {
     sorted
 }
 
+/// Of each group, declared values and those that occur; not known ones only if they were released.
 fn frequencies(cells: &Cells, by: Option<&Key>, key: &Key) -> Vec<(Option<String>, Option<String>, Number)> {
-    let rows = cells.cells.iter().map(|cell| {
-        let (group, value) = match cell.keys.as_slice() {
-            [value] => (None, value.clone()),
-            [group, value, ..] => (group.clone(), value.clone()),
-            [] => (None, None),
-        };
-        (group, value, cell.numbers[0])
+    let at = usize::from(by.is_some());
+    let mut levels = cells.levels(at, key);
+    levels.extend(key.levels.iter().cloned());
+    levels.sort_by(|a, b| key.order(Some(a), Some(b)));
+    levels.dedup();
+    let groups: Vec<Option<String>> = match by {
+        Some(by) => cells.levels(0, by).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let known = groups.iter().flat_map(|group| {
+        levels.iter().map(move |level| {
+            let keys: Vec<&str> = group.iter().chain([level]).map(String::as_str).collect();
+            (group.clone(), Some(level.clone()), cells.number(&keys, 0))
+        })
     });
-    let mut rows: Vec<_> = rows.collect();
+    let unknown = cells.cells.iter().filter(|cell| cell.keys.iter().any(Option::is_none));
+    let unknown = unknown.map(|cell| {
+        let group = by.and_then(|_| cell.keys[0].clone());
+        (group, cell.keys[at].clone(), cell.numbers[0])
+    });
+    let mut rows: Vec<_> = known.chain(unknown).collect();
     rows.sort_by(|a, b| {
         let groups = by.map_or(std::cmp::Ordering::Equal, |by| by.order(a.0.as_deref(), b.0.as_deref()));
         groups.then_with(|| key.order(a.1.as_deref(), b.1.as_deref()))

@@ -13,6 +13,7 @@ fn a_table_of_one_row_or_of_nothing_makes_no_test() {
     assert_eq!(independence(&[vec![3.0, 4.0], vec![0.0, 0.0]]), None);
     assert_eq!(independence(&[]), None);
     assert_eq!(fisher(&[[0.0; 2]; 2]), None);
+    assert_eq!(fisher(&[[FISHER_MOST; 2]; 2]), None);
     assert_eq!(odds_ratio(&[[3.0, 0.0], [1.0, 2.0]], 0.95), None);
     assert_eq!(mantel_haenszel(&[[[3.0, 0.0], [1.0, 2.0]]], 0.95), None);
 }

@@ -13,11 +13,7 @@ fn cells(complete: bool, numbers: &[(&str, Number)]) -> Cells {
         keys: vec![Some((*key).to_owned()).filter(|key| !key.is_empty())],
         numbers: vec![*number],
     });
-    Cells {
-        cells: cells.collect(),
-        complete,
-        withholding: vec!["clinic-b".parse().unwrap()],
-    }
+    Cells::new(cells.collect(), complete, vec!["clinic-b".parse().unwrap()])
 }
 
 #[test]

@@ -6,11 +6,7 @@ fn cells(complete: bool, counts: &[(&str, f64)]) -> Cells {
         keys: vec![Some((*key).to_owned())],
         numbers: vec![Number::known(*count)],
     });
-    Cells {
-        cells: cells.collect(),
-        complete,
-        withholding: Vec::new(),
-    }
+    Cells::new(cells.collect(), complete, Vec::new())
 }
 
 #[test]
