@@ -254,7 +254,8 @@ impl Conforming {
             shifting: None,
         };
         if let Some(shift) = &mapping.shift_days {
-            conforming.require_no_text_of_days(&shift.sources(mapping, collection).unwrap_or_default())?;
+            let moved = shift.sources(mapping, collection);
+            conforming.require_no_text_of_days(&moved.map_err(|what| Problem::FileValue.report(what))?)?;
             let shifts = shift.look_up()?;
             let person = conforming.columns.iter().position(|rule| rule.column.name == shift.key);
             conforming.shifting = person.map(|person| Shifting { shifts, person });

@@ -335,7 +335,7 @@ fn folders_and_derived_columns_are_answered_from_and_the_days_behind_them_are_mo
     for (at, ward) in ["surgery", "medicine"].iter().enumerate() {
         let of_ward = (0..24).filter(|row| row % 2 == at);
         let rows: String = of_ward
-            .map(|row| format!("p{row};01.02.2024;{:02}.02.2024\n", days(row) + 1))
+            .map(|row| format!("q{row};01.02.2024;{:02}.02.2024\n", days(row) + 1))
             .collect();
         fs::create_dir_all(clinic.sandbox.place().join(format!("exports/ward={ward}"))).unwrap();
         clinic.write(&format!("exports/ward={ward}/a.csv"), &format!("id;von;bis\n{rows}"));
