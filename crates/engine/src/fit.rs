@@ -63,6 +63,10 @@ impl FitQuery {
         let collection = collections.get(&rows.collection);
         let collection = collection.ok_or_else(|| Problem::SqlCollection.report("there is no such collection"))?;
         let model = Model::new(&statement, &variables(collection, &statement.nodes))?;
+        if statement.masked && model.start.width_max().is_none() {
+            let message = format!("{} has no masked sums", statement.analysis);
+            return Err(Problem::ModelFormula.report(message));
+        }
         let named: BTreeSet<&str> = rows.columns.iter().map(|(column, _)| column.as_str()).collect();
         let needed: BTreeSet<&str> = model.needs.iter().map(Need::column).collect();
         if named != needed {
@@ -106,6 +110,11 @@ impl FitQuery {
     /// Every column that it touches, in whatever way.
     pub fn columns(&self) -> BTreeSet<String> {
         Query::Rows(self.rows.clone()).columns()
+    }
+
+    /// No step adds up more numbers, if that is known.
+    pub fn width_max(&self) -> Option<usize> {
+        self.model.start.width_max()
     }
 
     /// The model before its first step.
@@ -170,6 +179,8 @@ pub struct EnforcedFit {
     model: Model,
     layout: Layout,
     judge: Option<judge::Judge>,
+    /// Whether nothing may be told that is of this node alone.
+    masked: bool,
 }
 
 /// The columns of the plan: what the model needs, whether each condition group is passed, and whose row it is.
@@ -289,6 +300,10 @@ fn build(
                 parameters_share: rules.parameters_share,
                 refuses_overlaps: rules.overlaps == Overlaps::Refuse,
                 tells_pairs: !fit.statement.masked,
+                roster: fit.statement.masked.then(|| judge::Roster {
+                    nodes: fit.statement.nodes.iter().cloned().collect(),
+                    nodes_min: rules.nodes_min.into(),
+                }),
                 collection: collection.id.clone(),
             })
         }
@@ -303,6 +318,7 @@ fn build(
         },
         model: fit.model.clone(),
         judge,
+        masked: fit.statement.masked,
     })
 }
 
@@ -311,12 +327,12 @@ fn build(
 pub struct Fit {
     step: Arc<dyn Step>,
     frames: Vec<Arc<Frame>>,
-    /// Rows left out because a column is not known; none if that is so of too few people to be told.
+    /// Rows left out because a column is not known; none if that is so of too few people to be told, or sums are masked.
     dropped: Option<u64>,
     /// None where nothing has to be protected.
     judge: Option<judge::Judge>,
     /// Whom it is about.
-    about: Vec<KeptValue>,
+    about: judge::About,
     /// Given back when the fit ends.
     _memory: Vec<MemoryReservation>,
 }
@@ -332,6 +348,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         model,
         layout,
         judge,
+        masked,
     } = enforced;
     let seconds = limit::QUERY_SECONDS_MAX;
     let reading = rows::read(plans, state, Arc::new(layout), model.start.needs_whole_node());
@@ -340,7 +357,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         what: format!("{seconds} s"),
     })??;
     let (dropped, about) = match &judge {
-        None => (Some(read.dropped_rows), Vec::new()),
+        None => (Some(read.dropped_rows), judge::About::default()),
         Some(judge) => {
             let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
             (judge.tells_dropped(&read), about)
@@ -349,7 +366,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
     Ok(Fit {
         step: model.start,
         frames: read.frames,
-        dropped,
+        dropped: dropped.filter(|_| !masked),
         judge,
         about,
         _memory: read.memory,
@@ -443,6 +460,11 @@ impl Fit {
             }
             Next::Done(_) => After::End,
         })
+    }
+
+    /// How many numbers this step adds up.
+    pub fn width(&self) -> usize {
+        self.step.width()
     }
 }
 

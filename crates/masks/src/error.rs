@@ -19,6 +19,19 @@ pub enum Stage {
     Opening,
 }
 
+impl Stage {
+    /// The number that says which of them a message is.
+    pub fn kind(self) -> u8 {
+        match self {
+            Stage::Keys => 1,
+            Stage::Shares => 2,
+            Stage::Masked => 3,
+            Stage::Survivors => 4,
+            Stage::Opening => 5,
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
