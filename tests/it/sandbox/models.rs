@@ -77,7 +77,7 @@ const STATISTICAL: &str =
     "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"plain\"\nmin_nodes = 2\n";
 
 /// A data space whose nodes have these rows.
-fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
+pub(super) fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
     let is_open = disclosure == OPEN;
     let collection = match is_open {
         true => COLLECTION.replace(
@@ -141,7 +141,7 @@ fn hospitals() -> Option<Vec<(&'static str, String)>> {
 }
 
 /// Rows of people who are made up: age and outcome hang together, and the other columns are spread.
-fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
+pub(super) fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
     let mut table = HEADER.to_owned();
     for person in people {
         let spread = |of: usize, step: usize| (person * step + person / 7) % of;
@@ -162,7 +162,7 @@ fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 
     table
 }
 
-fn glm(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
+pub(super) fn glm(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
     let dir = sandbox.dir();
     let words = [
         "glm",
@@ -176,7 +176,7 @@ fn glm(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
     datenraum(words.iter().chain(&["--purpose", "ehds-53-1-e"]).chain(more))
 }
 
-fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
+pub(super) fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
     let terms = fit["terms"].as_array().unwrap().iter();
     terms
         .map(|term| {
