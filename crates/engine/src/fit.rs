@@ -63,10 +63,6 @@ impl FitQuery {
         let collection = collections.get(&rows.collection);
         let collection = collection.ok_or_else(|| Problem::SqlCollection.report("there is no such collection"))?;
         let model = Model::new(&statement, &variables(collection, &statement.nodes))?;
-        if statement.masked && model.start.width_max().is_none() {
-            let message = format!("{} has no masked sums", statement.analysis);
-            return Err(Problem::ModelFormula.report(message));
-        }
         let named: BTreeSet<&str> = rows.columns.iter().map(|(column, _)| column.as_str()).collect();
         let needed: BTreeSet<&str> = model.needs.iter().map(Need::column).collect();
         if named != needed {
@@ -74,7 +70,23 @@ impl FitQuery {
             let report = Problem::SqlNotAllowed.report("the rows of the fit are not the columns that its model needs");
             return Err(report.remedy(format!("SELECT {needed}")));
         }
-        Ok(Self { statement, rows, model })
+        let read = Self { statement, rows, model };
+        read.require_maskable().map(|()| read)
+    }
+
+    /// Masked sums are planned before the first step; and in no sum over all nodes may one of them be told apart.
+    fn require_maskable(&self) -> Result<(), Report> {
+        if self.statement.masked && self.width_max().is_none() {
+            let message = format!("{} has no masked sums", self.statement.analysis);
+            return Err(Problem::ModelFormula.report(message));
+        }
+        if self.statement.masked && self.columns().contains(NODE_COLUMN) {
+            let message = "the column node tells nodes apart, and only the sums of all nodes together may be seen here";
+            return Err(Problem::ModelDisclosure
+                .report(message)
+                .remedy("leave node out of terms and conditions"));
+        }
+        Ok(())
     }
 
     /// The text that nodes are asked for a model over rows of a collection: with the columns that the model needs, under `conditions`.

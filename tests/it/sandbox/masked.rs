@@ -194,6 +194,11 @@ async fn plain_sums_and_two_nodes_are_refused_where_sums_are_masked() {
     let sandbox = four(MASKED);
     let run = glm(&sandbox, "disease ~ age", &["--family", "binomial", "--nodes", "a,b"]);
     run.returns(4).fails_with("E_MODEL_DISCLOSURE", "over 3 nodes at least");
+    let of_some: &[&str] = &["--where", "node <> 'd' OR age < 60"];
+    for (formula, condition) in [("disease ~ age + C(node)", &[][..]), ("disease ~ age", of_some)] {
+        let run = glm(&sandbox, formula, &[&["--family", "binomial"], condition].concat());
+        run.fails_with("E_MODEL_DISCLOSURE", "node tells nodes apart");
+    }
     for (text, says) in [
         (statement("plain", ALL, '1'), "only the sums of all nodes together"),
         (statement("masked", "a, b", '2'), "over 3 nodes at least"),

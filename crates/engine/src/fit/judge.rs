@@ -420,3 +420,6 @@ fn crossed(read: &Read, groupings: &[&Grouping]) -> Vec<u64> {
     }
     people
 }
+
+#[cfg(test)]
+mod tests;

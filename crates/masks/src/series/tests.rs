@@ -157,6 +157,13 @@ fn a_message_of_another_series_has_no_place_in_this_one() {
     }
 }
 
+fn carrier_scales(carrier: &Carrier) -> Vec<crate::Scale> {
+    match &carrier.0 {
+        Seen::Shares(shared) => shared.plan().scales().to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn sums_are_those_of_the_numbers_and_the_same_everywhere() {
     let numbers = |step: usize| -> Vec<Vec<f64>> {
@@ -184,14 +191,21 @@ fn sums_are_those_of_the_numbers_and_the_same_everywhere() {
             );
         }
         assert!(sums.iter().all(|(_, sum)| *sum == total));
-        // Nothing that was said has the bits of a number, nor of one of its parts.
-        let entries: Vec<[u8; 8]> = numbers
-            .iter()
-            .flat_map(|of_node| of_node.iter().copied().chain(in_two(of_node, WIDTH)))
-            .map(f64::to_le_bytes)
-            .collect();
-        for window in said.iter().flatten().flat_map(|bytes| bytes.windows(8)) {
-            assert!(!entries.iter().any(|entry| entry == window));
+        // Nothing that was said has the bits of a number, nor of one of its parts, nor of the integer that is masked.
+        let scales = carrier_scales(&carrier);
+        for of_node in &numbers {
+            let entries = in_two(of_node, WIDTH);
+            let integers = entries.iter().zip(&scales).enumerate();
+            let integers =
+                integers.map(|(at, (entry, scale))| scale.encode(*entry, at).unwrap().to_le_bytes().to_vec());
+            let floats = of_node
+                .iter()
+                .chain(&entries)
+                .map(|number| number.to_le_bytes().to_vec());
+            for bits in integers.chain(floats).filter(|bits| bits.iter().any(|byte| *byte != 0)) {
+                let is_said = |bytes: &Vec<u8>| bytes.windows(bits.len()).any(|window| window == bits);
+                assert!(!said.iter().flatten().any(is_said));
+            }
         }
         ready = sums.into_iter().map(|(ready, _)| ready).collect();
     }
