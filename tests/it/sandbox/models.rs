@@ -230,7 +230,7 @@ fn four_hospitals_fit_what_r_fits_over_their_pooled_rows() {
         ),
     ] {
         let run = glm(&sandbox, &formula, &["--family", family, "--format", "json"]);
-        let run = run.returns(0);
+        assert_eq!(run.code(), 0, "{}", run.err());
         let fit = run.json();
         let model = oracle["models"]
             .as_array()
@@ -266,7 +266,7 @@ fn a_node_does_not_send_what_tells_of_a_few_people() {
     let binomial = ["--family", "binomial"];
     // Three people: nobody has an answer, because not all take part, unless that was asked for.
     let run = glm(&sandbox, "disease ~ age", &binomial);
-    let run = run.returns(4);
+    assert_eq!(run.code(), 4, "{}", run.err());
     assert!(
         run.err().contains("tiny") && run.err().contains("E_MODEL_DISCLOSURE"),
         "{}",
@@ -277,7 +277,7 @@ fn a_node_does_not_send_what_tells_of_a_few_people() {
         "disease ~ age",
         &[&binomial[..], &["--without-missing", "--format", "json"]].concat(),
     );
-    let run = run.returns(3);
+    assert_eq!(run.code(), 3, "{}", run.err());
     assert_eq!(run.json()["n"], 600);
     let refused = |formula: &str, nodes: &str, more: &[&str], what: &str| {
         let run = glm(&sandbox, formula, &[&["--nodes", nodes], &binomial[..], more].concat());
