@@ -248,12 +248,7 @@ impl Asker {
     }
 
     /// One fit with certain nodes, from the start.
-    async fn attempt<'a>(
-        &self,
-        plan: &Plan,
-        peers: &[&'a Peer],
-        dropped: &mut BTreeMap<MemberId, Option<u64>>,
-    ) -> Tried {
+    async fn attempt(&self, plan: &Plan, peers: &[&Peer], dropped: &mut BTreeMap<MemberId, Option<u64>>) -> Tried {
         let opened = join_all(peers.iter().map(|peer| self.open_fit(plan, peer))).await;
         let mut open = match all_of(peers, opened) {
             Ok(open) => open,

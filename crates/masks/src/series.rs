@@ -105,11 +105,11 @@ pub struct Ready {
 #[derive(Debug)]
 pub enum Heard {
     /// The node says this.
-    Say(Hearing, Vec<u8>),
+    Say(Box<Hearing>, Vec<u8>),
     /// The first numbers are wanted.
-    First(Ready),
+    First(Box<Ready>),
     /// A sum; and other numbers are wanted, if there are any.
-    Sum(Ready, Vec<f64>),
+    Sum(Box<Ready>, Vec<f64>),
 }
 
 impl Hearing {
@@ -149,34 +149,29 @@ impl Hearing {
         Ok(match waits {
             Waits::Keys(party) => {
                 let (party, shares) = party.share(all(said)?)?;
-                Heard::Say(me.waits(Waits::Shares(party)), shares.bytes().to_vec())
+                Heard::Say(Box::new(me.waits(Waits::Shares(party))), shares.bytes().to_vec())
             }
             Waits::Shares(party) => {
                 let shares = all(said)?;
                 let next = Dealt { party, shares };
-                Heard::First(Ready { me, next })
+                Heard::First(Box::new(Ready { me, next }))
             }
             Waits::Masked(party, next) => {
                 let (masked, keys) = all_pairs(said)?;
                 let ((party, survivors), (next, shares)) = (party.attest(masked)?, next.share(keys)?);
                 let said = pair(survivors.bytes(), shares.bytes());
-                Heard::Say(me.waits(Waits::Survivors(party, next)), said)
+                Heard::Say(Box::new(me.waits(Waits::Survivors(party, next))), said)
             }
             Waits::Survivors(sum, party) => {
                 let (survivors, shares) = all_pairs(said)?;
                 let (sum, opening) = sum.open(survivors)?;
                 let next = Dealt { party, shares };
-                Heard::Say(me.waits(Waits::Openings(sum, next)), opening.bytes().to_vec())
+                Heard::Say(Box::new(me.waits(Waits::Openings(sum, next))), opening.bytes().to_vec())
             }
             Waits::Openings(sum, next) => {
                 let sum = joined(&sum.combine(all(said)?)?.values);
-                Heard::Sum(
-                    Ready {
-                        me: me.after(&sum),
-                        next,
-                    },
-                    sum,
-                )
+                let me = me.after(&sum);
+                Heard::Sum(Box::new(Ready { me, next }), sum)
             }
         })
     }
@@ -197,11 +192,11 @@ impl Me {
 }
 
 impl Ready {
-    /// Adds the node's numbers: as many as were planned, or fewer, then the rest are 0.
+    /// Masks the node's numbers: as many as were planned, or fewer, then the rest are 0.
     ///
     /// # Errors
     /// [`SumError::Length`] if there are more; what is wrong with the shares of others.
-    pub fn add(self, numbers: &[f64]) -> Result<(Hearing, Vec<u8>), SumError> {
+    pub fn mask(self, numbers: &[f64]) -> Result<(Hearing, Vec<u8>), SumError> {
         let Self { mut me, next } = self;
         let Dealt { party, shares } = next;
         let width = me.plan.scales().len() / 2;

@@ -45,14 +45,14 @@ impl Nodes {
         let (carrier, none) = carrier.hear(&slices(&said)).unwrap();
         assert_eq!(none, None);
         let heard = hearing.into_iter().map(|one| match one.hear(&slices(&said)).unwrap() {
-            Heard::Say(hearing, said) => (hearing, said),
+            Heard::Say(hearing, said) => (*hearing, said),
             other => panic!("{other:?}"),
         });
         let (hearing, said): (Vec<Hearing>, Vec<Vec<u8>>) = heard.unzip();
         let (carrier, none) = carrier.hear(&slices(&said)).unwrap();
         assert_eq!(none, None);
         let heard = hearing.into_iter().map(|one| match one.hear(&slices(&said)).unwrap() {
-            Heard::First(ready) => ready,
+            Heard::First(ready) => *ready,
             other => panic!("{other:?}"),
         });
         (carrier, heard.collect())
@@ -63,7 +63,7 @@ fn add(ready: Vec<Ready>, numbers: &[Vec<f64>]) -> (Vec<Hearing>, Vec<Vec<u8>>) 
     let said = ready
         .into_iter()
         .zip(numbers)
-        .map(|(one, numbers)| one.add(numbers).unwrap());
+        .map(|(one, numbers)| one.mask(numbers).unwrap());
     said.unzip()
 }
 
@@ -84,10 +84,10 @@ fn sum(carrier: Carrier, ready: Vec<Ready>, numbers: &[Vec<f64>]) -> Result<(Car
         for one in heard {
             match one {
                 Heard::Say(one, bytes) => {
-                    hearing.push(one);
+                    hearing.push(*one);
                     said.push(bytes);
                 }
-                Heard::Sum(ready, sum) => sums.push((ready, sum)),
+                Heard::Sum(ready, sum) => sums.push((*ready, sum)),
                 Heard::First(_) => panic!("first numbers in the middle"),
             }
         }

@@ -98,11 +98,11 @@ impl Hearing {
         match self {
             Self::Plain => Ok(Heard::Sum(Ready::Plain, added(said, width)?)),
             Self::Masked(hearing) => Ok(match hearing.hear(said)? {
-                series::Heard::Say(hearing, said) => Heard::Say(Self::Masked(Box::new(hearing)), said),
-                series::Heard::First(ready) => Heard::First(Ready::Masked(Box::new(ready))),
+                series::Heard::Say(hearing, said) => Heard::Say(Self::Masked(hearing), said),
+                series::Heard::First(ready) => Heard::First(Ready::Masked(ready)),
                 series::Heard::Sum(ready, mut sums) => {
                     sums.truncate(width);
-                    Heard::Sum(Ready::Masked(Box::new(ready)), sums)
+                    Heard::Sum(Ready::Masked(ready), sums)
                 }
             }),
         }
@@ -126,7 +126,7 @@ impl Ready {
                 Ok((Hearing::Plain, content))
             }
             Self::Masked(ready) => {
-                let (hearing, said) = ready.add(sums)?;
+                let (hearing, said) = ready.mask(sums)?;
                 Ok((Hearing::Masked(Box::new(hearing)), said))
             }
         }
