@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::channel::mpsc;
+use serde_json::Value;
 use terms::{Problem, Report};
 use tonic::Streaming;
 use wire::v1::fit_reply::What as Reply;
@@ -10,7 +11,7 @@ use wire::v1::fit_request::What as Asking;
 use wire::v1::fit_service_client::FitServiceClient;
 use wire::v1::{FitGo, FitOpening, FitPart, FitReply, FitRequest, FitStep};
 
-use super::models::{estimates, glm, made_up, space};
+use super::models::{glm, made_up, space};
 use super::raw::Person;
 use super::{Run, Sandbox, datenraum};
 
@@ -38,6 +39,16 @@ fn cox(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
         formula,
     ];
     datenraum(words.iter().chain(&["--purpose", "ehds-53-1-e"]).chain(more))
+}
+
+/// Each term's estimate and standard error.
+fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
+    let terms = fit["terms"].as_array().unwrap().iter();
+    let number = |term: &Value, name: &str| term[name].as_f64().unwrap();
+    let of_term = |term: &Value| (number(term, "estimate"), number(term, "std_error"));
+    terms
+        .map(|term| (term["term"].as_str().unwrap().to_owned(), of_term(term)))
+        .collect()
 }
 
 /// A fit in the hands of somebody with a client of their own.

@@ -2,7 +2,6 @@
 //!
 //! The oracles are not part of the project: without them those tests say that they are skipped. What is made up here runs always.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
@@ -174,19 +173,6 @@ pub(super) fn glm(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
         formula,
     ];
     datenraum(words.iter().chain(&["--purpose", "ehds-53-1-e"]).chain(more))
-}
-
-pub(super) fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
-    let terms = fit["terms"].as_array().unwrap().iter();
-    terms
-        .map(|term| {
-            let number = |name: &str| term[name].as_f64().unwrap();
-            (
-                term["term"].as_str().unwrap().to_owned(),
-                (number("estimate"), number("std_error")),
-            )
-        })
-        .collect()
 }
 
 fn require_oracle(fit: &Value, model: &Value) {
