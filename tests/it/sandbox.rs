@@ -28,6 +28,7 @@ mod joins;
 mod kill;
 mod kill_carried;
 mod lost_connection;
+mod masked;
 mod methods;
 mod models;
 mod namespaces;

@@ -70,7 +70,23 @@ impl FitQuery {
             let report = Problem::SqlNotAllowed.report("the rows of the fit are not the columns that its model needs");
             return Err(report.remedy(format!("SELECT {needed}")));
         }
-        Ok(Self { statement, rows, model })
+        let read = Self { statement, rows, model };
+        read.require_maskable().map(|()| read)
+    }
+
+    /// Masked sums are planned before the first step; and in no sum over all nodes may one of them be told apart.
+    fn require_maskable(&self) -> Result<(), Report> {
+        if self.statement.masked && self.width_max().is_none() {
+            let message = format!("{} has no masked sums", self.statement.analysis);
+            return Err(Problem::ModelFormula.report(message));
+        }
+        if self.statement.masked && self.columns().contains(NODE_COLUMN) {
+            let message = "the column node tells nodes apart, and only the sums of all nodes together may be seen here";
+            return Err(Problem::ModelDisclosure
+                .report(message)
+                .remedy("leave node out of terms and conditions"));
+        }
+        Ok(())
     }
 
     /// The text that nodes are asked for a model over rows of a collection: with the columns that the model needs, under `conditions`.
@@ -106,6 +122,11 @@ impl FitQuery {
     /// Every column that it touches, in whatever way.
     pub fn columns(&self) -> BTreeSet<String> {
         Query::Rows(self.rows.clone()).columns()
+    }
+
+    /// No step adds up more numbers, if that is known.
+    pub fn width_max(&self) -> Option<usize> {
+        self.model.start.width_max()
     }
 
     /// The model before its first step.
@@ -170,6 +191,8 @@ pub struct EnforcedFit {
     model: Model,
     layout: Layout,
     judge: Option<judge::Judge>,
+    /// Whether nothing may be told that is of this node alone.
+    masked: bool,
 }
 
 /// The columns of the plan: what the model needs, whether each condition group is passed, and whose row it is.
@@ -289,6 +312,10 @@ fn build(
                 parameters_share: rules.parameters_share,
                 refuses_overlaps: rules.overlaps == Overlaps::Refuse,
                 tells_pairs: !fit.statement.masked,
+                roster: fit.statement.masked.then(|| judge::Roster {
+                    nodes: fit.statement.nodes.iter().cloned().collect(),
+                    nodes_min: rules.nodes_min.into(),
+                }),
                 collection: collection.id.clone(),
             })
         }
@@ -303,6 +330,7 @@ fn build(
         },
         model: fit.model.clone(),
         judge,
+        masked: fit.statement.masked,
     })
 }
 
@@ -311,12 +339,12 @@ fn build(
 pub struct Fit {
     step: Arc<dyn Step>,
     frames: Vec<Arc<Frame>>,
-    /// Rows left out because a column is not known; none if that is so of too few people to be told.
+    /// Rows left out because a column is not known; none if that is so of too few people to be told, or sums are masked.
     dropped: Option<u64>,
     /// None where nothing has to be protected.
     judge: Option<judge::Judge>,
     /// Whom it is about.
-    about: Vec<KeptValue>,
+    about: judge::About,
     /// Given back when the fit ends.
     _memory: Vec<MemoryReservation>,
 }
@@ -332,6 +360,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         model,
         layout,
         judge,
+        masked,
     } = enforced;
     let seconds = limit::QUERY_SECONDS_MAX;
     let reading = rows::read(plans, state, Arc::new(layout), model.start.needs_whole_node());
@@ -340,7 +369,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         what: format!("{seconds} s"),
     })??;
     let (dropped, about) = match &judge {
-        None => (Some(read.dropped_rows), Vec::new()),
+        None => (Some(read.dropped_rows), judge::About::default()),
         Some(judge) => {
             let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
             (judge.tells_dropped(&read), about)
@@ -349,7 +378,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
     Ok(Fit {
         step: model.start,
         frames: read.frames,
-        dropped,
+        dropped: dropped.filter(|_| !masked),
         judge,
         about,
         _memory: read.memory,
@@ -443,6 +472,11 @@ impl Fit {
             }
             Next::Done(_) => After::End,
         })
+    }
+
+    /// How many numbers this step adds up.
+    pub fn width(&self) -> usize {
+        self.step.width()
     }
 }
 

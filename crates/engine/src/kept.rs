@@ -76,6 +76,15 @@ impl KeptValue {
         self.state.people
     }
 
+    /// A name for the people and what they contribute: the same for the same. Whoever has no key of sketches learns nothing from it.
+    pub(crate) fn mark(&self) -> String {
+        trust::Digest::of(self.sketch.as_bytes()).hex()
+    }
+
+    fn is_about_the_same(&self, other: &KeptValue) -> bool {
+        self.state == other.state && self.sketch == other.sketch
+    }
+
     /// The same input as it was when this was kept; none if it is of another shape.
     pub(crate) fn instead_of(&self, input: &Input) -> Option<Input> {
         let State {
@@ -235,6 +244,16 @@ impl Shelf {
     /// Whether fewer people than either needs tell it from one of the same statistic, and it is none of them.
     pub(crate) fn differs_by_few(&self, value: &KeptValue) -> bool {
         self.near(value).next().is_some() && !self.has(value)
+    }
+
+    /// Whether there is the very same one, of the same statistic.
+    pub(crate) fn holds(&self, value: &KeptValue) -> bool {
+        self.near(value).any(|(_, kept)| kept.is_about_the_same(value))
+    }
+
+    /// Whether fewer than either needs tell it from another one of the same statistic.
+    pub(crate) fn is_near_another(&self, value: &KeptValue) -> bool {
+        self.near(value).any(|(_, kept)| !kept.is_about_the_same(value))
     }
 
     /// Keeps values of one answer.

@@ -1,7 +1,11 @@
 //! The story of one fit at the data user: whom to ask, one statement for all, step after step, and who took part.
 //!
 //! The client carries what nodes sign from one to all others and adds it up as they do. It chooses neither the first step nor any other: a
-//! node finds the next one itself. If a node drops out, the fit begins again without it, from the start, and only if that was asked for.
+//! node finds the next one itself. If a node drops out, the fit begins again without it, from the start, and only if that was asked for. Where
+//! sums are masked, a fit that has begun is not begun again without a node: both together would tell of that node. Next:
+//! `fit/exchange.rs`, what is said in each round.
+
+mod exchange;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use engine::FitQuery;
 use futures::channel::mpsc;
 use futures::future::join_all;
 use models::rounds::Next;
-use models::{Fitted, Statement, Step};
+use models::{Fitted, Statement};
 use policy::{AccessRequest, Asked, Decision, Release, Sum};
 use terms::{MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::time::timeout;
@@ -24,15 +28,13 @@ use wire::v1::fit_request::What as Asking;
 use wire::v1::fit_service_client::FitServiceClient;
 use wire::v1::{FitBegun, FitGo, FitOpening, FitPart, FitReply, FitRequest, FitStep};
 
+use self::exchange::{Exchange, Round};
 use crate::analyses::{self, Evidence};
 use crate::answer::{AppliedPolicy, Coverage, Status};
 use crate::ask::Asker;
 use crate::fan_out::is_lost;
 use crate::node::{Errand, Peer};
 use crate::receipts;
-
-/// Sums of one node, as a kind of part.
-const SUMS: u8 = 0;
 
 /// Steps that are asked for if nothing is said and the policy allows more.
 const STEPS: u32 = 25;
@@ -89,6 +91,7 @@ struct Open<'a> {
     begun: FitBegun,
     /// Over all that the node has said.
     said: Hasher,
+    /// In which there were sums.
     parts: u64,
 }
 
@@ -105,6 +108,8 @@ enum Tried {
     Unsolvable(Report),
     /// These nodes do not take part.
     Missing(BTreeMap<MemberId, Ended>),
+    /// These nodes are gone, and without them it cannot be tried again: their masked sums could be told from both.
+    Lost(BTreeMap<MemberId, Ended>),
 }
 
 impl Asker {
@@ -130,6 +135,12 @@ impl Asker {
                 }
                 Tried::Unsolvable(report) => {
                     return self.answered(Err(report), questions, Vec::new(), missing).await;
+                }
+                Tried::Lost(gone) => {
+                    let why = gone.values().next().map(|ended| ended.report.clone());
+                    let why = lost(why.unwrap_or_else(|| Problem::NoNode.report("no node takes part")));
+                    missing.extend(gone);
+                    return self.answered(Err(why), questions, Vec::new(), missing).await;
                 }
                 Tried::Missing(gone) => {
                     peers.retain(|peer| !gone.contains_key(&peer.member));
@@ -237,44 +248,53 @@ impl Asker {
     }
 
     /// One fit with certain nodes, from the start.
-    async fn attempt<'a>(
-        &self,
-        plan: &Plan,
-        peers: &[&'a Peer],
-        dropped: &mut BTreeMap<MemberId, Option<u64>>,
-    ) -> Tried {
+    async fn attempt(&self, plan: &Plan, peers: &[&Peer], dropped: &mut BTreeMap<MemberId, Option<u64>>) -> Tried {
         let opened = join_all(peers.iter().map(|peer| self.open_fit(plan, peer))).await;
         let mut open = match all_of(peers, opened) {
             Ok(open) => open,
             Err(missing) => return Tried::Missing(missing),
         };
+        let statement = Digest::of(plan.text.as_bytes());
+        let mut exchange = match Exchange::of(&plan.query, peers, statement) {
+            Ok(exchange) => exchange,
+            Err(report) => return Tried::Unsolvable(report),
+        };
         open.iter_mut().for_each(|one| one.say(Asking::Go(FitGo {})));
         dropped.extend(open.iter().map(|one| (one.peer.member.clone(), one.begun.dropped)));
-        let (statement, mut step) = (Digest::of(plan.text.as_bytes()), plan.query.start());
-        for at in 0..plan.query.statement.steps {
-            let width = step.width();
-            let parts = join_all(open.iter_mut().map(|one| one.part(statement, at, width))).await;
+        let gone = |missing| match plan.query.statement.masked {
+            true => Tried::Lost(missing),
+            false => Tried::Missing(missing),
+        };
+        let (mut step, mut at) = (plan.query.start(), 0);
+        while at < plan.query.statement.steps {
+            let round = exchange.round(statement, at, step.width());
+            let parts = join_all(open.iter_mut().map(|one| one.part(round))).await;
             let parts = match all_of(peers, parts) {
                 Ok(parts) => parts,
-                Err(missing) => return Tried::Missing(missing),
+                Err(missing) => return gone(missing),
             };
-            let next = advance(&*step, &parts);
-            let told = FitStep {
-                step: at,
-                parts: parts.clone(),
-            };
+            let heard = exchange.hear(&parts, step.width());
+            let told = FitStep { step: at, parts };
             open.iter_mut().for_each(|one| one.say(Asking::Step(told.clone())));
-            match next {
-                // The nodes find the same, and record it.
+            // The nodes find the same, and record it.
+            let total = match heard {
+                Err(report) => return Tried::Unsolvable(report),
+                Ok((next, total)) => {
+                    exchange = next;
+                    total
+                }
+            };
+            let Some(total) = total else { continue };
+            match step.next(&total) {
                 Err(report) => return Tried::Unsolvable(report),
                 Ok(Next::Done(fitted)) => {
                     let signed = join_all(open.iter_mut().map(|one| one.receipt(plan))).await;
                     return match all_of(peers, signed) {
                         Ok(signed) => Tried::Fitted(fitted, signed),
-                        Err(missing) => Tried::Missing(missing),
+                        Err(missing) => gone(missing),
                     };
                 }
-                Ok(Next::Step(next)) => step = next,
+                Ok(Next::Step(next)) => (step, at) = (next, at + 1),
             }
         }
         let message = format!(
@@ -383,26 +403,25 @@ impl Open<'_> {
         reply.ok_or_else(|| odd(self.peer, "it ended without a receipt").into())
     }
 
-    /// What its rows add to a step, under its signature.
-    async fn part(&mut self, statement: Digest, step: u32, width: usize) -> Result<FitPart, Ended> {
+    /// What it says in a round, under its signature.
+    async fn part(&mut self, round: Round) -> Result<FitPart, Ended> {
         let Reply::Part(part) = self.next().await? else {
-            return Err(odd(self.peer, "it says something else than the sums of a step").into());
+            return Err(odd(self.peer, "it says something else than its part of a step").into());
         };
         let of = PartOf {
-            statement,
-            step,
-            kind: SUMS,
+            statement: round.statement,
+            step: round.step,
+            kind: round.kind,
             member: &self.peer.member,
         };
         let holds = part.node == self.peer.member.as_str()
-            && part.content.len() == width * size_of::<f64>()
-            && of.verify(&part.content, &part.signature, &self.peer.key).is_ok()
-            && sums_of(&part).all(f64::is_finite);
+            && round.admits(&part.content)
+            && of.verify(&part.content, &part.signature, &self.peer.key).is_ok();
         if !holds {
             return Err(odd(self.peer, "its sums are not as they must be").into());
         }
         self.said.update(&part.content);
-        self.parts += 1;
+        self.parts += u64::from(round.is_of_sums);
         Ok(part)
     }
 
@@ -429,22 +448,6 @@ impl Open<'_> {
         }
         Ok(Signed { receipt, envelope })
     }
-}
-
-/// The next step from the sum of all parts, added in the order of the statement: as nodes do it.
-fn advance(step: &dyn Step, parts: &[FitPart]) -> Result<Next<Arc<dyn Step>, Fitted>, Report> {
-    let mut total = vec![0.0; step.width()];
-    for part in parts {
-        for (sum, value) in total.iter_mut().zip(sums_of(part)) {
-            *sum += value;
-        }
-    }
-    step.next(&total)
-}
-
-fn sums_of(part: &FitPart) -> impl Iterator<Item = f64> + '_ {
-    let (values, _) = part.content.as_chunks();
-    values.iter().map(|value| f64::from_le_bytes(*value))
 }
 
 /// What all nodes gave; or those that gave nothing.
@@ -481,6 +484,15 @@ fn took_part(signed: &Signed) -> Coverage {
         receipts: vec![signed.envelope.clone()],
         ..Coverage::of(receipt.node.clone())
     }
+}
+
+fn lost(why: Report) -> Report {
+    let message = format!(
+        "{}; the masked fit had begun, and is not begun again without a node",
+        why.message
+    );
+    let report = why.problem.report(message);
+    report.remedy("ask again when all these nodes answer: without one of them, both fits together would tell of it")
 }
 
 fn fit_name() -> Result<String, Report> {

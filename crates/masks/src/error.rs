@@ -19,6 +19,19 @@ pub enum Stage {
     Opening,
 }
 
+impl Stage {
+    /// The number that says which of them a message is.
+    pub fn kind(self) -> u8 {
+        match self {
+            Stage::Keys => 1,
+            Stage::Shares => 2,
+            Stage::Masked => 3,
+            Stage::Survivors => 4,
+            Stage::Opening => 5,
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -202,7 +215,7 @@ impl SumError {
     fn problem(&self) -> Problem {
         match self {
             SumError::TooFew { .. } => Problem::SumNodes,
-            SumError::NotFinite { .. } | SumError::Bound { .. } => Problem::SumBound,
+            SumError::NotFinite { .. } | SumError::Bound { .. } | SumError::Nonsense { .. } => Problem::SumBound,
             SumError::NotTakingPart { .. } | SumError::Cryptography => Problem::Internal,
             _ => Problem::SumBroken,
         }
@@ -213,6 +226,9 @@ impl SumError {
 impl From<SumError> for Report {
     fn from(error: SumError) -> Report {
         match error.problem() {
+            Problem::SumBound if matches!(error, SumError::Nonsense { .. }) => {
+                Problem::SumBound.report("there is no sum: some node had a number that cannot be added, or added noise")
+            }
             Problem::SumBound => Problem::SumBound.report(Problem::SumBound.summary()),
             problem => problem.report(error.to_string()),
         }

@@ -16,6 +16,7 @@ pub mod message;
 pub mod party;
 pub mod plan;
 mod primitive;
+pub mod series;
 mod sharing;
 mod verify;
 pub mod view;

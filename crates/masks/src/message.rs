@@ -54,7 +54,7 @@ impl<B: Body> Message<B> {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (signed, signature) = bytes.split_last_chunk::<SIGNATURE_BYTES>()?;
         let mut reader = Reader(signed);
-        if reader.byte()? != VERSION || reader.byte()? != kind(B::STAGE) {
+        if reader.byte()? != VERSION || reader.byte()? != B::STAGE.kind() {
             return None;
         }
         let (plan, context, seat) = (reader.digest()?, reader.digest()?, reader.seat()?);
@@ -74,7 +74,7 @@ impl<B: Body> Message<B> {
 
     pub(crate) fn sign(plan: &Digest, context: &Digest, seat: Seat, body: B, key: &SigningKey) -> Self {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + SIGNATURE_BYTES);
-        bytes.extend([VERSION, kind(B::STAGE)]);
+        bytes.extend([VERSION, B::STAGE.kind()]);
         bytes.extend(plan.bytes());
         bytes.extend(context.bytes());
         bytes.push(seat.0);
@@ -295,16 +295,6 @@ impl Form for Opening {
             bytes.push(seat.0);
             bytes.extend(share);
         }
-    }
-}
-
-fn kind(stage: Stage) -> u8 {
-    match stage {
-        Stage::Keys => 1,
-        Stage::Shares => 2,
-        Stage::Masked => 3,
-        Stage::Survivors => 4,
-        Stage::Opening => 5,
     }
 }
 

@@ -155,6 +155,33 @@ impl Party<AwaitsShares> {
         basis: Digest,
         values: &[f64],
     ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
+        self.add(shares, basis, |shared, me| encode(shared.plan(), me, values))
+    }
+
+    /// Adds noise in the place of numbers, so that there is no sum. That a node has nothing to add, and which one, nobody else can
+    /// tell from it.
+    ///
+    /// # Errors
+    /// What is wrong with the shares.
+    pub fn spoil(
+        self,
+        shares: Vec<Message<Shares>>,
+        basis: Digest,
+    ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
+        let seed = random_secret()?;
+        self.add(shares, basis, |shared, me| {
+            let mut entries = Zeroizing::new(vec![0; shared.plan().scales().len()]);
+            shared.keyed.mask_alone(&seed, me)?.add_to(&mut entries);
+            Ok(entries)
+        })
+    }
+
+    fn add(
+        self,
+        shares: Vec<Message<Shares>>,
+        basis: Digest,
+        entries: impl FnOnce(&Shared, Seat) -> Result<Zeroizing<Vec<u128>>, SumError>,
+    ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
         let Self {
             me,
             waits: AwaitsShares { keyed, secrets },
@@ -164,7 +191,7 @@ impl Party<AwaitsShares> {
         let dealers = shared.shares.keys().copied();
         let held = dealers.map(|dealer| Ok((dealer, secrets.receive(&shared, dealer, me.seat)?)));
         let held = held.collect::<Result<_, SumError>>()?;
-        let mut entries = encode(shared.plan(), me.seat, values)?;
+        let mut entries = entries(&shared, me.seat)?;
         secrets.mask(&shared, me.seat, &mut entries)?;
         // The numbers are under masks from here on.
         let entries = std::mem::take(&mut *entries);
@@ -271,12 +298,7 @@ impl Me {
 
 impl Secrets {
     fn new() -> Result<Self, SumError> {
-        let random = || {
-            random_bytes::<KEY_BYTES>()
-                .map(Zeroizing::new)
-                .map_err(|_| SumError::Cryptography)
-        };
-        let (mask_key, box_key, seed) = (random()?, random()?, random()?);
+        let (mask_key, box_key, seed) = (random_secret()?, random_secret()?, random_secret()?);
         let (mask_pair, box_pair) = (KeyPair::of(&mask_key)?, KeyPair::of(&box_key)?);
         Ok(Self {
             mask_key,
@@ -340,6 +362,11 @@ impl Secrets {
         }
         Ok(())
     }
+}
+
+fn random_secret() -> Result<Secret, SumError> {
+    let random = random_bytes::<KEY_BYTES>();
+    random.map(Zeroizing::new).map_err(|_| SumError::Cryptography)
 }
 
 /// The integers of a node's numbers. Wiped when dropped, unless masks were added and they were taken out.

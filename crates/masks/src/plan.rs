@@ -100,8 +100,11 @@ impl From<PlanError> for Report {
 /// A sum that can be made.
 #[derive(Clone, PartialEq)]
 pub struct Plan {
+    request: Digest,
+    number: u32,
     roster: Vec<Participant>,
     threshold: usize,
+    bounds: Vec<f64>,
     scales: Vec<Scale>,
     digest: Digest,
 }
@@ -130,11 +133,25 @@ impl Plan {
         let scales = bounds.iter().enumerate().map(scale).collect::<Result<_, _>>()?;
         let digest = digest(&request, number, &roster, threshold, &bounds);
         Ok(Self {
+            request,
+            number,
             roster,
             threshold,
+            bounds,
             scales,
             digest,
         })
+    }
+
+    /// The next sum of the same request: of as many numbers, over the same nodes.
+    pub(crate) fn following(&self) -> Self {
+        let number = self.number.wrapping_add(1);
+        let digest = digest(&self.request, number, &self.roster, self.threshold, &self.bounds);
+        Self {
+            number,
+            digest,
+            ..self.clone()
+        }
     }
 
     /// How many nodes must stay to the end; as many give a secret back.

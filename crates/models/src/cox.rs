@@ -245,13 +245,16 @@ impl Rounds for Cox {
 
     fn width(&self, state: &State) -> usize {
         match &state.phase {
-            Phase::Counts => {
-                let design = &self.survival.design;
-                3 + design.levels.len() + 2 * design.columns.len() + 2 * self.cells()
-            }
-            Phase::Place(known, _) => self.width_of_step(known, With::X),
-            Phase::Check(known, _) => self.width_of_step(known, With::XAndXTimesG),
+            Phase::Counts => self.width_of_counts(),
+            Phase::Place(known, _) => self.width_of_step(known.means.len(), With::X),
+            Phase::Check(known, _) => self.width_of_step(known.means.len(), With::XAndXTimesG),
         }
+    }
+
+    fn width_max(&self) -> Option<usize> {
+        let with = self.check.map_or(With::X, |_| With::XAndXTimesG);
+        let of_step = self.width_of_step(self.survival.design.columns.len(), with);
+        Some(of_step.max(self.width_of_counts()))
     }
 
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
@@ -301,8 +304,7 @@ enum Moved {
 }
 
 impl Cox {
-    fn width_of_step(&self, known: &Known, with: With) -> usize {
-        let size = known.means.len();
+    fn width_of_step(&self, size: usize, with: With) -> usize {
         let (head, packed) = (1 + size, packed_len(size));
         let more = usize::from(with == With::XAndXTimesG);
         match self.baseline {

@@ -120,6 +120,7 @@ pub(crate) fn fit<R: Rounds>(analysis: &R, frames: &[Frame]) -> Result<R::Fitted
 /// The sums of one step over all frames.
 pub(crate) fn added<R: Rounds>(analysis: &R, state: &R::State, frames: &[Frame]) -> Vec<f64> {
     let width = analysis.width(state);
+    assert!(analysis.width_max().is_none_or(|most| width <= most));
     let mut sums = vec![0.0; width];
     for frame in frames {
         let mut own = vec![0.0; width];

@@ -160,6 +160,11 @@ impl Rounds for Glm {
         }
     }
 
+    fn width_max(&self) -> Option<usize> {
+        let (_, tail) = Self::place_of_products(self.design.columns.len());
+        Some((tail + TAIL).max(1 + self.design.levels.len()))
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.phase {
             Phase::Levels => self.add_levels(frame, into),

@@ -134,6 +134,11 @@ impl Rounds for KMeans {
         }
     }
 
+    fn width_max(&self) -> Option<usize> {
+        let of_centres = self.clusters * (2 + self.points.size());
+        Some(Measure::width_max(&self.points).max(of_centres))
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.phase {
             Phase::Measure(measure) => measure.add(&self.points, frame, into),

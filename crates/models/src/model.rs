@@ -21,6 +21,9 @@ pub trait Step: fmt::Debug + Send + Sync {
     /// How many numbers this step adds up.
     fn width(&self) -> usize;
 
+    /// No step adds up more, if that is known: [`Rounds::width_max`].
+    fn width_max(&self) -> Option<usize>;
+
     /// Whether all rows of a node have to be in one frame.
     fn needs_whole_node(&self) -> bool {
         false
@@ -200,6 +203,10 @@ where
 {
     fn width(&self) -> usize {
         self.rounds.width(&self.state)
+    }
+
+    fn width_max(&self) -> Option<usize> {
+        self.rounds.width_max()
     }
 
     fn needs_whole_node(&self) -> bool {

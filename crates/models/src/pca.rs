@@ -80,6 +80,10 @@ impl Rounds for Pca {
         state.0.width(&self.points)
     }
 
+    fn width_max(&self) -> Option<usize> {
+        Some(Measure::width_max(&self.points))
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         state.0.add(&self.points, frame, into);
     }

@@ -110,6 +110,11 @@ impl Measure {
         }
     }
 
+    /// Of the wider of the two.
+    pub(crate) fn width_max(points: &Points) -> usize {
+        packed_len(points.size()).max(1 + points.size())
+    }
+
     pub(crate) fn add(&self, points: &Points, frame: &Frame, into: &mut [f64]) {
         match self {
             Measure::Means => points.each_row(frame, |x| {

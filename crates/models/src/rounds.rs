@@ -27,6 +27,11 @@ pub trait Rounds {
     /// How many numbers this step adds up.
     fn width(&self, state: &Self::State) -> usize;
 
+    /// No step adds up more numbers than this. None if that is not known: then sums cannot be masked, which are planned beforehand.
+    fn width_max(&self) -> Option<usize> {
+        None
+    }
+
     /// Adds up over the rows of a frame, into as many numbers as [`Rounds::width`] says.
     fn add(&self, state: &Self::State, frame: &Frame, into: &mut [f64]);
 

@@ -188,6 +188,11 @@ impl Rounds for Training {
         }
     }
 
+    fn width_max(&self) -> Option<usize> {
+        let of_moments = 3 + self.design.levels.len() + 2 * self.design.columns.len();
+        Some(of_moments.max(2 + self.parameters()))
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.0 {
             Phase::Moments => self.add_moments(frame, into),

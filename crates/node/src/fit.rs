@@ -1,8 +1,11 @@
 //! The story of one fit, top to bottom: as `query.rs`, with steps in the place of one answer.
 //!
 //! Who may fit what is decided and charged once, and recorded, durable, before the first sum leaves. Of each step the node sends what its
-//! rows add, under its signature; where the next step is taken follows from the sums that every node that takes part has signed, never from
-//! what whoever asks says. How the fit ended, and over how many steps, is a second record, and the receipt is signed after it.
+//! rows add, plain or masked, under its signature; where the next step is taken follows from the sums of what every node that takes part has
+//! signed, never from what whoever asks says. How the fit ended, and over how many steps, is a second record, and the receipt is signed after
+//! it. Next: `fit/exchange.rs`, what is said in each round.
+
+mod exchange;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{error, info, instrument};
-use trust::{Digest, Hasher, PartOf, PublicKey, SigningKey};
+use trust::{Digest, Hasher, PartOf, PublicKey};
 use wire::PeerInfo;
 use wire::status::{Ended, to_status};
 use wire::v1::fit_reply::What as Reply;
@@ -23,14 +26,12 @@ use wire::v1::fit_request::What as Asking;
 use wire::v1::fit_service_server::FitService;
 use wire::v1::{FitBegun, FitPart, FitReply, FitRequest, FitStep};
 
+use self::exchange::{Heard, Hearing, Planned, Ready};
 use crate::delivery::{Access, Obligations, revoked};
 use crate::governance::Current;
 use crate::ledger::{Begun, Charge, Decided, Entry, Opening, Permitted, Release};
 use crate::query::{Arrival, Asker, Desk, Held, Refused, Requests, decide, next_step, people_of, refused, told_of};
 use crate::query::{require_tellable, stopping, unfinished};
-
-/// Sums of one node, as a kind of part.
-const SUMS: u8 = 0;
 
 /// The face of a node for fits.
 #[derive(Clone, Debug)]
@@ -80,8 +81,9 @@ struct Fitting {
     statement: Digest,
     /// Those who take part, in the order of the statement.
     nodes: Vec<(MemberId, PublicKey)>,
+    planned: Planned,
     steps_max: u32,
-    /// The step that is on its way, and what this node said of it.
+    /// The step that is on its way, and what this node said last.
     step: u32,
     said: Vec<u8>,
     next: NextReply,
@@ -103,11 +105,14 @@ enum Record {
 }
 
 /// What the node says next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NextReply {
     Begun,
+    /// Its first part, once it hears that all have begun.
     FirstPart,
-    AfterStep,
+    /// What follows from what all said in this round.
+    AfterRound(Hearing),
+    /// Nothing.
+    End,
 }
 
 impl Desk {
@@ -137,8 +142,12 @@ impl Desk {
         }
         // 3 engine: parse
         let read = FitQuery::read(text, &asker.visible(&current, now)).await;
-        let read = read.and_then(|query| Ok((self.participants(&query, &current)?, query)));
-        let (nodes, query) = match read {
+        let statement = Digest::of(text.as_bytes());
+        let read = read.and_then(|query| {
+            let nodes = self.participants(&query, &current)?;
+            Ok((Planned::of(&query, &nodes, statement)?, nodes, query))
+        });
+        let (planned, nodes, query) = match read {
             Ok(read) => read,
             Err(report) => return Err(refused(entry, report.into()).await),
         };
@@ -205,8 +214,9 @@ impl Desk {
             record: Record::Decided(entry),
             access,
             terms,
-            statement: Digest::of(text.as_bytes()),
+            statement,
             nodes,
+            planned,
             steps_max: query.statement.steps,
             step: 0,
             said: Vec::new(),
@@ -296,7 +306,7 @@ impl Asker {
 impl Fitting {
     /// What the node says next.
     async fn reply(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Ended> {
-        let reply = match self.next {
+        let reply = match std::mem::replace(&mut self.next, NextReply::End) {
             NextReply::Begun => {
                 self.next = NextReply::FirstPart;
                 let query_id = self.access.opening.query_id.to_string();
@@ -304,7 +314,8 @@ impl Fitting {
                 return Ok(Reply::Begun(FitBegun { query_id, dropped }));
             }
             NextReply::FirstPart => self.begin(steps).await,
-            NextReply::AfterStep => self.after_step(steps).await,
+            NextReply::AfterRound(hearing) => self.after_round(hearing, steps).await,
+            NextReply::End => Err(unfinished()),
         };
         match reply {
             Ok(reply) => Ok(reply),
@@ -325,51 +336,33 @@ impl Fitting {
         };
         self.record = Record::Begun(entry.begun(&self.desk.ledger, values).await?);
         info!(query_id = %self.access.opening.query_id, decision = "allow", nodes = self.nodes.len(), "begun");
-        self.part().await
+        let heard = self.planned.begin(&self.desk.member, &self.desk.key)?;
+        self.go_on(heard).await
     }
 
-    /// What the node's rows add to this step, signed.
-    async fn part(&mut self) -> Result<Reply, Report> {
-        let sums = self.fit.sums().await.map_err(|failure| told_of(&failure))?;
-        if sums.iter().any(|sum| !sum.is_finite()) {
-            let message = "the step leads where the model has no values";
-            return Err(Problem::ModelSteps
-                .report(message)
-                .remedy("take another link, or fewer terms"));
-        }
-        let content: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
-        self.require_access()?;
-        let part = PartOf {
-            statement: self.statement,
-            step: self.step,
-            kind: SUMS,
-            member: &self.desk.member,
-        };
-        let signature = part.sign(&content, key(&self.desk)).to_vec();
-        if let Record::Begun(entry) = &mut self.record {
-            entry.hand_out(1, content.len() as u64);
-        }
-        self.result.update(&content);
-        self.said.clone_from(&content);
-        self.next = NextReply::AfterStep;
-        Ok(Reply::Part(FitPart {
-            node: self.desk.member.to_string(),
-            content,
-            signature,
-        }))
-    }
-
-    /// Takes in what all said of this step, and goes on or ends.
-    async fn after_step(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
+    /// Takes in what all said in this round.
+    async fn after_round(&mut self, hearing: Hearing, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
         let Asking::Step(step) = self.heard(steps).await? else {
             return Err(misplaced());
         };
-        let total = self.total(&step)?;
+        self.require_signed(&step, hearing.kind())?;
+        let said: Vec<&[u8]> = step.parts.iter().map(|part| part.content.as_slice()).collect();
+        let heard = hearing.hear(&said, self.fit.width())?;
+        self.go_on(heard).await
+    }
+
+    /// Speaks, or goes to the next step, or ends.
+    async fn go_on(&mut self, heard: Heard) -> Result<Reply, Report> {
         self.require_access()?;
+        let (ready, total) = match heard {
+            Heard::Say(hearing, content) => return self.say(hearing, content),
+            Heard::First(ready) => return self.add(ready).await,
+            Heard::Sum(ready, total) => (ready, total),
+        };
         match self.fit.advance(&total)? {
             After::Step if self.step + 1 < self.steps_max => {
                 self.step += 1;
-                self.part().await
+                self.add(ready).await
             }
             After::Step => {
                 let message = format!("the model has not come to its solution in {} steps", self.steps_max);
@@ -377,6 +370,37 @@ impl Fitting {
             }
             After::End => self.finish().await,
         }
+    }
+
+    /// What the node's rows add to this step.
+    async fn add(&mut self, ready: Ready) -> Result<Reply, Report> {
+        let sums = self.fit.sums().await.map_err(|failure| told_of(&failure))?;
+        let (hearing, content) = ready.add(&sums)?;
+        self.require_access()?;
+        self.say(hearing, content)
+    }
+
+    /// Says its part of a round, signed.
+    fn say(&mut self, hearing: Hearing, content: Vec<u8>) -> Result<Reply, Report> {
+        let part = PartOf {
+            statement: self.statement,
+            step: self.step,
+            kind: hearing.kind(),
+            member: &self.desk.member,
+        };
+        let signature = part.sign(&content, &self.desk.key).to_vec();
+        let Record::Begun(entry) = &mut self.record else {
+            return Err(unfinished());
+        };
+        entry.hand_out(u64::from(hearing.is_of_sums()), content.len() as u64);
+        self.result.update(&content);
+        self.said.clone_from(&content);
+        self.next = NextReply::AfterRound(hearing);
+        Ok(Reply::Part(FitPart {
+            node: self.desk.member.to_string(),
+            content,
+            signature,
+        }))
     }
 
     /// What whoever asks says next, within the time that there is for it.
@@ -395,18 +419,17 @@ impl Fitting {
         coming.map_err(|_| late())??.ok_or_else(left)
     }
 
-    /// The sum of what all nodes signed, in the order of the statement.
-    fn total(&self, step: &FitStep) -> Result<Vec<f64>, Report> {
-        let odd = |what: &str| Problem::ModelProtocol.report(format!("the sums of step {} are {what}", self.step));
+    /// That these are the parts of all nodes, in the order of the statement, each under the node's signature.
+    fn require_signed(&self, step: &FitStep, kind: u8) -> Result<(), Report> {
+        let odd = |what: &str| Problem::ModelProtocol.report(format!("the parts of step {} are {what}", self.step));
         if step.step != self.step || step.parts.len() != self.nodes.len() {
             return Err(odd("not those of all nodes"));
         }
-        let mut total = vec![0.0; self.said.len() / size_of::<f64>()];
         for (part, (member, key)) in step.parts.iter().zip(&self.nodes) {
             let of = PartOf {
                 statement: self.statement,
                 step: self.step,
-                kind: SUMS,
+                kind,
                 member,
             };
             let is_own = *member == self.desk.member;
@@ -414,15 +437,11 @@ impl Fitting {
                 true => part.content == self.said,
                 false => of.verify(&part.content, &part.signature, key).is_ok(),
             };
-            if part.node != member.as_str() || !holds || part.content.len() != self.said.len() {
+            if part.node != member.as_str() || !holds {
                 return Err(odd(&format!("not those that {member} signed")));
             }
-            let (values, _) = part.content.as_chunks();
-            for (sum, value) in total.iter_mut().zip(values) {
-                *sum += f64::from_le_bytes(*value);
-            }
         }
-        Ok(total)
+        Ok(())
     }
 
     /// All steps are taken: recorded, then signed.
@@ -480,10 +499,6 @@ impl Fitting {
         }
         Ended { report: why, query_id }
     }
-}
-
-fn key(desk: &Desk) -> &SigningKey {
-    &desk.key
 }
 
 async fn next(steps: &mut Streaming<FitRequest>) -> Result<Option<Asking>, Report> {

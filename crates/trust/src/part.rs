@@ -10,6 +10,9 @@ use crate::key::{PublicKey, Signature, SignatureInvalid, SigningKey};
 /// What is signed begins with this, and with the version of the form.
 const DOMAIN: &[u8] = b"datenraum.v1.FitPart\n";
 
+/// The kind of a part that is a node's plain sums. Those of masked sums have the numbers of their messages, from 1.
+pub const SUMS: u8 = 0;
+
 /// What a part belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartOf<'a> {

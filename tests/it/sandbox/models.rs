@@ -76,7 +76,7 @@ const STATISTICAL: &str =
     "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"plain\"\nmin_nodes = 2\n";
 
 /// A data space whose nodes have these rows.
-fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
+pub(super) fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
     space_of("heart", COLLECTION, POLICY, disclosure, nodes)
 }
 
@@ -143,7 +143,7 @@ fn hospitals() -> Option<Vec<(&'static str, String)>> {
 }
 
 /// Rows of people who are made up: age and outcome hang together, and the other columns are spread.
-fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
+pub(super) fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
     let mut table = HEADER.to_owned();
     for person in people {
         let spread = |of: usize, step: usize| (person * step + person / 7) % of;
@@ -164,7 +164,7 @@ fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 
     table
 }
 
-fn glm(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
+pub(super) fn glm(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
     let dir = sandbox.dir();
     let words = [
         "glm",

@@ -49,6 +49,10 @@ impl Person {
         FlightServiceClient::new(self.connection.grpc.clone()).max_decoding_message_size(64 << 20)
     }
 
+    pub(crate) fn grpc(&self) -> tonic::transport::Channel {
+        self.connection.grpc.clone()
+    }
+
     /// A request with this person's proof for a question.
     pub(crate) fn request<T>(&self, message: T, sql: &str, permit: Option<&str>) -> Request<T> {
         let proof = Proof {

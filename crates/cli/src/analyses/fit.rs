@@ -95,7 +95,8 @@ fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findi
         ..Sheet::new("dropped_by_node", rows)
     };
     if dropped.values().any(Option::is_none) {
-        let note = "where too few people are concerned, a node does not say how many rows it left out";
+        let note =
+            "where too few people are concerned, or sums are masked, a node does not say how many rows it left out";
         findings.notes.push(note.to_owned());
     }
     findings.sheets.push(nodes);

@@ -2,7 +2,7 @@
 //!
 //! What is told of a refusal names terms of the model, never a number of people, and never which level of a factor it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use models::Model;
@@ -14,7 +14,7 @@ use super::rows::Read;
 use crate::disclose::Rules;
 use crate::kept::{KeptValue, KeptValues, Shelf};
 use crate::query::NODE_COLUMN;
-use crate::sketch::{self, Contribution, PersonHash, Sketch};
+use crate::sketch::{self, Contribution, PersonHash, Sketch, SketchKey};
 
 /// Rows whose indicators are looked at together.
 const BLOCK_ROWS: usize = 1_024;
@@ -27,7 +27,42 @@ pub(super) struct Judge {
     pub(super) refuses_overlaps: bool,
     /// Whether this node's sums can be seen on their own: then they tell how many people have two levels together.
     pub(super) tells_pairs: bool,
+    /// Who adds up, where only the sum over all of them may be seen.
+    pub(super) roster: Option<Roster>,
     pub(super) collection: CollectionId,
+}
+
+/// The nodes of a fit with masked sums. Two such sums over the same people here, one over fewer nodes, differ by what those nodes add.
+#[derive(Debug)]
+pub(super) struct Roster {
+    pub(super) nodes: BTreeSet<String>,
+    /// Only so many together may be told apart from the rest.
+    pub(super) nodes_min: u64,
+}
+
+/// Whom a fit is about: with these later fits are compared.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    /// For each column.
+    people: Vec<KeptValue>,
+    /// The nodes over which these people are summed, where only the sum over all may be seen.
+    nodes: Vec<KeptValue>,
+}
+
+impl Roster {
+    /// What is kept of it: for each column and all people of whom it was summed, as `people` has them, which nodes were in the sum.
+    fn kept(&self, people: &KeptValue) -> KeptValue {
+        // Who the nodes are is no secret.
+        let key = SketchKey::from([0; 16]);
+        let mut sketch = Sketch::new(sketch::slots(self.nodes_min));
+        for node in &self.nodes {
+            sketch.add(key.person(node.as_bytes()), Contribution::default());
+        }
+        let names: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
+        let all = key.person(names.join(" ").as_bytes()).as_order();
+        let statistic = format!("nodes over {} in {}", people.mark(), people.statistic);
+        KeptValue::of_fit(statistic, self.nodes_min, all, self.nodes.len() as u64, sketch)
+    }
 }
 
 /// Something that tells people apart by a few values.
@@ -50,7 +85,7 @@ impl Grouping {
 
 impl Judge {
     /// Whom the fit is about, if its sums may leave.
-    pub(super) fn admit(&self, read: &Read, model: &Model, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+    pub(super) fn admit(&self, read: &Read, model: &Model, kept: &KeptValues) -> Result<About, Report> {
         let people: u64 = read.frames.iter().map(|frame| people_of(frame)).sum();
         let k = self.rules.people_min;
         if people < k {
@@ -81,9 +116,9 @@ impl Judge {
         let (groupings, numbers) = groupings(read, model);
         self.require_groups(read, model, &groupings)?;
         self.require_numbers(read, model, &numbers)?;
-        let values = self.about(read, model, people);
-        self.require_distance(&values, &kept.shelf())?;
-        Ok(values)
+        let about = self.about(read, model, people);
+        self.require_distance(&about, &kept.shelf())?;
+        Ok(about)
     }
 
     /// Rows that were left out, unless they are of a few people.
@@ -179,10 +214,10 @@ impl Judge {
     }
 
     /// Whom the fit is about, for each column: two fits never differ by fewer people than a cell must have, about any column that they share.
-    fn about(&self, read: &Read, model: &Model, people: u64) -> Vec<KeptValue> {
+    fn about(&self, read: &Read, model: &Model, people: u64) -> About {
         let slots = sketch::slots(self.rules.people_min);
         let rows: i64 = read.frames.iter().map(|frame| frame.rows as i64).sum();
-        let mut new = Vec::new();
+        let mut about = About::default();
         for (at, need) in model.needs[..model.exposure.summed].iter().enumerate() {
             let mut sketch = Sketch::new(slots);
             for frame in &read.frames {
@@ -193,16 +228,24 @@ impl Judge {
             }
             let statistic = format!("{} model of {}", self.collection, need.column());
             let value = KeptValue::of_fit(statistic, self.rules.people_min, rows, people, sketch);
-            if !new.contains(&value) {
-                new.push(value);
+            if !about.people.contains(&value) {
+                about
+                    .nodes
+                    .extend(self.roster.as_ref().map(|roster| roster.kept(&value)));
+                about.people.push(value);
             }
         }
-        new
+        about
     }
 
-    /// Refuses people of whom earlier fits tell too few apart.
-    fn require_distance(&self, values: &[KeptValue], shelf: &Shelf) -> Result<(), Report> {
-        let near = values.iter().find(|value| shelf.differs_by_few(value));
+    /// Refuses people of whom earlier fits tell too few apart, and nodes likewise.
+    fn require_distance(&self, about: &About, shelf: &Shelf) -> Result<(), Report> {
+        if about.nodes.iter().any(|nodes| shelf.is_near_another(nodes)) {
+            let message = "an earlier fit was over nearly the same nodes: both together would tell of a few nodes";
+            let remedy = "ask the same nodes as that fit; until the data change, only fits over these, or with enough other nodes, are answered";
+            return Err(refuse(message, remedy));
+        }
+        let near = about.people.iter().find(|value| shelf.differs_by_few(value));
         let Some(near) = near.filter(|_| self.refuses_overlaps) else {
             return Ok(());
         };
@@ -215,10 +258,12 @@ impl Judge {
     }
 
     /// Keeps whom a fit is about. From here on later fits are held against it.
-    pub(super) fn enter(&self, values: &[KeptValue], kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+    pub(super) fn enter(&self, about: &About, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
         let mut shelf = kept.shelf();
-        self.require_distance(values, &shelf)?;
-        let new: Vec<KeptValue> = values.iter().filter(|value| !shelf.has(value)).cloned().collect();
+        self.require_distance(about, &shelf)?;
+        let people = about.people.iter().filter(|people| !shelf.has(people));
+        let nodes = about.nodes.iter().filter(|nodes| !shelf.holds(nodes));
+        let new: Vec<KeptValue> = people.chain(nodes).cloned().collect();
         let full = Problem::Resources.report("the node cannot keep any more of what it has released");
         shelf.add(&new).map_err(|_| full)?;
         Ok(new)
@@ -375,3 +420,6 @@ fn crossed(read: &Read, groupings: &[&Grouping]) -> Vec<u64> {
     }
     people
 }
+
+#[cfg(test)]
+mod tests;

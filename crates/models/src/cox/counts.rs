@@ -32,6 +32,11 @@ pub(super) struct Known {
 }
 
 impl Cox {
+    pub(super) fn width_of_counts(&self) -> usize {
+        let design = &self.survival.design;
+        3 + design.levels.len() + 2 * design.columns.len() + 2 * self.cells()
+    }
+
     pub(super) fn add_counts(&self, frame: &Frame, into: &mut [f64]) {
         let design = &self.survival.design;
         let (mut values, mut room) = (vec![0.0; frame.rows], vec![0.0; frame.rows]);

@@ -175,6 +175,11 @@ impl Rounds for Penalised {
         }
     }
 
+    fn width_max(&self) -> Option<usize> {
+        let of_moments = 3 + 2 * self.glm.design.columns.len();
+        self.glm.width_max().map(|width| width.max(of_moments))
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.phase {
             Phase::Levels => self.glm.add_levels(frame, into),
