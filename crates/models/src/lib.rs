@@ -32,5 +32,5 @@ pub mod survival;
 mod term;
 
 pub use model::{Fitted, Model, Step};
-pub use statement::Statement;
+pub use statement::{Call, Statement};
 pub use term::Term;
