@@ -1,6 +1,6 @@
 """Makes up the people of three hospitals, the same ones every time, beside a copy of the files that describe the data space.
 
-    people.py FOLDER
+people.py FOLDER
 """
 
 import csv

@@ -34,13 +34,23 @@ class DatenraumError(Exception):
         super().__init__(f"{message} [{code}]" + (f"; {remedy}" if remedy else ""))
 
 
+# What the driver puts before and behind: its own kind of error; the status of gRPC and the call.
+_BEFORE = re.compile(r"^[A-Z_]+: (\[FlightSQL\] )?")
+_BEHIND = re.compile(
+    r" \((Cancell?ed|Unknown|InvalidArgument|DeadlineExceeded|NotFound|AlreadyExists|PermissionDenied|ResourceExhausted|FailedPrecondition"
+    r"|Aborted|OutOfRange|Unimplemented|Internal|(?P<gone>Unavailable)|DataLoss|Unauthenticated); .*$",
+    re.DOTALL,
+)
+
+
 def of_driver(error: Exception) -> DatenraumError:
-    """Make an error of what the driver says; ``E_UNREACHABLE`` if it is not from a gateway."""
-    said = _SAID.search(str(error))
-    if said is None:
-        remedy = "see whether the gateway runs: datenraum gateway run"
-        return DatenraumError("E_UNREACHABLE", f"the gateway gave no answer: {error}", remedy)
-    # The driver puts its own words before, and the status of gRPC behind.
-    message = re.sub(r"^[A-Z_]+: (\[FlightSQL\] )?", "", said["message"])
-    remedy = re.sub(r" \((Invalid|Permission|Not|Failed|Internal|Un|Resource|Deadline|Cancel)[A-Za-z]*; .*\)$", "", said["remedy"])
-    return DatenraumError(said["code"], message, remedy.split("\n")[0])
+    """Make an error of what the driver says: of the gateway's own words, or, if it has none, of the driver's."""
+    text = _BEFORE.sub("", str(error))
+    behind = _BEHIND.search(text)
+    text = text[: behind.start()] if behind else text
+    if said := _SAID.fullmatch(text):
+        return DatenraumError(said["code"], said["message"], said["remedy"])
+    if behind and behind["gone"]:
+        remedy = "see whether it runs: datenraum gateway run"
+        return DatenraumError("E_UNREACHABLE", f"the gateway does not answer: {text}", remedy)
+    return DatenraumError("E_INTERNAL", f"the driver gave no answer: {text}", "ask again on a new connection")

@@ -216,6 +216,8 @@ class CoxFit(Fit):
         columns = ("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high")
         axes = _forest(self.terms, columns, "hazard ratio (95 %)", 1.0, self._title(), ax)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
         return axes
 
 
@@ -230,7 +232,7 @@ def _forest(terms: pd.DataFrame, columns: tuple[str, str, str], label: str, neut
     ax.axvline(neutral, color="0.7", linewidth=1)
     ax.errorbar(middle, places, xerr=[middle - low, high - middle], fmt="o", capsize=3, color="black")
     ax.set_yticks(places, terms.index)
-    ax.invert_yaxis()
+    ax.set_ylim(len(terms) - 0.5, -0.5)
     ax.set_xlabel(label)
     ax.set_title(title)
     return ax

@@ -222,8 +222,10 @@ pub(super) fn no_fit(took_part: TookPart<'_>, report: Report) -> Report {
         "the model was not fitted, because nodes take no part: {}",
         absent(took_part)
     );
-    let remedy = "do what each node says; or let it be fitted without them: without_missing => 'true' in the statement, and the option \
-                  minimum_nodes. All that nodes said: SELECT * FROM datenraum.coverage";
+    let remedy = format!(
+        "{}; what each node said: SELECT * FROM datenraum.coverage",
+        report.remedy
+    );
     report.problem.report(message).remedy(remedy)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array};
+use arrow::array::{ArrayRef, Float64Array, Int64Array};
 use arrow::record_batch::RecordBatch;
 use models::Term;
 use models::cox::HazardTerm;
@@ -65,6 +65,9 @@ struct Row<'d> {
 /// The numbers of a row; of a value only the first is known.
 const NUMBERS: [&str; 7] = ["n", "missing", "mean", "sd", "q25", "median", "q75"];
 
+/// So many of them are counts of rows.
+const COUNTS: usize = 2;
+
 fn rows(found: &Description) -> Vec<Row<'_>> {
     let summaries = found.summaries.iter().map(|summary| {
         let [q25, median, q75] = summary.quartiles.unwrap_or_default();
@@ -75,7 +78,7 @@ fn rows(found: &Description) -> Vec<Row<'_>> {
             ..Row::default()
         }
     });
-    let counts = found.frequencies.iter().flat_map(|of| {
+    let frequencies = found.frequencies.iter().flat_map(|of| {
         of.rows.iter().map(|(group, value, n)| {
             let mut numbers = [Number::default(); NUMBERS.len()];
             numbers[0] = *n;
@@ -88,7 +91,7 @@ fn rows(found: &Description) -> Vec<Row<'_>> {
             }
         })
     });
-    summaries.chain(counts).collect()
+    summaries.chain(frequencies).collect()
 }
 
 /// Columns of numbers first, one row for each group; then one row for each value or bin of the others.
@@ -101,8 +104,15 @@ pub(super) fn description(found: &Description) -> Result<RecordBatch, Report> {
         ("group", texts(rows.iter().map(|row| row.group))),
         ("value", texts(rows.iter().map(|row| row.value))),
     ];
-    let measured = NUMBERS.into_iter().enumerate();
-    columns.extend(measured.map(|(at, name)| (name, numbers(&rows, |row| row.numbers[at].value))));
+    for (at, name) in NUMBERS.into_iter().enumerate() {
+        let measured = |row: &Row<'_>| row.numbers[at].value;
+        let column = if at < COUNTS {
+            counts(&rows, measured)
+        } else {
+            numbers(&rows, measured)
+        };
+        columns.push((name, column));
+    }
     table(columns)
 }
 
@@ -134,4 +144,13 @@ pub(super) fn intervals(found: &Description, evidence: &Evidence) -> Vec<Interva
 
 fn numbers<T>(of: &[T], number: impl Fn(&T) -> Option<f64>) -> ArrayRef {
     Arc::new(of.iter().map(number).collect::<Float64Array>())
+}
+
+/// Counts are whole numbers, and far fewer than fit.
+fn counts<T>(of: &[T], count: impl Fn(&T) -> Option<f64>) -> ArrayRef {
+    Arc::new(
+        of.iter()
+            .map(|one| count(one).map(|count| count as i64))
+            .collect::<Int64Array>(),
+    )
 }
