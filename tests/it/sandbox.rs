@@ -47,6 +47,7 @@ mod receipts;
 mod regions;
 mod sound;
 mod sources;
+mod statistics;
 mod stops;
 mod tokens;
 mod tunnels;

@@ -4,11 +4,16 @@
 //! `--format json` is chosen the object has the facts, one array for each sheet, and `notes`, `questions`, `query_ids`, `coverage`,
 //! `receipts`; docs/statistics.md says so to users.
 
+mod compare;
+mod correlate;
+mod crosstab;
 mod describe;
 mod fit;
+mod meta;
+mod rates;
 mod sheet;
+mod survival;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use federation::analyses::{About, Evidence};
@@ -16,13 +21,20 @@ use federation::{Asker, Profile};
 use serde_json::{Map, Value as Json, json};
 use terms::{ExitCode, Report, SystemClock};
 
+use crate::args::AskerArgs;
 use crate::args::analyses::{AboutArgs, AnalysisFormat, WrittenArgs};
-use crate::plot::{self, Picture};
+use crate::plot::Picture;
 use crate::{query, render, show};
 
+pub(crate) use compare::run as compare;
+pub(crate) use correlate::run as correlate;
+pub(crate) use crosstab::run as crosstab;
 pub(crate) use describe::run as describe;
 pub(crate) use fit::{cox, glm};
-pub(crate) use sheet::{Row, Sheet, Value};
+pub(crate) use meta::run as meta;
+pub(crate) use rates::run as rates;
+pub(crate) use sheet::{Readers, Row, Sheet, Value, figures, terms};
+pub(crate) use survival::run as survival;
 
 /// What an analysis found.
 #[derive(Debug, Default)]
@@ -41,8 +53,8 @@ pub(crate) struct Findings {
 ///
 /// # Errors
 /// As [`Asker::open`].
-pub(crate) async fn asker(args: &AboutArgs) -> Result<Asker, Report> {
-    let profile = query::profile(&args.asker)?;
+pub(crate) async fn asker(args: &AskerArgs) -> Result<Asker, Report> {
+    let profile = query::profile(args)?;
     Asker::open(Profile::load(&profile)?, Arc::new(SystemClock)).await
 }
 
@@ -101,7 +113,11 @@ fn as_text(findings: &Findings, evidence: &Evidence, show_sql: bool) -> Result<(
             show::text(format!("-- {question}"))?;
         }
     }
-    for sheet in &findings.sheets {
+    for sheet in findings
+        .sheets
+        .iter()
+        .filter(|sheet| sheet.readers != Readers::Programs)
+    {
         if !sheet.rows.is_empty() {
             show::text(sheet.as_text())?;
         }
@@ -120,7 +136,7 @@ fn as_text(findings: &Findings, evidence: &Evidence, show_sql: bool) -> Result<(
 
 fn as_json(findings: &Findings, evidence: &Evidence) -> Json {
     let mut whole = findings.facts.as_json();
-    for sheet in &findings.sheets {
+    for sheet in findings.sheets.iter().filter(|sheet| sheet.readers != Readers::People) {
         let rows = sheet.rows.iter().map(|row| Json::Object(row.as_json()));
         whole.insert(sheet.name.to_owned(), rows.collect());
     }
@@ -138,12 +154,9 @@ fn as_json(findings: &Findings, evidence: &Evidence) -> Json {
     Json::Object(whole)
 }
 
-/// Where a drawing is to be, if one is asked for and its ending names a form.
-///
-/// # Errors
-/// `Chart` if it does not.
-pub(crate) fn check_plot(file: Option<&Path>) -> Result<(), Report> {
-    file.map_or(Ok(()), |file| plot::check(file))
+/// Why a part of the result is not there, as a note.
+pub(crate) fn refused(what: &str, report: &Report) -> String {
+    format!("{what}: {report}; {}", report.remedy)
 }
 
 /// The facts of a result as JSON begin with this.

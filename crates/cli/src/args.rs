@@ -70,6 +70,12 @@ pub(crate) enum Command {
     Describe(analyses::DescribeArgs),
     Glm(fits::GlmArgs),
     Cox(fits::CoxArgs),
+    Crosstab(analyses::CrosstabArgs),
+    Compare(analyses::CompareArgs),
+    Correlate(analyses::CorrelateArgs),
+    Rates(analyses::RatesArgs),
+    Survival(analyses::SurvivalArgs),
+    Meta(analyses::MetaArgs),
     /// See what there is to ask, of whom, and what for
     #[command(
         subcommand,

@@ -11,11 +11,12 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use engine::Publication;
+use engine::{Pending, Publication};
 use intake::conform::Misfit;
 use intake::profile::{ColumnProfile, Counting, Profile};
 use intake::{Conforming, Mapping, Misfits, Opened};
-use policy::{Collection, Rules};
+use policy::{Collection, MinPeople, Rules};
+use serde::Serialize;
 use terms::{Clock as _, CollectionId, ExitCode, Problem, Report, SystemClock};
 use trust::SpaceStore;
 
@@ -44,11 +45,12 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
         None => Mapping::plain(collection.id.clone()),
     };
     mapping.source.view = view::of(&args, mapping.source.view)?;
-    if args.dry_run {
-        return dry_run(&args, &mapping, collection, &rules, json);
-    }
     let datasets = engine::Datasets::open(&config.datasets_folder())?;
     let least = rules.min_people_max(&collection.id);
+    if args.dry_run {
+        let waits = || datasets.foresee(&mapping, &args.file, collection, now, least);
+        return dry_run(&args, &mapping, collection, least, waits, json);
+    }
     let published = datasets.publish(&mapping, &args.file, collection, now, least);
     let (publication, misfits) = published.map_err(|report| of_file(report, &args))?;
     let dataset = match publication {
@@ -62,7 +64,7 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             .map(|(column, classes)| (column, counted(classes.values())));
         let counted: std::collections::BTreeMap<_, _> = counted.collect();
         show::json(
-            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "data": dataset.version(), "counted_as_missing": counted, "resources": misfits.resources() }),
+            &serde_json::json!({ "collection": collection.id, "rows": dataset.rows(), "data": dataset.version(), "counted_as_missing": counted, "resources": misfits.resources(), "days_moved": mapping.shift_days.is_some() }),
         )?;
         return Ok(ExitCode::Ok);
     }
@@ -78,6 +80,9 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
             "{} values of {column} do not fit and count as missing",
             counted(classes.values())
         ))?;
+    }
+    if mapping.shift_days.is_some() {
+        show::text("days are moved, each person's by a number of their own")?;
     }
     let synthetic = if dataset.is_synthetic() { ", made-up people" } else { "" };
     show::text(format!("this is version {}{synthetic}", dataset.version().version))?;
@@ -118,31 +123,48 @@ fn guess(args: &DatasetAddArgs, target: &Path, collection: &Collection) -> Resul
     Ok(ExitCode::Ok)
 }
 
-/// Reads the whole file, and shows what would be added.
+/// Reads the whole file, and shows what would be added, and whether it would wait.
 fn dry_run(
     args: &DatasetAddArgs,
     mapping: &Mapping,
     collection: &Collection,
-    rules: &Rules,
+    least: Option<MinPeople>,
+    waits: impl FnOnce() -> Result<Option<Pending>, Report>,
     json: bool,
 ) -> Result<ExitCode, Report> {
-    let min_people = rules
-        .min_people_max(&collection.id)
-        .map_or(MIN_PEOPLE, policy::MinPeople::get);
+    let min_people = least.map_or(MIN_PEOPLE, MinPeople::get);
     let (profile, refused) = profile(args, mapping, collection, min_people).map_err(|report| of_file(report, args))?;
     if let Some(target) = &args.report {
         write_new(target, &profile.to_html())?;
     }
+    let (pending, refused) = match refused.map_or_else(waits, Err) {
+        Ok(pending) => (pending, None),
+        Err(report) => (None, Some(report)),
+    };
     if json {
-        show::json(&profile)?;
+        let pending = pending.as_ref().map(pending::as_json);
+        show::json(&Foreseen { profile, pending })?;
     } else {
         tell(&profile)?;
+        match (&refused, pending) {
+            (Some(_), _) => {}
+            (None, None) => show::text("nothing was added; without --dry-run it would be")?,
+            (None, Some(pending)) => show::text(format!(
+                "nothing was added; without --dry-run it would be, and wait: {}",
+                pending::why(&pending)
+            ))?,
+        }
     }
-    match refused {
-        Some(report) => Err(of_file(report, args)),
-        None if json => Ok(ExitCode::Ok),
-        None => show::text("nothing was added; without --dry-run it would be").map(|()| ExitCode::Ok),
-    }
+    refused.map_or(Ok(ExitCode::Ok), |report| Err(of_file(report, args)))
+}
+
+/// What would be added, for programs.
+#[derive(Serialize)]
+struct Foreseen {
+    #[serde(flatten)]
+    profile: Profile,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<serde_json::Value>,
 }
 
 /// The profile, and why the file would be refused, if it would.
@@ -158,9 +180,10 @@ fn profile(
     let step = Progress::to_stderr(false).begin(format!("reading {}", args.file.display()));
     for piece in opened.batches(conforming.wanted())? {
         counting.count(&conforming.conform(&piece?, &mut misfits)?);
-        step.now(format!("{} rows of {}", counting.rows(), args.file.display()));
+        let far = opened.bytes_read().map_or_else(String::new, how_far);
+        step.now(format!("{} rows of {}{far}", counting.rows(), args.file.display()));
     }
-    let profile = counting.finish(&misfits);
+    let profile = counting.finish(&misfits, &conforming);
     step.done(format!("{} rows read", profile.rows));
     let too_many = (profile.rows_too_many > 0).then(|| {
         let message = format!("{} rows more than one person or key may have", profile.rows_too_many);
@@ -172,12 +195,21 @@ fn profile(
     Ok((profile, refused.or(misfits.require_few_left_out(&mapping.source).err())))
 }
 
+/// In MiB, rounded up: a file of some bytes is not nothing.
+fn how_far((read, all): (u64, u64)) -> String {
+    let [read, all] = [read, all].map(|bytes| bytes.div_ceil(1 << 20));
+    format!(", {read} of {all} MiB")
+}
+
 fn tell(profile: &Profile) -> Result<(), Report> {
     let units = profile
         .units
         .map_or_else(String::new, |units| format!(" of {units} people or keys"));
     show::text(format!("{} rows{units} for {}", profile.rows, profile.collection))?;
     profile.resources.as_ref().map_or(Ok(()), view::tell)?;
+    if let Some(shifted) = profile.shifted_in_words() {
+        show::text(shifted)?;
+    }
     let mut table = show::table([
         "column",
         "expected",

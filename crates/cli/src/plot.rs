@@ -10,7 +10,10 @@ mod canvas;
 mod choose;
 mod draw;
 pub(crate) mod figure;
+pub(crate) mod forest;
+pub(crate) mod map;
 mod marks;
+mod page;
 mod png;
 mod scale;
 #[cfg(test)]
@@ -29,6 +32,8 @@ use crate::render;
 use canvas::Canvas;
 use draw::Drawing;
 use figure::Figure;
+use forest::Forest;
+use map::Map;
 
 pub(crate) use choose::table::unit_words;
 
@@ -86,7 +91,15 @@ impl Plot {
 #[derive(Debug)]
 pub(crate) struct Picture {
     file: PathBuf,
-    figure: Figure,
+    shows: Shows,
+}
+
+/// What a drawing shows.
+#[derive(Debug)]
+enum Shows {
+    Chart(Figure),
+    Forest(Forest),
+    Map(Map),
 }
 
 impl Picture {
@@ -94,7 +107,23 @@ impl Picture {
     pub(crate) fn chart(file: &Path, figure: Figure) -> Self {
         Self {
             file: file.to_owned(),
-            figure,
+            shows: Shows::Chart(figure),
+        }
+    }
+
+    /// A forest plot.
+    pub(crate) fn forest(file: &Path, forest: Forest) -> Self {
+        Self {
+            file: file.to_owned(),
+            shows: Shows::Forest(forest),
+        }
+    }
+
+    /// A map.
+    pub(crate) fn map(file: &Path, map: Map) -> Self {
+        Self {
+            file: file.to_owned(),
+            shows: Shows::Map(map),
         }
     }
 
@@ -108,13 +137,22 @@ impl Picture {
     /// # Errors
     /// `Chart` if the file has no known ending; if it cannot be written.
     pub(crate) fn write(mut self, took_part: TookPart<'_>) -> Result<(), Report> {
-        let said = std::mem::take(&mut self.figure.notes);
-        self.figure.notes = choose::took_part(took_part);
-        self.figure.notes.extend(said);
-        self.figure.sources.extend(render::policies(took_part));
-        let bytes = match format(&self.file)? {
-            Format::Svg => svg(&self.figure)?.into_bytes(),
-            Format::Png => png::png(&self.figure)?,
+        let (notes, sources) = match &mut self.shows {
+            Shows::Chart(Figure { notes, sources, .. })
+            | Shows::Forest(Forest { notes, sources, .. })
+            | Shows::Map(Map { notes, sources, .. }) => (notes, sources),
+        };
+        // What was read from files has no nodes.
+        if !took_part.0.is_empty() {
+            notes.extend(choose::took_part(took_part));
+            sources.extend(render::policies(took_part));
+        }
+        let bytes = match (format(&self.file)?, &self.shows) {
+            (Format::Svg, Shows::Chart(figure)) => svg(figure)?.into_bytes(),
+            (Format::Png, Shows::Chart(figure)) => png::png(figure)?,
+            (Format::Svg, Shows::Forest(forest)) => text_of(forest.size(), |canvas| forest.draw(canvas))?.into_bytes(),
+            (Format::Svg, Shows::Map(map)) => text_of(map.size()?, |canvas| map.draw(canvas))?.into_bytes(),
+            (Format::Png, Shows::Forest(_) | Shows::Map(_)) => return Err(only_svg(&self.file)),
         };
         folder::write(&self.file, &bytes)
     }
@@ -126,6 +164,25 @@ impl Picture {
 /// `Chart` if it does not.
 pub(crate) fn check(file: &Path) -> Result<(), Report> {
     format(file).map(drop)
+}
+
+/// The same of a drawing that is made as SVG only.
+///
+/// # Errors
+/// `Chart` if the name of the file does not end so.
+pub(crate) fn check_svg(file: &Path) -> Result<(), Report> {
+    match format(file)? {
+        Format::Svg => Ok(()),
+        Format::Png => Err(only_svg(file)),
+    }
+}
+
+fn only_svg(file: &Path) -> Report {
+    let report = Problem::Chart.report(format!(
+        "{} is no SVG, and this drawing is made as SVG only",
+        file.display()
+    ));
+    report.remedy("end the name of the file in .svg")
 }
 
 fn format(file: &Path) -> Result<Format, Report> {
@@ -142,8 +199,16 @@ fn format(file: &Path) -> Result<Format, Report> {
 /// The chart as the text of an SVG file.
 fn svg(figure: &Figure) -> Result<String, Report> {
     let drawing = Drawing::of(figure);
+    text_of(drawing.size(), |canvas| drawing.draw(canvas))
+}
+
+fn text_of(
+    size: (u32, u32),
+    draw: impl FnOnce(&Canvas<SVGBackend<'_>>) -> Result<(), Report>,
+) -> Result<String, Report> {
     let mut text = String::new();
-    let backend = SVGBackend::with_string(&mut text, drawing.size());
-    drawing.draw(&Canvas::of_texts(backend.into_drawing_area()))?;
+    draw(&Canvas::of_texts(
+        SVGBackend::with_string(&mut text, size).into_drawing_area(),
+    ))?;
     Ok(text)
 }

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -20,7 +19,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::logical_expr::{Expr, ident};
-use intake::{Mapping, Misfits};
+use intake::{Mapping, Misfits, Seen};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::{Collection, Release};
 use serde::{Deserialize, Serialize};
@@ -51,6 +50,7 @@ const SNAPSHOT_FORM: u32 = 2;
 pub struct Dataset {
     about: About,
     content: Digest,
+    /// Nobody may change a snapshot, not even we.
     seen: Seen,
     schema: SchemaRef,
     /// Texts as they are stored, for rows.
@@ -84,23 +84,6 @@ struct About {
 
 fn first() -> u64 {
     1
-}
-
-/// Enough to see that somebody changed a snapshot: nobody may, not even we.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    bytes: u64,
-    changed: Option<SystemTime>,
-}
-
-impl Seen {
-    fn of(path: &Path) -> Result<Self, Report> {
-        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-        Ok(Self {
-            bytes: about.len(),
-            changed: about.modified().ok(),
-        })
-    }
 }
 
 impl Dataset {
@@ -292,8 +275,21 @@ impl Datasets {
         Ok((self.put_in_force(made)?, misfits))
     }
 
-    /// A checked snapshot, which nobody answers from yet.
+    /// A checked snapshot, which nobody answers from yet, and from where it is.
     fn make(
+        &self,
+        mapping: &Mapping,
+        file: &Path,
+        collection: &Collection,
+        now: UtcTime,
+    ) -> Result<(Made, Misfits), Report> {
+        let (made, misfits) = self.snapshot(mapping, file, collection, now)?;
+        source::keep(&made.folder, file, mapping)?;
+        Ok((made, misfits))
+    }
+
+    /// A checked snapshot.
+    fn snapshot(
         &self,
         mapping: &Mapping,
         file: &Path,
@@ -331,7 +327,6 @@ impl Datasets {
             synthetic: is_synthetic,
             bytes: Some(Seen::of(&target)?.bytes),
         };
-        source::keep(&folder, file, mapping)?;
         let made = Made {
             folder,
             about,

@@ -7,11 +7,20 @@
 //! back); then an analysis, such as [`describe`].
 
 mod cells;
+pub mod compare;
+pub mod correlate;
+pub mod crosstab;
 pub mod describe;
 mod key;
+pub mod rates;
+pub mod sites;
 mod study;
+pub mod survival;
 
 pub use cells::{Cell, Cells, Number};
 pub use key::Key;
 pub(crate) use study::collection_of;
 pub use study::{About, Evidence, Study};
+
+/// How sure intervals are.
+pub const CONFIDENCE: f64 = 0.95;

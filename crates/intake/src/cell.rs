@@ -67,11 +67,10 @@ impl Written {
         days_of(date)
     }
 
-    /// The year of a day; one that was made a text by us is written as ISO 8601 has it.
-    pub fn year(&self, cell: &str) -> Option<i64> {
-        let days = self.day(cell).or_else(|| Self::default().day(cell))?;
-        let day = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?);
-        day.ok().map(|day| i64::from(day.year()))
+    /// The day on which a point in time was, by the clock.
+    pub(crate) fn day_of(&self, at: i64) -> Option<i32> {
+        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+        days_of(zone.to_datetime(jiff::Timestamp::from_microsecond(at).ok()?).date())
     }
 
     /// What the clock showed, as if it were UTC in microseconds since 1970, as a point in time. A time that it showed twice or never is
@@ -138,6 +137,25 @@ pub(crate) fn days_of(date: Date) -> Option<i32> {
     date.since(jiff::civil::date(1970, 1, 1))
         .ok()
         .map(|span| span.get_days())
+}
+
+/// A day, in days since 1970-01-01, so many days later; none if no calendar has it.
+pub(crate) fn shifted_day(at: i64, shift: i32) -> Option<i64> {
+    let at = at.checked_add(shift.into())?;
+    i32::try_from(at).ok().and_then(date_of).map(|_| at)
+}
+
+/// A point in time, in microseconds, so many days later.
+pub(crate) fn shifted_instant(at: i64, shift: i32) -> Option<i64> {
+    at.checked_add(i64::from(shift) * MICROSECONDS_OF_DAY)
+}
+
+const MICROSECONDS_OF_DAY: i64 = 86_400_000_000;
+
+/// A day of so many days since 1970-01-01.
+pub(crate) fn date_of(days: i32) -> Option<Date> {
+    let span = jiff::Span::new().try_days(days).ok()?;
+    jiff::civil::date(1970, 1, 1).checked_add(span).ok()
 }
 
 /// A whole number without the points, spaces or apostrophes between groups of three digits; none if they stand elsewhere.

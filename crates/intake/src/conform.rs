@@ -12,12 +12,13 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use policy::{Collection, Column, ColumnKind, Domain};
 use terms::{Problem, Report};
 
 use crate::cell::{self, Written};
-use crate::mapping::{ColumnMapping, DayPart, LEFT_OUT_MAX, Mapping, OnMisfit, SourceForm};
+use crate::derived::{self, Derived};
+use crate::mapping::{ColumnMapping, DayPart, Descendants, Keys, LEFT_OUT_MAX, Mapping, OnMisfit, Shifts, SourceForm};
 use crate::source::resources::Resources;
 use crate::source::{Opened, PLAIN, Piece};
 use crate::unit::{Conversion, Conversions};
@@ -27,6 +28,15 @@ use crate::unit::{Conversion, Conversions};
 pub struct Conforming {
     columns: Vec<Rule>,
     wanted: Vec<usize>,
+    shifting: Option<Shifting>,
+}
+
+/// By how many days those of the person of each row are moved.
+#[derive(Debug)]
+struct Shifting {
+    shifts: Shifts,
+    /// Which column tells people apart.
+    person: usize,
 }
 
 /// How one column comes about.
@@ -40,7 +50,13 @@ struct Rule {
     sources: Vec<usize>,
     /// Tells people or keys apart: must be there.
     is_needed: bool,
+    /// Its days are moved.
+    is_shifted: bool,
     units: Units,
+    derived: Option<Derived>,
+    /// What its mapping's files say of codes.
+    descendants: Option<Descendants>,
+    keys: Option<Keys>,
 }
 
 /// In which unit its numbers are.
@@ -162,12 +178,14 @@ impl Conforming {
         for column in &collection.columns {
             let of_column = mapping.column(&column.name);
             let mut sources = Vec::new();
+            let unfit = |what| Problem::FileValue.report(format!("column {}: {what}", column.name));
             if of_column.value.is_none() {
-                let named = match &of_column.from[..] {
-                    [] => std::slice::from_ref(&column.name),
-                    from => from,
+                let named = match (&of_column.derived, &of_column.from[..]) {
+                    (Some(derived), _) => derived::columns(derived).map_err(unfit)?,
+                    (None, []) => vec![column.name.clone()],
+                    (None, from) => from.to_vec(),
                 };
-                for name in named {
+                for name in &named {
                     let position = opened
                         .position_in_any_case(name)
                         .ok_or_else(|| absent(name, &column.name, opened, collection))?;
@@ -178,6 +196,13 @@ impl Conforming {
             let written = mapping
                 .written(Some(&of_column))
                 .map_err(|what| Problem::FileValue.report(what))?;
+            let missing: BTreeSet<String> = mapping.source.missing.iter().cloned().collect();
+            let derived = of_column.derived.as_ref().map(|text| {
+                let schema = opened.schema();
+                let found: Vec<_> = sources.iter().map(|at| (*at, schema.field(wanted[*at]))).collect();
+                Derived::bind(text, &found, column.kind, &written, &missing)
+            });
+            let derived = derived.transpose().map_err(unfit)?;
             let is_plain = |at: &usize| opened.schema().field(wanted[*at]).metadata().contains_key(PLAIN);
             let written = match sources.iter().any(is_plain) {
                 true => Written::default(),
@@ -196,18 +221,71 @@ impl Conforming {
                 }
                 _ => Units::Same,
             };
+            let looked_up = |report: Report| {
+                report
+                    .problem
+                    .report(format!("column {}: {}", column.name, report.message))
+                    .remedy(report.remedy)
+            };
+            let descendants = of_column.descends_from.as_ref().map(|of| of.look_up()).transpose();
+            let keys = of_column.ags.as_ref().map(|ags| ags.look_up()).transpose();
             let tells_apart = [&collection.privacy_unit, &collection.key];
+            let is_shifted = mapping
+                .shift_days
+                .as_ref()
+                .is_some_and(|shift| shift.moves(column, mapping));
             columns.push(Rule {
+                is_shifted,
                 is_needed: tells_apart.contains(&&Some(column.name.clone())),
                 column: column.clone(),
-                missing: mapping.source.missing.iter().cloned().collect(),
+                descendants: descendants.map_err(looked_up)?,
+                keys: keys.map_err(looked_up)?,
+                derived,
+                missing,
                 mapping: of_column,
                 written,
                 sources,
                 units,
             });
         }
-        Ok(Self { columns, wanted })
+        let mut conforming = Self {
+            columns,
+            wanted,
+            shifting: None,
+        };
+        if let Some(shift) = &mapping.shift_days {
+            conforming.require_no_text_of_days(&shift.sources(mapping, collection).unwrap_or_default())?;
+            let shifts = shift.look_up()?;
+            let person = conforming.columns.iter().position(|rule| rule.column.name == shift.key);
+            conforming.shifting = person.map(|person| Shifting { shifts, person });
+        }
+        Ok(conforming)
+    }
+
+    /// Refuses a column that is derived from the text of a day that is moved elsewhere.
+    fn require_no_text_of_days(&self, moved: &BTreeSet<String>) -> Result<(), Report> {
+        for rule in self.columns.iter().filter(|rule| rule.is_shifted) {
+            let mut texts = rule.derived.iter().flat_map(Derived::texts);
+            if let Some(text) = texts.find(|text| moved.contains(&text.to_ascii_lowercase())) {
+                let message = format!(
+                    "column {}: derived reads {text} as a text, and shift_days moves the days in it",
+                    rule.column.name
+                );
+                return Err(Problem::FileValue
+                    .report(message)
+                    .remedy("read it by CAST(x AS date), or name the column in unshifted"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns whose days are moved.
+    pub fn shifted(&self) -> impl Iterator<Item = &str> {
+        let shifted = self
+            .columns
+            .iter()
+            .filter(|rule| rule.is_shifted && rule.is_made_of_days());
+        shifted.map(|rule| rule.column.name.as_str())
     }
 
     /// The columns to read of the source: indices into [`Opened::schema`].
@@ -222,7 +300,19 @@ impl Conforming {
     pub fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<Conformed, Report> {
         misfits.pieces += 1;
         misfits.resources.add(&piece.resources);
-        let columns = self.columns.iter().map(|rule| rule.conform(piece, misfits));
+        let mut people = None;
+        if let Some(shifting) = &self.shifting {
+            let keys = self.columns[shifting.person].conform(piece, None, misfits)?;
+            let shifts = shifting.of(&keys)?;
+            people = Some((shifting.person, keys, shifts));
+        }
+        let columns = self.columns.iter().enumerate().map(|(at, rule)| match &people {
+            Some((person, keys, _)) if at == *person => Ok(Arc::clone(keys)),
+            people => {
+                let shifts = people.as_ref().map(|(.., shifts)| shifts.as_slice());
+                rule.conform(piece, shifts.filter(|_| rule.is_shifted), misfits)
+            }
+        });
         Ok(Conformed {
             columns: columns.collect::<Result<_, _>>()?,
             rows: piece.batch.num_rows(),
@@ -230,15 +320,51 @@ impl Conforming {
     }
 }
 
+impl Shifting {
+    /// For each row; none where it is not said whose it is.
+    fn of(&self, people: &ArrayRef) -> Result<Vec<Option<i32>>, Report> {
+        let people = cast(people, &DataType::Utf8);
+        let people = people.map_err(|_| Problem::Internal.report("a key of a person that is no text"))?;
+        let people = people.as_string::<i32>().iter();
+        Ok(people
+            .map(|person| person.map(|person| self.shifts.of(person)))
+            .collect())
+    }
+}
+
 impl Rule {
-    fn conform(&self, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
+    fn is_made_of_days(&self) -> bool {
+        self.derived.as_ref().is_none_or(Derived::reads_days)
+    }
+
+    /// `shifts` are by how many days its own are moved, row by row.
+    fn conform(
+        &self,
+        piece: &Piece,
+        shifts: Option<&[Option<i32>]>,
+        misfits: &mut Misfits,
+    ) -> Result<ArrayRef, Report> {
+        if let Some(derived) = &self.derived {
+            let misfit = |index, why| misfits.count(&self.column, why, piece, index);
+            return self.finish(derived.column(&piece.batch, shifts, misfit)?, piece, misfits);
+        }
         let typed = match self.text(&piece.batch)? {
-            Some(cells) => self.parse(&cells, piece, misfits),
+            Some(cells) if self.mapping.part == Some(DayPart::Year) => {
+                let days = self.days(&cells, piece, misfits);
+                years(&self.shifted(days, shifts, piece, misfits))
+            }
+            Some(cells) => self.shifted(self.parse(&cells, piece, misfits), shifts, piece, misfits),
             None => {
                 let raw = piece.batch.column(self.sources.first().copied().unwrap_or_default());
-                self.by_its_clock(raw.data_type(), self.typed(raw)?, piece, misfits)
+                let typed = self.by_its_clock(raw.data_type(), self.typed(raw)?, piece, misfits);
+                self.shifted(typed, shifts, piece, misfits)
             }
         };
+        self.finish(typed, piece, misfits)
+    }
+
+    /// In the collection's unit, and checked.
+    fn finish(&self, typed: ArrayRef, piece: &Piece, misfits: &mut Misfits) -> Result<ArrayRef, Report> {
         let typed = self.in_units(typed, piece, misfits)?;
         let checked = self.check(typed, piece, misfits);
         if self.is_needed && checked.null_count() > 0 {
@@ -292,17 +418,14 @@ impl Rule {
             piece,
             misfits,
         };
-        if let Some(descends_from) = &self.mapping.descends_from {
+        if let Some(descendants) = &self.descendants {
             return Arc::new(
-                each.cell(cells, |cell| descends_from.holds(cell))
+                each.cell(cells, |cell| descendants.holds(cell))
                     .collect::<BooleanArray>(),
             );
         }
-        if let Some(ags) = &self.mapping.ags {
-            return Arc::new(each.cell(cells, |cell| ags.key(cell)).collect::<StringArray>());
-        }
-        if self.mapping.part == Some(DayPart::Year) {
-            return Arc::new(each.cell(cells, |cell| written.year(cell)).collect::<Int64Array>());
+        if let Some(keys) = &self.keys {
+            return Arc::new(each.cell(cells, |cell| keys.key(cell)).collect::<StringArray>());
         }
         match kind {
             ColumnKind::Text if self.mapping.codes.is_empty() && self.missing.is_empty() => Arc::new(cells.clone()),
@@ -315,6 +438,58 @@ impl Rule {
                 each.cell(cells, |cell| written.instant(cell))
                     .collect::<TimestampMicrosecondArray>(),
             ),
+        }
+    }
+
+    /// Texts as days, of which only a part is kept. One that was made a text by us is written as ISO 8601 has it.
+    fn days(&self, cells: &StringArray, piece: &Piece, misfits: &mut Misfits) -> ArrayRef {
+        let mut each = Each {
+            rule: self,
+            piece,
+            misfits,
+        };
+        let day = |cell: &str| self.written.day(cell).or_else(|| Written::default().day(cell));
+        Arc::new(each.cell(cells, day).collect::<Date32Array>())
+    }
+
+    /// Days and times, moved.
+    fn shifted(
+        &self,
+        typed: ArrayRef,
+        shifts: Option<&[Option<i32>]>,
+        piece: &Piece,
+        misfits: &mut Misfits,
+    ) -> ArrayRef {
+        let Some(shifts) = shifts else { return typed };
+        let mut moved = |index: usize, at: Option<i64>| {
+            let (at, shift) = at.zip(shifts[index])?;
+            let moved = match typed.data_type() {
+                DataType::Date32 => cell::shifted_day(at, shift),
+                _ => cell::shifted_instant(at, shift),
+            };
+            if moved.is_none() {
+                misfits.count(&self.column, "a day that is too far away", piece, index);
+            }
+            moved
+        };
+        match typed.data_type() {
+            DataType::Date32 => {
+                let days = typed.as_primitive::<Date32Type>().iter().enumerate();
+                let days = days.map(|(index, day)| moved(index, day.map(i64::from)));
+                Arc::new(
+                    days.map(|day| day.and_then(|day| i32::try_from(day).ok()))
+                        .collect::<Date32Array>(),
+                )
+            }
+            DataType::Timestamp(..) => {
+                let times = typed.as_primitive::<TimestampMicrosecondType>().iter().enumerate();
+                Arc::new(
+                    times
+                        .map(|(index, at)| moved(index, at))
+                        .collect::<TimestampMicrosecondArray>(),
+                )
+            }
+            _ => typed.clone(),
         }
     }
 
@@ -368,17 +543,13 @@ impl Rule {
     }
 
     fn cast(&self, raw: &ArrayRef, to: &DataType) -> Result<ArrayRef, Report> {
-        let strict = CastOptions {
-            safe: false,
-            ..CastOptions::default()
-        };
         let misfit = |_| {
             Problem::DataFormat.report(format!(
                 "column {} has a value that does not fit {to}",
                 self.column.name
             ))
         };
-        cast_with_options(raw, to, &strict).map_err(misfit)
+        cast(raw, to).map_err(misfit)
     }
 
     /// Numbers in the collection's unit. Arrow tells -0.0 from 0.0 when it compares and groups; people do not, and a bin from 0
@@ -540,6 +711,13 @@ fn class_of_number(number: f64, column: &Column) -> Option<&'static str> {
     (!in_bins || number < low || number > high).then_some("a number outside the range")
 }
 
+/// The years of days.
+fn years(days: &ArrayRef) -> ArrayRef {
+    let days = days.as_primitive::<Date32Type>();
+    let year = |day: Option<i32>| cell::date_of(day?).map(|day| i64::from(day.year()));
+    Arc::new(days.iter().map(year).collect::<Int64Array>())
+}
+
 /// The column without the values that are not kept.
 fn without(typed: ArrayRef, kept: &[bool]) -> ArrayRef {
     if kept.iter().all(|kept| *kept) {
@@ -558,6 +736,15 @@ fn is_text(data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => value.is_string(),
         other => other.is_string(),
     }
+}
+
+/// Only where every value is kept.
+pub(crate) fn cast(raw: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(raw, to, &strict)
 }
 
 /// As Arrow stores it.

@@ -143,6 +143,7 @@ pub fn guess(path: &Path, view: Option<&str>, collection: &Collection) -> Result
     let columns = columns.collect();
     Ok(Guess {
         mapping: Mapping {
+            shift_days: None,
             collection: collection.id.clone(),
             source: form,
             columns,

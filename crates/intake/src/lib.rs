@@ -4,11 +4,12 @@
 //! This crate must never change what it reads, and never repeat a value of it: what does not fit is told by row, column and class.
 //!
 //! Reading order: [`mapping`] (what the operator writes down), [`source`] (files as batches), [`cell`] (a text as a value), `unit` (a number in another unit),
-//! [`conform`] (a batch in the collection's columns), [`guess`] (a first mapping), [`profile`] (what the operator looks at).
+//! `derived` (a column that is worked out from others), [`conform`] (a batch in the collection's columns), [`guess`] (a first mapping), [`profile`] (what the operator looks at).
 //! [`twin`] makes tables of made-up people.
 
 pub mod cell;
 pub mod conform;
+mod derived;
 #[cfg(test)]
 mod example;
 pub mod guess;
@@ -22,5 +23,5 @@ pub use conform::{Conformed, Conforming, Misfits};
 pub use mapping::Mapping;
 pub use profile::Profile;
 pub use source::resources::{ResourceFile, Resources};
-pub use source::{Opened, Piece};
+pub use source::{Opened, Piece, Seen};
 pub use twin::Twin;

@@ -4,6 +4,7 @@
 
 mod ags;
 mod descends;
+mod shift;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,13 @@ use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report};
 
 pub use self::ags::Ags;
+pub(crate) use self::ags::Keys;
+pub(crate) use self::descends::Descendants;
 pub use self::descends::DescendsFrom;
+pub use self::shift::ShiftDays;
+pub(crate) use self::shift::Shifts;
 use crate::cell::{Decimal, Written};
+use crate::derived;
 use crate::source::resources::is_file_name;
 use crate::unit::{self, Conversion};
 
@@ -31,6 +37,9 @@ pub struct Mapping {
     /// How the source is written.
     #[serde(default, skip_serializing_if = "SourceForm::is_usual")]
     pub source: SourceForm,
+    /// How the days of people are moved, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_days: Option<ShiftDays>,
     /// By the collection's names, what differs.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnMapping>,
@@ -77,6 +86,9 @@ pub struct ColumnMapping {
     /// The same text in every row, in place of a column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// An expression over the source's columns, in place of one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived: Option<String>,
     /// The decimal sign, where it is not the source's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decimal: Option<Decimal>,
@@ -159,6 +171,7 @@ impl Mapping {
         Self {
             collection,
             source: SourceForm::default(),
+            shift_days: None,
             columns: BTreeMap::new(),
         }
     }
@@ -172,19 +185,24 @@ impl Mapping {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
         let mut mapping: Self = terms::text::parse_toml(&name, &text)?;
-        let beside = path.parent().unwrap_or(Path::new("."));
+        // What is kept of a mapping is read again from anywhere.
+        let beside = std::path::absolute(path.parent().unwrap_or(Path::new("")));
+        let beside = beside.map_err(|error| Problem::FileMissing.report(format!("{name}: {}", error.kind())))?;
         if let Some(view) = mapping.source.view.as_mut().filter(|view| is_file_name(view)) {
             *view = beside.join(&*view).to_string_lossy().into_owned();
+        }
+        if let Some(shift) = &mut mapping.shift_days {
+            shift.secret = beside.join(&shift.secret);
         }
         for column in mapping.columns.values_mut() {
             if let Some(file) = column.codes_file.take() {
                 column.codes.extend(read_codes(&beside.join(file))?);
             }
             if let Some(descends_from) = &mut column.descends_from {
-                descends_from.look_up(beside)?;
+                descends_from.ancestors = beside.join(&descends_from.ancestors);
             }
-            if let Some(ags) = &mut column.ags {
-                ags.look_up(beside)?;
+            if let Some(changes) = column.ags.as_mut().and_then(|ags| ags.changes.as_mut()) {
+                *changes = beside.join(&*changes);
             }
         }
         mapping.require_valid(&name, collection)?;
@@ -243,7 +261,14 @@ impl Mapping {
                 .and_then(|()| self.written(Some(mapping)).map(drop))
                 .map_err(|what| Problem::FileValue.report(format!("{file}, column {name}: {what}")))?;
         }
-        Ok(())
+        let shift = self
+            .shift_days
+            .as_ref()
+            .map(|shift| shift.require_fits(self, collection));
+        shift
+            .transpose()
+            .map(drop)
+            .map_err(|what| Problem::FileValue.report(format!("{file}: {what}")))
     }
 
     /// What is said of a column, or nothing.
@@ -274,6 +299,9 @@ impl Mapping {
 
 impl ColumnMapping {
     fn require_fits(&self, kind: ColumnKind) -> Result<(), String> {
+        if let Some(derived) = &self.derived {
+            return self.require_derived(derived);
+        }
         let is_number = matches!(kind, ColumnKind::Integer | ColumnKind::Number);
         if !self.from.is_empty() && self.value.is_some() {
             return Err("it has both from and value".to_owned());
@@ -319,6 +347,24 @@ impl ColumnMapping {
 }
 
 impl ColumnMapping {
+    /// All that an expression needs besides itself is how the texts that it reads are written.
+    fn require_derived(&self, derived: &str) -> Result<(), String> {
+        let alone = Self {
+            derived: self.derived.clone(),
+            decimal: self.decimal,
+            date: self.date.clone(),
+            misfits: self.misfits,
+            ..Self::default()
+        };
+        if *self != alone {
+            return Err(
+                "derived goes with decimal, date and misfits, and with nothing else: the rest, say in the expression"
+                    .to_owned(),
+            );
+        }
+        derived::require_valid(derived)
+    }
+
     /// The unit that is stated can be made the collection's.
     fn require_units(&self, column: &Column) -> Result<(), String> {
         if self.unit.is_none() && self.unit_column.is_none() {

@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use policy::{Collection, Column, ColumnKind, Domain};
 use serde::Serialize;
 
+use crate::Conforming;
 use crate::conform::{Conformed, Misfits, expectation};
 use crate::source::resources::Resources;
 
@@ -37,6 +38,9 @@ pub struct Profile {
     /// What became of the resources, if the source is FHIR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// The columns whose days are moved, each person's by a number of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shifted: Vec<String>,
     /// The columns, in the collection's order.
     pub columns: Vec<ColumnProfile>,
 }
@@ -173,7 +177,7 @@ impl<'a> Counting<'a> {
     }
 
     /// The profile of all that was counted.
-    pub fn finish(self, misfits: &Misfits) -> Profile {
+    pub fn finish(self, misfits: &Misfits, conforming: &Conforming) -> Profile {
         let resources = misfits.resources().clone();
         let columns = self.collection.columns.iter().zip(&self.columns);
         let columns = columns.map(|(column, counted)| {
@@ -222,6 +226,7 @@ impl<'a> Counting<'a> {
             rows_too_many: self.rows_too_many,
             min_people: self.min_people,
             resources: Some(resources).filter(|resources| *resources != Resources::default()),
+            shifted: conforming.shifted().map(str::to_owned).collect(),
             columns: columns.collect(),
         }
     }
@@ -313,6 +318,13 @@ fn range(column: &Column, groups: &[InGroup]) -> Option<[f64; 2]> {
 }
 
 impl Profile {
+    /// That days are moved, if they are. By how many is nobody's to know.
+    pub fn shifted_in_words(&self) -> Option<String> {
+        let columns = self.shifted.join(", ");
+        (!self.shifted.is_empty())
+            .then(|| format!("days are moved, each person's by a number of their own; of them are made: {columns}"))
+    }
+
     /// As a page that stands alone.
     pub fn to_html(&self) -> String {
         html::page(self)

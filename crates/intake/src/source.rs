@@ -1,13 +1,16 @@
 //! What an institution has, as batches of columns: files (CSV in the encodings that people have, Parquet, Arrow IPC, NDJSON, and FHIR through a
-//! view; plain or compressed; one or a folder of them), and what a description names: a table of a database, objects of a store. Read once from
-//! front to back, in memory that does not grow with the source.
+//! view; plain or compressed; one or a folder of them), and what a description names: a table of a database or of a Flight SQL server, objects of a
+//! store. Read once from front to back, in memory that does not grow with the source.
 //!
 //! Whatever a source says of itself, a batch is bounded: no record and no expansion beyond what is said here. What is read is never
-//! written. Next: `source/csv.rs`, `source/resources.rs`, `source/stream.rs`, `source/postgres.rs` and `source/s3.rs`.
+//! written. Next: `source/csv.rs`, `source/resources.rs`, `source/stream.rs`, `source/postgres.rs`, `source/flight.rs` and `source/s3.rs`.
 
+mod ahead;
 mod csv;
 mod described;
+mod flight;
 mod https;
+mod partitions;
 mod postgres;
 mod reading;
 pub(crate) mod resources;
@@ -29,9 +32,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use terms::{Problem, Report};
 
+pub(crate) use self::described::Secret;
 use self::resources::Resources;
 use crate::mapping::SourceForm;
-use reading::Reading;
+use partitions::Partitions;
+use reading::{Counter, Reading};
 
 /// Rows of one batch.
 pub(crate) const BATCH_ROWS: usize = 8 * 1024;
@@ -42,7 +47,7 @@ pub(crate) const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Longest record, in bytes.
 pub(crate) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Marks a column of text whose values are written as programs write them, whatever the mapping says of the source.
+/// Marks a column of text whose values are written as programs write them, whatever the mapping says of the source: numbers, or `text`.
 pub(crate) const PLAIN: &str = "plain";
 
 /// Rows from which the types of NDJSON are found out.
@@ -54,12 +59,14 @@ pub struct Opened {
     content: Content,
     schema: SchemaRef,
     form: SourceForm,
+    read: Counter,
 }
 
 #[derive(Debug)]
 enum Content {
     Files(Vec<OneFile>),
-    Table(Box<postgres::Table>),
+    Postgres(Box<postgres::Table>),
+    Flight(Box<flight::Table>),
 }
 
 /// Rows of one file, one after the other.
@@ -84,6 +91,10 @@ struct OneFile {
     format: Format,
     /// Where it lies, if it is one of several.
     name: Option<Arc<str>>,
+    /// What the names of its folders say.
+    partitions: Partitions,
+    /// Of all files of the source together.
+    read: Counter,
 }
 
 #[derive(Clone, Debug)]
@@ -109,9 +120,10 @@ enum Format {
 }
 
 /// Enough to see that a file was exchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    bytes: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its length.
+    pub bytes: u64,
     changed: Option<SystemTime>,
 }
 
@@ -129,19 +141,36 @@ impl Opened {
         }
         match (described::read(path)?, view) {
             (described::Described::S3(s3, place), view) => Self::open_files(objects(&s3, &place, view.as_ref())?, form),
-            (described::Described::Postgres(..), Some(_)) => Err(Problem::FhirView
+            (described::Described::Postgres(..) | described::Described::Flight(..), Some(_)) => Err(Problem::FhirView
                 .report("a view reads FHIR resources, and the source is a table")
                 .remedy(
                     "leave out the view; what the view would do, say in the query of the source or in the mapping",
                 )),
             (described::Described::Postgres(postgres, place), None) => {
                 let table = postgres::Table::open(postgres, place)?;
-                Ok(Self {
-                    schema: Arc::clone(&table.schema),
-                    content: Content::Table(Box::new(table)),
-                    form: form.clone(),
-                })
+                Ok(Self::of_table(
+                    &table.schema.clone(),
+                    Content::Postgres(Box::new(table)),
+                    form,
+                ))
             }
+            (described::Described::Flight(flight, place), None) => {
+                let table = flight::Table::open(flight, place)?;
+                Ok(Self::of_table(
+                    &table.schema.clone(),
+                    Content::Flight(Box::new(table)),
+                    form,
+                ))
+            }
+        }
+    }
+
+    fn of_table(schema: &SchemaRef, content: Content, form: &SourceForm) -> Self {
+        Self {
+            schema: Arc::clone(schema),
+            content,
+            form: form.clone(),
+            read: Counter::default(),
         }
     }
 
@@ -166,12 +195,13 @@ impl Opened {
             content: Content::Files(files),
             schema,
             form: form.clone(),
+            read: Counter::default(),
         })
     }
 
     /// Whether its columns have types of their own: text is text there, whatever it looks like.
     pub fn is_typed(&self) -> bool {
-        matches!(self.content, Content::Table(_))
+        !matches!(self.content, Content::Files(_))
     }
 
     /// Its columns. Those of a CSV file are text.
@@ -197,6 +227,19 @@ impl Opened {
         self.position(name).or(first.filter(|_| fitting.next().is_none()))
     }
 
+    /// How many bytes of its files were read since [`Opened::batches`] began, and how many they have, as they lie there. Of Parquet and Arrow IPC
+    /// not all have to be read. Nobody knows it of a table of a server.
+    pub fn bytes_read(&self) -> Option<(u64, u64)> {
+        let Content::Files(files) = &self.content else {
+            return None;
+        };
+        let all = files.iter().map(|file| match &file.place {
+            Place::Here(_, seen) => seen.bytes,
+            Place::There(object) => object.bytes(),
+        });
+        Some((self.read.bytes(), all.sum()))
+    }
+
     /// The wanted columns (indices into [`Opened::schema`]), in that order, in batches. The same file can be read more than once,
     /// and has changed if it has another length or time.
     ///
@@ -205,8 +248,17 @@ impl Opened {
     /// the source breaks off.
     pub fn batches(&self, wanted: &[usize]) -> Result<Pieces, Report> {
         let files = match &self.content {
-            Content::Files(files) => files.clone().into_iter(),
-            Content::Table(table) => return table.pieces(wanted),
+            Content::Files(files) => files.clone().into_iter().map({
+                // What was read to find the columns, or before, is not of this time.
+                let read = self.read.clone();
+                read.begin();
+                move |file| OneFile {
+                    read: read.clone(),
+                    ..file
+                }
+            }),
+            Content::Postgres(table) => return table.pieces(wanted),
+            Content::Flight(table) => return table.pieces(wanted),
         };
         let (wanted, form, schema) = (wanted.to_vec(), self.form.clone(), Arc::clone(&self.schema));
         Ok(Box::new(
@@ -220,7 +272,7 @@ pub(crate) fn encoding_of(path: &Path) -> Result<Option<&'static str>, Report> {
     let files = match described::is_description(path) {
         false => files(path, None)?,
         true => match described::read(path)? {
-            described::Described::Postgres(..) => return Ok(None),
+            described::Described::Postgres(..) | described::Described::Flight(..) => return Ok(None),
             described::Described::S3(s3, place) => objects(&s3, &place, None)?,
         },
     };
@@ -242,12 +294,24 @@ fn types(schema: &Schema) -> Vec<&DataType> {
 fn objects(s3: &s3::S3, place: &described::Place, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
     let found = s3::objects(s3, place)?;
     let is_one = found.len() == 1;
+    let has_folders = !s3.names_an_object() && view.is_none();
     let mut files = Vec::new();
     for (name, object) in found {
         if let Some(format) = Format::of(Path::new(&name), view).filter(|_| object.bytes() > 0) {
+            let partitions = if has_folders {
+                Partitions::of(&name)?
+            } else {
+                Partitions::default()
+            };
             let name = (!is_one).then(|| Arc::from(name));
             let place = Place::There(object);
-            files.push(OneFile { place, format, name });
+            files.push(OneFile {
+                place,
+                format,
+                name,
+                partitions,
+                read: Counter::default(),
+            });
         }
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
@@ -284,11 +348,18 @@ fn files(path: &Path, view: Option<&View>) -> Result<Vec<OneFile>, Report> {
             .report(message)
             .remedy("such as .csv, .csv.gz, .parquet, .arrow or .ndjson"));
     }
-    let name = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into();
-    found
-        .iter()
-        .map(|file| OneFile::at(file, Some(name(file)), view))
-        .collect()
+    let name = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
+    let below = |file: &PathBuf| {
+        let name = name(file);
+        let partitions = if view.is_none() {
+            Partitions::of(&name)?
+        } else {
+            Partitions::default()
+        };
+        let file = OneFile::at(file, Some(name.into()), view)?;
+        Ok(OneFile { partitions, ..file })
+    };
+    found.iter().map(below).collect()
 }
 
 impl Format {
@@ -317,6 +388,8 @@ impl OneFile {
             place: Place::Here(path.to_owned(), Seen::of(path)?),
             format,
             name,
+            partitions: Partitions::default(),
+            read: Counter::default(),
         })
     }
 
@@ -327,9 +400,9 @@ impl OneFile {
     fn open(&self) -> Result<Reading, Report> {
         match &self.place {
             Place::Here(path, _) => File::open(path)
-                .map(Reading::File)
+                .map(|file| Reading::of_file(file, &self.read))
                 .map_err(|error| unreadable(path, &error)),
-            Place::There(object) => Ok(Reading::of_object(object)),
+            Place::There(object) => Ok(Reading::of_object(object, &self.read)),
         }
     }
 
@@ -342,7 +415,8 @@ impl OneFile {
     }
 
     fn schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
-        self.found_schema(form).map_err(|report| self.cause(report))
+        let schema = self.found_schema(form).map_err(|report| self.cause(report))?;
+        self.partitions.beside(&schema)
     }
 
     fn found_schema(&self, form: &SourceForm) -> Result<SchemaRef, Report> {
@@ -368,7 +442,9 @@ impl OneFile {
             };
         }
         let first_row = if matches!(self.format, Format::Csv) { 2 } else { 1 };
-        let batches = self.batches(wanted, form, schema);
+        let all = schema.fields().len();
+        let batches = self.batches(&self.partitions.of_file(wanted, all), form, schema);
+        let (partitions, wanted) = (self.partitions.clone(), wanted.to_vec());
         let name = self.name.clone();
         let mut rows = first_row;
         let label = move |batch: RecordBatch| {
@@ -386,6 +462,7 @@ impl OneFile {
             Ok(batches) => {
                 let file = self.clone();
                 let batches = batches.map(move |batch| batch.map_err(|report| file.cause(report)));
+                let batches = batches.map(move |batch| partitions.insert(batch?, &wanted, all));
                 Box::new(batches.map(label_each(label)).chain(self.unchanged()))
             }
         }
@@ -459,7 +536,11 @@ impl OneFile {
 }
 
 impl Seen {
-    fn of(path: &Path) -> Result<Self, Report> {
+    /// A file as it is now.
+    ///
+    /// # Errors
+    /// `FileMissing` if it cannot be looked at.
+    pub fn of(path: &Path) -> Result<Self, Report> {
         let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         Ok(Self {
             bytes: about.len(),

@@ -526,7 +526,7 @@ fn position(level: &str, variable: &Variable) -> Result<usize, Report> {
 }
 
 /// The power of two next above the largest value that the bounds allow.
-fn scale(atom: &Atom, variable: &Variable) -> f64 {
+pub(crate) fn scale(atom: &Atom, variable: &Variable) -> f64 {
     let Some((low, high)) = variable.bounds else {
         return 1.0;
     };

@@ -9,6 +9,7 @@ use crate::frame::{Column, Frame};
 use crate::rounds::{Next, Rounds};
 
 /// A table as text; the empty text is not known.
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) names: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,

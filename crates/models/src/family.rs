@@ -65,7 +65,7 @@ impl Link {
         }
     }
 
-    fn of_mean(self, mean: f64) -> f64 {
+    pub(crate) fn of_mean(self, mean: f64) -> f64 {
         match self {
             Link::Identity => mean,
             Link::Log => mean.ln(),

@@ -113,6 +113,31 @@ impl Formula {
         Parser { text, tokens, at: 0 }.formula()
     }
 
+    /// Reads variables without a response and without products: `age + log(bili)`.
+    ///
+    /// # Errors
+    /// As [`Formula::parse`].
+    pub fn parse_variables(text: &str) -> Result<Vec<Atom>, Report> {
+        if text.len() > FORMULA_BYTES_MAX {
+            let message = format!("the variables are longer than {FORMULA_BYTES_MAX} bytes");
+            return Err(Problem::ModelFormula.report(message));
+        }
+        let tokens = tokens(text)?;
+        let mut parser = Parser { text, tokens, at: 0 };
+        let mut atoms = vec![parser.atom()?];
+        while parser.take("+") {
+            let (at, atom) = (parser.place(), parser.atom()?);
+            if atoms.len() == TERMS_MAX || atoms.contains(&atom) {
+                return Err(wrong(text, at, &format!("each variable once, and at most {TERMS_MAX}")));
+            }
+            atoms.push(atom);
+        }
+        if parser.peek().is_some() {
+            return Err(wrong(text, parser.place(), "here a `+` or the end is expected"));
+        }
+        Ok(atoms)
+    }
+
     /// Every column that it names.
     pub fn columns(&self) -> BTreeSet<&str> {
         let response = match &self.response {

@@ -5,6 +5,8 @@
 //! from the responses; then from coefficients to coefficients until they move by less than a ten-millionth of their standard errors.
 //! Next: `family.rs`, what a row adds.
 
+pub mod penalised;
+
 use serde::Serialize;
 use terms::{Problem, Report};
 
@@ -584,3 +586,6 @@ fn dot(one: &[f64], two: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod more_tests;

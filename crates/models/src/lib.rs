@@ -6,8 +6,9 @@
 //!
 //! Reading order: what follows from answers to queries: [`compare`], [`correlate`], [`crosstab`], [`rates`], [`life_table`], [`meta`], over
 //! [`distribution`]. What needs sums of its own, in steps: [`formula`] (what is explained, and by what), [`design`] (the columns of the model
-//! matrix), [`frame`] (the rows of a node), [`rounds`] (steps made of sums), [`glm`] with [`family`], [`survival`] and [`cox`];
-//! [`statement`] (what nodes are asked) and [`model`] (what is made of it).
+//! matrix), [`frame`] (the rows of a node), [`rounds`] (steps made of sums), [`glm`] with [`family`] and [`glm::penalised`], [`survival`] and
+//! [`cox`], [`points`] with [`pca`] and [`kmeans`], [`network`] and [`training`]; [`statement`] (what nodes are asked) and [`model`] (what
+//! is made of it).
 
 pub mod compare;
 pub mod correlate;
@@ -21,15 +22,22 @@ pub mod family;
 pub mod formula;
 pub mod frame;
 pub mod glm;
+pub mod kmeans;
 pub mod life_table;
 pub mod meta;
 pub mod model;
+pub mod network;
+pub mod pca;
+pub mod points;
+#[cfg(test)]
+mod properties;
 pub mod rates;
 pub mod rounds;
 mod solve;
 pub mod statement;
 pub mod survival;
 mod term;
+pub mod training;
 
 pub use model::{Fitted, Model, Step};
 pub use statement::{Call, Statement};

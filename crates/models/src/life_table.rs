@@ -12,6 +12,14 @@ pub struct Span {
     pub events: f64,
     /// People who were last seen in it, without the event.
     pub censored: f64,
+    /// People whose time ends in it, and nobody tells by which of both.
+    pub unclear: f64,
+}
+
+impl Span {
+    fn people(&self) -> f64 {
+        self.events + self.censored + self.unclear
+    }
 }
 
 /// How people count who were last seen within a bin.
@@ -36,58 +44,65 @@ pub enum Scale {
 /// What is known at the end of a bin.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// People at risk when it began.
+    /// People who are known to be at risk when it began.
     pub n_risk: f64,
     /// Events in it.
     pub n_event: f64,
     /// People last seen in it.
     pub n_censor: f64,
-    /// The share that is left.
-    pub survival: f64,
+    /// People of whom it is one or the other.
+    pub n_unclear: f64,
+    /// The share that is left; none if somebody is unclear until here, or unseen.
+    pub survival: Option<f64>,
     /// Its standard error (Greenwood 1926); none once nobody is left.
     pub std_err: Option<f64>,
     /// The ends of its confidence interval.
     pub ci: Option<[f64; 2]>,
-    /// The least and the most that Kaplan and Meier's estimate of the exact times can be here, whatever the order within bins, and of whomever
-    /// nothing was released.
+    /// The least and the most that Kaplan and Meier's estimate of the exact times can be here, whatever the order within bins, and whatever
+    /// became of those who are unclear or unseen.
     pub bounds: [f64; 2],
 }
 
 /// The curve over bins in the order of time. `unseen` are people of whom it is not known in which bin they are and what happened, none of
-/// whom was counted: with any, standard errors and intervals are none.
+/// whom was counted.
 ///
 /// The bounds hold because the estimate falls when somebody was last seen earlier, or had the event instead, and most by an event at
-/// the very time: so the least is with all censored before all events of a bin and all unseen with an event now, the most with all
-/// censored after them and all unseen there to the end.
+/// the very time. So the least is with all censored before all events of a bin, all unclear with the event and all unseen with an event
+/// now; the most with all unclear censored, all censored after the events and all unseen there to the end.
 pub fn curve(spans: &[Span], unseen: f64, method: Method, scale: Scale, confidence: f64) -> Vec<Point> {
     let z = normal_quantile(0.5 + confidence / 2.0);
-    let mut n_risk: f64 = spans.iter().map(|span| span.events + span.censored).sum();
-    let (mut survival, mut greenwood) = (1.0, 0.0);
+    let mut n_risk: f64 = spans.iter().map(Span::people).sum();
+    let (mut survival, mut greenwood, mut unclear) = (1.0, 0.0, 0.0);
     let (mut least, mut most) = (1.0, 1.0);
     let mut points = Vec::with_capacity(spans.len());
-    for Span { events, censored } in spans.iter().copied() {
-        let exposed = n_risk - within(method) * censored;
-        if events > 0.0 {
-            survival *= 1.0 - events / exposed;
-            greenwood += events / (exposed * (exposed - events));
+    for span in spans {
+        let exposed = n_risk - within(method) * span.censored;
+        if span.events > 0.0 {
+            survival *= 1.0 - span.events / exposed;
+            greenwood += span.events / (exposed * (exposed - span.events));
         }
-        let (low_risk, high_risk) = (n_risk - censored + unseen, n_risk + unseen);
+        unclear += span.unclear;
+        let (low_risk, high_risk) = (n_risk - span.censored + unseen, n_risk + unseen);
+        let events_most = span.events + span.unclear;
         // What is least now has all unseen here; what goes on from here has them later.
-        let now = least * share_left(events + unseen, low_risk);
-        least *= share_left(events, low_risk);
-        most *= share_left(events, high_risk);
-        let is_known = unseen == 0.0;
-        let std_err = Some(survival * greenwood.sqrt()).filter(|error| is_known && error.is_finite());
+        let now = least * share_left(events_most + unseen, low_risk);
+        least *= share_left(events_most, low_risk);
+        most *= share_left(span.events, high_risk);
+        let survival = (unclear + unseen == 0.0).then_some(survival);
+        let relative_error = greenwood.sqrt();
         points.push(Point {
             n_risk,
-            n_event: events,
-            n_censor: censored,
+            n_event: span.events,
+            n_censor: span.censored,
+            n_unclear: span.unclear,
             survival,
-            std_err,
-            ci: std_err.and_then(|_| interval(survival, greenwood.sqrt(), z, scale)),
+            std_err: survival
+                .map(|share| share * relative_error)
+                .filter(|error| error.is_finite()),
+            ci: survival.and_then(|share| interval(share, relative_error, z, scale)),
             bounds: [now, most],
         });
-        n_risk -= events + censored;
+        n_risk -= span.people();
     }
     points
 }
@@ -125,7 +140,7 @@ fn interval(survival: f64, relative_error: f64, z: f64, scale: Scale) -> Option<
     Some(ends)
 }
 
-/// The first bin at whose end no more than half is left, and whether it is exactly half: then R takes the middle between it and the next event.
+/// The first bin at whose end no more than half is left.
 pub fn first_half(shares: impl IntoIterator<Item = f64>) -> Option<usize> {
     shares.into_iter().position(|share| share <= 0.5 + 1e-12)
 }
@@ -146,12 +161,15 @@ pub struct LogRank {
 }
 
 /// The log-rank test (Mantel 1966), with all events of a bin as ties; R's `survdiff`. Each group has the same bins. None with fewer than two
-/// groups, or without events that could tell them apart.
+/// groups, without events that could tell them apart, or if somebody is unclear.
 pub fn log_rank(groups: &[Vec<Span>], method: Method) -> Option<LogRank> {
     let spans = groups.first()?.len();
-    let size = |group: &Vec<Span>| group.iter().map(|span| span.events + span.censored).sum::<f64>();
+    let size = |group: &Vec<Span>| group.iter().map(Span::people).sum::<f64>();
     let mut at_risk: Vec<f64> = groups.iter().map(size).collect();
     let others = groups.len().checked_sub(1).filter(|others| *others > 0)?;
+    if groups.iter().flatten().any(|span| span.unclear > 0.0) {
+        return None;
+    }
     let (mut observed, mut expected) = (vec![0.0; groups.len()], vec![0.0; groups.len()]);
     let mut covariance = DMatrix::<f64>::zeros(others, others);
     for at in 0..spans {
@@ -174,7 +192,7 @@ pub fn log_rank(groups: &[Vec<Span>], method: Method) -> Option<LogRank> {
         for (group, spans) in groups.iter().enumerate() {
             observed[group] += spans[at].events;
             expected[group] += if n > 0.0 { events * exposed[group] / n } else { 0.0 };
-            at_risk[group] -= spans[at].events + spans[at].censored;
+            at_risk[group] -= spans[at].people();
         }
     }
     let off = DVector::from_iterator(others, (0..others).map(|group| observed[group] - expected[group]));

@@ -43,7 +43,7 @@ impl Standard {
             Standard::European2013 => &EUROPEAN,
             Standard::World2000 => &WORLD,
         };
-        let edge = |years: u32| (years % STEP == 0).then_some((years / STEP) as usize);
+        let edge = |years: u32| years.is_multiple_of(STEP).then_some((years / STEP) as usize);
         let from = edge(group.from).filter(|from| *from < people.len())?;
         let until = match group.until {
             // Whoever is older than the last group begins is in it.

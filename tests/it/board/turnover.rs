@@ -195,7 +195,18 @@ fn an_institution_with_a_new_key_goes_on_with_its_ledger() {
         .run(["audit", "hand-over", ".", "--from", "snapshot.key"])
         .fails_with("E_AUDIT_BROKEN", "signature");
     world.edit("node.toml", "new.key", "city-hospital.key");
+    // What the broker cosigned cannot be laid aside: the proof is there all the same, and the next try ends it.
+    let key_id = old.parse::<trust::PublicKey>().unwrap().key_id();
+    let aside = world.path(&format!("node-data/ledger.cosigned.{}", &key_id[..8]));
+    std::fs::create_dir_all(aside.join("in the way")).unwrap();
+    std::fs::write(world.path("node-data/ledger.cosigned"), "a note").unwrap();
+    world
+        .run(hand_over)
+        .fails_with("E_FILE_MISSING", "the ledger is handed over; move this file away");
+    assert!(world.path("hand-over.note").is_file());
+    std::fs::remove_dir_all(&aside).unwrap();
     world.run(hand_over).returns(0);
+    assert_eq!(std::fs::read(&aside).unwrap(), b"a note");
     world.edit("node.toml", "city-hospital.key", "new.key");
     running.node = world.spawn("node");
     running.until("the new key", |status| status["operation"]["witness"]["at"].is_string());

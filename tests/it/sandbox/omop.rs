@@ -520,3 +520,93 @@ fn a_cohort_that_is_made_before_has_the_order_of_events_that_no_question_has() {
         .collect();
     assert_eq!(answer["rows"], expected);
 }
+
+/// One row for each person who bled, with the age in single years, so that its median can be asked for.
+const FIRST_BLEEDING: &str = r#"
+id                  = "first-bleeding"
+title               = "Age at the first gastrointestinal bleeding"
+personal            = true
+privacy_unit        = "person_id"
+rows_per_person_max = 1
+
+[columns.person_id]
+type = "integer"
+role = "identifier"
+
+[columns.age]
+type   = "integer"
+unit   = "a"
+role   = ["group", "filter", "measure"]
+bins   = [BINS]
+bounds = [0, 119]
+"#;
+
+/// The years of birth of GiBleed.
+fn born() -> Option<BTreeMap<i64, i64>> {
+    let file = File::open(shared("omop/gibleed_5.3/person.parquet")?).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut born = BTreeMap::new();
+    for batch in reader {
+        let batch = batch.unwrap();
+        let of = |name: &str| {
+            let column = batch.column_by_name(name).unwrap();
+            let numbers = cast(column, &DataType::Int64).unwrap();
+            numbers.as_primitive::<Int64Type>().values().to_vec()
+        };
+        born.extend(of("PERSON_ID").into_iter().zip(of("YEAR_OF_BIRTH")));
+    }
+    Some(born)
+}
+
+#[test]
+fn the_median_age_at_the_first_bleeding_is_the_oracles_by_a_derived_column() {
+    let (Some(oracle), Some(born), Some(conditions)) = (
+        shared("oracles/omop.json"),
+        born(),
+        events("condition_occurrence", "CONDITION_CONCEPT_ID", "CONDITION_START_DATE"),
+    ) else {
+        return;
+    };
+    let mut first: BTreeMap<i64, i32> = BTreeMap::new();
+    for (person, _, day) in conditions.into_iter().filter(|(_, concept, _)| *concept == 192_671) {
+        let earliest = first.entry(person).or_insert(day);
+        *earliest = (*earliest).min(day);
+    }
+    let bins: Vec<String> = (0..=120).map(|age| age.to_string()).collect();
+    let collection = FIRST_BLEEDING.replace("BINS", &bins.join(", "));
+    let policy = clinical::policy("first-bleeding", &["age"], "tier = \"statistical\"\nmin_people = 3");
+    let space = Nodes {
+        collections: &[("first-bleeding", &collection, &policy)],
+        nodes: 3,
+    };
+    let sandbox = space.with_data(|place, node| {
+        let mut text = "person_id,bled_on,year_of_birth\n".to_owned();
+        for (person, day) in first.iter().filter(|(person, _)| **person as usize % 3 == node) {
+            let day = arrow::temporal_conversions::date32_to_datetime(*day).unwrap().date();
+            let _ = writeln!(text, "{person},{day},{}", born[person]);
+        }
+        fs::write(place.join(format!("{node}.csv")), text).unwrap();
+        let mapping = "collection = \"first-bleeding\"\n[columns.age]\n\
+            derived = \"year(CAST(bled_on AS date)) - CAST(year_of_birth AS integer)\"\n";
+        fs::write(place.join("first.toml"), mapping).unwrap();
+        vec![format!(
+            "{{ collection = \"first-bleeding\", path = \"{node}.csv\", mapping = \"first.toml\" }}"
+        )]
+    });
+    let oracle: Value = serde_json::from_str(&fs::read_to_string(oracle).unwrap()).unwrap();
+    let expected = &oracle["queries"]["age_at_first_gi_bleed"]["rows"][0];
+    let all = sandbox.ask("SELECT count(*) AS n, avg(age) AS mean FROM first_bleeding");
+    assert_eq!(all["rows"][0][0], expected["n"]);
+    let (mean, truth) = (all["rows"][0][1].as_f64().unwrap(), expected["mean"].as_f64().unwrap());
+    assert!((mean - truth).abs() < 1e-9 * truth, "{mean}, and not {truth}");
+    let answer = sandbox.ask("SELECT median(age) AS middle FROM first_bleeding");
+    let (middle, truth) = (
+        answer["rows"][0][0].as_f64().unwrap(),
+        expected["median"].as_f64().unwrap(),
+    );
+    // Within its bin of one year it is interpolated.
+    assert!((middle - truth).abs() < 1.0, "{answer}");
+    let interval = &answer["intervals"][0];
+    let [low, high] = ["low", "high"].map(|end| interval[end].as_f64().unwrap());
+    assert!(low <= truth && truth < high && high - low <= 4.0, "{answer}");
+}

@@ -328,3 +328,46 @@ fn a_39_a_snapshot_that_is_damaged_while_the_node_runs_is_unhealthy_and_all_othe
         .returns(0);
     clinic.answers(&each(10, 30));
 }
+
+#[test]
+fn folders_and_derived_columns_are_answered_from_and_the_days_behind_them_are_moved() {
+    let clinic = Clinic::up();
+    for (at, ward) in ["surgery", "medicine"].iter().enumerate() {
+        let of_ward = (0..24).filter(|row| row % 2 == at);
+        let rows: String = of_ward
+            .map(|row| format!("p{row};01.02.2024;{:02}.02.2024\n", days(row) + 1))
+            .collect();
+        fs::create_dir_all(clinic.sandbox.place().join(format!("exports/ward={ward}"))).unwrap();
+        clinic.write(&format!("exports/ward={ward}/a.csv"), &format!("id;von;bis\n{rows}"));
+    }
+    let mapping = |columns: &str| {
+        let shift = "shift_days = { key = \"patient_id\", secret = \"shift.secret\", max = 90 }";
+        let text = format!("collection = \"stays\"\n{shift}\n[source]\ndate = \"%d.%m.%Y\"\n{columns}");
+        clinic.write("m.toml", &text).to_str().unwrap().to_owned()
+    };
+    let columns =
+        "[columns.patient_id]\nfrom = \"id\"\n[columns.days]\nderived = \"CAST(bis AS date) - CAST(von AS date)\"\n";
+    let exports = clinic.sandbox.place().join("exports").to_str().unwrap().to_owned();
+    let add = |mapping: &str, more: &[&str]| {
+        let words = ["add", &exports, "--collection", "stays", "--mapping", mapping];
+        clinic.dataset(&[&words, more].concat())
+    };
+    let refused = columns.replace("bis AS date", "bis AS bytea");
+    add(&mapping(&refused), &[]).fails_with("E_FILE_VALUE", "CAST(bis AS BYTEA) is nothing that can be used");
+    add(&mapping(columns), &["--dry-run"]).fails_with("E_FILE_MISSING", "shift.secret");
+    clinic.write("shift.secret", "0123456789abcdef0123456789abcdef\n");
+    let foreseen = add(&mapping(columns), &["--dry-run"]).returns(0).out();
+    assert!(
+        foreseen.contains("days are moved, each person's by a number of their own; of them are made: days")
+            && foreseen.contains("nothing was added; without --dry-run it would be"),
+        "{foreseen}"
+    );
+    let added = add(&mapping(columns), &[]).returns(0).out();
+    assert!(
+        added.contains("days are moved, each person's by a number of their own"),
+        "{added}"
+    );
+    clinic.answers(&each(12, 33));
+    clinic.dataset(&["refresh", "stays"]).returns(0);
+    clinic.answers(&each(12, 33));
+}

@@ -192,6 +192,18 @@ fn an_answer_names_its_version_and_one_that_differs_by_too_few_people_waits() {
             .returns(0)
             .out()
     };
+    let file = sandbox.place().join("foreseen.csv");
+    fs::write(&file, stays(1..40)).unwrap();
+    let foresee = |more: &[&str]| {
+        let words = ["add", file.to_str().unwrap(), "--collection", "stays", "--dry-run"];
+        dataset(&[&words, more].concat(), &config).returns(0)
+    };
+    let foreseen = foresee(&[]).out();
+    assert!(
+        foreseen.contains("it would be, and wait: 1 person differs from the version in force, and 3 must"),
+        "{foreseen}"
+    );
+    assert_eq!(foresee(&["--json"]).json()["pending"]["people_that_differ"], 1);
     let waits = add((1..40).collect());
     assert!(
         waits.contains("and waits: 1 person differs from the version in force, and 3 must"),

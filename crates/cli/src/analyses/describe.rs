@@ -4,19 +4,19 @@ use federation::analyses::Study;
 use federation::analyses::describe::{Description, Frequencies, Summary, describe};
 use terms::{ExitCode, Problem, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, check_plot, end};
+use super::{Findings, Row, Sheet, Value, about, asker, end};
 use crate::args::analyses::DescribeArgs;
 use crate::plot::figure::{Axis, Figure, Form, Mark, Open, Panel, Places, Series};
 use crate::plot::{self, Picture};
 
 /// Asks, and prints.
 pub(crate) async fn run(args: DescribeArgs, json: bool) -> Result<ExitCode, Report> {
-    check_plot(args.plot.as_deref())?;
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
     if args.plot.is_some() && args.columns.len() != 1 {
         let report = Problem::Usage.report("one drawing shows one column");
         return Err(report.remedy("name one column with --columns"));
     }
-    let asker = asker(&args.about).await?;
+    let asker = asker(&args.about.asker).await?;
     let mut study = Study::new(&asker, about(&args.about)?)?;
     let histograms = args.histogram || args.plot.is_some();
     let found = describe(&mut study, &args.columns, args.by.as_deref(), histograms).await;
@@ -26,21 +26,12 @@ pub(crate) async fn run(args: DescribeArgs, json: bool) -> Result<ExitCode, Repo
 
 fn findings(description: &Description, args: &DescribeArgs) -> Findings {
     let by = args.by.as_deref();
-    let mut sheets = vec![Sheet {
-        name: "rows",
-        title: None,
-        rows: description
-            .summaries
-            .iter()
-            .map(|summary| summary_row(summary, by))
-            .collect(),
-    }];
+    let mut sheets = vec![Sheet::new(
+        "rows",
+        description.summaries.iter().map(|summary| summary_row(summary, by)),
+    )];
     let rows = description.frequencies.iter().flat_map(|of| frequency_rows(of, by));
-    sheets.push(Sheet {
-        name: "frequencies",
-        title: None,
-        rows: rows.collect(),
-    });
+    sheets.push(Sheet::new("frequencies", rows));
     let mut notes = Vec::new();
     if description.summaries.iter().any(|summary| summary.quartiles.is_some()) {
         notes.push("quartiles are interpolated in the declared bins: each lies in the bin beside it".to_owned());

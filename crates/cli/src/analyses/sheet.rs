@@ -1,5 +1,7 @@
 //! A table of results, once: as text it is what R and statsmodels print, as JSON an array of objects with full precision.
 
+use std::borrow::Cow;
+
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use federation::analyses::Number;
 use models::Term;
@@ -15,8 +17,6 @@ pub(crate) enum Value {
     Pooled(Number),
     /// A number that was computed.
     Number(f64),
-    /// A whole number.
-    Count(u64),
     /// A p-value.
     P(f64),
     /// There is none.
@@ -54,7 +54,6 @@ impl Value {
             Value::Text(text) => text.replace(char::is_control, " "),
             Value::Pooled(number) => pooled(*number),
             Value::Number(number) => figures(*number),
-            Value::Count(count) => count.to_string(),
             Value::P(p) => p_value(*p),
             Value::Nothing => "–".to_owned(),
         }
@@ -65,7 +64,6 @@ impl Value {
             Value::Text(text) => json!(text),
             Value::Pooled(number) => number.value.map_or(Json::Null, whole),
             Value::Number(number) | Value::P(number) => whole(*number),
-            Value::Count(count) => json!(count),
             Value::Nothing => Json::Null,
         }
     }
@@ -73,12 +71,12 @@ impl Value {
 
 /// Named values: one row of a table, or single facts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Row(pub(crate) Vec<(&'static str, Value)>);
+pub(crate) struct Row(pub(crate) Vec<(Cow<'static, str>, Value)>);
 
 impl Row {
     /// The same with one more value.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.0.push((name, value.into()));
+    pub(crate) fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.0.push((name.into(), value.into()));
         self
     }
 
@@ -103,13 +101,13 @@ impl Row {
         let mut object = Object::new();
         let (mut open, mut bins) = (Object::new(), Object::new());
         for (name, value) in &self.0 {
-            object.insert((*name).to_owned(), value.as_json());
+            object.insert(name.to_string(), value.as_json());
             if let Value::Pooled(number) = value {
                 if let Some((low, high)) = number.open {
-                    open.insert((*name).to_owned(), json!({ "low": low, "high": high }));
+                    open.insert(name.to_string(), json!({ "low": low, "high": high }));
                 }
                 if let Some(bin) = number.bin {
-                    bins.insert((*name).to_owned(), json!(bin));
+                    bins.insert(name.to_string(), json!(bin));
                 }
             }
         }
@@ -131,16 +129,42 @@ pub(crate) struct Sheet {
     pub(crate) title: Option<String>,
     /// Each with the same names.
     pub(crate) rows: Vec<Row>,
+    /// Who is shown it.
+    pub(crate) readers: Readers,
+}
+
+/// Who is shown a sheet: a table that people read at a glance is not always the one that a program wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Readers {
+    #[default]
+    All,
+    People,
+    Programs,
 }
 
 impl Sheet {
+    /// Rows for all readers.
+    pub(crate) fn new(name: &'static str, rows: impl IntoIterator<Item = Row>) -> Self {
+        Self {
+            name,
+            title: None,
+            rows: rows.into_iter().collect(),
+            readers: Readers::All,
+        }
+    }
+
+    /// The same for some readers only.
+    pub(crate) fn read_by(self, readers: Readers) -> Self {
+        Self { readers, ..self }
+    }
+
     pub(super) fn as_text(&self) -> String {
         let mut table = Table::new();
         table
             .load_preset(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Disabled);
         let names = self.rows.first().map_or(&[][..], |row| &row.0);
-        table.set_header(names.iter().map(|(name, _)| *name));
+        table.set_header(names.iter().map(|(name, _)| name.replace(char::is_control, " ")));
         for Row(values) in &self.rows {
             table.add_row(values.iter().map(|(_, value)| {
                 let side = match value {
@@ -170,9 +194,8 @@ pub(crate) fn terms(title: Option<String>, terms: &[Term]) -> Sheet {
             .with("ci_high", Value::Number(term.ci_high))
     };
     Sheet {
-        name: "terms",
         title,
-        rows: terms.iter().map(row).collect(),
+        ..Sheet::new("terms", terms.iter().map(row))
     }
 }
 
@@ -204,7 +227,10 @@ pub(crate) fn figures(number: f64) -> String {
             number.to_string().replace("inf", "∞")
         };
     }
-    if number == 0.0 || number.fract() == 0.0 && number.abs() < 1e15 {
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    if number.fract() == 0.0 && number.abs() < 1e15 {
         return format!("{number:.0}");
     }
     let before = number.abs().log10().floor() as i32 + 1;

@@ -10,11 +10,7 @@ fn an_open_number_is_never_shown_without_what_it_can_be() {
         bin: None,
     };
     let row = Row::default().with("group", "a").with("n", Value::Pooled(open));
-    let sheet = Sheet {
-        name: "rows",
-        title: None,
-        rows: vec![row.clone()],
-    };
+    let sheet = Sheet::new("rows", [row.clone()]);
     assert!(sheet.as_text().contains("12 [12 … ?]"), "{}", sheet.as_text());
     assert_eq!(
         Json::Object(row.as_json())["open"]["n"],

@@ -41,10 +41,10 @@ pub(crate) fn run(args: AuditHandOverArgs, json: bool) -> Result<ExitCode, Repor
         root,
         checkpoint,
     } = handed_over;
-    lay_aside(&config.cosigned_file(), &from.public())?;
     if let Some(path) = &args.keep {
         std::fs::write(path, &checkpoint).map_err(|error| unwritable(path, &error))?;
     }
+    lay_aside(&config.cosigned_file(), &from.public())?;
     let (from, to) = (from.public(), to.public());
     if json {
         show::json(&Shown {

@@ -27,8 +27,8 @@ const BETWEEN_PANELS: f64 = 22.0;
 const LABEL_MAX: f64 = 150.0;
 
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
-const QUIET: RGBColor = RGBColor(0x55, 0x55, 0x55);
-const WARNING: RGBColor = RGBColor(0xb0, 0x3a, 0x00);
+pub(super) const QUIET: RGBColor = RGBColor(0x55, 0x55, 0x55);
+pub(super) const WARNING: RGBColor = RGBColor(0xb0, 0x3a, 0x00);
 
 /// A chart with the place of everything in it.
 #[derive(Debug)]

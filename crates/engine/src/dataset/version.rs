@@ -82,6 +82,28 @@ impl Datasets {
         Ok((Publication::Pending(pending), misfits))
     }
 
+    /// Whether what [`Datasets::publish`] would make would wait, and why. Nothing is published, and nothing kept.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn foresee(
+        &self,
+        mapping: &Mapping,
+        file: &Path,
+        collection: &Collection,
+        now: UtcTime,
+        least: Option<MinPeople>,
+    ) -> Result<Option<Pending>, Report> {
+        if least.is_none() || self.find(&collection.id).is_none() {
+            return Ok(None);
+        }
+        let (made, _) = self.snapshot(mapping, file, collection, now)?;
+        let held = held_back(&made, least);
+        // A leftover is removed with the next version.
+        let _ = fs::remove_file(made.folder.join(&made.about.file));
+        Ok(held?.map(|(pending, _)| pending))
+    }
+
     /// The version of a collection's data that waits, if one does.
     ///
     /// # Errors

@@ -27,6 +27,38 @@ impl Number {
         self.value.filter(|_| self.open.is_none())
     }
 
+    /// A number of which everything is known.
+    pub fn known(value: f64) -> Self {
+        Self {
+            value: Some(value),
+            ..Self::default()
+        }
+    }
+
+    /// The same on another scale, which must keep the order of numbers.
+    #[must_use]
+    pub(super) fn map(self, scale: impl Fn(f64) -> f64) -> Self {
+        Self {
+            value: self.value.map(&scale),
+            open: self.open.map(|(low, high)| (low.map(&scale), high.map(&scale))),
+            bin: self.bin.map(|bin| bin.map(&scale)),
+        }
+    }
+
+    /// This count and another one together: what is not there counts nothing, and what is open stays open.
+    #[must_use]
+    pub(super) fn plus(self, other: Self) -> Self {
+        let ends = |number: Self| number.open.unwrap_or((number.value, number.value));
+        let ((low, high), (other_low, other_high)) = (ends(self), ends(other));
+        let add = |one: Option<f64>, other: Option<f64>| one.zip(other).map(|(one, other)| one + other);
+        let is_open = self.open.is_some() || other.open.is_some();
+        Self {
+            value: Some(self.value.unwrap_or_default() + other.value.unwrap_or_default()),
+            open: is_open.then(|| (add(low, other_low), add(high, other_high))),
+            bin: None,
+        }
+    }
+
     /// How much more this count is than one of a part of it.
     #[must_use]
     pub(super) fn minus(self, part: Self) -> Self {
@@ -122,7 +154,9 @@ impl Cells {
             .cells
             .into_iter()
             .partition(|cell| cell.keys.iter().all(Option::is_some));
-        let released = unknown.iter().filter_map(|cell| cell.numbers[rows].value).sum();
+        let released = unknown.iter().filter_map(|cell| cell.numbers[rows].value);
+        // The sum of nothing is −0.
+        let released = released.sum::<f64>() + 0.0;
         let is_open = !self.complete || unknown.iter().any(|cell| cell.numbers[rows].open.is_some());
         let dropped = Number {
             value: Some(released),
@@ -130,6 +164,28 @@ impl Cells {
             bin: None,
         };
         (Self { cells: known, ..self }, dropped)
+    }
+
+    /// The number of a cell; of one that is not there, nothing if nobody can have withheld it, else that it can be anything from zero.
+    pub fn number(&self, keys: &[&str], at: usize) -> Number {
+        match self.find(keys) {
+            Some(cell) => cell.numbers[at],
+            None if self.complete => Number::known(0.0),
+            None => Number {
+                value: None,
+                open: Some((Some(0.0), None)),
+                bin: None,
+            },
+        }
+    }
+
+    /// The exact number of a cell that is there.
+    ///
+    /// # Errors
+    /// `Withheld` if nodes did not release all of it.
+    pub fn exact(&self, keys: &[&str], at: usize) -> Result<f64, Report> {
+        let number = self.find(keys).and_then(|cell| cell.numbers[at].exact());
+        number.ok_or_else(|| self.withheld(&cell_of(keys)))
     }
 
     /// The exact number of a cell; that of one that is not there is zero if nobody can have withheld it.
@@ -141,13 +197,13 @@ impl Cells {
             Some(cell) => cell.numbers[at].exact(),
             None => self.complete.then_some(0.0),
         };
-        number.ok_or_else(|| self.withheld(&keys.join(", ")))
+        number.ok_or_else(|| self.withheld(&cell_of(keys)))
     }
 
-    /// That a cell would be needed which was not released, and what can be done.
+    /// That something would be needed which was not released, and what can be done.
     pub fn withheld(&self, what: &str) -> Report {
         let nodes: Vec<&str> = self.withholding.iter().map(MemberId::as_str).collect();
-        let message = format!("not all of {what} was released, and what is not known is not taken as nothing");
+        let message = format!("{what} was not all released, and what is not known is not taken as nothing");
         let remedy = match nodes.as_slice() {
             [] => "use fewer or wider groups: CASE in a question of your own, other columns, or --where".to_owned(),
             nodes => {
@@ -159,6 +215,14 @@ impl Cells {
             }
         };
         Problem::Withheld.report(message).remedy(remedy)
+    }
+}
+
+/// A cell in words.
+fn cell_of(keys: &[&str]) -> String {
+    match keys {
+        [] => "the number of rows".to_owned(),
+        keys => format!("the cell ({})", keys.join(", ")),
     }
 }
 
@@ -190,3 +254,6 @@ fn number(answer: &Answer, row: usize, column: &str, value: Option<f64>) -> Numb
 fn unread(error: &dyn std::fmt::Display) -> Report {
     Problem::Internal.report(format!("an answer of nodes cannot be read: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,9 +46,12 @@ impl Evidence {
         TookPart(&self.coverage)
     }
 
-    /// What a command returns that ends with this.
+    /// What a command returns that ends with this; what was made without asking anybody lacks nobody.
     pub fn exit_code(&self) -> ExitCode {
-        self.took_part().exit_code()
+        match self.coverage.is_empty() {
+            true => ExitCode::Ok,
+            false => self.took_part().exit_code(),
+        }
     }
 }
 
@@ -192,10 +195,13 @@ fn together(before: Vec<Coverage>, now: &[Coverage]) -> Result<Vec<Coverage>, Re
     }
     let answered = |coverage: &[Coverage]| {
         let answered = coverage.iter().filter(|node| node.status == Status::Answered);
-        answered.map(|node| node.node.clone()).collect::<Vec<_>>()
+        answered
+            .map(|node| (node.node.clone(), node.data.clone()))
+            .collect::<Vec<_>>()
     };
     if answered(&before) != answered(now) {
-        let report = Problem::Partial.report("not the same nodes answered both questions of the analysis");
+        let report = Problem::Partial
+            .report("not the same nodes answered both questions of the analysis, or not from the same data");
         return Err(report.remedy("ask again; if a node keeps failing, leave it out: --where \"node <> '…'\""));
     }
     let both = before.into_iter().zip(now).map(|(mut node, now)| {

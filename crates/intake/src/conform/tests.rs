@@ -303,7 +303,11 @@ fn times_of_a_typed_source_are_by_the_clock_that_the_mapping_names() {
             missing: BTreeSet::new(),
             sources: vec![0],
             is_needed: false,
+            is_shifted: false,
             units: Units::Same,
+            derived: None,
+            descendants: None,
+            keys: None,
         };
         let mut misfits = Misfits::default();
         let piece = Piece {
@@ -312,7 +316,7 @@ fn times_of_a_typed_source_are_by_the_clock_that_the_mapping_names() {
             file: None,
             resources: Resources::default(),
         };
-        let column = rule.conform(&piece, &mut misfits).unwrap();
+        let column = rule.conform(&piece, None, &mut misfits).unwrap();
         let column: Vec<_> = column.as_primitive::<TimestampMicrosecondType>().iter().collect();
         (
             column,

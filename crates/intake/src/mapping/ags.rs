@@ -33,8 +33,13 @@ pub struct Ags {
     /// The date whose keys are wanted: changes up to it are made, later ones are not. All, if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
+}
+
+/// Keys of one level and date.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    digits: usize,
     /// What replaces a key; nothing, if several do.
-    #[serde(skip)]
     successors: BTreeMap<String, Option<String>>,
 }
 
@@ -43,7 +48,7 @@ impl Ags {
     ///
     /// # Errors
     /// `FileValue` for a level or a date that is none, or a file of changes that is none, has a key that is none, or changes a key in a circle.
-    pub(super) fn look_up(&mut self, beside: &Path) -> Result<(), Report> {
+    pub(crate) fn look_up(&self) -> Result<Keys, Report> {
         let wrong = |what: String| Problem::FileValue.report(what);
         if !matches!(self.digits, 2 | 5 | 8) {
             let message = format!("a district key has 2, 5 or 8 digits, and not {}", self.digits);
@@ -51,23 +56,25 @@ impl Ags {
         }
         let as_of = self.as_of.as_deref().map(str::parse::<Date>).transpose();
         let as_of = as_of.map_err(|_| wrong("as_of is no day".to_owned()).remedy("write it like 2021-07-01"))?;
-        let Some(file) = &self.changes else {
-            return match as_of {
-                Some(_) => Err(wrong("as_of needs changes".to_owned()).remedy("name the file of changes of keys")),
-                None => Ok(()),
-            };
+        let successors = match (&self.changes, as_of) {
+            (Some(file), as_of) => successors(file, self.digits, as_of)?,
+            (None, Some(_)) => {
+                return Err(wrong("as_of needs changes".to_owned()).remedy("name the file of changes of keys"));
+            }
+            (None, None) => BTreeMap::new(),
         };
-        let path = beside.join(file);
-        self.successors = successors(&path, self.digits, as_of)?;
-        match self.successors.keys().find(|key| self.is_in_a_circle(key)) {
-            Some(key) => Err(wrong(format!(
-                "{}: {key} is replaced by itself in the end",
-                path.display()
-            ))),
-            None => Ok(()),
+        let keys = Keys {
+            digits: self.digits,
+            successors,
+        };
+        match keys.successors.keys().find(|key| keys.is_in_a_circle(key)) {
+            Some(key) => Err(wrong(format!("{key} is replaced by itself in the end"))),
+            None => Ok(keys),
         }
     }
+}
 
+impl Keys {
     /// The key in full, of the wanted level and date; nothing if it is none.
     pub(crate) fn key(&self, written: &str) -> Option<String> {
         let full = in_full(written)?;

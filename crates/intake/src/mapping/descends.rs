@@ -4,7 +4,7 @@
 //! is looked up when they are asked. The table is the operator's own, of the vocabulary by which the codes were made.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::array::AsArray as _;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -26,25 +26,26 @@ pub struct DescendsFrom {
     pub concepts: BTreeSet<i64>,
     /// The table of ancestors, beside the mapping.
     pub ancestors: PathBuf,
-    /// The concepts and all that descend from them.
-    #[serde(skip)]
-    descendants: BTreeSet<i64>,
 }
+
+/// The concepts and all that descend from them.
+#[derive(Debug)]
+pub(crate) struct Descendants(BTreeSet<i64>);
 
 impl DescendsFrom {
     /// Reads the descendants of the concepts.
     ///
     /// # Errors
     /// If the table cannot be read, or has nothing of a concept: then it is of another vocabulary, or the concept is misspelt.
-    pub(super) fn look_up(&mut self, beside: &Path) -> Result<(), Report> {
-        let path = beside.join(&self.ancestors);
+    pub(crate) fn look_up(&self) -> Result<Descendants, Report> {
+        let path = &self.ancestors;
         let wrong = |what: &str| Problem::FileValue.report(format!("{}: {what}", path.display()));
-        let opened = Opened::open(&path, &SourceForm::default())?;
+        let opened = Opened::open(path, &SourceForm::default())?;
         let [Some(ancestor), Some(descendant)] = COLUMNS.map(|name| opened.position_in_any_case(name)) else {
             let remedy = "name OMOP's table concept_ancestor, or one with columns that are called so";
             return Err(wrong(&format!("it has no columns {}", COLUMNS.join(" and "))).remedy(remedy));
         };
-        let mut found = BTreeSet::new();
+        let (mut found, mut held) = (BTreeSet::new(), self.concepts.clone());
         for piece in opened.batches(&[ancestor, descendant])? {
             let batch = piece?.batch;
             let ids = |at: usize| {
@@ -63,7 +64,7 @@ impl DescendsFrom {
                 };
                 if self.concepts.contains(&ancestor) {
                     found.insert(ancestor);
-                    self.descendants.insert(descendant);
+                    held.insert(descendant);
                 }
             }
         }
@@ -71,13 +72,14 @@ impl DescendsFrom {
             let remedy = "look the concept up in the vocabulary, or take a table of ancestors that has it";
             return Err(wrong(&format!("it has nothing that descends from the concept {unknown}")).remedy(remedy));
         }
-        self.descendants.extend(&self.concepts);
-        Ok(())
+        Ok(Descendants(held))
     }
+}
 
+impl Descendants {
     /// Whether a code is one of them; nothing if it is no concept.
     pub(crate) fn holds(&self, code: &str) -> Option<bool> {
-        Some(self.descendants.contains(&code.parse().ok()?))
+        Some(self.0.contains(&code.parse().ok()?))
     }
 }
 

@@ -177,3 +177,43 @@ fn what_is_written_is_read_again() {
     let files = Files::of(&[("m.toml", mapping.to_toml().as_bytes())]);
     assert_eq!(Mapping::load(&files.path("m.toml"), &stays()).unwrap(), mapping);
 }
+
+#[test]
+fn a_file_of_codes_that_cannot_be_read_refuses_the_mapping_and_quotes_nothing_of_it() {
+    let load = |bytes: Option<&[u8]>| {
+        let text = "collection = \"stays\"\n[columns.sex]\ncodes_file = \"codes.csv\"\n";
+        let files = Files::of(&[("m.toml", text.as_bytes())]);
+        match bytes {
+            Some(bytes) => std::fs::write(files.path("codes.csv"), bytes).unwrap(),
+            None => std::fs::create_dir(files.path("codes.csv")).unwrap(),
+        }
+        let report = Mapping::load(&files.path("m.toml"), &stays()).unwrap_err();
+        assert!(!format!("{report:?}").contains("SECRET"), "{report:?}");
+        report
+    };
+    for (bytes, problem, says) in [
+        (None, Problem::DataSchema, "no file that ends as a data file does"),
+        (Some(&b""[..]), Problem::DataSchema, "is empty"),
+        (
+            Some(b"from,to\nSECRET,M\xfcnchen\n"),
+            Problem::DataSchema,
+            "is not UTF-8 text, row 2",
+        ),
+        (
+            Some(b"from,to\n\"SECRET,female\n"),
+            Problem::DataSchema,
+            "cannot be read",
+        ),
+        (Some(b"\x1f\x8b\x08\x00SECRET"), Problem::DataSchema, "compress"),
+        (Some(b"from,to\nSECRET\n"), Problem::DataSchema, "row 2: 1 fields"),
+        (
+            Some(b"from,to\nSECRET,\n"),
+            Problem::FileValue,
+            "a code without a partner",
+        ),
+    ] {
+        let report = load(bytes);
+        assert_eq!(report.problem, problem, "{report}");
+        assert!(report.message.contains(says), "no {says:?} in {report}");
+    }
+}

@@ -34,6 +34,9 @@ pub(super) fn page(profile: &Profile) -> String {
         "A number leaves if it is about at least",
         &format!("{} people", profile.min_people),
     );
+    if let Some(shifted) = profile.shifted_in_words() {
+        row(&mut page, "Moved", &escaped(&shifted));
+    }
     if let Some(resources) = &profile.resources {
         row(&mut page, "Resources", &escaped(&resources.summary()));
         for named in &resources.named {

@@ -18,7 +18,7 @@ fn profile(text: &str) -> Profile {
     for piece in opened.batches(conforming.wanted()).unwrap() {
         counting.count(&conforming.conform(&piece.unwrap(), &mut misfits).unwrap());
     }
-    counting.finish(&misfits)
+    counting.finish(&misfits, &conforming)
 }
 
 #[test]

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use terms::{Problem, Report};
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use super::flight::Flight;
 use super::postgres::Postgres;
 use super::s3::S3;
 
@@ -23,6 +25,7 @@ const SECRET_BYTES_MAX: u64 = 4 * 1024;
 struct Description {
     postgres: Option<Postgres>,
     s3: Option<S3>,
+    flight: Option<Flight>,
 }
 
 /// Whether a path is that of a description.
@@ -36,18 +39,22 @@ pub(super) fn read(path: &Path) -> Result<Described, Report> {
     let text = fs::read_to_string(path).map_err(|error| super::unreadable(path, &error))?;
     let description: Description = terms::text::parse_toml(&name, &text)?;
     let place = Place::of(path);
-    match (description.postgres, description.s3) {
-        (Some(postgres), None) => {
+    match (description.postgres, description.s3, description.flight) {
+        (Some(postgres), None, None) => {
             postgres.require_valid(&name)?;
             Ok(Described::Postgres(postgres, place))
         }
-        (None, Some(s3)) => {
+        (None, Some(s3), None) => {
             s3.require_valid(&name)?;
             Ok(Described::S3(s3, place))
         }
+        (None, None, Some(flight)) => {
+            flight.require_valid(&name)?;
+            Ok(Described::Flight(flight, place))
+        }
         _ => Err(Problem::FileKey
             .report(format!("{name} does not describe one source"))
-            .remedy("write what is read in a section [postgres] or [s3]")),
+            .remedy("write what is read in a section [postgres], [s3] or [flight]")),
     }
 }
 
@@ -55,6 +62,17 @@ pub(super) fn read(path: &Path) -> Result<Described, Report> {
 pub(super) enum Described {
     Postgres(Postgres, Place),
     S3(S3, Place),
+    Flight(Flight, Place),
+}
+
+/// Whether what is sent there leaves this machine.
+pub(super) fn is_of_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 /// Where a description lies: what it names is found from there.
@@ -73,7 +91,7 @@ impl Place {
 
 /// A password or key, which is never shown.
 #[derive(Clone)]
-pub(super) struct Secret(Zeroizing<String>);
+pub(crate) struct Secret(Zeroizing<String>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,7 +100,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
@@ -102,7 +120,7 @@ impl Secret {
         }
     }
 
-    fn of_file(path: &Path) -> Result<Self, Report> {
+    pub(crate) fn of_file(path: &Path) -> Result<Self, Report> {
         let about = fs::metadata(path).map_err(|error| super::unreadable(path, &error))?;
         if exposed(&about) {
             let message = format!(

@@ -1,4 +1,5 @@
-//! Short requests to a store, one after the other, for code that waits: TLS with a verified name, no redirects, every answer bounded.
+//! Connections to stores and Flight SQL servers: TLS with a verified name. And short requests to a store, one after the other, for code
+//! that waits: no redirects, every answer bounded.
 //!
 //! The connections live on a thread of their own, because whoever waits may be in a runtime already.
 
@@ -16,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use terms::{Problem, Report};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Mutex, oneshot};
@@ -25,6 +27,9 @@ use url::Url;
 
 /// How long it may take to be connected.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// How long an answer may take to come, in bits as small as a server likes. A range of 4 MiB is that slow at 56 kbit/s.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// How often a request is sent before it has failed; it changes nothing there.
 const ATTEMPTS: u32 = 3;
@@ -42,6 +47,7 @@ struct Shared {
     port: u16,
     tls: Option<Arc<ClientConfig>>,
     silence_max: Duration,
+    answer_time_max: Duration,
     open: Mutex<Option<SendRequest<Empty<Bytes>>>>,
 }
 
@@ -55,8 +61,9 @@ pub(super) struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug)]
-enum Unanswered {
+pub(super) enum Unanswered {
     Silent,
+    Slow,
     Untrusted(String),
     Broken(String),
 }
@@ -70,10 +77,11 @@ impl Client {
             _ => None,
         };
         let shared = Shared {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: bare(host),
             port: url.port_or_known_default().unwrap_or(443),
             tls,
             silence_max,
+            answer_time_max: ANSWER_TIME_MAX,
             open: Mutex::default(),
         };
         let thread = Thread::start().map_err(|error| Problem::Internal.report(format!("no thread: {error}")))?;
@@ -106,6 +114,7 @@ impl Client {
         }
         let why = match last {
             Some(Unanswered::Silent) => format!("nothing came for {} s", self.shared.silence_max.as_secs()),
+            Some(Unanswered::Slow) => "its answer did not end".to_owned(),
             Some(Unanswered::Broken(why) | Unanswered::Untrusted(why)) => why,
             None => String::new(),
         };
@@ -121,6 +130,11 @@ impl Client {
             .report(format!("no encrypted connection to {}: {why}", self.server()))
             .remedy("name the authority that signed its certificate as ca_file; TLS 1.2 and 1.3 are spoken")
     }
+}
+
+/// An address as it is called: without the brackets of IPv6 in a URL.
+pub(super) fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 fn is_worth_another(status: StatusCode) -> bool {
@@ -152,7 +166,8 @@ impl Shared {
         };
         let answer = timeout(self.silence_max, sender.send_request(request)).await;
         let answer = answer.map_err(|_| Unanswered::Silent)?.map_err(|_| broken())?;
-        let answer = self.whole(answer, bytes_max).await?;
+        let answer = timeout(self.answer_time_max, self.whole(answer, bytes_max)).await;
+        let answer = answer.map_err(|_| Unanswered::Slow)??;
         *open = Some(sender);
         Ok(answer)
     }
@@ -178,38 +193,43 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, Unanswered> {
-        let unreached = |error: std::io::Error| Unanswered::Broken(error.kind().to_string());
-        let stream = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .map_err(unreached)?;
-        stream.set_nodelay(true).map_err(unreached)?;
-        let Some(tls) = &self.tls else {
-            return speak(TokioIo::new(stream)).await;
-        };
-        let name = ServerName::try_from(self.host.clone()).map_err(|error| Unanswered::Untrusted(error.to_string()))?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
-        speak(TokioIo::new(
-            stream.map_err(|error| Unanswered::Untrusted(error.to_string()))?,
-        ))
-        .await
+        let stream = reach(&self.host, self.port, self.tls.clone()).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| broken())?;
+        // It ends with its sender.
+        tokio::spawn(connection);
+        Ok(sender)
     }
+}
+
+/// A connection, encrypted or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Connects, and verifies the server's name if the connection is encrypted.
+pub(super) async fn reach(
+    host: &str,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<Box<dyn Stream>, Unanswered> {
+    let unreached = |error: std::io::Error| Unanswered::Broken(error.kind().to_string());
+    let stream = TcpStream::connect((host, port)).await.map_err(unreached)?;
+    stream.set_nodelay(true).map_err(unreached)?;
+    let Some(tls) = tls else {
+        return Ok(Box::new(stream));
+    };
+    let untrusted = |error: std::io::Error| Unanswered::Untrusted(error.to_string());
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Unanswered::Untrusted(error.to_string()))?;
+    let stream = TlsConnector::from(tls).connect(name, stream).await;
+    Ok(Box::new(stream.map_err(untrusted)?))
 }
 
 fn broken() -> Unanswered {
     Unanswered::Broken("the connection broke, or the answer is longer than what was asked for".to_owned())
 }
 
-async fn speak(
-    stream: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-) -> Result<SendRequest<Empty<Bytes>>, Unanswered> {
-    let (sender, connection) = http1::handshake(stream).await.map_err(|_| broken())?;
-    // It ends with its sender.
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
 /// The public authorities, and the one that is named.
-fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, Report> {
+pub(super) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, Report> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(file) = ca_file {
         std::fs::metadata(file).map_err(|error| super::unreadable(file, &error))?;

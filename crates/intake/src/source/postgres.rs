@@ -9,10 +9,8 @@ mod rows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::StreamExt as _;
 use serde::Deserialize;
@@ -24,9 +22,9 @@ use sqlx::{
 use terms::{Problem, Report};
 use tokio::time::timeout;
 
+use super::ahead::{self, Sender, apart};
 use super::described::{Place, Secret};
-use super::resources::Resources;
-use super::{PLAIN, Piece, Pieces};
+use super::{PLAIN, Pieces};
 
 /// How long it may take to be let in.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
@@ -38,9 +36,6 @@ const SILENCE_SECONDS_MAX: u32 = 300;
 /// data, reaches a log. Of the session's own settings none is relied on: the connection may be one of a pooler's.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '4h'; SET LOCAL lock_timeout = '30s'; \
                      SET LOCAL idle_in_transaction_session_timeout = '10min'; SET LOCAL client_min_messages = 'error'";
-
-/// Batches that are read ahead.
-const BATCHES_AHEAD: usize = 2;
 
 /// How to reach a database, and what is read there.
 #[derive(Clone, Debug, Deserialize)]
@@ -208,58 +203,12 @@ impl Table {
             "COPY (SELECT {selected} FROM {}) TO STDOUT (FORMAT binary)",
             self.postgres.relation()
         );
-        let (sender, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
         let (postgres, place) = (self.postgres.clone(), self.place.clone());
         let schema = Arc::new(schema);
         let name = self.postgres.table.as_deref().unwrap_or("the query").into();
-        std::thread::Builder::new()
-            .name("postgres".to_owned())
-            .spawn(move || {
-                let ended = in_a_runtime(|| copy(&postgres, &place, sql, rows::Rows::new(schema, &kinds), &sender));
-                // Whoever reads may have ended.
-                let _ = sender.send(ended.and_then(|ended| ended).map(|()| None));
-            })
-            .map_err(|error| Problem::Internal.report(format!("no thread: {error}")))?;
-        let (row, is_over) = (1, false);
-        Ok(Box::new(Read {
-            receiver,
-            name,
-            row,
-            is_over,
-        }))
-    }
-}
-
-/// What comes of the thread that reads: batches, and none after the last. A thread that stops without that has not read to the end.
-struct Read {
-    receiver: Receiver<Result<Option<RecordBatch>, Report>>,
-    name: Arc<str>,
-    row: u64,
-    is_over: bool,
-}
-
-impl Iterator for Read {
-    type Item = Result<Piece, Report>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let stopped = |_| Err(Problem::Internal.report("reading the source stopped"));
-        let batch = self.receiver.recv().unwrap_or_else(stopped).transpose();
-        self.is_over = !matches!(batch, Some(Ok(_)));
-        Some(batch?.map(|batch| {
-            let first_row = self.row;
-            self.row += batch.num_rows() as u64;
-            let file = Some(Arc::clone(&self.name));
-            let resources = Resources::default();
-            Piece {
-                first_row,
-                file,
-                batch,
-                resources,
-            }
-        }))
+        ahead::pieces(name, |sender| async move {
+            copy(&postgres, &place, sql, rows::Rows::new(schema, &kinds), &sender).await
+        })
     }
 }
 
@@ -269,7 +218,7 @@ async fn copy(
     place: &Place,
     sql: String,
     mut rows: rows::Rows,
-    sender: &SyncSender<Result<Option<RecordBatch>, Report>>,
+    sender: &Sender,
 ) -> Result<(), Report> {
     let failed = |error: sqlx::Error| broken_off(postgres, &error);
     let mut connection = begin(postgres, place).await?;
@@ -285,15 +234,14 @@ async fn copy(
         };
         let full = rows.take(&chunk)?;
         if let Some(batch) = full
-            && sender.send(Ok(Some(batch))).is_err()
+            && !sender.takes(batch)
         {
             return Ok(());
         }
     }
     drop(copied);
     if let Some(batch) = rows.finish()? {
-        // As above.
-        let _ = sender.send(Ok(Some(batch)));
+        sender.takes(batch);
     }
     Ok(())
 }
@@ -397,18 +345,6 @@ fn field(name: &str, kind: Option<Kind>) -> Field {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Does `work` on a thread and in a runtime of its own: whoever waits may be in a runtime already.
-fn apart<T: Send + 'static, F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, Report> {
-    let stopped = |_| Problem::Internal.report("reading the source stopped");
-    std::thread::spawn(|| in_a_runtime(work)).join().map_err(stopped)?
-}
-
-fn in_a_runtime<T, F: Future<Output = T>>(work: impl FnOnce() -> F) -> Result<T, Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Problem::Internal.report(format!("no runtime: {error}")))?;
-    Ok(runtime.block_on(work()))
 }
 
 fn silence() -> sqlx::Error {

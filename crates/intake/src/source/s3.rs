@@ -18,9 +18,9 @@ use rusty_s3::actions::{GetObject, ListObjectsV2};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use serde::Deserialize;
 use terms::{Problem, Report};
-use url::{Host, Url};
+use url::Url;
 
-use super::described::{Place, Secret};
+use super::described::{Place, Secret, is_of_this_machine};
 use super::https::{Answer, Client};
 
 /// Bytes of one range.
@@ -31,6 +31,9 @@ const RANGES_HELD: usize = 16;
 
 /// Most objects under a prefix.
 const OBJECTS_MAX: usize = 10_000;
+
+/// Most pages of a listing: one without objects costs a store nothing.
+const PAGES_MAX: usize = 1_000;
 
 /// Longest page of a listing, in bytes.
 const LISTING_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -104,15 +107,9 @@ impl S3 {
         if self.prefix.is_some() == self.key.is_some() {
             return wrong("it names either a prefix or a key");
         }
-        let is_here = match self.endpoint.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => false,
-        };
         match self.endpoint.scheme() {
             "https" => {}
-            "http" if is_here || self.tls == Tls::Off => {}
+            "http" if is_of_this_machine(&self.endpoint) || self.tls == Tls::Off => {}
             "http" => {
                 return wrong(
                     "endpoint is not encrypted: write https, or say tls = \"off\" if nobody can listen on the way",
@@ -131,6 +128,11 @@ impl S3 {
             return wrong("silence_seconds_max must be at least 1");
         }
         Ok(())
+    }
+
+    /// One object, and not all below a prefix.
+    pub(super) fn names_an_object(&self) -> bool {
+        self.key.is_some()
     }
 
     fn has_access_key(&self) -> bool {
@@ -197,7 +199,7 @@ impl Store {
     fn list(self: &Arc<Self>, prefix: &str) -> Result<Vec<(String, Object)>, Report> {
         let mut found = Vec::new();
         let mut token: Option<String> = None;
-        loop {
+        for _ in 0..PAGES_MAX {
             let mut action = ListObjectsV2::new(&self.bucket, self.credentials.as_ref());
             action.with_prefix(prefix);
             if let Some(token) = &token {
@@ -207,12 +209,7 @@ impl Store {
             if answer.status != StatusCode::OK {
                 return Err(self.refused(&answer));
             }
-            let strange = || {
-                Problem::SourceBroken.report(format!(
-                    "{} lists objects in another form than S3's",
-                    self.client.server()
-                ))
-            };
+            let strange = || self.strange();
             let text = std::str::from_utf8(&answer.body).map_err(|_| strange())?;
             // Where nothing is said of it, what was listed could be the beginning only.
             let page = ListObjectsV2::parse_response(text)
@@ -221,6 +218,10 @@ impl Store {
             let page = page.ok_or_else(strange)?;
             for object in page.contents {
                 let (etag, bytes) = object.etag.zip(object.size).ok_or_else(strange)?;
+                // Names are shown on the operator's terminal.
+                if object.key.chars().any(char::is_control) {
+                    return Err(strange());
+                }
                 let name = object
                     .key
                     .strip_prefix(prefix)
@@ -240,6 +241,14 @@ impl Store {
                 None => return Ok(found),
             }
         }
+        Err(self.strange())
+    }
+
+    fn strange(&self) -> Report {
+        Problem::SourceBroken.report(format!(
+            "{} lists objects in another form than S3's",
+            self.client.server()
+        ))
     }
 
     /// Asks for a range of an object, of the version with this tag if one is known.

@@ -200,3 +200,44 @@ fn wanted_columns_come_in_the_wanted_order_from_every_format() {
         assert_eq!(texts, ["true false", "1 2", "true false"], "{name}");
     }
 }
+
+#[test]
+fn a_view_over_a_table_is_refused_before_anybody_is_called() {
+    let view = SourceForm {
+        view: Some("diagnosis".to_owned()),
+        ..SourceForm::default()
+    };
+    for description in [
+        // At ports where nobody listens: whoever called would be told so.
+        "[postgres]\nhost = \"127.0.0.1\"\nport = 1\ndatabase = \"d\"\nuser = \"u\"\ntable = \"t\"\n",
+        "[flight]\nurl = \"http://127.0.0.1:1\"\ntable = \"t\"\n",
+    ] {
+        let files = Files::of(&[("lab.toml", description.as_bytes())]);
+        let report = Opened::open(&files.path("lab.toml"), &view).unwrap_err();
+        assert_eq!(report.problem, Problem::FhirView, "{report}");
+        assert!(report.message.contains("the source is a table"), "{report}");
+        let called = Opened::open(&files.path("lab.toml"), &SourceForm::default()).unwrap_err();
+        assert_eq!(called.problem, Problem::SourceUnreachable);
+    }
+}
+
+#[test]
+fn how_far_a_source_is_read_is_told_in_bytes_as_they_lie_there() {
+    let rows: String = (0..60_000).map(|row| format!("{row},some text\n")).collect();
+    let text = format!("n,text\n{rows}");
+    let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    let files = Files::of(&[("a.csv", text.as_bytes()), ("b.csv.zst", &packed)]);
+    let opened = Opened::open(&files.path("."), &SourceForm::default()).unwrap();
+    let all = (text.len() + packed.len()) as u64;
+    for _ in 0..2 {
+        let mut pieces = opened.batches(&[0]).unwrap();
+        assert_eq!(opened.bytes_read(), Some((0, all)));
+        pieces.next().unwrap().unwrap();
+        let (read, _) = opened.bytes_read().unwrap();
+        assert!(read > 0 && read < all / 2, "{read} of {all}");
+        assert!(pieces.all(|piece| piece.is_ok()));
+        // Whether something is compressed is seen by its beginning, which is read twice.
+        let (read, _) = opened.bytes_read().unwrap();
+        assert!((all..all + 16).contains(&read), "{read} of {all}");
+    }
+}

@@ -119,6 +119,40 @@ fn of_what_was_added_before_sources_were_kept_nobody_guesses_the_source() {
 }
 
 #[test]
+fn days_are_moved_alike_in_each_version_as_long_as_the_secret_is_the_same() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let columns = "[columns.seen]\ntype = \"date\"\nrole = [\"group\"]\nbins = \"month\"\n";
+    let rules = example::rules(&[("collections/stays.toml", &format!("{COLLECTION}{columns}"))]);
+    let collection = &rules.collections[&"stays".parse().unwrap()];
+    fs::write(path("stays.csv"), "patient_id,seen\na,2024-01-01\nb,2024-01-01\n").unwrap();
+    let text = "collection = \"stays\"\nshift_days = { key = \"patient_id\", secret = \"shift.secret\", max = 90 }\n";
+    fs::write(path("m.toml"), text).unwrap();
+    let keep = |secret: &str| {
+        fs::write(path("shift.secret"), secret).unwrap();
+        fs::set_permissions(path("shift.secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    keep("0123456789abcdef0123456789abcdef");
+    let mapping = Mapping::load(&path("m.toml"), collection).unwrap();
+    let datasets = Datasets::open(&path("datasets")).unwrap();
+    let (first, _) = datasets
+        .add_by(&mapping, &path("stays.csv"), collection, at(1))
+        .unwrap();
+    let kept = fs::read_to_string(path("datasets/stays/source.json")).unwrap();
+    assert!(kept.contains("shift.secret") && !kept.contains("0123456789"), "{kept}");
+    datasets.renew(collection, at(2), None).unwrap();
+    let version = || datasets.find(&collection.id).unwrap().version();
+    assert_eq!(version(), first.version());
+    fs::remove_file(path("shift.secret")).unwrap();
+    let refused = datasets.renew(collection, at(3), None).unwrap_err();
+    assert_eq!((refused.problem, version()), (Problem::FileMissing, first.version()));
+    keep("fedcba9876543210fedcba9876543210");
+    datasets.renew(collection, at(4), None).unwrap();
+    assert_ne!(version().digest, first.version().digest);
+}
+
+#[test]
 fn two_who_add_to_one_collection_at_once_do_not_disturb_each_other() {
     let (place, datasets) = Place::new();
     let held = lock(&place.folder.path().join("datasets/stays")).unwrap();
@@ -169,4 +203,32 @@ fn a_39_a_snapshot_that_is_damaged_is_not_answered_from_and_takes_no_other_with_
             (vec![], 2)
         );
     }
+}
+
+#[test]
+fn what_the_files_of_a_mapping_say_of_codes_holds_when_it_is_renewed() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    let columns = "[columns.bleeds]\ntype = \"boolean\"\nrole = [\"group\"]\n[columns.district]\ntype = \"text\"\nrole = [\"group\"]\nvalues = [\"16063\"]\n";
+    let rules = example::rules(&[("collections/stays.toml", &format!("{COLLECTION}{columns}"))]);
+    let collection = &rules.collections[&"stays".parse().unwrap()];
+    write("stays.csv", "patient_id,concept,place\na,11,16056\nb,12,16063\n");
+    write("ancestors.csv", "ancestor_concept_id,descendant_concept_id\n10,11\n");
+    write("kreise.csv", "from,to,valid_from\n16056,16063,2021-07-01\n");
+    write(
+        "m.toml",
+        "collection = \"stays\"\n[columns.bleeds]\nfrom = \"concept\"\ndescends_from = { concepts = [10], ancestors = \"ancestors.csv\" }\n\
+         [columns.district]\nfrom = \"place\"\nags = { digits = 5, changes = \"kreise.csv\" }\n",
+    );
+    let mapping = Mapping::load(&place.path().join("m.toml"), collection).unwrap();
+    let datasets = Datasets::open(&place.path().join("datasets")).unwrap();
+    let (added, _) = datasets
+        .add_by(&mapping, &place.path().join("stays.csv"), collection, at(1))
+        .unwrap();
+    datasets.renew(collection, at(2), None).unwrap();
+    assert_eq!(datasets.find(&collection.id).unwrap().version(), added.version());
+    fs::remove_file(place.path().join("ancestors.csv")).unwrap();
+    let refused = datasets.renew(collection, at(3), None).unwrap_err();
+    assert_eq!(refused.problem, Problem::FileMissing);
+    assert_eq!(datasets.find(&collection.id).unwrap().version(), added.version());
 }

@@ -78,6 +78,29 @@ impl Bench {
             .0
     }
 
+    fn foresee(&self, rows: &[(u32, &str)]) -> Option<Pending> {
+        let file = self.file(rows, "patient_id,ward");
+        let now = UtcTime::from_second(1_700_000_100).unwrap();
+        let mapping = Mapping::plain(self.collection.id.clone());
+        let least = Some(3.try_into().unwrap());
+        self.datasets
+            .foresee(&mapping, &file, &self.collection, now, least)
+            .unwrap()
+    }
+
+    /// What is in the data set's folder.
+    fn kept(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let folder = fs::read_dir(self.folder.path().join("datasets/stays"));
+        let mut kept: Vec<_> = folder
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        kept.sort();
+        kept
+    }
+
     /// Version and rows of what questions are answered from, in another process too.
     fn in_force(&self) -> (u64, u64) {
         let other = Datasets::open(&self.folder.path().join("datasets")).unwrap();
@@ -124,6 +147,29 @@ fn a_version_that_differs_by_too_few_people_waits_and_is_told_until_enough_diffe
         .flatten()
         .filter(|file| file.path().extension().is_some_and(|ending| ending == "parquet"));
     assert_eq!(snapshots.count(), 2, "of what waited nothing is left");
+}
+
+#[test]
+fn that_a_version_would_wait_is_foreseen_and_nothing_is_kept_of_it() {
+    let bench = Bench::new();
+    assert_eq!(bench.foresee(&twenty()), None);
+    assert_eq!(
+        bench.kept(),
+        [],
+        "where there is no version there is nothing to wait for"
+    );
+    bench.publish(&twenty());
+    let kept = bench.kept();
+    let mut one_less = twenty();
+    one_less.retain(|(person, _)| *person != 7);
+    let foreseen = bench.foresee(&one_less).unwrap();
+    assert_eq!((foreseen.differing, foreseen.least, foreseen.rows), (1, 3, 38));
+    one_less.retain(|(person, _)| *person > 8);
+    assert_eq!(bench.foresee(&one_less), None);
+    assert_eq!(bench.foresee(&twenty()), None);
+    assert_eq!(bench.kept(), kept);
+    assert_eq!(bench.datasets.pending(&bench.collection.id).unwrap(), None);
+    assert_eq!(bench.in_force(), (1, 40));
 }
 
 #[test]

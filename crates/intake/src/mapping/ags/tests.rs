@@ -4,16 +4,14 @@ use crate::example::Files;
 const CHANGES: &str = "from,to,valid_from\n05313,05334,2009-10-21\n05354,05334,2009-10-21\n16056,16063,2021-07-01\n\
     13052,13071,2011-09-04\n13052,13075,2011-09-04\n";
 
-fn ags(digits: usize, changes: &str, as_of: Option<&str>) -> Result<Ags, Report> {
+fn ags(digits: usize, changes: &str, as_of: Option<&str>) -> Result<Keys, Report> {
     let files = Files::of(&[("changes.csv", changes.as_bytes())]);
-    let mut ags = Ags {
+    let ags = Ags {
         digits,
-        changes: Some("changes.csv".into()),
+        changes: Some(files.path("changes.csv")),
         as_of: as_of.map(str::to_owned),
-        successors: BTreeMap::new(),
     };
-    ags.look_up(&files.path("."))?;
-    Ok(ags)
+    ags.look_up()
 }
 
 #[test]
@@ -56,19 +54,12 @@ fn what_is_no_level_no_date_or_no_change_is_refused() {
         let report = ags(digits, changes, as_of).unwrap_err();
         assert!(report.message.contains(says), "{says}: {report}");
     }
-    let mut without = Ags {
+    let without = Ags {
         digits: 5,
         changes: None,
         as_of: Some("2021-07-01".to_owned()),
-        successors: BTreeMap::new(),
     };
-    assert!(
-        without
-            .look_up(Path::new("."))
-            .unwrap_err()
-            .message
-            .contains("as_of needs changes")
-    );
+    assert!(without.look_up().unwrap_err().message.contains("as_of needs changes"));
 }
 
 #[test]

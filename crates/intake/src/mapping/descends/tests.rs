@@ -1,15 +1,13 @@
 use super::*;
 use crate::example::Files;
 
-fn of(concepts: &[i64], table: &str) -> Result<DescendsFrom, Report> {
+fn of(concepts: &[i64], table: &str) -> Result<Descendants, Report> {
     let files = Files::of(&[("ancestors.csv", table.as_bytes())]);
-    let mut of = DescendsFrom {
+    let of = DescendsFrom {
         concepts: concepts.iter().copied().collect(),
-        ancestors: "ancestors.csv".into(),
-        descendants: BTreeSet::new(),
+        ancestors: files.path("ancestors.csv"),
     };
-    of.look_up(&files.path("."))?;
-    Ok(of)
+    of.look_up()
 }
 
 const TABLE: &str = "ANCESTOR_CONCEPT_ID,DESCENDANT_CONCEPT_ID\n10,10\n10,11\n10,12\n11,12\n20,21\n";

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Instant;
 
-use arrow::array::{Array as _, AsArray as _};
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use faults::Proxy;
 

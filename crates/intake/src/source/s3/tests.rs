@@ -122,7 +122,7 @@ fn everything_is_read(store: &Store) {
             ("2026/Köln + Bonn/ö%20.csv.zst", &zipped),
             ("2026/Köln + Bonn/_SUCCESS", b""),
             ("2026/Köln + Bonn/read me.txt", CANARY.as_bytes()),
-            ("parquet/a.parquet", &parquet(&batch)),
+            ("parquet/year=2025/a.parquet", &parquet(&batch)),
             ("parquet/year=2026/b.parquet", &parquet(&batch)),
             ("arrow/a.arrow", &ipc(&batch)),
             ("json/a.ndjson", &ndjson),
@@ -142,15 +142,23 @@ fn everything_is_read(store: &Store) {
         let batches = open(&format!("prefix = \"{prefix}\"")).unwrap();
         assert_eq!(rows(&batches), expected, "{prefix}");
     }
-    for key in ["2026/Köln + Bonn/ö%20.csv.zst", "parquet/a.parquet"] {
+    for key in ["2026/Köln + Bonn/ö%20.csv.zst", "parquet/year=2025/a.parquet"] {
         assert_eq!(rows(&open(&format!("key = \"{key}\"")).unwrap()), 1_000, "{key}");
     }
-    let sum: i64 = open("key = \"parquet/a.parquet\"").unwrap()[0]["n"]
+    let sum: i64 = open("key = \"parquet/year=2025/a.parquet\"").unwrap()[0]["n"]
         .as_primitive::<Int64Type>()
         .values()
         .iter()
         .sum();
     assert_eq!(sum, 999 * 500);
+    // What folders say, below a prefix only: a key names one object and no more.
+    let years = open("prefix = \"parquet/\"").unwrap();
+    let years = years
+        .iter()
+        .map(|batch| batch["year"].as_string::<i32>().value(0).to_owned());
+    assert_eq!(years.collect::<Vec<_>>(), ["2025", "2026"]);
+    let one = open("key = \"parquet/year=2025/a.parquet\"").unwrap();
+    assert!(one[0].column_by_name("year").is_none());
 
     refused(open("prefix = \"nothing/\""), Problem::SourceMissing, "no object there");
     refused(
@@ -352,4 +360,78 @@ fn a_store_is_called_encrypted_and_by_the_name_in_its_certificate() {
         Problem::SourceMissing,
         "",
     );
+}
+
+/// A store that says what it is told to, to everybody.
+fn saying(page: impl Fn(usize) -> String + Send + 'static) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut asked = 0;
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = std::io::BufReader::new(stream.try_clone().unwrap());
+            loop {
+                let mut line = String::new();
+                match std::io::BufRead::read_line(&mut lines, &mut line) {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) if line != "\r\n" => continue,
+                    Ok(_) => {}
+                }
+                asked += 1;
+                let body = page(asked);
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_store_that_lists_without_end_or_writes_on_the_terminal_is_refused() {
+    let files = keys();
+    let list = |page: Box<dyn Fn(usize) -> String + Send>| {
+        let path = described(&files, saying(page), "prefix = \"\"", &[]);
+        read(&path)
+    };
+    let page = |inner: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix></Prefix><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType>{inner}</ListBucketResult>"
+        )
+    };
+    let endless = move |asked: usize| {
+        page(&format!(
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>t{asked}</NextContinuationToken>"
+        ))
+    };
+    let strange = "lists objects in another form";
+    refused(list(Box::new(endless)), Problem::SourceBroken, strange);
+    let object = |key: &str| {
+        page(&format!(
+            "<IsTruncated>false</IsTruncated><Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"e\"</ETag><Size>4</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        ))
+    };
+    let terminal = object("%1B[2J.csv");
+    refused(
+        list(Box::new(move |_| terminal.clone())),
+        Problem::SourceBroken,
+        strange,
+    );
+    // The same with a name that is one: listed, and then not given.
+    let plain = object("a.csv");
+    refused(
+        list(Box::new(move |_| plain.clone())),
+        Problem::SourceBroken,
+        "does not give the ranges",
+    );
+    let bomb = format!(
+        "<!DOCTYPE x [<!ENTITY a \"{}\"><!ENTITY b \"{}\">]>{}",
+        "x".repeat(1000),
+        "&a;".repeat(1000),
+        object("&b;.csv")
+    );
+    refused(list(Box::new(move |_| bomb.clone())), Problem::SourceBroken, strange);
 }

@@ -1,0 +1,213 @@
+//! `datenraum meta`: one estimate of those of several nodes or studies.
+
+use std::path::Path;
+
+use federation::analyses::sites::{Site, Sites, averages};
+use federation::analyses::{About, CONFIDENCE, Evidence, Study};
+use models::Term;
+use models::meta::{Estimate, Model, Pooled, heterogeneity, pooled};
+use serde_json::Value as Json;
+use terms::{ExitCode, Problem, Report};
+
+use super::{Findings, Row, Sheet, Value, asker, end, terms};
+use crate::args::analyses::MetaArgs;
+use crate::plot::forest::{Forest, Line};
+use crate::plot::{self, Picture};
+use crate::query;
+
+const MODELS: [(Model, &str); 3] = [
+    (Model::Fixed, "fixed effect"),
+    (Model::DerSimonianLaird, "random effects (DerSimonian-Laird)"),
+    (Model::Reml, "random effects (REML)"),
+];
+
+/// Reads or asks, and prints.
+pub(crate) async fn run(args: MetaArgs, json: bool) -> Result<ExitCode, Report> {
+    args.plot.as_deref().map_or(Ok(()), plot::check_svg)?;
+    let (Some(collection), Some(outcome)) = (&args.collection, &args.outcome) else {
+        let sites = from_files(&args)?;
+        let title = args.term.clone().unwrap_or_else(|| "estimates".to_owned());
+        return end(
+            findings(&sites, &title, &args),
+            &Evidence::default(),
+            &args.written,
+            json,
+        );
+    };
+    let asker = asker(&args.asker).await?;
+    let about = About {
+        collection: collection.clone(),
+        condition: args.condition.clone(),
+        purpose: query::purpose(args.purpose.as_deref())?,
+        permit: query::permit(args.permit.as_deref())?,
+        timeout: args.timeout,
+    };
+    let mut study = Study::new(&asker, about)?;
+    let sites = averages(&mut study, outcome).await;
+    let found = sites.and_then(|sites| findings(&sites, &format!("average of {outcome}"), &args));
+    end(found, study.evidence(), &args.written, json)
+}
+
+fn findings(sites: &Sites, title: &str, args: &MetaArgs) -> Result<Findings, Report> {
+    let estimates: Vec<Estimate> = sites.sites.iter().map(|site| site.estimate).collect();
+    let too_few = || {
+        let report = Problem::Statistic.report("fewer than two estimates with a standard error above zero");
+        report.remedy("name more estimates, or a column that more nodes release by node")
+    };
+    let models = MODELS
+        .iter()
+        .map(|(model, name)| Some((*name, pooled(&estimates, *model, CONFIDENCE)?)));
+    let models: Vec<(&str, Pooled)> = models.collect::<Option<_>>().ok_or_else(too_few)?;
+    let differ = heterogeneity(&estimates).ok_or_else(too_few)?;
+    let lines: Vec<Term> = models.iter().map(|(name, pooled)| term(name, pooled)).collect();
+    let fixed = &models[0].1.weights;
+    let rows = sites.sites.iter().zip(fixed).zip(&models[2].1.weights);
+    let rows = rows.map(|((site, fixed), random)| {
+        Row::default()
+            .with("site", site.name.clone())
+            .with("n", site.n)
+            .with("estimate", Value::Number(site.estimate.value))
+            .with("std_error", Value::Number(site.estimate.std_error))
+            .with("weight_fixed", Value::Number(*fixed))
+            .with("weight_reml", Value::Number(*random))
+    });
+    let facts = Row::default()
+        .with("q", Value::Number(differ.q))
+        .with("df", Value::Number(differ.df))
+        .with("p_q", Value::P(differ.p))
+        .with("i_squared", Value::Number(differ.i_squared))
+        .with("tau_squared_dl", Value::Number(models[1].1.tau_squared))
+        .with("tau_squared_reml", Value::Number(models[2].1.tau_squared));
+    let mut notes = vec!["intervals are by the normal distribution, which is narrow of few sites".to_owned()];
+    if !sites.left_out.is_empty() {
+        notes.push(format!(
+            "without {}: nothing was released that has an error",
+            sites.left_out.join(", ")
+        ));
+    }
+    let picture = args
+        .plot
+        .as_ref()
+        .map(|file| Picture::forest(file, forest(sites, &models, title)));
+    Ok(Findings {
+        facts,
+        sheets: vec![Sheet::new("rows", rows), terms(None, &lines)],
+        notes,
+        picture,
+    })
+}
+
+fn term(name: &str, pooled: &Pooled) -> Term {
+    Term {
+        term: name.to_owned(),
+        estimate: pooled.estimate,
+        std_error: pooled.std_error,
+        statistic: pooled.z,
+        p: pooled.p,
+        ci_low: pooled.ci[0],
+        ci_high: pooled.ci[1],
+    }
+}
+
+fn forest(sites: &Sites, models: &[(&str, Pooled)], title: &str) -> Forest {
+    let z = models::distribution::normal_quantile(0.5 + CONFIDENCE / 2.0);
+    let sites = sites.sites.iter().zip(&models[2].1.weights).map(|(site, weight)| Line {
+        label: site.name.clone(),
+        estimate: site.estimate.value,
+        ci: [-z, z].map(|z| site.estimate.value + z * site.estimate.std_error),
+        weight: Some(*weight),
+    });
+    let pooled = models.iter().map(|(name, pooled)| Line {
+        label: (*name).to_owned(),
+        estimate: pooled.estimate,
+        ci: pooled.ci,
+        weight: None,
+    });
+    Forest {
+        title: format!("Meta-analysis: {title}"),
+        axis: title.to_owned(),
+        lines: sites.chain(pooled).collect(),
+        notes: Vec::new(),
+        sources: Vec::new(),
+    }
+}
+
+/// Estimates from files: of each model the line of `--term`, or arrays of estimates.
+fn from_files(args: &MetaArgs) -> Result<Sites, Report> {
+    let mut sites = Vec::new();
+    for file in &args.estimates {
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|error| Problem::FileMissing.report(format!("{}: {error}", file.display())))?;
+        let json: Json = serde_json::from_str(&text)
+            .map_err(|error| Problem::FileSyntax.report(format!("{} is not JSON: {error}", file.display())))?;
+        sites.extend(from_json(file, &json, args.term.as_deref())?);
+    }
+    Ok(Sites {
+        sites,
+        left_out: Vec::new(),
+    })
+}
+
+fn from_json(file: &Path, json: &Json, term: Option<&str>) -> Result<Vec<Site>, Report> {
+    let stem = file
+        .file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let unfit = |what: String, remedy: String| {
+        Problem::FileValue
+            .report(format!("{}: {what}", file.display()))
+            .remedy(remedy)
+    };
+    match (json, json["terms"].as_array(), term) {
+        (Json::Array(estimates), ..) => estimates
+            .iter()
+            .enumerate()
+            .map(|(at, one)| {
+                let label = one["label"]
+                    .as_str()
+                    .map_or_else(|| format!("{stem} {}", at + 1), str::to_owned);
+                site(label, one).ok_or_else(|| {
+                    unfit(
+                        format!("entry {} has no numbers estimate and std_error", at + 1),
+                        "write [{\"label\": …, \"estimate\": …, \"std_error\": …}, …]".to_owned(),
+                    )
+                })
+            })
+            .collect(),
+        (_, Some(terms), Some(term)) => {
+            let named = |one: &Json| one["term"].as_str().map(str::to_owned);
+            let known: Vec<String> = terms.iter().filter_map(named).collect();
+            let line = terms
+                .iter()
+                .find(|one| one["term"] == term)
+                .and_then(|one| site(stem.clone(), one));
+            line.map(|site| vec![site]).ok_or_else(|| {
+                let near = terms::text::nearest(term, known.iter().map(String::as_str));
+                let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+                unfit(
+                    format!("there is no term {term}"),
+                    format!("{near}terms: {}", known.join(", ")),
+                )
+            })
+        }
+        (_, Some(_), None) => Err(unfit(
+            "it has several terms".to_owned(),
+            "name one with --term".to_owned(),
+        )),
+        (_, None, _) => Err(unfit(
+            "it has neither terms nor an array of estimates".to_owned(),
+            "give the JSON of a model, or [{\"label\": …, \"estimate\": …, \"std_error\": …}, …]".to_owned(),
+        )),
+    }
+}
+
+fn site(name: String, json: &Json) -> Option<Site> {
+    let estimate = Estimate {
+        value: json["estimate"].as_f64()?,
+        std_error: json["std_error"].as_f64()?,
+    };
+    Some(Site {
+        name,
+        n: json["n"].as_f64(),
+        estimate,
+    })
+}
