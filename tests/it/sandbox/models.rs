@@ -73,11 +73,11 @@ columns = ["age", "sex", "cp", "thalach", "exang", "oldpeak", "disease", "node"]
 /// Data about nobody: no checks, so that every oracle can be said.
 const OPEN: &str = "tier = \"open\"\n";
 
-const STATISTICAL: &str =
+pub(super) const STATISTICAL: &str =
     "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"plain\"\nmin_nodes = 2\n";
 
 /// A data space whose nodes have these rows.
-fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
+pub(super) fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
     let is_open = disclosure == OPEN;
     let collection = match is_open {
         true => COLLECTION.replace(
@@ -141,7 +141,7 @@ fn hospitals() -> Option<Vec<(&'static str, String)>> {
 }
 
 /// Rows of people who are made up: age and outcome hang together, and the other columns are spread.
-fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
+pub(super) fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
     let mut table = HEADER.to_owned();
     for person in people {
         let spread = |of: usize, step: usize| (person * step + person / 7) % of;
