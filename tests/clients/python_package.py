@@ -256,7 +256,8 @@ def notebook(program, place, sandbox):
     )
     # The kernel is spoken to over files that nobody else can open, not over ports.
     kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=str(place / "kernel.json"), ip=str(place / "kernel"))
-    nbclient.NotebookClient(cells, km=kernel, timeout=120, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    client = nbclient.NotebookClient(cells, km=kernel, timeout=120, resources={"metadata": {"path": str(EXAMPLES)}})
+    client.execute(cleanup_kc=True)
     plots = sum("image/png" in output.get("data", {}) for cell in cells.cells for output in cell.get("outputs", []))
     assert plots == 2, f"{plots} plots"
     assert gateways(sandbox) == [], "the notebook left a gateway"

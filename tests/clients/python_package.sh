@@ -4,7 +4,7 @@
 set -euo pipefail
 program=$1
 venv=target/package-venv
-state=$(find clients/python tests/clients/python_package.txt -name __pycache__ -prune -o -type f -print0 | sort -z | xargs -0 sha256sum)
+state=$(find clients/python tests/clients/python_package.txt \( -name __pycache__ -o -name '.*_cache' \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum)
 
 if [[ ! -f $venv/ready || $(<"$venv/ready") != "$state" ]]; then
     rm -rf "$venv"

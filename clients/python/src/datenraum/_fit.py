@@ -41,7 +41,7 @@ class Fit:
     receipts : str or None
         The file with the nodes' signed receipts.
     facts : dict
-        Everything else that is known of the fit, by the names that ``datenraum glm --format json`` uses.
+        Everything else that is known of the fit, as docs/python.md says.
     """
 
     _kind = "model"
