@@ -24,20 +24,22 @@
 //! A row adds to the cells of `Shared` at most exp(Σ |β| max |x − mean|) times the product of the bounds of its x. A cell with few rows
 //! tells of their x: who lets a node answer must bound the counts of step 1, or add up under masks.
 //!
-//! Next: `cox/risk.rs`, the sums; `cox/result.rs`, what is said at the end.
+//! Next: `cox/counts.rs`, the first step; `cox/risk.rs`, the sums of the others; `cox/result.rs`, what is said at the end.
 
+mod counts;
 mod result;
 mod risk;
 
 use terms::{Problem, Report};
 
+use self::counts::Known;
 use self::result::Solution;
 use self::risk::{Partial, Rows};
 use crate::design::DesignColumn;
 use crate::frame::Frame;
 use crate::glm::singular;
 use crate::rounds::{Next, Rounds};
-use crate::solve::{Cholesky, packed, packed_len};
+use crate::solve::{Cholesky, packed_len};
 use crate::survival::Survival;
 
 pub use self::result::{Fitted, HazardTerm, Proportional, Test};
@@ -49,14 +51,11 @@ const DECREMENT_MAX: f64 = 1e-14;
 /// sets still differ a millionth as much as they did in what the coefficient is about.
 const ERRORS_GROWN: f64 = 1_000.0;
 
-/// A column counts as constant if what it varies among those under risk is less than this share of its mean square.
-const VARIES_MIN: f64 = 1e-11;
+/// Where one has, those are named that have grown by more than this: they go together, some a little ahead.
+const ERRORS_GROWN_TOO: f64 = 30.0;
 
 /// A step is halved so often at most.
 const HALVINGS_MAX: u32 = 12;
-
-/// Most rows that are believed; work at the one who adds grows with the events.
-const ROWS_MAX: f64 = 1e9;
 
 /// Cox regression.
 #[derive(Clone, Debug)]
@@ -111,24 +110,6 @@ enum Phase {
     Counts,
     Place(Known, Place),
     Check(Known, Solution),
-}
-
-/// What the first step has found.
-#[derive(Clone, Debug)]
-struct Known {
-    rows: f64,
-    events: f64,
-    /// Which levels have rows.
-    has_rows: Vec<bool>,
-    /// Means and mean squares of the columns that are in the model.
-    means: Vec<f64>,
-    squares: Vec<f64>,
-    /// Events of each cell; empty unless the baseline is shared.
-    events_of: Vec<usize>,
-    /// g of each bin; empty unless it is Kaplan and Meier's.
-    km: Vec<f64>,
-    /// Mean of g over the events.
-    mean_g: f64,
 }
 
 /// Where coefficients are.
@@ -306,7 +287,7 @@ impl Rounds for Cox {
             },
             Phase::Check(known, solution) => {
                 let partial = self.partial(known, With::XAndXTimesG, sums);
-                let check = self.proportional(known, solution, &partial);
+                let check = self.proportional(known, &partial);
                 Ok(Next::Done(self.fitted(known, solution, Some(check), steps)))
             }
         }
@@ -320,126 +301,6 @@ enum Moved {
 }
 
 impl Cox {
-    fn add_counts(&self, frame: &Frame, into: &mut [f64]) {
-        let design = &self.survival.design;
-        let (mut values, mut room) = (vec![0.0; frame.rows], vec![0.0; frame.rows]);
-        let mut times = vec![0.0; frame.rows];
-        self.survival.time.fill(frame, 0, &mut times);
-        let mut events = vec![0.0; frame.rows];
-        design.response.fill(frame, 0, &mut events);
-        let is_event = |row: usize| events[row] > 0.5;
-
-        let (head, rest) = into.split_at_mut(3);
-        head[0] += frame.rows as f64;
-        for (_, time) in times.iter().enumerate().filter(|(row, _)| is_event(*row)) {
-            head[1] += 1.0;
-            head[2] += self.raw_g(*time);
-        }
-        let (levels, rest) = rest.split_at_mut(design.levels.len());
-        for (level, sum) in design.levels.iter().zip(levels) {
-            level.value.fill(frame, 0, &mut values);
-            *sum += values.iter().sum::<f64>();
-        }
-        let (sums, rest) = rest.split_at_mut(design.columns.len());
-        let (squares, cells) = rest.split_at_mut(design.columns.len());
-        for ((column, sum), square) in design.columns.iter().zip(sums).zip(squares) {
-            column.fill(frame, 0, &mut values, &mut room);
-            *sum += values.iter().sum::<f64>();
-            *square += values.iter().map(|x| x * x).sum::<f64>();
-        }
-        if self.cells() == 0 {
-            return;
-        }
-        let strata = match self.baseline {
-            Baseline::Shared => self.survival.strata_of(frame),
-            Baseline::OfEachNode => vec![0; frame.rows],
-        };
-        for (row, time) in times.iter().enumerate() {
-            let cell = strata[row] * self.bins() + self.survival.bin_of(*time);
-            cells[cell] += 1.0;
-            cells[self.cells() + cell] += f64::from(is_event(row));
-        }
-    }
-
-    fn after_counts(&self, sums: &[f64]) -> Result<Phase, Report> {
-        let design = &self.survival.design;
-        let (head, rest) = sums.split_at(3);
-        let (levels, rest) = rest.split_at(design.levels.len());
-        let (of_x, rest) = rest.split_at(design.columns.len());
-        let (of_squares, cells) = rest.split_at(design.columns.len());
-        let (rows, events) = (head[0].round(), head[1].round());
-        let has_rows: Vec<bool> = levels.iter().map(|rows| *rows > 0.5).collect();
-        let is_in = |column: &DesignColumn| column.of_levels.iter().all(|level| has_rows[*level]);
-        let mean = |sums: &[f64]| -> Vec<f64> {
-            let columns = design.columns.iter().zip(sums).filter(|(column, _)| is_in(column));
-            columns.map(|(_, sum)| sum / rows).collect()
-        };
-        let (means, squares) = (mean(of_x), mean(of_squares));
-        let size = means.len();
-        if !(rows <= ROWS_MAX && events <= rows && cells.iter().all(|count| *count <= ROWS_MAX)) {
-            return Err(Problem::ModelProtocol.report("the counts of rows and events are not possible"));
-        }
-        if rows < size as f64 + 1.0 {
-            let message = format!("the model has {size} terms and only {rows} rows in which all its columns are known");
-            return Err(Problem::ModelData.report(message));
-        }
-        if size == 0 {
-            return Err(Problem::ModelData.report("no level of the model's terms has rows, beside those of reference"));
-        }
-        if events < 1.0 {
-            return Err(Problem::ModelData.report("in no row the event comes"));
-        }
-        let (of_rows, of_events) = cells.split_at(self.cells());
-        let km = match self.check {
-            Some(Transform::Km) => self.kaplan_meier(of_rows, of_events),
-            _ => Vec::new(),
-        };
-        let mean_g = if km.is_empty() {
-            head[2] / events
-        } else {
-            let of_events = of_events.iter().enumerate();
-            let sum: f64 = of_events.map(|(cell, events)| events * km[cell % self.bins()]).sum();
-            sum / events
-        };
-        let known = Known {
-            rows,
-            events,
-            has_rows,
-            means,
-            squares,
-            events_of: match self.baseline {
-                Baseline::Shared => of_events.iter().map(|events| events.round() as usize).collect(),
-                Baseline::OfEachNode => Vec::new(),
-            },
-            km,
-            mean_g,
-        };
-        let place = Place {
-            coefficients: vec![0.0; size],
-            before: None,
-            null: None,
-            halvings: 0,
-        };
-        Ok(Phase::Place(known, place))
-    }
-
-    /// 1 less the survival just before each bin, over all strata.
-    fn kaplan_meier(&self, rows: &[f64], events: &[f64]) -> Vec<f64> {
-        let bins = self.bins();
-        let of = |counts: &[f64], bin: usize| -> f64 { counts.iter().skip(bin).step_by(bins).sum() };
-        let mut under_risk: f64 = rows.iter().sum();
-        let mut survival = 1.0;
-        let before = (0..bins).map(|bin| {
-            let before = survival;
-            if under_risk > 0.5 {
-                survival *= 1.0 - of(events, bin) / under_risk;
-            }
-            under_risk -= of(rows, bin);
-            1.0 - before
-        });
-        before.collect()
-    }
-
     fn width_of_step(&self, known: &Known, with: With) -> usize {
         let size = known.means.len();
         let (head, packed) = (1 + size, packed_len(size));
@@ -543,12 +404,10 @@ impl Cox {
             score: decrement,
             errors: errors.clone(),
         });
-        let has_grown = |at: &usize| errors[*at] > ERRORS_GROWN * null.errors[*at];
-        let lost: Vec<&str> = (0..size)
-            .filter(has_grown)
-            .map(|at| columns[at].name.as_str())
-            .collect();
-        if !lost.is_empty() {
+        let has_grown = |at: usize, by: f64| errors[at] > by * null.errors[at];
+        if (0..size).any(|at| has_grown(at, ERRORS_GROWN)) {
+            let lost = (0..size).filter(|at| has_grown(*at, ERRORS_GROWN_TOO));
+            let lost: Vec<&str> = lost.map(|at| columns[at].name.as_str()).collect();
             return Err(unbounded(&lost));
         }
         let coefficients: Vec<f64> = place.coefficients.iter().zip(&moved).map(|(b, d)| b + d).collect();
@@ -588,25 +447,6 @@ impl Place {
             halvings: self.halvings + 1,
             ..self.clone()
         })
-    }
-}
-
-impl Known {
-    /// Every column must differ between people who are under risk together.
-    fn require_varied(&self, columns: &[&DesignColumn], information: &[f64]) -> Result<(), Report> {
-        let is_constant = |at: &usize| {
-            let varies = information[packed(*at, *at)] / self.events;
-            varies.is_nan() || varies <= VARIES_MIN * self.squares[*at]
-        };
-        let Some(at) = (0..columns.len()).find(is_constant) else {
-            return Ok(());
-        };
-        let name = &columns[at].name;
-        let message =
-            format!("{name} is the same for all who are under risk together, so that nothing tells of its hazard");
-        Err(Problem::ModelSingular
-            .report(message)
-            .remedy(format!("leave out {name}")))
     }
 }
 

@@ -24,12 +24,12 @@ const BLOCK_ROWS: usize = 512;
 /// Steps are done when no direction of the coefficients moves by more than this share of its standard error, squared.
 const DECREMENT_MAX: f64 = 1e-14;
 
-/// A coefficient of a column of values up to 1 that is so large, and whose standard error is so much larger still, has no bounds: the mean would
-/// go from 0.000006 to a half or beyond, and the data do not say where it ends.
-const SEPARATED: f64 = 12.0;
+/// A coefficient whose standard error has grown by more than this since the first weights has no bounds: the weights of the rows that
+/// tell of it have fallen to a millionth, and the data do not say where that ends.
+const ERRORS_GROWN: f64 = 1_000.0;
 
-/// See [`SEPARATED`].
-const SEPARATED_ERROR: f64 = 100.0;
+/// Where one has, those are named that have grown by more than this: they go together, some a little ahead.
+const ERRORS_GROWN_TOO: f64 = 30.0;
 
 /// A step is halved so often at most.
 const HALVINGS_MAX: u32 = 12;
@@ -68,6 +68,8 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
     coefficients: Vec<f64>,
+    /// Standard errors, but for the dispersion, with the weights of the first step.
+    first_errors: Vec<f64>,
     before: Option<(Vec<f64>, f64)>,
     halvings: u32,
 }
@@ -248,10 +250,11 @@ impl Glm {
         if let Some(what) = self.family.is_constant(responses, weights) {
             return Err(Problem::ModelData.report(format!("the response is {what} in every row")));
         }
-        let solved = decomposed(&sums[1..vector], &columns)?.solve(&sums[vector..tail]);
+        let information = decomposed(&sums[1..vector], &columns)?;
         Ok(State {
             phase: Phase::Coefficients(Place {
-                coefficients: solved,
+                coefficients: information.solve(&sums[vector..tail]),
+                first_errors: errors(&information.inverse()),
                 before: None,
                 halvings: 0,
             }),
@@ -285,11 +288,11 @@ impl Glm {
         if !(deviance.is_finite() && is_better) {
             return self.halved(place).map(step_to);
         }
-        let information = match decomposed(&sums[1..vector], &columns) {
+        let information = match Cholesky::new(&sums[1..vector], columns.len()) {
             Ok(information) => information,
             // It had full rank when the weights came from the responses.
-            Err(_) if self.family.can_be_separated() => return Err(separated(&columns, &place.coefficients, None)),
-            Err(report) => return Err(report),
+            Err(at) if self.family.can_be_separated() => return Err(separated(&columns, &[at])),
+            Err(at) => return Err(singular(&columns, at)),
         };
         let moved = information.solve(&sums[vector..tail]);
         let decrement: f64 = moved.iter().zip(&sums[vector..tail]).map(|(d, u)| d * u).sum();
@@ -301,12 +304,11 @@ impl Glm {
         };
         let coefficients: Vec<f64> = place.coefficients.iter().zip(&moved).map(|(b, d)| b + d).collect();
         if self.family.can_be_separated() {
-            let inverse = information.inverse();
-            let is_lost = |at: usize| {
-                inverse[at * columns.len() + at].sqrt() > SEPARATED_ERROR && coefficients[at].abs() > SEPARATED
-            };
-            if (0..columns.len()).any(is_lost) {
-                return Err(separated(&columns, &coefficients, Some(&inverse)));
+            let errors = errors(&information.inverse());
+            let has_grown = |at: usize, by: f64| errors[at] > by * place.first_errors[at];
+            if (0..columns.len()).any(|at| has_grown(at, ERRORS_GROWN)) {
+                let lost = (0..columns.len()).filter(|at| has_grown(*at, ERRORS_GROWN_TOO));
+                return Err(separated(&columns, &lost.collect::<Vec<_>>()));
             }
         }
         // A fit without residuals has no scale to measure steps with.
@@ -316,6 +318,7 @@ impl Glm {
             return Ok(step_to(Place {
                 before: Some((place.coefficients.clone(), deviance)),
                 coefficients,
+                first_errors: place.first_errors.clone(),
                 halvings: 0,
             }));
         }
@@ -358,6 +361,7 @@ impl Glm {
         let halfway = place.coefficients.iter().zip(before).map(|(b, a)| (a + b) / 2.0);
         Ok(Place {
             coefficients: halfway.collect(),
+            first_errors: place.first_errors.clone(),
             before: Some((before.clone(), *deviance)),
             halvings: place.halvings + 1,
         })
@@ -467,21 +471,24 @@ pub(crate) fn singular(columns: &[&DesignColumn], at: usize) -> Report {
         .remedy(format!("leave out {name}"))
 }
 
-/// The terms that grow without bounds: those whose standard errors are far larger than the others'; the largest coefficients if nothing is
-/// known of errors any more.
-fn separated(columns: &[&DesignColumn], coefficients: &[f64], inverse: Option<&[f64]>) -> Report {
-    let size = columns.len();
-    let is_lost = |at: &usize| match inverse {
-        Some(inverse) => inverse[at * size + at].sqrt() > SEPARATED_ERROR && columns[*at].name != "(Intercept)",
-        None => coefficients[*at].abs() > SEPARATED && columns[*at].name != "(Intercept)",
-    };
-    let mut names: Vec<&str> = (0..size).filter(is_lost).map(|at| columns[at].name.as_str()).collect();
-    if names.is_empty() {
-        names = columns.iter().map(|column| column.name.as_str()).collect();
+/// The roots of the diagonal of a matrix.
+fn errors(matrix: &[f64]) -> Vec<f64> {
+    let size = matrix.len().isqrt();
+    (0..size).map(|at| matrix[at * size + at].sqrt()).collect()
+}
+
+/// What to say of terms that grow without bounds. The constant goes along with them, and is named only if it is alone.
+fn separated(columns: &[&DesignColumn], lost: &[usize]) -> Report {
+    let names =
+        |lost: &mut dyn Iterator<Item = usize>| -> Vec<&str> { lost.map(|at| columns[at].name.as_str()).collect() };
+    let is_constant = |at: &usize| columns[*at].factors.is_empty();
+    let mut named = names(&mut lost.iter().copied().filter(|at| !is_constant(at)));
+    if named.is_empty() {
+        named = names(&mut lost.iter().copied());
     }
-    let names = names.join(", ");
+    let named = named.join(", ");
     let message =
-        format!("the outcome is the same for everybody that {names} tells apart: the estimates have no bounds");
+        format!("the outcome is the same for everybody that {named} tells apart: the estimates have no bounds");
     Problem::ModelSeparation.report(message)
 }
 

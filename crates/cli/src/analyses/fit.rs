@@ -46,7 +46,7 @@ async fn fit<const N: usize>(
     args: FitArgs,
     json: bool,
 ) -> Result<ExitCode, Report> {
-    let asker = asker(&args.about).await?;
+    let asker = asker(&args.about.asker).await?;
     let about = about(&args.about)?;
     let complete = ("complete", args.complete_cases);
     let options = said
@@ -82,18 +82,17 @@ fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findi
     findings
         .facts
         .0
-        .insert(1, ("dropped", all.map_or(Value::Nothing, Value::Count)));
+        .insert(1, ("dropped".into(), all.map_or(Value::Nothing, count)));
     let rows = dropped
         .iter()
         .filter(|(_, dropped)| **dropped != Some(0))
         .map(|(node, dropped)| {
-            let dropped = dropped.map_or(Value::Nothing, Value::Count);
+            let dropped = dropped.map_or(Value::Nothing, count);
             Row::default().with("node", node.to_string()).with("dropped", dropped)
         });
     let nodes = Sheet {
-        name: "dropped_by_node",
         title: Some("Rows left out because a column is not known:".to_owned()),
-        rows: rows.collect(),
+        ..Sheet::new("dropped_by_node", rows)
     };
     if dropped.values().any(Option::is_none) {
         let note = "where too few people are concerned, a node does not say how many rows it left out";
@@ -105,13 +104,13 @@ fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findi
 
 fn of_glm(fitted: &glm::Fitted) -> Findings {
     let facts = Row::default()
-        .with("n", Value::Count(fitted.n))
-        .with("df_residual", Value::Count(fitted.df_residual))
+        .with("n", count(fitted.n))
+        .with("df_residual", count(fitted.df_residual))
         .with("deviance", Value::Number(fitted.deviance))
         .with("dispersion", Value::Number(fitted.dispersion))
         .with("log_likelihood", fitted.log_likelihood)
         .with("aic", fitted.aic)
-        .with("steps", Value::Count(fitted.steps.into()));
+        .with("steps", count(fitted.steps.into()));
     Findings {
         facts,
         sheets: vec![sheet::terms(None, &fitted.terms)],
@@ -122,33 +121,37 @@ fn of_glm(fitted: &glm::Fitted) -> Findings {
 
 fn of_cox(fitted: &cox::Fitted) -> Findings {
     let facts = Row::default()
-        .with("n", Value::Count(fitted.n))
-        .with("events", Value::Count(fitted.events))
+        .with("n", count(fitted.n))
+        .with("events", count(fitted.events))
         .with("log_likelihood", Value::Number(fitted.log_likelihood))
         .with("log_likelihood_null", Value::Number(fitted.log_likelihood_null))
-        .with("steps", Value::Count(fitted.steps.into()));
+        .with("steps", count(fitted.steps.into()));
     let terms: Vec<_> = fitted.terms.iter().map(|term| term.term.clone()).collect();
     let mut coefficients = sheet::terms(None, &terms);
     for (row, term) in coefficients.rows.iter_mut().zip(&fitted.terms) {
-        row.0.push(("hazard_ratio", Value::Number(term.hazard_ratio)));
-        row.0.push(("hazard_ratio_low", Value::Number(term.hazard_ratio_low)));
-        row.0.push(("hazard_ratio_high", Value::Number(term.hazard_ratio_high)));
+        row.0.push(("hazard_ratio".into(), Value::Number(term.hazard_ratio)));
+        row.0
+            .push(("hazard_ratio_low".into(), Value::Number(term.hazard_ratio_low)));
+        row.0
+            .push(("hazard_ratio_high".into(), Value::Number(term.hazard_ratio_high)));
     }
     let test = |name: &str, test: &cox::Test| {
         Row::default()
             .with("test", name)
             .with("chi2", Value::Number(test.chi2))
-            .with("df", Value::Count(test.df.into()))
+            .with("df", count(test.df.into()))
             .with("p", Value::P(test.p))
     };
     let tests = Sheet {
-        name: "tests",
         title: Some("All terms together:".to_owned()),
-        rows: vec![
-            test("likelihood ratio", &fitted.likelihood_ratio),
-            test("Wald", &fitted.wald),
-            test("score", &fitted.score),
-        ],
+        ..Sheet::new(
+            "tests",
+            [
+                test("likelihood ratio", &fitted.likelihood_ratio),
+                test("Wald", &fitted.wald),
+                test("score", &fitted.score),
+            ],
+        )
     };
     let checks = fitted.proportional.iter().flatten().map(|check| match &check.test {
         Some(found) => test(&check.term, found),
@@ -159,9 +162,8 @@ fn of_cox(fitted: &cox::Fitted) -> Findings {
             .with("p", Value::Nothing),
     });
     let checks = Sheet {
-        name: "proportional_hazards",
         title: Some("Whether hazards are in proportion (small p: they are not):".to_owned()),
-        rows: checks.collect(),
+        ..Sheet::new("proportional_hazards", checks)
     };
     Findings {
         facts,
@@ -169,6 +171,11 @@ fn of_cox(fitted: &cox::Fitted) -> Findings {
         notes: notes(&fitted.empty_levels),
         picture: None,
     }
+}
+
+/// Doubles hold every count that there can be.
+fn count(count: u64) -> Value {
+    Value::Number(count as f64)
 }
 
 /// What is to be known of every model.

@@ -159,7 +159,7 @@ impl Cox {
     }
 
     /// For each term, whether x · g(t) of its columns would have a coefficient beside x of all; then for all columns.
-    pub(super) fn proportional(&self, known: &Known, solution: &Solution, partial: &Partial) -> Vec<Proportional> {
+    pub(super) fn proportional(&self, known: &Known, partial: &Partial) -> Vec<Proportional> {
         let columns = self.columns(known);
         let of_term =
             |term: usize| -> Vec<usize> { (0..columns.len()).filter(|at| columns[*at].term == term).collect() };
@@ -169,32 +169,30 @@ impl Cox {
         let all = ("GLOBAL".to_owned(), (0..columns.len()).collect());
         let tests = terms.chain([all]).map(|(term, of)| Proportional {
             term,
-            test: partial.score_test(&solution.inverse, &of),
+            test: partial.score_test(&of),
         });
         tests.collect()
     }
 }
 
 impl Partial {
-    /// The score test of x · g(t) for these columns, beside all columns, whose inverse information is given.
-    fn score_test(&self, inverse: &[f64], of: &[usize]) -> Option<Test> {
+    /// The score test of x · g(t) for these columns, beside x of all columns. None if they follow from those: there are too few events.
+    fn score_test(&self, of: &[usize]) -> Option<Test> {
         let size = self.score.len();
-        let mixed = |row: usize, column: usize| self.mixed[packed(row.min(column), row.max(column))];
-        // mixed · inverse
-        let regressed =
-            |row: usize, column: usize| -> f64 { (0..size).map(|k| mixed(row, k) * inverse[k * size + column]).sum() };
-        let score: Vec<f64> = of
-            .iter()
-            .map(|row| self.score_g[*row] - (0..size).map(|k| regressed(*row, k) * self.score[k]).sum::<f64>())
-            .collect();
-        let mut variance = Vec::new();
+        let of_packed =
+            |triangle: &[f64], row: usize, column: usize| triangle[packed(row.min(column), row.max(column))];
+        let mut information = self.information.clone();
         for (at, column) in of.iter().enumerate() {
-            for row in &of[..=at] {
-                let explained: f64 = (0..size).map(|k| regressed(*row, k) * mixed(k, *column)).sum();
-                variance.push(self.information_g[packed(*row.min(column), *row.max(column))] - explained);
-            }
+            information.extend((0..size).map(|row| of_packed(&self.mixed, row, *column)));
+            information.extend(
+                of[..=at]
+                    .iter()
+                    .map(|row| of_packed(&self.information_g, *row, *column)),
+            );
         }
-        let solved = Cholesky::new(&variance, of.len()).ok()?.solve(&score);
+        let of_g = of.iter().map(|column| self.score_g[*column]);
+        let score: Vec<f64> = self.score.iter().copied().chain(of_g).collect();
+        let solved = Cholesky::new(&information, score.len()).ok()?.solve(&score);
         let chi2: f64 = solved.iter().zip(&score).map(|(a, b)| a * b).sum();
         Some(Test::new(chi2, of.len()))
     }

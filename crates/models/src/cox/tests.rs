@@ -441,3 +441,19 @@ fn the_check_of_hazards_is_the_score_test_by_definition() {
         assert!((found / chi2 - 1.0).abs() < 1e-4, "{transform:?}: {found} for {chi2}");
     }
 }
+
+/// One event at one time: g(t) says nothing that x does not say.
+#[test]
+fn a_check_with_too_few_events_says_so() {
+    let mut rows = forty();
+    rows.iter_mut().for_each(|row| row.1 = u8::from(row.0 == 9.0));
+    let table = small(&rows);
+    for (baseline, check) in [
+        (Baseline::OfEachNode, Transform::Identity),
+        (Baseline::Shared, Transform::Km),
+    ] {
+        let cox = cox(&table, "Surv(time, event) ~ x", baseline, Some(check)).unwrap();
+        let fitted = fit(&cox, &[whole(&table, &cox)]).unwrap();
+        assert!(fitted.proportional.unwrap().iter().all(|check| check.test.is_none()));
+    }
+}

@@ -161,3 +161,44 @@ fn models_over_institutions_are_those_of_r_over_all_rows() {
         }
     }
 }
+
+#[test]
+fn bounds_that_are_far_too_wide_are_no_separation() {
+    let Some(file) = shared("clinical/uci_heart_4hospitals.csv") else {
+        return;
+    };
+    let table = table(&file);
+    let mut variables = table.variables(&[]);
+    let narrow = glm("disease ~ age + thalach", Family::Binomial, &variables).unwrap();
+    for variable in &mut variables {
+        if variable.name == "age" || variable.name == "thalach" {
+            variable.bounds = Some((0.0, 1e6));
+        }
+    }
+    let wide = glm("disease ~ age + thalach", Family::Binomial, &variables).unwrap();
+    let of = |glm: &Glm| fit(glm, &[table.frame(&glm.design.needs, |_, _| true)]).unwrap();
+    for (narrow, wide) in of(&narrow).terms.iter().zip(&of(&wide).terms) {
+        assert!((narrow.estimate / wide.estimate - 1.0).abs() < 1e-9, "{}", narrow.term);
+    }
+}
+
+/// The cells of `heart_separation_case` in the oracle: no woman at Zurich-Basel is well.
+#[test]
+fn an_empty_cell_of_outcome_and_sex_is_named() {
+    let Some(file) = shared("clinical/uci_heart_4hospitals.csv") else {
+        return;
+    };
+    let table = table(&file);
+    let hospital = table.column("hospital");
+    for (formula, named) in [
+        ("disease ~ sex", "that sex tells apart"),
+        ("disease ~ age + sex", "that sex tells apart"),
+    ] {
+        let glm = glm(formula, Family::Binomial, &table.variables(&[])).unwrap();
+        let at = |name: &'static str| table.frame(&glm.design.needs, move |_, row| row[hospital] == name);
+        let error = fit(&glm, &[at("Zurich-Basel")]).unwrap_err();
+        assert_eq!(error.problem, Problem::ModelSeparation);
+        assert!(error.to_string().contains(named), "{formula}: {error}");
+        assert!(fit(&glm, &[at("Zurich-Basel"), at("LongBeachVA")]).is_ok());
+    }
+}

@@ -446,6 +446,7 @@ fn an_answer_that_was_made_under_weaker_obligations_is_not_given_under_stronger_
         zeros: Zeros::Open,
         transforms: [("district".to_owned(), Transform::Prefix(2))].into(),
         row_filter: Some(RowFilter::Sql("consent".to_owned())),
+        models: None,
         opt_out: OptOut::AsOf(issued),
         joined: Vec::new(),
     };
