@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Other implementations of what we read, write and answer, against ours: the rules of disclosure in Python, whose answers the
 # Rust tests compare with, python-tuf in both directions, two JSON-LD processors, a SHACL validator with the
-# shapes of HealthDCAT-AP, Flight SQL clients in Python, Java and Go, and the
-# notebook in docs. Needs what `cargo test` has built, and PyPI, Maven Central and the Go module proxy the first time and when the
+# shapes of HealthDCAT-AP, Flight SQL clients in Python, Java and Go, the
+# notebook in docs, and the Python package in clients/python. Needs what `cargo test` has built, and PyPI, Maven Central and the Go module proxy the first time and when the
 # requirements change; skips aloud what is not there.
 set -euo pipefail
 programs=target/debug/examples
@@ -30,3 +30,4 @@ fi
 "$venv/bin/python" tests/clients/dcat_shacl.py target/debug/datenraum
 "$venv/bin/python" tests/clients/gateway.py target/debug/datenraum
 "$venv/bin/python" tests/clients/notebook.py target/debug/datenraum
+tests/clients/python_package.sh target/debug/datenraum

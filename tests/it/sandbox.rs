@@ -9,6 +9,7 @@ mod bombs;
 mod broken_data;
 mod broker_gone;
 mod brokers;
+mod called;
 mod canaries;
 mod catalog;
 mod catalog_export;

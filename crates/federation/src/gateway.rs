@@ -8,9 +8,10 @@
 //!
 //! Reading order: `door` (the token), `connection` (one client), `options` (what a client sets), `flight` and `face`
 //! (Flight SQL, unpacked and packed), `renewed` (who asks, looked at again), `Gateway::ask` (one question), `told` (who took part, and whether that is enough), `own`
-//! (questions about the last answer), `tables` (what there is to ask), `actions` (messages that the Flight library lacks).
+//! (questions about the last answer), `called` (analyses that are called like tables), `tables` (what there is to ask), `actions` (messages that the Flight library lacks).
 
 mod actions;
+mod called;
 mod connection;
 mod door;
 mod face;
@@ -139,10 +140,13 @@ impl Gateway {
         }
     }
 
-    /// Asks one question: of nodes, or, if it names no collection, of what the connection was told last.
+    /// Asks one question: of nodes, or, if it names no collection, of what the connection was told last; or makes an analysis.
     async fn ask(&self, session: &Session, options: &Options, asked: Asked) -> Result<ResultSet, Report> {
         let Asked { sql, parameters } = asked;
-        if let Some(own) = own::plan(&sql, &session.last()).await? {
+        let called = called::parse(&sql)?;
+        if called.is_none()
+            && let Some(own) = own::plan(&sql, &session.last()).await?
+        {
             return own.run(&parameters).await;
         }
         let _asking = self.asking.try_acquire().map_err(|_| {
@@ -151,6 +155,10 @@ impl Gateway {
                 "{most} questions are being asked; wait until one has its answer"
             ))
         })?;
+        if let Some(called) = called {
+            parameters.require_none()?;
+            return called.ask(&*self.asker().await?, session, options).await;
+        }
         let question = Question {
             sql,
             purpose: options.purpose,
@@ -161,7 +169,7 @@ impl Gateway {
         let asker = self.asker().await?;
         let answer = Box::pin(asker.ask_with(&question, &parameters)).await?;
         let told = session.tell(Told::of(&answer));
-        told::enough(&answer, options)?;
+        told::enough(answer.took_part(), options)?;
         ResultSet::of(answer, &told)
     }
 

@@ -32,6 +32,18 @@ impl Parameters {
         self.0.is_empty()
     }
 
+    /// For what has no parameters.
+    ///
+    /// # Errors
+    /// `Parameters` if there are values.
+    pub(crate) fn require_none(&self) -> Result<(), Report> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let report = Problem::Parameters.report("an analysis has no parameters");
+        Err(report.remedy("write the values into the statement, each in single quotes"))
+    }
+
     /// The values of a batch with one row, a column for each parameter.
     ///
     /// # Errors

@@ -40,5 +40,5 @@ mod term;
 pub mod training;
 
 pub use model::{Fitted, Model, Step};
-pub use statement::Statement;
+pub use statement::{Call, Statement};
 pub use term::Term;

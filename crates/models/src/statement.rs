@@ -33,6 +33,54 @@ pub struct Statement {
     pub rows: String,
 }
 
+/// An analysis and what is said of it, as text: `glm(formula => 'relapsed ~ age', steps => '25')`, and what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call<'t> {
+    /// `glm`, `cox`, …
+    pub analysis: &'t str,
+    /// Every name that is said, once, with its text.
+    pub said: BTreeMap<String, String>,
+    /// What stands behind the last parenthesis.
+    pub rest: &'t str,
+}
+
+impl<'t> Call<'t> {
+    /// Reads a call.
+    ///
+    /// # Errors
+    /// `E_SQL_SYNTAX` if it is not one.
+    pub fn parse(text: &'t str) -> Result<Self, Report> {
+        let (analysis, mut rest) = text.split_once('(').ok_or_else(|| unread("a ( is missing"))?;
+        let mut said = BTreeMap::new();
+        loop {
+            let (name, after) = rest.split_once("=>").ok_or_else(|| unread("an => is missing"))?;
+            let (value, after) = quoted(after.trim_start()).ok_or_else(|| unread("a text in quotes is missing"))?;
+            let name = name.trim().to_owned();
+            if said.contains_key(&name) {
+                return Err(unread(&format!("{name} is there twice")));
+            }
+            said.insert(name, value);
+            let after = after.trim_start();
+            match after.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => {
+                    rest = after.strip_prefix(')').ok_or_else(|| unread("a ) is missing"))?;
+                    break;
+                }
+            }
+        }
+        Ok(Self {
+            analysis: analysis.trim(),
+            said,
+            rest: rest.trim_start(),
+        })
+    }
+}
+
+fn unread(what: &str) -> Report {
+    Problem::SqlSyntax.report(format!("the statement cannot be read: {what}"))
+}
+
 /// The words that are not options of the analysis.
 const OWN: [&str; 4] = ["nodes", "sum", "steps", "fit"];
 
@@ -47,45 +95,30 @@ impl Statement {
     /// # Errors
     /// `E_SQL_SYNTAX` if it is not one; `E_MODEL_FORMULA` if a part of it cannot be.
     pub fn parse(text: &str) -> Result<Self, Report> {
-        let refuse = |what: &str| Problem::SqlSyntax.report(format!("the FIT statement cannot be read: {what}"));
         let inner = text
             .get(4..)
             .filter(|_| Self::is_one(text))
-            .ok_or_else(|| refuse("it does not begin with FIT"))?;
-        let (analysis, mut rest) = inner.split_once('(').ok_or_else(|| refuse("a ( is missing"))?;
-        let mut said = BTreeMap::new();
-        loop {
-            let (name, after) = rest.split_once("=>").ok_or_else(|| refuse("an => is missing"))?;
-            let (value, after) = quoted(after.trim_start()).ok_or_else(|| refuse("a text in quotes is missing"))?;
-            let name = name.trim().to_owned();
-            if said.insert(name.clone(), value).is_some() {
-                return Err(refuse(&format!("{name} is there twice")));
-            }
-            let after = after.trim_start();
-            match after.strip_prefix(',') {
-                Some(more) => rest = more,
-                None => {
-                    rest = after.strip_prefix(')').ok_or_else(|| refuse("a ) is missing"))?;
-                    break;
-                }
-            }
-        }
+            .ok_or_else(|| unread("it does not begin with FIT"))?;
+        let Call {
+            analysis,
+            mut said,
+            rest,
+        } = Call::parse(inner)?;
         let rows = rest
-            .trim_start()
             .strip_prefix("OF ")
-            .ok_or_else(|| refuse("OF SELECT … is missing"))?;
-        let mut own = |name: &str| said.remove(name).ok_or_else(|| refuse(&format!("{name} is missing")));
+            .ok_or_else(|| unread("OF SELECT … is missing"))?;
+        let mut own = |name: &str| said.remove(name).ok_or_else(|| unread(&format!("{name} is missing")));
         let (nodes, sum, steps, fit) = (own("nodes")?, own("sum")?, own("steps")?, own("fit")?);
         let statement = Self {
-            analysis: analysis.trim().to_owned(),
+            analysis: analysis.to_owned(),
             options: said,
             nodes: nodes.split(',').map(|node| node.trim().to_owned()).collect(),
             masked: match sum.as_str() {
                 "masked" => true,
                 "plain" => false,
-                _ => return Err(refuse("sum is plain or masked")),
+                _ => return Err(unread("sum is plain or masked")),
             },
-            steps: steps.parse().map_err(|_| refuse("steps is not a number"))?,
+            steps: steps.parse().map_err(|_| unread("steps is not a number"))?,
             fit,
             rows: rows.trim().to_owned(),
         };

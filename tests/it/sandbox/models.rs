@@ -72,7 +72,7 @@ columns = ["age", "sex", "cp", "thalach", "exang", "oldpeak", "disease", "node"]
 /// Data about nobody: no checks, so that every oracle can be said.
 const OPEN: &str = "tier = \"open\"\n";
 
-const STATISTICAL: &str =
+pub(super) const STATISTICAL: &str =
     "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"plain\"\nmin_nodes = 2\n";
 
 /// A data space whose nodes have these rows.

@@ -35,7 +35,7 @@ use self::packing::{DoGet, Info, Sent, bound, encoded, encoded_answer, info, lis
 use super::connection::{Running, Session};
 use super::door::{AUTHORIZATION, Token};
 use super::options::Options;
-use super::{Asked, Gateway, own, tables, told};
+use super::{Asked, Gateway, called, own, tables, told};
 use crate::ask::Asker;
 use crate::split::Description;
 
@@ -99,6 +99,9 @@ impl Face {
     }
 
     async fn describe(&self, session: &Session, sql: &str) -> Result<Description, Report> {
+        if let Some(called) = called::parse(sql)? {
+            return called.described();
+        }
         match own::plan(sql, &session.last()).await? {
             Some(own) => own.describe(),
             None => self.asker().await?.describe(sql).await,

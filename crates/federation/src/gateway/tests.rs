@@ -231,7 +231,7 @@ fn an_answer_without_some_nodes_is_refused_unless_as_many_as_are_enough_answered
     let (fine, gone, no) = (None, Some(Problem::Unreachable), Some(Problem::NoPermission));
     let partial = answer(&[fine, gone, no]);
     for options in [Options::default(), least("2"), least("3")] {
-        let refused = enough(&partial, &options).unwrap_err();
+        let refused = enough(partial.took_part(), &options).unwrap_err();
         assert_eq!(refused.problem, Problem::Partial);
         for said in [
             "1 of 3",
@@ -241,15 +241,19 @@ fn an_answer_without_some_nodes_is_refused_unless_as_many_as_are_enough_answered
             assert!(refused.message.contains(said), "{}", refused.message);
         }
     }
-    assert_eq!(enough(&partial, &least("1")), Ok(()));
-    assert_eq!(enough(&answer(&[fine, fine]), &least("3")), Ok(()), "nobody is missing");
+    assert_eq!(enough(partial.took_part(), &least("1")), Ok(()));
+    assert_eq!(
+        enough(answer(&[fine, fine]).took_part(), &least("3")),
+        Ok(()),
+        "nobody is missing"
+    );
     // Whom nobody answered has no answer, however few are enough.
     for (problems, problem) in [
         (&[no, no][..], Problem::NoPermission),
         (&[gone, no], Problem::NoPermission),
         (&[gone, gone], Problem::Unreachable),
     ] {
-        let refused = enough(&answer(problems), &least("1")).unwrap_err();
+        let refused = enough(answer(problems).took_part(), &least("1")).unwrap_err();
         assert_eq!(refused.problem, problem);
         assert!(
             refused.message.starts_with("none of 2 nodes answered"),
@@ -257,13 +261,13 @@ fn an_answer_without_some_nodes_is_refused_unless_as_many_as_are_enough_answered
             refused.message
         );
     }
-    assert!(enough(&answer(&[]), &Options::default()).is_err());
+    assert!(enough(answer(&[]).took_part(), &Options::default()).is_err());
 }
 
 #[test]
 fn a_long_list_of_missing_nodes_is_cut_and_says_where_all_of_it_is() {
     let many = vec![Some(Problem::Unreachable); 500];
-    let refused = enough(&answer(&many), &Options::default()).unwrap_err();
+    let refused = enough(answer(&many).took_part(), &Options::default()).unwrap_err();
     assert!(refused.message.len() < 2_000, "{}", refused.message.len());
     assert!(
         refused.message.ends_with("SELECT * FROM datenraum.coverage"),

@@ -12,7 +12,8 @@ use terms::{Problem, QueryId, Report, limit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::options::Options;
-use crate::answer::{Answer, AppliedPolicy, Coverage, Interval, Receipts, Status};
+use crate::analyses::Evidence;
+use crate::answer::{Answer, AppliedPolicy, Coverage, Interval, Receipts, Status, TookPart};
 
 /// Longest list of nodes that did not answer in an error, in characters: clients bound what comes with one.
 const ABSENT_CHARS_MAX: usize = 1_200;
@@ -38,8 +39,19 @@ impl Told {
         }
     }
 
+    /// What is told of an analysis: by its last question.
+    pub(super) fn of_analysis(evidence: &Evidence, intervals: Vec<Interval>, rows_open: bool) -> Self {
+        Self {
+            question: evidence.query_ids.last().cloned(),
+            coverage: evidence.coverage.clone(),
+            intervals,
+            rows_open,
+            receipts: evidence.receipts.last().cloned(),
+        }
+    }
+
     /// The same as texts in a schema. Coverage is there without the receipts, which are files.
-    fn metadata(&self) -> HashMap<String, String> {
+    pub(super) fn metadata(&self) -> HashMap<String, String> {
         let coverage = self.coverage.iter().map(|node| {
             let mut node = json!(node);
             node.as_object_mut().map(|node| node.remove("receipts"));
@@ -151,7 +163,7 @@ impl Told {
     }
 }
 
-fn texts<T: AsRef<str>>(values: impl Iterator<Item = Option<T>>) -> ArrayRef {
+pub(super) fn texts<T: AsRef<str>>(values: impl Iterator<Item = Option<T>>) -> ArrayRef {
     Arc::new(StringArray::from_iter(values))
 }
 
@@ -161,8 +173,9 @@ fn numbers(values: impl Iterator<Item = Option<u64>>) -> ArrayRef {
     Arc::new(signed.collect::<Int64Array>())
 }
 
-fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<RecordBatch, Report> {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)));
+pub(super) fn table<'n>(columns: impl IntoIterator<Item = (&'n str, ArrayRef)>) -> Result<RecordBatch, Report> {
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns);
     batch.map_err(|error| unencoded(&error))
 }
 
@@ -171,18 +184,18 @@ pub(super) fn unencoded(error: &dyn std::fmt::Display) -> Report {
 }
 
 /// Whether an answer may be shown: that of all nodes, or of as many as the connection says are enough.
-pub(super) fn enough(answer: &Answer, options: &Options) -> Result<(), Report> {
-    let (answered, asked) = (answer.took_part().answered(), answer.coverage.len());
+pub(super) fn enough(took_part: TookPart<'_>, options: &Options) -> Result<(), Report> {
+    let (answered, asked) = (took_part.answered(), took_part.0.len());
     let allows = |least: std::num::NonZeroUsize| answered >= least.get();
     if answered == asked && asked > 0 || options.minimum_nodes.is_some_and(allows) {
         return Ok(());
     }
-    let of = |status: Status| answer.coverage.iter().find(|node| node.status == status);
+    let of = |status: Status| took_part.0.iter().find(|node| node.status == status);
     let first = of(Status::Refused)
         .or_else(|| of(Status::Failed))
         .or_else(|| of(Status::Unreachable))
         .or_else(|| of(Status::Late));
-    let absent = absent(answer);
+    let absent = absent(took_part);
     match first {
         Some(node) if answered == 0 => {
             let problem = node.problem.unwrap_or(Problem::Unreachable);
@@ -198,9 +211,27 @@ pub(super) fn enough(answer: &Answer, options: &Options) -> Result<(), Report> {
     }
 }
 
+/// Why there is no fit: with the nodes that take no part in it, if there are such.
+pub(super) fn no_fit(took_part: TookPart<'_>, report: Report) -> Report {
+    let is_reason =
+        |node: &Coverage| node.problem == Some(report.problem) && node.message.as_ref() == Some(&report.message);
+    if !took_part.0.iter().any(is_reason) {
+        return report;
+    }
+    let message = format!(
+        "the model was not fitted, because nodes take no part: {}",
+        absent(took_part)
+    );
+    let remedy = format!(
+        "{}; what each node said: SELECT * FROM datenraum.coverage",
+        report.remedy
+    );
+    report.problem.report(message).remedy(remedy)
+}
+
 /// Each reason once, with its nodes; cut where clients would cut it.
-fn absent(answer: &Answer) -> String {
-    let reasons = answer.took_part().absent();
+fn absent(took_part: TookPart<'_>) -> String {
+    let reasons = took_part.absent();
     let listed = reasons.iter().map(|(why, nodes)| format!("{} {why}", nodes.join(", ")));
     let listed = listed.collect::<Vec<_>>().join(" | ");
     match listed.char_indices().nth(ABSENT_CHARS_MAX) {

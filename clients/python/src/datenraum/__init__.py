@@ -1,0 +1,19 @@
+"""Ask a federated health data space: SQL, descriptions and regressions over all nodes, as data frames.
+
+The data stay where they are. What comes back is what a signed policy lets out of each node, pooled, with a list of who took part.
+
+>>> import datenraum
+>>> with datenraum.Connection.sandbox("/tmp/hearts", purpose="ehds-53-1-e") as hearts:
+...     fit = hearts.glm("heart", "disease ~ age + sex", family="binomial")
+...     print(fit.summary())
+
+Reading order: ``_connection`` (what is asked), ``_fit`` and ``_description`` (what comes back), ``_gateway`` (through what),
+``_errors``.
+"""
+
+from ._connection import Connection, connect
+from ._description import Description
+from ._errors import DatenraumError
+from ._fit import CoxFit, Fit, GlmFit
+
+__all__ = ["Connection", "CoxFit", "DatenraumError", "Description", "Fit", "GlmFit", "connect"]
