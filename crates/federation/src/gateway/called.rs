@@ -163,7 +163,7 @@ fn unsaid(name: &str) -> Report {
 fn parsed<T: FromStr<Err: Display>>(name: &str, value: &str) -> Result<T, Report> {
     value.trim().parse().map_err(|error: T::Err| {
         let report = Problem::Usage.report(format!("{name} cannot be {:?}: {error}", value.trim()));
-        report.remedy(format!("docs/python.md says what can be called"))
+        report.remedy("docs/python.md says what can be called")
     })
 }
 
