@@ -30,6 +30,7 @@ mod kill_carried;
 mod lost_connection;
 mod methods;
 mod models;
+mod models_more;
 mod namespaces;
 mod network;
 mod newcomers;
