@@ -32,6 +32,7 @@ mod lost_connection;
 mod masked;
 mod methods;
 mod models;
+mod models_more;
 mod namespaces;
 mod network;
 mod newcomers;

@@ -8,6 +8,7 @@ pub(crate) mod dataset;
 pub(crate) mod enrolment;
 pub(crate) mod export;
 pub(crate) mod fits;
+pub(crate) mod learn;
 pub(crate) mod person;
 pub(crate) mod registers;
 pub(crate) mod twin;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     Describe(analyses::DescribeArgs),
     Glm(fits::GlmArgs),
     Cox(fits::CoxArgs),
+    Pca(learn::PcaArgs),
+    Kmeans(learn::KmeansArgs),
+    Train(learn::TrainArgs),
     Crosstab(analyses::CrosstabArgs),
     Compare(analyses::CompareArgs),
     Correlate(analyses::CorrelateArgs),

@@ -4,6 +4,7 @@
 //! [`models`] adds up over them, step by step, and only after `fit/judge.rs` has looked at whom it tells of. Where the next step is taken
 //! follows from the sums of all nodes, here as at the data user: [`Fit::advance`]. Next: `fit/rows.rs`, how rows come into memory.
 
+mod groups;
 mod judge;
 mod rows;
 
@@ -15,6 +16,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ident};
 use models::design::{Need, Variable};
 use models::frame::Frame;
+use models::model::Tells;
 use models::rounds::Next;
 use models::{Model, Statement, Step};
 use policy::{Collection, ColumnKind, Domain, Grant, ModelRules, Overlaps, Release, Sum, Tier};
@@ -238,9 +240,30 @@ pub fn admit_fit(fit: &FitQuery, grant: &Grant) -> Result<(), Report> {
         domain::check_need(need, collection)?;
     }
     domain::check(&Query::Rows(fit.rows.clone()), collection)?;
+    if grant.tier() != Tier::Open {
+        require_seen(fit, collection)?;
+    }
     match grant.models() {
         Some(rules) => require_within(&fit.statement, rules),
         None => Ok(()),
+    }
+}
+
+/// Refuses sums of which a node could not see whom they tell of.
+fn require_seen(fit: &FitQuery, collection: &Collection) -> Result<(), Report> {
+    let refuse = |message: &str, remedy: &str| Err(Problem::ModelDisclosure.report(message).remedy(remedy));
+    match fit.model.exposure.tells {
+        Tells::Products => Ok(()),
+        Tells::Groups if collection.personal && collection.rows_per_person_max != Some(1) => refuse(
+            "a person can have several rows here, so rows in a cluster are not people",
+            "ask a collection with one row for each person",
+        ),
+        Tells::Groups => Ok(()),
+        Tells::Opaque if fit.statement.masked => Ok(()),
+        Tells::Opaque => refuse(
+            "what a node would send is a function of its rows of which nobody can see whom it tells of",
+            "train by sums of gradients, with the activation tanh, or where only the sums of all nodes are seen",
+        ),
     }
 }
 
@@ -343,6 +366,8 @@ pub struct Fit {
     dropped: Option<u64>,
     /// None where nothing has to be protected.
     judge: Option<judge::Judge>,
+    /// The groups of rows that its steps told apart.
+    told: groups::Told,
     /// Whom it is about.
     about: judge::About,
     /// Given back when the fit ends.
@@ -380,6 +405,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         frames: read.frames,
         dropped: dropped.filter(|_| !masked),
         judge,
+        told: groups::Told::default(),
         about,
         _memory: read.memory,
     })
@@ -463,10 +489,13 @@ impl Fit {
     /// Goes on from the sums of all nodes.
     ///
     /// # Errors
-    /// As [`Step::next`].
+    /// As [`Step::next`]; `E_MODEL_DISCLOSURE` if the next step would tell apart too few people.
     pub fn advance(&mut self, sums: &[f64]) -> Result<After, Report> {
         Ok(match self.step.next(sums)? {
             Next::Step(step) => {
+                if let Some(judge) = &self.judge {
+                    self.told.admit(&*step, &self.frames, &judge.rules)?;
+                }
                 self.step = step;
                 After::Step
             }

@@ -113,7 +113,7 @@ impl Formula {
         Parser { text, tokens, at: 0 }.formula()
     }
 
-    /// Reads variables without a response and without products: `age + log(bili)`.
+    /// Reads variables without a response and without products: `age + log(bili)` or `age, log(bili)`.
     ///
     /// # Errors
     /// As [`Formula::parse`].
@@ -125,7 +125,7 @@ impl Formula {
         let tokens = tokens(text)?;
         let mut parser = Parser { text, tokens, at: 0 };
         let mut atoms = vec![parser.atom()?];
-        while parser.take("+") {
+        while parser.take("+") || parser.take(",") {
             let (at, atom) = (parser.place(), parser.atom()?);
             if atoms.len() == TERMS_MAX || atoms.contains(&atom) {
                 return Err(wrong(text, at, &format!("each variable once, and at most {TERMS_MAX}")));
@@ -133,7 +133,7 @@ impl Formula {
             atoms.push(atom);
         }
         if parser.peek().is_some() {
-            return Err(wrong(text, parser.place(), "here a `+` or the end is expected"));
+            return Err(wrong(text, parser.place(), "here a `+`, a `,` or the end is expected"));
         }
         Ok(atoms)
     }

@@ -6,7 +6,7 @@
 //! | step | entries | what they are |
 //! |---|---|---|
 //! | 1, 2 | | as in `pca.rs` |
-//! | 3 and on | k × 1 | rows nearest to each centre: counts, [`KMeans::counts`]; a node whose own are few should not send them |
+//! | 3 and on | k × 1 | rows nearest to each centre: counts; a node looks at [`Rounds::groups_of`] before it sends them |
 //! | | k × p | sums of their variables, less the means and divided by the standard deviations |
 //! | | k × 1 | sums of their squared distances from the centre |
 
@@ -19,7 +19,7 @@ use crate::pca::eigen;
 use crate::points::{Measure, Measured, Moments, Points};
 use crate::rounds::{Next, Rounds};
 
-/// Centres are at rest when none moves by more than this many standard deviations.
+/// Centres are at rest when none moves by more than this many standard deviations, if nothing else is said.
 const MOVED_MAX: f64 = 1e-12;
 
 /// Most steps of centres; Lloyd's way ends, but nobody has a good bound for when.
@@ -34,6 +34,7 @@ pub struct KMeans {
     points: Points,
     clusters: usize,
     size_min: u64,
+    moved_max: f64,
 }
 
 /// What is known between two steps.
@@ -91,15 +92,20 @@ impl KMeans {
             points,
             clusters,
             size_min,
+            moved_max: MOVED_MAX,
         })
     }
 
-    /// Which entries of a step's sums count the rows of one cluster. In the first two steps there are none.
-    pub fn counts(&self, state: &State) -> std::ops::Range<usize> {
-        match state.phase {
-            Phase::Measure(_) => 0..0,
-            Phase::Centres(..) => 0..self.clusters,
+    /// Ends as soon as no centre moves by more than so many standard deviations.
+    ///
+    /// # Errors
+    /// `E_MODEL_FORMULA` if that is not from 0 to 1.
+    pub fn with_tolerance(mut self, moved_max: f64) -> Result<Self, Report> {
+        if !(0.0..=1.0).contains(&moved_max) {
+            return Err(Problem::ModelFormula.report("a tolerance is from 0 to 1, in standard deviations"));
         }
+        self.moved_max = moved_max;
+        Ok(self)
     }
 
     /// Where centres begin.
@@ -146,6 +152,21 @@ impl Rounds for KMeans {
         }
     }
 
+    fn groups(&self, state: &State) -> usize {
+        match state.phase {
+            Phase::Measure(_) => 0,
+            Phase::Centres(..) => self.clusters,
+        }
+    }
+
+    fn groups_of(&self, state: &State, frame: &Frame) -> Vec<usize> {
+        let mut groups = Vec::new();
+        if let Phase::Centres(moments, centres) = &state.phase {
+            self.each_nearest(moments, centres, frame, |_, nearest, _| groups.push(nearest));
+        }
+        groups
+    }
+
     fn next(&self, state: &State, sums: &[f64]) -> Result<Next<State, Fitted>, Report> {
         if sums.len() != self.width(state) {
             return Err(Problem::ModelProtocol.report("the sums of a step are not as many as they have to be"));
@@ -163,7 +184,7 @@ impl Rounds for KMeans {
                 let moved = self.moved(sums)?;
                 let coordinates = moved.iter().flatten().zip(centres.iter().flatten());
                 let far = coordinates.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-                if far <= MOVED_MAX {
+                if far <= self.moved_max {
                     return self.fitted(moments, centres, sums, steps).map(Next::Done);
                 }
                 if steps == STEPS_MAX {
@@ -179,20 +200,34 @@ impl Rounds for KMeans {
 
 impl KMeans {
     fn add_nearest(&self, moments: &Moments, centres: &[Vec<f64>], frame: &Frame, into: &mut [f64]) {
-        let (size, deviations) = (self.points.size(), moments.deviations());
+        let size = self.points.size();
         let (counts, rest) = into.split_at_mut(self.clusters);
         let (sums, distances) = rest.split_at_mut(self.clusters * size);
-        let mut z = vec![0.0; size];
+        self.each_nearest(moments, centres, frame, |z, nearest, distance| {
+            counts[nearest] += 1.0;
+            distances[nearest] += distance;
+            for (sum, z) in sums[nearest * size..][..size].iter_mut().zip(z) {
+                *sum += z;
+            }
+        });
+    }
+
+    /// Calls with each row, the centre nearest to it and its squared distance, in standard deviations.
+    fn each_nearest(
+        &self,
+        moments: &Moments,
+        centres: &[Vec<f64>],
+        frame: &Frame,
+        mut with: impl FnMut(&[f64], usize, f64),
+    ) {
+        let deviations = moments.deviations();
+        let mut z = vec![0.0; self.points.size()];
         self.points.each_row(frame, |x| {
             for (at, z) in z.iter_mut().enumerate() {
                 *z = (x[at] - moments.means[at]) / deviations[at];
             }
             let (nearest, distance) = nearest(centres, &z);
-            counts[nearest] += 1.0;
-            distances[nearest] += distance;
-            for (sum, z) in sums[nearest * size..][..size].iter_mut().zip(&z) {
-                *sum += z;
-            }
+            with(&z, nearest, distance);
         });
     }
 

@@ -1,4 +1,7 @@
-//! The model that a statement asks for, at the place to which its steps have come.
+//! The model that a statement asks for, at the place to which its steps have come. Next: `model/learn.rs`, those without coefficients of a
+//! formula.
+
+mod learn;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +15,12 @@ use crate::family::{Family, Link};
 use crate::formula::{Formula, Response};
 use crate::frame::Frame;
 use crate::glm::{self, Glm};
+use crate::kmeans;
+use crate::pca;
 use crate::rounds::{Next, Rounds};
 use crate::statement::Statement;
 use crate::survival::Survival;
+use crate::training::Trained;
 
 /// A model between two steps.
 pub trait Step: fmt::Debug + Send + Sync {
@@ -31,6 +37,16 @@ pub trait Step: fmt::Debug + Send + Sync {
 
     /// Adds up over the rows of a frame.
     fn add(&self, frame: &Frame, into: &mut [f64]);
+
+    /// As [`Rounds::groups`].
+    fn groups(&self) -> usize {
+        0
+    }
+
+    /// As [`Rounds::groups_of`].
+    fn groups_of(&self, _frame: &Frame) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// What follows from the sums over all rows of all nodes.
     ///
@@ -63,6 +79,20 @@ pub struct Exposure {
     pub columns: Vec<DesignColumn>,
     /// What is 0 or 1 for each person: the outcome, or whether the event came.
     pub outcome: Option<Value>,
+    /// How it can be seen of whom they tell.
+    pub tells: Tells,
+}
+
+/// How it can be seen of whom the sums of a model tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tells {
+    /// Sums over all rows, in each step over the same: it can be seen before the first step.
+    #[default]
+    Products,
+    /// Sums over groups of rows that follow from where a step is taken: it can be seen in each step ([`Step::groups`]).
+    Groups,
+    /// A function of the rows of which nobody can say whom it tells of.
+    Opaque,
 }
 
 /// What came out.
@@ -73,6 +103,14 @@ pub enum Fitted {
     Glm(glm::Fitted),
     /// A Cox regression.
     Cox(cox::Fitted),
+    /// Principal components.
+    Pca(pca::Fitted),
+    /// Clusters.
+    KMeans(kmeans::Fitted),
+    /// Generalised linear models along a path of penalties.
+    Penalised(glm::penalised::Fitted),
+    /// A network.
+    Trained(Trained),
 }
 
 impl Model {
@@ -84,9 +122,13 @@ impl Model {
         match statement.analysis.as_str() {
             "glm" => glm(statement, variables),
             "cox" => cox(statement, variables),
+            "pca" => learn::pca(statement, variables),
+            "kmeans" => learn::kmeans(statement, variables),
+            "penalised" => learn::penalised(statement, variables),
+            "train" => learn::train(statement, variables),
             other => {
                 let report = Problem::ModelFormula.report(format!("there is no analysis {other}"));
-                Err(report.remedy("there are glm and cox"))
+                Err(report.remedy("there are glm, penalised, cox, pca, kmeans and train"))
             }
         }
     }
@@ -114,6 +156,7 @@ fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
         levels: design.levels.clone(),
         columns: design.columns.clone(),
         outcome: matches!(family, Family::Binomial).then(|| design.response.clone()),
+        tells: Tells::Products,
     };
     Ok(Model {
         needs: design.needs.clone(),
@@ -143,6 +186,7 @@ fn cox(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
         levels: design.levels.iter().cloned().chain(bins).collect(),
         columns: design.columns.clone(),
         outcome: Some(design.response.clone()),
+        tells: Tells::Products,
     };
     Ok(Model {
         needs: design.needs.clone(),
@@ -215,6 +259,14 @@ where
 
     fn add(&self, frame: &Frame, into: &mut [f64]) {
         self.rounds.add(&self.state, frame, into);
+    }
+
+    fn groups(&self) -> usize {
+        self.rounds.groups(&self.state)
+    }
+
+    fn groups_of(&self, frame: &Frame) -> Vec<usize> {
+        self.rounds.groups_of(&self.state, frame)
     }
 
     fn next(&self, sums: &[f64]) -> Result<Next<Arc<dyn Step>, Fitted>, Report> {

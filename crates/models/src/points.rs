@@ -17,6 +17,8 @@ const VARIES_MIN: f64 = 1e-11;
 pub struct Points {
     /// What is read of each row. Rows in which one of them is not known are left out.
     pub needs: Vec<Need>,
+    /// So many of them are coordinates; the others only have to be known.
+    pub summed: usize,
     /// The coordinates, each of one variable.
     pub columns: Vec<DesignColumn>,
 }
@@ -46,11 +48,12 @@ pub(crate) enum Measured {
 }
 
 impl Points {
-    /// Reads variables such as `age + log(bili) + sex == "f"` over the columns of a collection.
+    /// Reads variables such as `age, log(bili), sex == "f"` over the columns of a collection. Rows in which a column of `complete` is not
+    /// known are left out too.
     ///
     /// # Errors
     /// As [`Formula::parse_variables`]; `E_SQL_COLUMN`, `E_MODEL_FORMULA` for what is not a number.
-    pub fn new(text: &str, variables: &[Variable]) -> Result<Self, Report> {
+    pub fn new(text: &str, complete: &[&str], variables: &[Variable]) -> Result<Self, Report> {
         let mut building = Building {
             variables,
             needs: Vec::new(),
@@ -58,8 +61,12 @@ impl Points {
         };
         let columns = Formula::parse_variables(text)?;
         let columns = columns.iter().map(|atom| column(&mut building, atom));
+        let columns = columns.collect::<Result<_, _>>()?;
+        let summed = building.needs.len();
+        complete.iter().try_for_each(|column| building.complete(column))?;
         Ok(Self {
-            columns: columns.collect::<Result<_, _>>()?,
+            columns,
+            summed,
             needs: building.needs,
         })
     }

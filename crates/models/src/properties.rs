@@ -186,7 +186,7 @@ proptest! {
 
     #[test]
     fn components_and_clusters_do_not_depend_on_the_spread(spread in spreads()) {
-        let points = Points::new("x + v + y + group == \"0\"", &spread.variables()).unwrap();
+        let points = Points::new("x + v + y + group == \"0\"", &[], &spread.variables()).unwrap();
         let needs = points.needs.clone();
         for of in [Of::Correlations, Of::Covariances] {
             let pca = Pca { points: points.clone(), of };

@@ -35,6 +35,16 @@ pub trait Rounds {
     /// Adds up over the rows of a frame, into as many numbers as [`Rounds::width`] says.
     fn add(&self, state: &Self::State, frame: &Frame, into: &mut [f64]);
 
+    /// How many groups of rows this step adds up apart that follow from where it is taken, so that nobody could look at them before.
+    fn groups(&self, _state: &Self::State) -> usize {
+        0
+    }
+
+    /// In which of these groups each row of a frame is.
+    fn groups_of(&self, _state: &Self::State, _frame: &Frame) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// What follows from the sums over all rows of all nodes.
     ///
     /// # Errors

@@ -46,6 +46,10 @@ bounds = [0, 1]
 type = "number"
 role = ["measure"]
 bounds = [-3, 7]
+[columns.trestbps]
+type = "integer"
+role = ["measure"]
+bounds = [0, 250]
 [columns.disease]
 type = "integer"
 role = ["group", "filter", "measure"]
@@ -65,15 +69,21 @@ assignee = { roles = ["university"] }
 purposes = ["ehds-53-1-e"]
 permit = "none"
 release = "models"
-columns = ["age", "sex", "cp", "thalach", "exang", "oldpeak", "disease", "node"]
+columns = ["age", "sex", "cp", "thalach", "exang", "oldpeak", "trestbps", "disease", "node"]
 [permission.disclosure]
 "#;
 
 /// Data about nobody: no checks, so that every oracle can be said.
-const OPEN: &str = "tier = \"open\"\n";
+pub(super) const OPEN: &str = "tier = \"open\"\n";
 
 pub(super) const STATISTICAL: &str =
     "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"plain\"\nmin_nodes = 2\n";
+
+/// A data space of people who may have two rows each.
+pub(super) fn space_of_several_rows(nodes: &[(&str, String)]) -> Sandbox {
+    let collection = COLLECTION.replace("rows_per_person_max = 1", "rows_per_person_max = 2");
+    space_of("heart", &collection, POLICY, STATISTICAL, nodes)
+}
 
 /// A data space whose nodes have these rows.
 pub(super) fn space(disclosure: &str, nodes: &[(&str, String)]) -> Sandbox {
@@ -114,15 +124,15 @@ fn space_of(id: &str, collection: &str, policy: &str, disclosure: &str, nodes: &
     sandbox
 }
 
-const HEADER: &str = "person,age,sex,cp,thalach,exang,oldpeak,disease\n";
+const HEADER: &str = "person,age,sex,cp,thalach,exang,oldpeak,disease,trestbps\n";
 
 /// The four hospitals of the UCI heart disease data.
-fn hospitals() -> Option<Vec<(&'static str, String)>> {
+pub(super) fn hospitals() -> Option<Vec<(&'static str, String)>> {
     let text = fs::read_to_string(shared("clinical/uci_heart_4hospitals.csv")?).unwrap();
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let names = lines.next().unwrap();
     let at = |name: &str| names.iter().position(|known| *known == name).unwrap();
-    let places = ["age", "sex", "cp", "thalach", "exang", "oldpeak", "disease"].map(at);
+    let places = ["age", "sex", "cp", "thalach", "exang", "oldpeak", "disease", "trestbps"].map(at);
     let known = [
         ("Budapest", "budapest"),
         ("Cleveland", "cleveland"),
@@ -143,7 +153,7 @@ fn hospitals() -> Option<Vec<(&'static str, String)>> {
 }
 
 /// Rows of people who are made up: age and outcome hang together, and the other columns are spread.
-pub(super) fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 7])) -> String {
+pub(super) fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mut [String; 8])) -> String {
     let mut table = HEADER.to_owned();
     for person in people {
         let spread = |of: usize, step: usize| (person * step + person / 7) % of;
@@ -157,6 +167,7 @@ pub(super) fn made_up(people: std::ops::Range<usize>, change: impl Fn(usize, &mu
             (spread(9, 2) % 2).to_string(),
             format!("{:.1}", spread(50, 13) as f64 / 10.0),
             disease.to_string(),
+            (110 + spread(50, 23)).to_string(),
         ];
         change(person, &mut cells);
         let _ = writeln!(table, "p{person},{}", cells.join(","));
@@ -240,12 +251,12 @@ fn four_hospitals_fit_what_r_fits_over_their_pooled_rows() {
 
 #[test]
 fn a_node_does_not_send_what_tells_of_a_few_people() {
-    let plain = |_: usize, _: &mut [String; 7]| {};
-    let few_women = |person: usize, cells: &mut [String; 7]| cells[1] = usize::from(person % 50 != 0).to_string();
-    let one_pays = |person: usize, cells: &mut [String; 7]| {
+    let plain = |_: usize, _: &mut [String; 8]| {};
+    let few_women = |person: usize, cells: &mut [String; 8]| cells[1] = usize::from(person % 50 != 0).to_string();
+    let one_pays = |person: usize, cells: &mut [String; 8]| {
         cells[5] = if person % 200 < 5 { "6.5" } else { "0" }.to_owned();
     };
-    let three_unknown = |person: usize, cells: &mut [String; 7]| {
+    let three_unknown = |person: usize, cells: &mut [String; 8]| {
         if person % 200 < 3 {
             cells[5].clear();
         }
@@ -310,7 +321,7 @@ fn a_node_does_not_send_what_tells_of_a_few_people() {
 
 #[test]
 fn what_is_wrong_with_a_model_is_said_before_a_node_is_asked() {
-    let plain = |_: usize, _: &mut [String; 7]| {};
+    let plain = |_: usize, _: &mut [String; 8]| {};
     let sandbox = space(
         STATISTICAL,
         &[("a", made_up(0..200, plain)), ("b", made_up(200..400, plain))],
@@ -400,7 +411,7 @@ fn four_states_fit_the_cox_regression_of_r_with_each_as_a_stratum() {
         .map(|(node, table)| (node.as_str(), table.clone()))
         .collect();
     let policy = POLICY.replace("heart", "aids").replace(
-        "\"age\", \"sex\", \"cp\", \"thalach\", \"exang\", \"oldpeak\", \"disease\", \"node\"",
+        "\"age\", \"sex\", \"cp\", \"thalach\", \"exang\", \"oldpeak\", \"trestbps\", \"disease\", \"node\"",
         "\"age\", \"sex\", \"days\", \"died\", \"node\"",
     );
     let sandbox = space_of("aids", SURVIVAL, &policy, OPEN, &nodes);

@@ -7,11 +7,14 @@ use federation::{FitAnswer, FitQuestion};
 use models::{Fitted, cox, glm};
 use terms::{ExitCode, MemberId, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, end, sheet};
+use super::{Findings, Row, Sheet, Value, about, asker, end, learn, sheet};
 use crate::args::fits::{CoxArgs, FitArgs, GlmArgs};
 
 /// `datenraum glm`.
 pub(crate) async fn glm(args: GlmArgs, json: bool) -> Result<ExitCode, Report> {
+    if args.penalty.is_some() {
+        return learn::penalised(args, json).await;
+    }
     let theta = args.theta.map(|theta| theta.to_string());
     let said = [
         ("formula", Some(args.formula)),
@@ -35,12 +38,12 @@ pub(crate) async fn cox(args: CoxArgs, json: bool) -> Result<ExitCode, Report> {
 }
 
 /// A choice as it is written.
-fn named(choice: impl ValueEnum) -> Option<String> {
+pub(super) fn named(choice: impl ValueEnum) -> Option<String> {
     choice.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 /// Fits, and prints.
-async fn fit<const N: usize>(
+pub(super) async fn fit<const N: usize>(
     analysis: &str,
     said: [(&str, Option<String>); N],
     args: FitArgs,
@@ -77,6 +80,10 @@ fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findi
     let mut findings = match fitted {
         Fitted::Glm(fitted) => of_glm(fitted),
         Fitted::Cox(fitted) => of_cox(fitted),
+        Fitted::Pca(fitted) => learn::of_pca(fitted),
+        Fitted::KMeans(fitted) => learn::of_kmeans(fitted),
+        Fitted::Penalised(fitted) => learn::of_penalised(fitted),
+        Fitted::Trained(fitted) => learn::of_trained(fitted),
     };
     let all: Option<u64> = dropped.values().copied().sum();
     findings
@@ -175,16 +182,18 @@ fn of_cox(fitted: &cox::Fitted) -> Findings {
 }
 
 /// Doubles hold every count that there can be.
-fn count(count: u64) -> Value {
+pub(super) fn count(count: u64) -> Value {
     Value::Number(count as f64)
 }
 
 /// What is to be known of every model.
 fn notes(empty_levels: &[String]) -> Vec<String> {
-    let mut notes = vec!["intervals are Wald's, of 95 %".to_owned()];
-    if !empty_levels.is_empty() {
-        let levels = empty_levels.join(", ");
-        notes.push(format!("no row of any node has {levels}: left out of the model"));
-    }
-    notes
+    let wald = "intervals are Wald's, of 95 %".to_owned();
+    [wald].into_iter().chain(left_out(empty_levels)).collect()
+}
+
+/// That levels are not in the model.
+pub(super) fn left_out(empty_levels: &[String]) -> Option<String> {
+    let levels = empty_levels.join(", ");
+    (!empty_levels.is_empty()).then(|| format!("no row of any node has {levels}: left out of the model"))
 }

@@ -45,6 +45,15 @@ pub(crate) struct GlmArgs {
     /// The column with the weight of each row
     #[arg(long, value_name = "COLUMN")]
     pub(crate) weights: Option<String>,
+    /// Draw coefficients to 0, along a path of penalties as R's glmnet states them: no standard errors
+    #[arg(long, value_enum, value_name = "PENALTY", requires = "lambdas", conflicts_with_all = ["link", "theta"])]
+    pub(crate) penalty: Option<PenaltyName>,
+    /// The penalties, separated by commas
+    #[arg(long, value_name = "NUMBERS", requires = "penalty")]
+    pub(crate) lambdas: Option<String>,
+    /// Of an elastic net: from 0, ridge, to 1, lasso; 0.5 if nothing is said
+    #[arg(long, value_name = "NUMBER", requires = "penalty")]
+    pub(crate) mixing: Option<f64>,
     #[command(flatten)]
     pub(crate) fit: FitArgs,
 }
@@ -69,6 +78,17 @@ pub(crate) struct CoxArgs {
     pub(crate) check: Option<CheckName>,
     #[command(flatten)]
     pub(crate) fit: FitArgs,
+}
+
+/// How coefficients are drawn to 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PenaltyName {
+    /// By their squares
+    Ridge,
+    /// By their absolute values: some become 0
+    Lasso,
+    /// By both
+    ElasticNet,
 }
 
 /// How events at one time count.

@@ -10,7 +10,7 @@ fn groups(at: impl Fn(u32) -> [f64; 2]) -> Table {
 }
 
 fn kmeans(table: &Table, clusters: usize, size_min: u64) -> Result<Fitted, Report> {
-    let points = Points::new("x + y", &table.variables(&[]))?;
+    let points = Points::new("x + y", &[], &table.variables(&[]))?;
     let frame = table.frame(&points.needs, |_, _| true);
     fit(&KMeans::new(points, clusters, size_min)?, &[frame])
 }
@@ -87,7 +87,7 @@ fn clusters_of_four_hospitals_are_those_of_all_rows() {
         ),
     ];
     let table = table(&file);
-    let points = Points::new("age + trestbps + thalach + oldpeak", &table.variables(&[])).unwrap();
+    let points = Points::new("age + trestbps + thalach + oldpeak", &[], &table.variables(&[])).unwrap();
     let frames = table.frames_by("hospital", &points.needs);
     let fitted = fit(&KMeans::new(points, 4, 100).unwrap(), &frames).unwrap();
     assert!((fitted.within - 1_779.690_693_036).abs() < 1e-7, "{}", fitted.within);

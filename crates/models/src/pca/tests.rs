@@ -11,7 +11,7 @@ fn small(of: impl Fn(u32) -> [f64; 2]) -> Table {
 }
 
 fn pca_of(table: &Table, text: &str, of: Of) -> Result<Fitted, Report> {
-    let points = Points::new(text, &table.variables(&[]))?;
+    let points = Points::new(text, &[], &table.variables(&[]))?;
     let frame = table.frame(&points.needs, |_, _| true);
     fit(&Pca { points, of }, &[frame])
 }
@@ -21,7 +21,7 @@ fn what_has_no_components_is_refused() {
     let table = small(|at| [2000.1, f64::from(at * at)]);
     for (text, message) in [
         ("x + y", "x is the same in every row"),
-        ("y + x:y", "here a `+`"),
+        ("y + x:y", "here a `+`, a `,`"),
         ("y + y", "each variable once"),
         ("y + C(x)", "C(x) is a factor"),
         ("y + nox", "there is no column nox"),
@@ -29,7 +29,7 @@ fn what_has_no_components_is_refused() {
         let error = pca_of(&table, text, Of::Correlations).unwrap_err().to_string();
         assert!(error.contains(message), "{text}: {error}");
     }
-    let points = Points::new("x + y", &table.variables(&[])).unwrap();
+    let points = Points::new("x + y", &[], &table.variables(&[])).unwrap();
     let two = table.frame(&points.needs, |at, _| at < 2);
     let error = fit(
         &Pca {
@@ -65,7 +65,7 @@ fn components_of_four_hospitals_are_those_of_all_rows() {
     let oracle: Json = serde_json::from_str(&std::fs::read_to_string(oracle).unwrap()).unwrap();
     let expected = &oracle["results"]["heart_pca_of_correlation"]["eigenvalues_descending"];
     let table = table(&shared("clinical/uci_heart_4hospitals.csv").unwrap());
-    let points = Points::new("age + trestbps + thalach + oldpeak", &table.variables(&[])).unwrap();
+    let points = Points::new("age + trestbps + thalach + oldpeak", &[], &table.variables(&[])).unwrap();
     let frames = table.frames_by("hospital", &points.needs);
     let fitted = fit(
         &Pca {
