@@ -214,6 +214,10 @@ async fn fit(question: FitQuestion, asker: &Asker, session: &Session, options: &
     let table = match &fitted {
         Fitted::Glm(fitted) => sheets::coefficients(&fitted.terms),
         Fitted::Cox(fitted) => sheets::hazards(&fitted.terms),
+        // `call_of` takes no call of these.
+        Fitted::Pca(_) | Fitted::KMeans(_) | Fitted::Penalised(_) | Fitted::Trained(_) => {
+            Err(Problem::SqlNotAllowed.report("the gateway has no table of this analysis"))
+        }
     }?;
     let all: Option<u64> = dropped.values().copied().sum();
     let mut facts = facts(&evidence);
