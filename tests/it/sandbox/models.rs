@@ -252,7 +252,8 @@ fn four_hospitals_fit_what_r_fits_over_their_pooled_rows() {
 #[test]
 fn a_node_does_not_send_what_tells_of_a_few_people() {
     let plain = |_: usize, _: &mut [String; 8]| {};
-    let few_women = |person: usize, cells: &mut [String; 8]| cells[1] = usize::from(person % 50 != 0).to_string();
+    let few_women =
+        |person: usize, cells: &mut [String; 8]| cells[1] = usize::from(!person.is_multiple_of(50)).to_string();
     let one_pays = |person: usize, cells: &mut [String; 8]| {
         cells[5] = if person % 200 < 5 { "6.5" } else { "0" }.to_owned();
     };

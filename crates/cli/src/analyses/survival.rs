@@ -189,7 +189,7 @@ fn chart(found: &Survival, args: &SurvivalArgs) -> Figure {
             )],
             false => {
                 // As few as at its end can be left at the beginning of a bin.
-                let least = bounds(0).chain(bounds(0).last());
+                let least = bounds(0).chain(bounds(0).next_back());
                 vec![
                     shares(least.collect(), "at least"),
                     shares(start().chain(bounds(1)).collect(), "at most"),
