@@ -1,6 +1,6 @@
 //! Statistics that are made of what nodes answer to a question or two: the arithmetic is in `models`, the questions are here.
 //!
-//! A cell that nodes did not release is never taken as empty: it is open, and what would need it says so ([`Cells::require_whole`]).
+//! A cell that nodes did not release is never taken as empty: it is open, and what would need it says so ([`Cells::exact`]).
 //! Numbers of two questions are put together only if the same nodes answered both.
 //!
 //! Reading order: [`Study`] (one analysis, its questions and who took part), [`Key`] (what rows are grouped by), [`Cells`] (what came

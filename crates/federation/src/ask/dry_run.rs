@@ -86,7 +86,7 @@ impl Would {
 }
 
 impl DryRun {
-    /// As [`crate::Answer::exit_code`], of nodes that would answer all their parts.
+    /// As [`crate::TookPart::exit_code`], of nodes that would answer all their parts.
     pub fn exit_code(&self) -> ExitCode {
         let mut nodes: BTreeMap<&MemberId, Status> = BTreeMap::new();
         for Foreseen { node, would } in self.parts.iter().flat_map(|part| &part.nodes) {
