@@ -236,17 +236,13 @@ impl Shelf {
         })
     }
 
-    /// Whether there is one of the same statistic and the same people with the same contributions.
-    pub(crate) fn has(&self, value: &KeptValue) -> bool {
-        self.near(value).any(|(_, kept)| kept.sketch == value.sketch)
-    }
-
     /// Whether fewer people than either needs tell it from one of the same statistic, and it is none of them.
     pub(crate) fn differs_by_few(&self, value: &KeptValue) -> bool {
-        self.near(value).next().is_some() && !self.has(value)
+        self.near(value).next().is_some() && !self.holds(value)
     }
 
-    /// Whether there is the very same one, of the same statistic.
+    /// Whether there is the very same one, of the same statistic: a sketch does not see one person in 256, so numbers of people and rows
+    /// must be the same too.
     pub(crate) fn holds(&self, value: &KeptValue) -> bool {
         self.near(value).any(|(_, kept)| kept.is_about_the_same(value))
     }

@@ -261,7 +261,7 @@ impl Judge {
     pub(super) fn enter(&self, about: &About, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
         let mut shelf = kept.shelf();
         self.require_distance(about, &shelf)?;
-        let people = about.people.iter().filter(|people| !shelf.has(people));
+        let people = about.people.iter().filter(|people| !shelf.holds(people));
         let nodes = about.nodes.iter().filter(|nodes| !shelf.holds(nodes));
         let new: Vec<KeptValue> = people.chain(nodes).cloned().collect();
         let full = Problem::Resources.report("the node cannot keep any more of what it has released");

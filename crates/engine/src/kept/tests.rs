@@ -23,3 +23,23 @@ fn a_full_store_takes_nothing_of_an_answer_and_keeps_what_it_has() {
     assert_eq!(shelf.add(&[second]), Err(Full));
     assert_eq!(shelf.nearest(&first), Some(&first));
 }
+
+/// A value of so many people, whose sketch is the same whatever it is of.
+fn of_people(people: u64) -> KeptValue {
+    KeptValue::of_fit(
+        "patients model of age".to_owned(),
+        10,
+        people.cast_signed(),
+        people,
+        Sketch::new(64),
+    )
+}
+
+#[test]
+fn people_whom_a_sketch_does_not_see_are_counted() {
+    let mut shelf = Shelf::default();
+    shelf.add(&[of_people(100)]).unwrap();
+    assert!(shelf.holds(&of_people(100)) && !shelf.differs_by_few(&of_people(100)));
+    assert!(!shelf.holds(&of_people(101)) && shelf.differs_by_few(&of_people(101)));
+    assert!(!shelf.differs_by_few(&of_people(110)));
+}
