@@ -76,6 +76,15 @@ impl FitQuery {
         read.require_maskable().map(|()| read)
     }
 
+    /// The same model over the same rows, with masked sums or plain ones, in so many steps at most.
+    ///
+    /// # Errors
+    /// `E_MODEL_FORMULA` or `E_MODEL_DISCLOSURE` if it cannot be fitted from masked sums.
+    pub fn with(mut self, masked: bool, steps: u32) -> Result<Self, Report> {
+        (self.statement.masked, self.statement.steps) = (masked, steps);
+        self.require_maskable().map(|()| self)
+    }
+
     /// Masked sums are planned before the first step; and in no sum over all nodes may one of them be told apart.
     fn require_maskable(&self) -> Result<(), Report> {
         if self.statement.masked && self.width_max().is_none() {

@@ -16,7 +16,7 @@ use futures::channel::mpsc;
 use futures::future::join_all;
 use models::rounds::Next;
 use models::{Fitted, Statement};
-use policy::{AccessRequest, Asked, Decision, Release, Sum};
+use policy::{AccessRequest, Asked, Release, Sum};
 use terms::{MemberId, PermitId, Problem, Purpose, Report, limit};
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -200,23 +200,20 @@ impl Asker {
     async fn plan(&self, question: &FitQuestion, peers: &[&Peer]) -> Result<Plan, Report> {
         let collection = analyses::collection_of(self, &question.collection)?;
         let visible = self.visible();
-        let statement = |masked: bool, steps: u32| -> Result<Statement, Report> {
-            Ok(Statement {
-                analysis: question.analysis.clone(),
-                options: question.options.clone(),
-                nodes: peers.iter().map(|peer| peer.member.to_string()).collect(),
-                masked,
-                steps,
-                fit: fit_name()?,
-                rows: String::new(),
-            })
+        let statement = Statement {
+            analysis: question.analysis.clone(),
+            options: question.options.clone(),
+            nodes: peers.iter().map(|peer| peer.member.to_string()).collect(),
+            masked: false,
+            steps: question.steps.unwrap_or(STEPS),
+            fit: fit_name()?,
+            rows: String::new(),
         };
         let condition = question.condition.as_deref().unwrap_or_default();
         // The collection may be one that the asker cannot query: then the refusal says why.
         let mut known = visible.clone();
         known.insert(collection.id.clone(), Arc::clone(collection));
-        let steps = question.steps.unwrap_or(STEPS);
-        let query = FitQuery::compose(statement(false, steps)?, collection, condition, &known).await?;
+        let mut query = FitQuery::compose(statement, collection, condition, &known).await?;
         let request = AccessRequest {
             caller: self.caller().clone(),
             purpose: question.purpose,
@@ -227,18 +224,12 @@ impl Asker {
             asked: Asked::default(),
             at: self.clock.now(),
         };
-        let query = match policy::decide(self.rules(), &request) {
-            Decision::Refuse(refusal) => return Err(refusal.into()),
-            Decision::Allow(grant) => {
-                let rules = grant.models();
-                let masked = rules.is_some_and(|rules| rules.sum == Sum::Masked);
-                let most = rules.map_or(STEPS, |rules| rules.steps_max);
-                let steps = question.steps.unwrap_or(STEPS.min(most));
-                let query = FitQuery::compose(statement(masked, steps)?, collection, condition, &known).await?;
-                engine::fit::admit_fit(&query, &grant)?;
-                query
-            }
-        };
+        let grant = policy::decide(self.rules(), &request).into_grant()?;
+        if let Some(rules) = grant.models() {
+            let steps = question.steps.unwrap_or(STEPS.min(rules.steps_max));
+            query = query.with(rules.sum == Sum::Masked, steps)?;
+        }
+        engine::fit::admit_fit(&query, &grant)?;
         let text = query.statement.to_string();
         Ok(Plan {
             query,

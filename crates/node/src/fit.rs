@@ -10,6 +10,7 @@ mod exchange;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::read::Collections;
 use engine::{After, Fit, FitError, FitQuery, Holding};
 use futures::{Stream, StreamExt, stream};
 use policy::{AccessRequest, Asked, Grant, Release as PolicyRelease};
@@ -141,7 +142,7 @@ impl Desk {
             return Err(refused(entry, report.into()).await);
         }
         // 3 engine: parse
-        let read = FitQuery::read(text, &asker.visible(&current, now)).await;
+        let read = self.read_fit(text, &asker.visible(&current, now)).await;
         let statement = Digest::of(text.as_bytes());
         let read = read.and_then(|query| {
             let nodes = self.participants(&query, &current)?;
@@ -226,6 +227,13 @@ impl Desk {
             until: arrived + Duration::from_secs(limit::FIT_SECONDS_MAX),
             _place: place,
         })
+    }
+
+    /// Reads a statement, a few texts at a time.
+    async fn read_fit(&self, text: &str, visible: &Collections) -> Result<FitQuery, Report> {
+        let slot = self.reading.acquire().await;
+        let _slot = slot.map_err(|_| stopping())?;
+        FitQuery::read(text, visible).await
     }
 
     /// Those who take part, with the keys that the roster names.
