@@ -21,6 +21,7 @@ mod doctor;
 mod dry_run;
 mod fan_out;
 mod fhir;
+mod fits_ended;
 mod gateway;
 mod governance;
 mod hostile;

@@ -271,7 +271,7 @@ fn sentence(summary: &AuditSummary, origin: &str, compared: &Compared) -> String
     }
     for index in &summary.unended {
         kept.push_str(&format!(
-            "\nentry {index} says that rows begin to leave, and none says how that ended (they still leave, or the node stopped \
+            "\nentry {index} says that rows or sums begin to leave, and none says how that ended (they still leave, or the node stopped \
              meanwhile): as many as there were may have left"
         ));
     }
@@ -303,16 +303,16 @@ fn told(entry: &AuditEntry, ends: &Ends<'_>) -> String {
     );
     let outcome = match (entry.outcome, entry.problem) {
         (Outcome::Released, _) => released(entry),
-        (Outcome::Begun, _) => begun(ends.get(&entry.query_id)),
+        (Outcome::Begun, _) => begun(entry, ends.get(&entry.query_id)),
         (Outcome::Failed, problem) if entry.ends_begun => {
-            format!("failed after {} rows had gone{}", entry.rows, code(problem))
+            format!("failed after {} had gone{}", gone(entry), code(problem))
         }
         (Outcome::Abandoned, _) if entry.ends_begun => {
-            format!("abandoned by who asked after {} rows had gone", entry.rows)
+            format!("abandoned by who asked after {} had gone", gone(entry))
         }
         (Outcome::Refused, problem) => format!("refused{}", code(problem)),
         (Outcome::Failed, problem) => format!("failed{}", code(problem)),
-        (Outcome::Revoked, problem) => format!("revoked after {} rows had gone{}", entry.rows, code(problem)),
+        (Outcome::Revoked, problem) => format!("revoked after {} had gone{}", gone(entry), code(problem)),
         (Outcome::Abandoned, problem) => format!("abandoned by who asked{}", code(problem)),
         (Outcome::Foreseen, None) => "asked whether it would be allowed: yes; nothing was read".to_owned(),
         (Outcome::Foreseen, problem) => format!("asked whether it would be allowed: no{}", code(problem)),
@@ -336,11 +336,25 @@ fn told(entry: &AuditEntry, ends: &Ends<'_>) -> String {
     format!("#{index}  {at:.0}  {outcome}\n    {who}, for {purpose}{permit}{policy}\n    {sql}")
 }
 
-fn begun(end: Option<&u64>) -> String {
+fn begun(entry: &AuditEntry, end: Option<&u64>) -> String {
+    let what = if is_fit(entry) { "sums" } else { "rows" };
     match end {
-        Some(end) => format!("rows begin to leave; #{end} says how many did"),
-        None => "rows begin to leave, and no entry says how that ended: as many as there were may have left".to_owned(),
+        Some(end) => format!("{what} begin to leave; #{end} says how many did"),
+        None => format!("{what} begin to leave, and no entry says how that ended: as many as there were may have left"),
     }
+}
+
+/// What left: rows, or the sums of so many steps.
+fn gone(entry: &AuditEntry) -> String {
+    match (is_fit(entry), entry.rows) {
+        (true, 1) => "the sums of 1 step".to_owned(),
+        (true, steps) => format!("the sums of {steps} steps"),
+        (false, rows) => format!("{rows} rows"),
+    }
+}
+
+fn is_fit(entry: &AuditEntry) -> bool {
+    models::Statement::is_one(&entry.sql)
 }
 
 /// What left; older entries do not say how many bytes it had.
@@ -349,8 +363,14 @@ fn released(entry: &AuditEntry) -> String {
         0 => String::new(),
         bytes => format!(" of {bytes} bytes"),
     };
-    let (rows, blanked) = (entry.rows, entry.blanked_values);
-    format!("released {rows} rows{bytes}, {blanked} values in them blanked")
+    match is_fit(entry) {
+        true => format!("released {}{bytes}", gone(entry)),
+        false => format!(
+            "released {}{bytes}, {} values in them blanked",
+            gone(entry),
+            entry.blanked_values
+        ),
+    }
 }
 
 fn code(problem: Option<Problem>) -> String {
@@ -433,6 +453,13 @@ mod tests {
             said[0]
         );
         assert!(said[1].contains("after 9 rows had gone"), "{}", said[1]);
+        let fit = both.map(|entry| AuditEntry {
+            sql: "FIT glm(formula => 'relapsed ~ age') OF SELECT age, relapsed FROM people".to_owned(),
+            ..entry
+        });
+        let said: Vec<String> = fit.iter().map(|entry| told(entry, &ends(&fit))).collect();
+        assert!(said[0].contains("sums begin to leave; #7"), "{}", said[0]);
+        assert!(said[1].contains("after the sums of 9 steps had gone"), "{}", said[1]);
         let summary = AuditSummary {
             entries: 8,
             root: Digest::of(b"root"),
@@ -442,7 +469,7 @@ mod tests {
             checkpoint: String::new(),
         };
         let said = sentence(&summary, "datenraum/oncology/gbsg", &Compared::default());
-        assert!(said.contains("entry 7 says that rows begin to leave"), "{said}");
+        assert!(said.contains("entry 7 says that rows or sums begin to leave"), "{said}");
         assert!(said.contains("as many as there were may have left"), "{said}");
     }
 

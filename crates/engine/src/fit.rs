@@ -55,13 +55,7 @@ impl FitQuery {
     pub async fn read(text: &str, collections: &Collections) -> Result<Self, Report> {
         read::check_size(text)?;
         let statement = Statement::parse(text)?;
-        let rows = match read::read(&statement.rows, collections).await? {
-            Query::Rows(rows) => rows,
-            Query::Release(_) => {
-                let message = "the rows of a fit are SELECT columns FROM one collection, without aggregates";
-                return Err(Problem::SqlNotAllowed.report(message));
-            }
-        };
+        let rows = read_rows(&statement.rows, collections).await?;
         let collection = collections.get(&rows.collection);
         let collection = collection.ok_or_else(|| Problem::SqlCollection.report("there is no such collection"))?;
         let model = Model::new(&statement, &variables(collection, &statement.nodes))?;
@@ -118,11 +112,13 @@ impl FitQuery {
             conditions => format!(" WHERE {conditions}"),
         };
         let rows = format!("SELECT {columns} FROM {}{conditions}", collection.sql_name());
-        statement.rows = match read::read(&rows, collections).await? {
-            Query::Rows(rows) => rows.to_string(),
-            Query::Release(_) => rows,
-        };
-        Self::read(&statement.to_string(), collections).await
+        let rows = read_rows(&rows, collections).await?;
+        statement.rows = rows.to_string();
+        let text = statement.to_string();
+        read::check_size(&text)?;
+        let statement = Statement::parse(&text)?;
+        let composed = Self { statement, rows, model };
+        composed.require_maskable().map(|()| composed)
     }
 
     /// The collection that the rows are of.
@@ -143,6 +139,16 @@ impl FitQuery {
     /// The model before its first step.
     pub fn start(&self) -> Arc<dyn Step> {
         Arc::clone(&self.model.start)
+    }
+}
+
+async fn read_rows(sql: &str, collections: &Collections) -> Result<RowQuery, Report> {
+    match read::read(sql, collections).await? {
+        Query::Rows(rows) => Ok(rows),
+        Query::Release(_) => {
+            let message = "the rows of a fit are SELECT columns FROM one collection, without aggregates";
+            Err(Problem::SqlNotAllowed.report(message))
+        }
     }
 }
 

@@ -162,8 +162,8 @@ impl Asker {
             return first;
         }
         let remedy = format!(
-            "{}; or let the fit go on without nodes that do not take part",
-            first.remedy
+            "{}; or let the fit go on without nodes that do not take part (without_missing)",
+            first.remedy.trim_end_matches('.')
         );
         first.remedy(remedy)
     }

@@ -52,7 +52,7 @@ fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
 }
 
 /// A fit in the hands of somebody with a client of their own.
-struct Talk {
+pub(super) struct Talk {
     say: mpsc::Sender<FitRequest>,
     replies: Streaming<FitReply>,
     node: &'static str,
@@ -60,7 +60,7 @@ struct Talk {
 }
 
 impl Talk {
-    async fn open(sandbox: &Sandbox, node: &'static str, text: &str) -> Result<Self, Report> {
+    pub(super) async fn open(sandbox: &Sandbox, node: &'static str, text: &str) -> Result<Self, Report> {
         let person = Person::of(sandbox, "ada", node).await;
         let (say, coming) = mpsc::channel(8);
         let mut client = FitServiceClient::new(person.grpc()).max_decoding_message_size(16 << 20);
@@ -83,25 +83,25 @@ impl Talk {
         Ok(talk)
     }
 
-    async fn next(&mut self) -> Result<Reply, Report> {
+    pub(super) async fn next(&mut self) -> Result<Reply, Report> {
         let message = self.replies.message().await;
         let message = message.map_err(|status| wire::status::from_status(&status, self.node).report)?;
         Ok(message.unwrap().what.unwrap())
     }
 
-    async fn part(&mut self) -> Result<FitPart, Report> {
+    pub(super) async fn part(&mut self) -> Result<FitPart, Report> {
         match self.next().await? {
             Reply::Part(part) => Ok(part),
             other => panic!("{other:?}"),
         }
     }
 
-    fn tell(&mut self, what: Asking) {
+    pub(super) fn tell(&mut self, what: Asking) {
         self.say.try_send(FitRequest { what: Some(what) }).unwrap();
     }
 }
 
-fn statement(sum: &str, nodes: &str, name: char) -> String {
+pub(super) fn statement(sum: &str, nodes: &str, name: char) -> String {
     let name = name.to_string().repeat(32);
     format!(
         "FIT glm(family => 'binomial', formula => 'disease ~ age', nodes => '{nodes}', sum => '{sum}', steps => '25', fit => '{name}') \
