@@ -8,7 +8,7 @@ mod compare;
 mod correlate;
 mod crosstab;
 mod describe;
-mod fit;
+pub(crate) mod fit;
 mod learn;
 mod meta;
 mod rates;

@@ -4,6 +4,7 @@
 //! what a step promises is checked; a step that does not hold ends the tour with an error.
 
 mod material;
+mod model;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use crate::sandbox::control::{self, Order};
 use crate::sandbox::layout::Layout;
 use crate::sandbox::progress::Progress;
 use crate::sandbox::{spec::Spec, up};
-use crate::{audit, query, render, show};
+use crate::{analyses, audit, query, render, show};
 
 const BY_SIZE: &str = "SELECT tumour_size, count(*) AS people, avg(age) AS mean_age FROM breast_cancer \
                        GROUP BY tumour_size ORDER BY tumour_size";
@@ -85,6 +86,12 @@ impl Tour {
 
         heading(
             "2",
+            "A regression over both cohorts, under a data permit; the model is that of the pooled data",
+        )?;
+        self.fit(&asker).await?;
+
+        heading(
+            "3",
             "Eighteen hospitals, some with a handful of patients: what is too small does not leave",
         )?;
         let answer = self.ask(&asker, BY_SEX, Purpose::Research).await?;
@@ -98,7 +105,7 @@ impl Tour {
         )?;
 
         heading(
-            "3",
+            "4",
             "The same question for an insurance: refused, with the rule and what would be allowed",
         )?;
         let answer = self.ask(&asker, BY_SIZE, Purpose::Insurance).await?;
@@ -108,7 +115,7 @@ impl Tour {
         )?;
 
         heading(
-            "4",
+            "5",
             "A node stops in mid-tour: the answer is partial, and says who is missing",
         )?;
         let node: MemberId = STOPPED
@@ -132,7 +139,7 @@ impl Tour {
         )?;
 
         heading(
-            "5",
+            "6",
             "What one hospital can see: who asked what, under which signed policy, and what left",
         )?;
         self.audit()
@@ -157,6 +164,29 @@ impl Tour {
         show::text(render::summary(&answer))?;
         show::text(format!("exit code {}", answer.took_part().exit_code() as u8))?;
         Ok(answer)
+    }
+
+    async fn fit(&self, asker: &Asker) -> Result<(), Report> {
+        let folder = self.layout.folder().display();
+        let (formula, family, permit) = (model::FORMULA, model::FAMILY, model::PERMIT);
+        show::text(format!(
+            "$ datenraum glm --sandbox {folder} --purpose {} --permit {permit} \\\n    \
+             --collection breast-cancer --formula \"{formula}\" --family {family}",
+            Purpose::Research
+        ))?;
+        let answer = Box::pin(asker.fit(&model::question()?)).await?;
+        let fitted = answer.fitted.as_ref().map_err(Clone::clone)?;
+        analyses::fit::print(fitted, &answer)?;
+        hold(
+            answer.evidence.exit_code() == ExitCode::Ok,
+            "both cohorts take part in the model",
+        )?;
+        let pooled = model::pooled(asker)?;
+        hold(
+            model::agree(fitted, &pooled),
+            "the federated model equals the pooled one",
+        )?;
+        show::text("fitted again to the two files put together: the same, to nine digits and more")
     }
 
     fn audit(&self) -> Result<(), Report> {

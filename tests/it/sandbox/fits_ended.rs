@@ -146,7 +146,11 @@ async fn a_node_that_goes_in_the_middle_ends_the_fit_or_is_left_out_from_the_sta
     assert_eq!(of_three.json()["terms"], fit["terms"]);
     // Twice it was begun and not ended, and twice it was.
     let audit = audit(&sandbox, "a");
-    assert_eq!(audit.matches("abandoned by who asked after the sums of").count(), 2, "{audit}");
+    assert_eq!(
+        audit.matches("abandoned by who asked after the sums of").count(),
+        2,
+        "{audit}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +233,11 @@ async fn fits_have_so_many_places_and_whoever_says_nothing_loses_theirs() {
     assert!((55..120).contains(&waited), "{waited} s");
     drop(again);
     let audit = audit(&sandbox, "a");
-    for ended in ["failed [E_RESOURCES]", "abandoned by who asked", "failed [E_MODEL_PROTOCOL]"] {
+    for ended in [
+        "failed [E_RESOURCES]",
+        "abandoned by who asked",
+        "failed [E_MODEL_PROTOCOL]",
+    ] {
         assert!(audit.contains(ended), "{audit}");
     }
 }

@@ -7,7 +7,7 @@ use federation::{FitAnswer, FitQuestion};
 use models::{Fitted, cox, glm};
 use terms::{ExitCode, MemberId, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, end, learn, sheet};
+use super::{Findings, Row, Sheet, Value, about, as_text, asker, end, learn, sheet};
 use crate::args::fits::{CoxArgs, FitArgs, GlmArgs};
 
 /// `datenraum glm`.
@@ -74,6 +74,14 @@ pub(super) async fn fit<const N: usize>(
     } = asker.fit(&question).await?;
     let found = fitted.map(|fitted| findings(&fitted, &dropped));
     end(found, &evidence, &args.about.written, json)
+}
+
+/// Prints a model and who took part.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn print(fitted: &Fitted, answer: &FitAnswer) -> Result<(), Report> {
+    as_text(&findings(fitted, &answer.dropped), &answer.evidence, false)
 }
 
 fn findings(fitted: &Fitted, dropped: &BTreeMap<MemberId, Option<u64>>) -> Findings {
