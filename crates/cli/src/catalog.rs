@@ -134,11 +134,17 @@ fn and_list(words: &[String]) -> String {
     }
 }
 
-/// Whose data are made up says so wherever it is named.
+/// Whose data are made up, or have their days moved, says so wherever it is named.
 fn named(dataset: &DatasetListing) -> String {
-    match dataset.synthetic {
-        true => format!("{} (synthetic)", dataset.node),
-        false => dataset.node.to_string(),
+    let marks = [(dataset.synthetic, "synthetic"), (dataset.days_moved, "days moved")];
+    let marks: Vec<&str> = marks
+        .iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, mark)| *mark)
+        .collect();
+    match marks.as_slice() {
+        [] => dataset.node.to_string(),
+        marks => format!("{} ({})", dataset.node, marks.join(", ")),
     }
 }
 

@@ -77,6 +77,9 @@ struct About {
     /// Whether the file said of itself that it is made up.
     #[serde(default)]
     synthetic: bool,
+    /// Whether each person's days were moved when it was read.
+    #[serde(default)]
+    days_moved: bool,
     /// Of the file. Earlier versions did not write it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
@@ -115,6 +118,11 @@ impl Dataset {
     /// Whether it is of made-up people.
     pub fn is_synthetic(&self) -> bool {
         self.about.synthetic
+    }
+
+    /// Whether each person's days are moved by a number that nobody is told.
+    pub fn has_days_moved(&self) -> bool {
+        self.about.days_moved
     }
 
     /// Whether it was checked against the collection as it is now.
@@ -325,6 +333,7 @@ impl Datasets {
             version: number,
             content: Some(content),
             synthetic: is_synthetic,
+            days_moved: mapping.shift_days.is_some(),
             bytes: Some(Seen::of(&target)?.bytes),
         };
         let made = Made {

@@ -64,6 +64,8 @@ pub struct DatasetListing {
     pub updated: UtcTime,
     /// Whether they are made up.
     pub synthetic: bool,
+    /// Whether each person's days are moved, all by the same number, which nobody is told: no seasons can be asked for.
+    pub days_moved: bool,
 }
 
 /// One column.
@@ -163,6 +165,7 @@ fn listing(collection: &Collection, open: &[Queryable], offers: &[Offer]) -> Lis
             node: offer.peer.member.clone(),
             updated: offered.updated,
             synthetic: offered.synthetic,
+            days_moved: offered.days_moved,
         })
     });
     let releases = open.map(|open| &open.releases);

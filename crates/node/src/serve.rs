@@ -335,6 +335,7 @@ impl Node {
             collection: d.collection().clone(),
             updated: d.updated(),
             synthetic: d.is_synthetic(),
+            days_moved: d.has_days_moved(),
         };
         let description = NodeDescription {
             space: self.config.space.clone(),

@@ -58,6 +58,9 @@ pub struct OfferedDataset {
     /// Whether they are made up. Whoever is too old to know it does not see the node, rather than take them for real.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub synthetic: bool,
+    /// Whether days of people are moved in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub days_moved: bool,
 }
 
 /// Signs a description with the institution's key.

@@ -81,13 +81,13 @@ fn the_example_that_is_shown_can_be_asked_and_the_table_of_who_may_is_the_boards
     assert!(!answer["rows"].as_array().unwrap().is_empty(), "{sql}");
 
     let board = datenraum(
-        ["board", "matrix", "breast-cancer-research", "--lang", "de", "--dir"]
+        ["board", "matrix", "lung-cancer-research", "--lang", "de", "--dir"]
             .iter()
             .map(Into::into)
             .chain([project().join("policies/oncology").into_os_string()]),
     );
     let board = board.returns(0).out();
-    let who = catalog(&sandbox, &["who", "breast-cancer", "--lang", "de"])
+    let who = catalog(&sandbox, &["who", "lung-cancer", "--lang", "de"])
         .returns(0)
         .out();
     let who_gets_what = |page: &str| page[page.find("WER BEKOMMT WAS").unwrap()..].trim().to_owned();

@@ -370,4 +370,16 @@ fn folders_and_derived_columns_are_answered_from_and_the_days_behind_them_are_mo
     clinic.answers(&each(12, 33));
     clinic.dataset(&["refresh", "stays"]).returns(0);
     clinic.answers(&each(12, 33));
+    // Whoever asks is told that days are moved, and by how many at most is nobody's business.
+    let dir = clinic.sandbox.dir();
+    let words = ["catalog", "show", "stays", "--sandbox", dir.to_str().unwrap()];
+    let since = std::time::Instant::now();
+    let told = loop {
+        let told = datenraum(words).returns(0).out();
+        if told.contains("clinic-a (days moved)") || since.elapsed().as_secs() > 60 {
+            break told;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    };
+    assert!(told.contains("clinic-a (days moved)") && !told.contains("90"), "{told}");
 }

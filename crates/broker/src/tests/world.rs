@@ -303,6 +303,7 @@ impl World {
             collection: collection.parse().unwrap(),
             updated: self.now(),
             synthetic: false,
+            days_moved: false,
         };
         NodeDescription {
             space: "oncology".parse().unwrap(),
