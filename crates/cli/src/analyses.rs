@@ -1,6 +1,6 @@
 //! Statistics as commands: what they have in common. What a result looks like as a table and as JSON is said here once.
 //!
-//! A command makes a [`Findings`] of what `federation::analyses` or a fit brings, and [`end`] writes it with who took part. Where
+//! A command makes a [`Findings`] of the results of `federation::analyses` or a fit, and [`end`] writes it with who took part. Where
 //! `--format json` is chosen the object has the facts, one array for each sheet, and `notes`, `questions`, `query_ids`, `coverage`,
 //! `receipts`; docs/statistics.md says so to users.
 
@@ -17,9 +17,10 @@ mod survival;
 
 use std::sync::Arc;
 
-use federation::analyses::{About, Evidence};
+pub(crate) use federation::analyses::results::{Readers, Row, Sheet, Value, figures, terms};
+use federation::analyses::{About, Evidence, Results};
 use federation::{Asker, Profile};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use terms::{ExitCode, Report, SystemClock};
 
 use crate::args::AskerArgs;
@@ -35,7 +36,6 @@ pub(crate) use fit::{cox, glm};
 pub(crate) use learn::{kmeans, pca, train};
 pub(crate) use meta::run as meta;
 pub(crate) use rates::run as rates;
-pub(crate) use sheet::{Readers, Row, Sheet, Value, figures, terms};
 pub(crate) use survival::run as survival;
 
 /// What an analysis found.
@@ -49,6 +49,17 @@ pub(crate) struct Findings {
     pub(crate) notes: Vec<String>,
     /// A drawing and its file, if one is asked for.
     pub(crate) picture: Option<Picture>,
+}
+
+impl From<Results> for Findings {
+    fn from(results: Results) -> Self {
+        Self {
+            facts: results.facts,
+            sheets: results.sheets,
+            notes: results.notes,
+            picture: None,
+        }
+    }
 }
 
 /// Who asks.
@@ -121,10 +132,10 @@ fn as_text(findings: &Findings, evidence: &Evidence, show_sql: bool) -> Result<(
         .filter(|sheet| sheet.readers != Readers::Programs)
     {
         if !sheet.rows.is_empty() {
-            show::text(sheet.as_text())?;
+            show::text(sheet::table(sheet))?;
         }
     }
-    if let Some(facts) = findings.facts.as_line() {
+    if let Some(facts) = sheet::line(&findings.facts) {
         show::text(facts)?;
     }
     let has_open = findings.facts.has_open() || findings.sheets.iter().flat_map(|sheet| &sheet.rows).any(Row::has_open);
@@ -139,8 +150,7 @@ fn as_text(findings: &Findings, evidence: &Evidence, show_sql: bool) -> Result<(
 fn as_json(findings: &Findings, evidence: &Evidence) -> Json {
     let mut whole = findings.facts.as_json();
     for sheet in findings.sheets.iter().filter(|sheet| sheet.readers != Readers::People) {
-        let rows = sheet.rows.iter().map(|row| Json::Object(row.as_json()));
-        whole.insert(sheet.name.to_owned(), rows.collect());
+        whole.insert(sheet.name.to_owned(), sheet.as_json());
     }
     let folders: Vec<_> = evidence.receipts.iter().map(|receipts| &receipts.folder).collect();
     let rest = json!({
@@ -155,14 +165,6 @@ fn as_json(findings: &Findings, evidence: &Evidence) -> Json {
     }
     Json::Object(whole)
 }
-
-/// Why a part of the result is not there, as a note.
-pub(crate) fn refused(what: &str, report: &Report) -> String {
-    format!("{what}: {report}; {}", report.remedy)
-}
-
-/// The facts of a result as JSON begin with this.
-pub(crate) type Object = Map<String, Json>;
 
 #[cfg(test)]
 mod tests;

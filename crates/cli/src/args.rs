@@ -584,6 +584,9 @@ pub(crate) struct GatewayRunArgs {
     /// The file with the token; gateway.token in your profile's data folder otherwise
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// End when standard input ends: for a program that starts a gateway of its own and must not leave it behind, however it ends itself
+    #[arg(long)]
+    pub(crate) until_input_ends: bool,
 }
 
 #[derive(Debug, Subcommand)]

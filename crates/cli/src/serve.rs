@@ -101,6 +101,9 @@ pub(crate) async fn gateway(args: GatewayRunArgs, json: bool) -> Result<ExitCode
     let asker = Box::pin(Asker::open(profile, Arc::new(SystemClock))).await?;
     let token = Token::of_file(&token_file)?;
     let stop = stop_when_told()?;
+    if args.until_input_ends {
+        stop_when_input_ends(stop.clone())?;
+    }
     let (endpoint, token_file) = (
         format!("grpc+tcp://{}", listener.bound()),
         token_file.display().to_string(),
@@ -148,6 +151,20 @@ pub(crate) fn stop_when_told() -> Result<CancellationToken, Report> {
         told.cancel();
     });
     Ok(stop)
+}
+
+/// Cancels when nobody holds the other end of standard input any more: the system closes it for a program that is killed, too.
+///
+/// # Errors
+/// If the system gives no thread, which a read that waits needs to itself. It ends with the process.
+fn stop_when_input_ends(stop: CancellationToken) -> Result<(), Report> {
+    let read = move || {
+        drop(std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()));
+        stop.cancel();
+    };
+    let thread = std::thread::Builder::new().name("input".to_owned()).spawn(read);
+    let none = |error| Problem::Internal.report(format!("standard input cannot be waited for: {error}"));
+    thread.map(drop).map_err(none)
 }
 
 /// What a node or a broker is told: SIGTERM or Ctrl-C is to finish what runs, a second one to end at once (all that anybody was told is

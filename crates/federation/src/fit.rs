@@ -65,6 +65,17 @@ pub struct FitQuestion {
     pub permit: Option<PermitId>,
 }
 
+impl FitQuestion {
+    /// The steps that are asked for; for rounds of a training, one more than these.
+    fn steps(&self) -> Option<u32> {
+        let rounds = || {
+            let rounds = self.options.get("rounds").filter(|_| self.analysis == "train")?;
+            rounds.trim().parse::<u32>().ok()?.checked_add(1)
+        };
+        self.steps.or_else(rounds)
+    }
+}
+
 /// What comes of a fit.
 #[derive(Debug)]
 pub struct FitAnswer {
@@ -168,6 +179,11 @@ impl Asker {
         first.remedy(remedy)
     }
 
+    /// How many nodes a fit would ask.
+    pub(crate) fn nodes_of(&self, question: &FitQuestion) -> Result<usize, Report> {
+        self.peers_for(question).map(|peers| peers.len())
+    }
+
     fn peers_for(&self, question: &FitQuestion) -> Result<Vec<&Peer>, Report> {
         let collection = analyses::collection_of(self, &question.collection)?;
         let offers = self
@@ -205,7 +221,7 @@ impl Asker {
             options: question.options.clone(),
             nodes: peers.iter().map(|peer| peer.member.to_string()).collect(),
             masked: false,
-            steps: question.steps.unwrap_or(STEPS),
+            steps: question.steps().unwrap_or(STEPS),
             fit: fit_name()?,
             rows: String::new(),
         };
@@ -226,7 +242,7 @@ impl Asker {
         };
         let grant = policy::decide(self.rules(), &request).into_grant()?;
         if let Some(rules) = grant.models() {
-            let steps = question.steps.unwrap_or(STEPS.min(rules.steps_max));
+            let steps = question.steps().unwrap_or(STEPS.min(rules.steps_max));
             query = query.with(rules.sum == Sum::Masked, steps)?;
         }
         engine::fit::admit_fit(&query, &grant)?;

@@ -63,8 +63,34 @@ async fn a_model_is_fitted_when_it_is_fetched_and_without_a_node_only_if_stateme
     let before = asked(&sandbox);
     refused(&without, &[], "E_PARTIAL", "how many are enough").await;
     assert_eq!(asked(&sandbox), before, "it is refused before anybody is asked");
+    // More nodes are wanted than the fit would ask.
+    let of_two = GLM.replace("without_missing", "nodes => 'a, b', without_missing");
+    refused(&of_two, &least("3"), "E_PARTIAL", "over 2 nodes").await;
+    assert_eq!(asked(&sandbox), before, "it is refused before anybody is asked");
     refused(&without, &least("3"), "E_PARTIAL", "2 of 3").await;
     client.ask(&without, &least("2")).await.unwrap();
+    for (twice, says) in [
+        (
+            "describe(collection => 'heart', columns => 'cp, age', by => 'cp')",
+            "cp twice",
+        ),
+        (
+            "crosstab(collection => 'heart', rows => 'sex', columns => 'sex')",
+            "sex twice",
+        ),
+        (
+            "correlate(collection => 'heart', columns => 'age, thalach, age')",
+            "twice",
+        ),
+    ] {
+        let before = asked(&sandbox);
+        refused(&format!("SELECT * FROM {twice}"), &least("2"), "E_USAGE", says).await;
+        assert_eq!(
+            asked(&sandbox),
+            before,
+            "{twice}: it is refused before anybody is asked"
+        );
+    }
     // What it is for, the connection says and not the statement.
     let other = [("datenraum-purpose", "ehds-54-b")];
     refused(GLM, &other, "E_PROHIBITED", "54").await;

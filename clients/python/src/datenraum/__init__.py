@@ -1,4 +1,4 @@
-"""Ask a federated health data space: SQL, descriptions and regressions over all nodes, as data frames.
+"""Ask a federated health data space: SQL, statistics and models over all nodes, as data frames.
 
 The data stay where they are. What comes back is what a signed policy lets out of each node, pooled, with a list of who took part.
 
@@ -7,13 +7,35 @@ The data stay where they are. What comes back is what a signed policy lets out o
 ...     fit = hearts.glm("heart", "disease ~ age + sex", family="binomial")
 ...     print(fit.summary())
 
-Reading order: ``_connection`` (what is asked), ``_fit`` and ``_description`` (what comes back), ``_gateway`` (through what),
-``_errors``.
+Reading order: ``_connection`` (SQL), ``_calls`` (analyses), ``_study``, ``_fit``, ``_learned`` and ``_description`` (what comes back),
+``_gateway`` (through what), ``_errors``.
 """
 
 from ._connection import Connection, connect
 from ._description import Description
 from ._errors import DatenraumError
-from ._fit import CoxFit, Fit, GlmFit
+from ._fit import CoxFit, Fit, GlmFit, Model
+from ._learned import KMeansFit, Network, PcaFit, PenalisedFit
+from ._study import Comparison, Correlation, Crosstab, Meta, Rates, Study, Survival
 
-__all__ = ["Connection", "CoxFit", "DatenraumError", "Description", "Fit", "GlmFit", "connect"]
+__all__ = [
+    "Comparison",
+    "Connection",
+    "Correlation",
+    "CoxFit",
+    "Crosstab",
+    "DatenraumError",
+    "Description",
+    "Fit",
+    "GlmFit",
+    "KMeansFit",
+    "Meta",
+    "Model",
+    "Network",
+    "PcaFit",
+    "PenalisedFit",
+    "Rates",
+    "Study",
+    "Survival",
+    "connect",
+]

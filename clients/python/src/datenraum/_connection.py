@@ -1,9 +1,9 @@
-"""One connection to a gateway, and what is asked through it."""
+"""One connection to a gateway, and questions in SQL through it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,18 +15,15 @@ import pyarrow as pa
 from adbc_driver_flightsql import DatabaseOptions
 
 from . import _answer
-from ._description import Description
+from ._calls import Calls
 from ._errors import DatenraumError, of_driver
-from ._fit import CoxFit, GlmFit
 from ._gateway import Gateway
 
 _ADDRESS = "grpc+tcp://127.0.0.1:32010"
 _COVERAGE = "SELECT * FROM datenraum.coverage"
 
-Names = str | Iterable[str]
 
-
-class Connection:
+class Connection(Calls):
     """A connection to a gateway. Make one with :func:`connect`, :meth:`sandbox` or :meth:`profile`, and close it.
 
     A connection is for one thread at a time.
@@ -138,137 +135,6 @@ class Connection:
         frame.attrs = told.attrs
         return frame
 
-    def describe(
-        self, collection: str, columns: Names, by: str | None = None, *, where: str | None = None, histogram: bool = False
-    ) -> Description:
-        """Describe columns: of numbers how many, mean, spread and quartiles; of others how often each value is there.
-
-        Parameters
-        ----------
-        collection
-            The collection, such as ``breast-cancer``.
-        columns
-            Names of columns.
-        by
-            A column, or ``node``, for whose values rows are told apart.
-        where
-            Which rows, as a condition in SQL.
-        histogram
-            Whether numbers are counted by their declared bins too.
-
-        Returns
-        -------
-        Description
-            ``summary`` and ``counts`` as data frames, with ``coverage``.
-
-        Raises
-        ------
-        DatenraumError
-            As :meth:`query`.
-        """
-        said = {"collection": collection, "columns": columns, "by": by, "where": where, "histogram": histogram or None}
-        table, told = self._ask(_call("describe", said))
-        return Description._of(_answer.frame(table), told, by is not None)
-
-    def glm(
-        self,
-        collection: str,
-        formula: str,
-        *,
-        family: str = "gaussian",
-        link: str | None = None,
-        theta: float | None = None,
-        weights: str | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
-    ) -> GlmFit:
-        """Fit a generalised linear model over the rows of all nodes, which stay where they are: the same as over the pooled rows.
-
-        Parameters
-        ----------
-        collection
-            The collection, such as ``breast-cancer``.
-        formula
-            As R and patsy users write it: ``"relapsed ~ age + C(grade) + hormone:age + offset(log(years))"``.
-        family
-            ``gaussian``, ``binomial``, ``poisson``, ``gamma`` or ``negative-binomial`` (with ``theta``).
-        link
-            The link, where it is not the family's own.
-        theta
-            θ of the negative binomial.
-        weights
-            The column with the weight of each row.
-        where
-            Which rows, as a condition in SQL over declared values and edges of bins.
-        nodes
-            Only these nodes; all that offer the collection by default.
-        without_missing
-            Whether the fit may go on, from the start, without nodes that take no part. The connection must have ``minimum_nodes``.
-        complete
-            Only rows in which these columns are known too.
-        steps
-            Most steps; each is one sum over all nodes.
-
-        Returns
-        -------
-        GlmFit
-
-        Raises
-        ------
-        DatenraumError
-            As :meth:`query`; with its own code if the model has no solution (``E_MODEL_…``).
-        """
-        said = {"formula": formula, "family": family, "link": link, "theta": theta, "weights": weights}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        table, told = self._ask(_call("glm", said | common))
-        return GlmFit(_answer.frame(table), told, formula=formula, family=family)
-
-    def cox(
-        self,
-        collection: str,
-        formula: str,
-        *,
-        ties: str = "efron",
-        baseline: str = "node",
-        check: str | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
-    ) -> CoxFit:
-        """Fit a Cox regression over the rows of all nodes.
-
-        Parameters
-        ----------
-        collection, where, nodes, without_missing, complete, steps
-            As for :meth:`glm`.
-        formula
-            ``"Surv(days, died) ~ age + C(grade) + strata(ward)"``.
-        ties
-            ``efron`` or ``breslow``.
-        baseline
-            ``node``: the people of each node are a stratum. ``shared``: one baseline hazard, in the declared bins of the time.
-        check
-            Check that hazards are in proportion over the time: ``identity``, ``log`` or ``km``.
-
-        Returns
-        -------
-        CoxFit
-
-        Raises
-        ------
-        DatenraumError
-            As :meth:`glm`.
-        """
-        said = {"formula": formula, "ties": ties, "baseline": baseline, "check": check}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        table, told = self._ask(_call("cox", said | common))
-        return CoxFit(_answer.frame(table), told, formula=formula)
-
     def close(self) -> None:
         """Close the connection, and end the gateway that was started for it."""
         self._adbc.close()
@@ -361,40 +227,6 @@ def _options(purpose: str | None, permit: str | None, minimum_nodes: int | None,
         "minimum_nodes": minimum_nodes,
         "timeout_seconds": timeout_seconds,
     }
-
-
-def _fit_options(
-    collection: str,
-    where: str | None,
-    nodes: Names | None,
-    without_missing: bool,
-    complete: Names | None,
-    steps: int | None,
-) -> dict[str, Any]:
-    return {
-        "collection": collection,
-        "where": where,
-        "nodes": nodes,
-        "without_missing": without_missing or None,
-        "complete": complete,
-        "steps": steps,
-    }
-
-
-def _call(analysis: str, said: dict[str, Any]) -> str:
-    """Write the statement that calls an analysis; each value is text in quotes and stays text."""
-    arguments = ", ".join(f"{name} => {_quoted(value)}" for name, value in said.items() if value is not None)
-    return f"SELECT * FROM {analysis}({arguments})"
-
-
-def _quoted(value: object) -> str:
-    if isinstance(value, bool):
-        text = str(value).lower()
-    elif isinstance(value, Iterable) and not isinstance(value, str):
-        text = ", ".join(str(one) for one in value)
-    else:
-        text = str(value)
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _uri(address: str) -> str:

@@ -27,6 +27,8 @@ class Description:
         Indexed by ``column``, ``group`` if there are groups, and ``value`` (None: not known); ``n`` rows have it.
     coverage : list of dict
         Every node that was asked, and what became of it.
+    notes : list of str
+        What must be known to read the numbers.
 
     Notes
     -----
@@ -37,6 +39,7 @@ class Description:
     summary: pd.DataFrame
     counts: pd.DataFrame
     coverage: list[dict[str, Any]]
+    notes: list[str]
 
     @classmethod
     def _of(cls, table: pd.DataFrame, told: Told, grouped: bool) -> Description:
@@ -52,4 +55,5 @@ class Description:
             summary=part("summary", by, _SUMMARY),
             counts=part("count", [*by, "value"], _COUNT),
             coverage=told.coverage,
+            notes=told.facts["notes"],
         )

@@ -7,13 +7,58 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ._answer import Told
+from ._plot import forest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Fit:
-    """A fitted model.
+class Model:
+    """What is known of every model over all nodes.
+
+    Attributes
+    ----------
+    n : int
+        Rows of all nodes that are in it.
+    dropped : int or None
+        Rows that were left out because a column is not known; None where too few people are in them to say so.
+    dropped_by_node : dict of str to int or None
+        The same for each node.
+    coverage : list of dict
+        Every node that was asked, and what became of it.
+    receipts : str or None
+        The file with the nodes' signed receipts.
+    facts : dict
+        Everything else that is known, as docs/python.md says.
+    """
+
+    def __init__(self, told: Told) -> None:
+        facts = told.facts
+        self.n: int = facts["n"]
+        self.dropped: int | None = facts["dropped"]
+        self.dropped_by_node: dict[str, int | None] = facts["dropped_by_node"]
+        self.coverage = told.coverage
+        self.receipts: str | None = told.attrs["receipts"]
+        self.facts: dict[str, Any] = facts
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes whose rows are in it."""
+        return [node["node"] for node in self.coverage if node["status"] == "answered"]
+
+    def _who(self) -> list[str]:
+        """Say over how many rows it is, and who took no part."""
+        dropped = "some" if self.dropped is None else self.dropped
+        absent = [node for node in self.coverage if node["status"] != "answered"]
+        return [
+            f"rows {self.n}  left out because a column is not known: {dropped}",
+            f"{len(self.nodes)} of {len(self.coverage)} nodes took part",
+            *(f"{node['node']} {node['status']}: {node['message']} [{node['problem']}]" for node in absent),
+        ]
+
+
+class Fit(Model):
+    """A fitted model; what it has beside these, :class:`Model` says.
 
     Attributes
     ----------
@@ -24,45 +69,29 @@ class Fit:
         Its first four columns, as statsmodels names them.
     formula : str
         What was fitted.
-    n : int
-        Rows of all nodes that are in the fit.
-    dropped : int or None
-        Rows that were left out because a column is not known; None where too few people are in them to say so.
-    dropped_by_node : dict of str to int or None
-        The same for each node.
     llf : float or None
         Log-likelihood (of Cox: log partial likelihood).
     steps : int
         Sums over all nodes that it took.
     empty_levels : list of str
         Levels that no row of any node has; they have no coefficient.
-    coverage : list of dict
-        Every node that was asked, and what became of it.
-    receipts : str or None
-        The file with the nodes' signed receipts.
-    facts : dict
-        Everything else that is known of the fit, as docs/python.md says.
     """
 
     _kind = "model"
 
     def __init__(self, terms: pd.DataFrame, told: Told, formula: str) -> None:
+        super().__init__(told)
         facts = told.facts
         self.terms = terms.set_index("term")
+        self.terms.attrs = told.attrs
         self.params: pd.Series[float] = self.terms["estimate"]
         self.bse: pd.Series[float] = self.terms["std_error"]
         self.tvalues: pd.Series[float] = self.terms["statistic"]
         self.pvalues: pd.Series[float] = self.terms["p"]
         self.formula = formula
-        self.n: int = facts["n"]
-        self.dropped: int | None = facts["dropped"]
-        self.dropped_by_node: dict[str, int | None] = facts["dropped_by_node"]
         self.llf: float | None = facts["log_likelihood"]
         self.steps: int = facts["steps"]
         self.empty_levels: list[str] = facts["empty_levels"]
-        self.coverage = told.coverage
-        self.receipts: str | None = told.attrs["receipts"]
-        self.facts: dict[str, Any] = facts
 
     def conf_int(self) -> pd.DataFrame:
         """Give the 95 % confidence intervals.
@@ -90,24 +119,17 @@ class Fit:
             raise ValueError("the covariances of so many terms are not sent; the standard errors are in bse")
         return pd.DataFrame(self.facts["covariance"], index=self.terms.index, columns=self.terms.index.tolist())
 
-    @property
-    def nodes(self) -> list[str]:
-        """The nodes whose rows are in the fit."""
-        return [node["node"] for node in self.coverage if node["status"] == "answered"]
-
     def summary(self) -> str:
         """Write the fit as text: its terms, what is known of it as a whole, and who took part."""
         facts = "  ".join(f"{name} {value:.6g}" for name, value in self._told().items() if value is not None)
-        dropped = "some" if self.dropped is None else self.dropped
+        rows, *nodes = self._who()
         lines = [
             f"{self._kind}: {self.formula}",
             self.terms.to_string(float_format=lambda value: f"{value:.6g}"),
-            f"rows {self.n}  left out because a column is not known: {dropped}",
-            f"{facts}  steps {self.steps}",
-            f"{len(self.nodes)} of {len(self.coverage)} nodes took part; intervals are Wald's, of 95 %",
+            rows,
+            f"{facts}  steps {self.steps}; intervals are Wald's, of 95 %",
+            *nodes,
         ]
-        absent = [node for node in self.coverage if node["status"] != "answered"]
-        lines += [f"{node['node']} {node['status']}: {node['message']} [{node['problem']}]" for node in absent]
         return "\n".join(lines)
 
     def _told(self) -> dict[str, float | None]:
@@ -126,7 +148,7 @@ class Fit:
         matplotlib.axes.Axes
         """
         shown = self.terms.drop(index="(Intercept)", errors="ignore")
-        return _forest(shown, ("estimate", "ci_low", "ci_high"), "estimate (95 %)", 0.0, self._title(), ax)
+        return forest(shown, ("estimate", "ci_low", "ci_high"), "estimate (95 %)", 0.0, self._title(), ax)
 
     def _title(self) -> str:
         return f"{self._kind}, {self.n} rows of {len(self.nodes)} of {len(self.coverage)} nodes"
@@ -214,25 +236,8 @@ class CoxFit(Fit):
         matplotlib.axes.Axes
         """
         columns = ("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high")
-        axes = _forest(self.terms, columns, "hazard ratio (95 %)", 1.0, self._title(), ax)
+        axes = forest(self.terms, columns, "hazard ratio (95 %)", 1.0, self._title(), ax)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("{x:g}")
         return axes
-
-
-def _forest(terms: pd.DataFrame, columns: tuple[str, str, str], label: str, neutral: float, title: str, ax: Axes | None) -> Axes:
-    """Draw one line a term, from the top down."""
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(6.4, 1.2 + 0.4 * len(terms)), layout="constrained")
-    middle, low, high = (terms[column].to_numpy() for column in columns)
-    places = list(range(len(terms)))
-    ax.axvline(neutral, color="0.7", linewidth=1)
-    ax.errorbar(middle, places, xerr=[middle - low, high - middle], fmt="o", capsize=3, color="black")
-    ax.set_yticks(places, terms.index)
-    ax.set_ylim(len(terms) - 0.5, -0.5)
-    ax.set_xlabel(label)
-    ax.set_title(title)
-    return ax

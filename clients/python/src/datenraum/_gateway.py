@@ -1,4 +1,8 @@
-"""A gateway of our own: the program ``datenraum gateway run``, which ends with what started it."""
+"""A gateway of our own: the program ``datenraum gateway run``, which ends with what started it.
+
+Its input is a pipe whose other end only this process holds, and children that it forks: when all of these are gone, however they went,
+the input ends, and the gateway with it.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +38,10 @@ class Gateway:
 
     def __init__(self, named: str | os.PathLike[str] | None, who: Sequence[str]) -> None:
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        words = [program(named), "gateway", "run", *who, "--listen", "127.0.0.1:0", "--json"]
+        words = [program(named), "gateway", "run", *who, "--listen", "127.0.0.1:0", "--until-input-ends", "--json"]
         try:
             self._process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said, start_new_session=True
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, start_new_session=True
             )
         except OSError as error:
             remedy = "name the program with program=, or in the variable DATENRAUM"
@@ -80,5 +84,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout:
-        process.stdout.close()
+    for end in (process.stdin, process.stdout):
+        if end:
+            end.close()

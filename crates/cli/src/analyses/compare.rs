@@ -1,11 +1,10 @@
 //! `datenraum compare`: a number between groups.
 
 use federation::analyses::Study;
-use federation::analyses::compare::{Comparison, Group, RankTest, Ranks, Tests, compare};
-use models::compare::TTest;
+use federation::analyses::compare::compare;
 use terms::{ExitCode, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, end, refused};
+use super::{about, asker, end};
 use crate::args::analyses::CompareArgs;
 
 /// Asks, and prints.
@@ -14,105 +13,9 @@ pub(crate) async fn run(args: CompareArgs, json: bool) -> Result<ExitCode, Repor
     let mut study = Study::new(&asker, about(&args.about)?)?;
     let found = compare(&mut study, &args.outcome, &args.by, args.ranks).await;
     end(
-        found.map(|found| findings(&found)),
+        found.map(|found| found.results().into()),
         study.evidence(),
         &args.about.written,
         json,
     )
-}
-
-fn findings(found: &Comparison) -> Findings {
-    let group = |group: &Group| {
-        Row::default()
-            .with("group", group.level.clone())
-            .with("n", Value::Pooled(group.n))
-            .with("mean", Value::Pooled(group.mean))
-            .with("sd", Value::Pooled(group.sd))
-    };
-    let mut sheets = vec![Sheet::new("rows", found.groups.iter().map(group))];
-    let mut notes = Vec::new();
-    match &found.tests {
-        Ok(Tests::Two { welch, student }) => {
-            let rows = [t_row("Welch t", welch), t_row("Student t", student)];
-            sheets.push(Sheet::new("tests", rows));
-        }
-        Ok(Tests::Several(anova)) => {
-            let between = Row::default()
-                .with("source", "between groups")
-                .with("df", Value::Number(anova.df_between))
-                .with("sum_sq", Value::Number(anova.ss_between))
-                .with("f", Value::Number(anova.f))
-                .with("p", Value::P(anova.p));
-            let within = Row::default()
-                .with("source", "within groups")
-                .with("df", Value::Number(anova.df_within))
-                .with("sum_sq", Value::Number(anova.ss_within))
-                .with("f", Value::Nothing)
-                .with("p", Value::Nothing);
-            sheets.push(Sheet::new("anova", [between, within]));
-        }
-        Err(report) => notes.push(refused("no test of averages", report)),
-    }
-    match &found.ranks {
-        Some(Ok(ranks)) => {
-            sheets.push(Sheet::new("rank_tests", [rank_row(ranks)]));
-            notes.extend(rank_note(ranks));
-        }
-        Some(Err(report)) => notes.push(refused("no test of ranks", report)),
-        None => {}
-    }
-    if found.can_lack_groups {
-        notes.push("a group of which no node released anything is not listed, nor in the tests".to_owned());
-    }
-    Findings {
-        facts: Row::default().with("dropped", Value::Pooled(found.dropped)),
-        sheets,
-        notes,
-        ..Findings::default()
-    }
-}
-
-fn t_row(name: &str, test: &TTest) -> Row {
-    Row::default()
-        .with("test", name)
-        .with("difference", Value::Number(test.difference))
-        .with("std_error", Value::Number(test.std_error))
-        .with("t", Value::Number(test.t))
-        .with("df", Value::Number(test.df))
-        .with("p", Value::P(test.p))
-        .with("ci_low", Value::Number(test.ci[0]))
-        .with("ci_high", Value::Number(test.ci[1]))
-}
-
-fn rank_row(ranks: &Ranks) -> Row {
-    match ranks.test {
-        RankTest::Two(test) => Row::default()
-            .with("test", "Mann-Whitney")
-            .with("u", Value::Number(test.u))
-            .with("u_error", Value::Number(test.u_error))
-            .with("superiority", Value::Number(test.superiority))
-            .with("z", Value::Number(test.z))
-            .with("p", Value::P(test.p)),
-        RankTest::Several(test) => Row::default()
-            .with("test", "Kruskal-Wallis")
-            .with("h", Value::Number(test.h))
-            .with("df", Value::Number(test.df))
-            .with("p", Value::P(test.p)),
-    }
-}
-
-fn rank_note(ranks: &Ranks) -> Option<String> {
-    let how = match ranks.test {
-        RankTest::Two(test) if ranks.binned => format!(
-            "ranks are those of the declared bins: rows of one bin count as equal, so U can be off by at most {}",
-            super::sheet::figures(test.u_error)
-        ),
-        RankTest::Several(_) if ranks.binned => {
-            "ranks are those of the declared bins: rows of one bin count as equal, and H is that of such ties"
-                .to_owned()
-        }
-        RankTest::Two(_) => "Mann-Whitney: normal approximation with correction for ties and continuity".to_owned(),
-        RankTest::Several(_) => return None,
-    };
-    Some(how)
 }

@@ -21,27 +21,9 @@ pub(crate) async fn run(args: CorrelateArgs, json: bool) -> Result<ExitCode, Rep
 }
 
 fn findings(pairs: &[Pair], columns: &[String], rows: Rows) -> Findings {
-    let line = |pair: &Pair| {
-        let test = |of: fn(&models::correlate::Correlation) -> Option<f64>| pair.test.as_ref().and_then(of);
-        Row::default()
-            .with("one", pair.one.clone())
-            .with("other", pair.other.clone())
-            .with("r", Value::Pooled(pair.r))
-            .with("n", Value::Pooled(pair.n))
-            .with("t", test(|test| Some(test.t)))
-            .with("p", pair.test.map_or(Value::Nothing, |test| Value::P(test.p)))
-            .with("ci_low", test(|test| test.ci.map(|ci| ci[0])))
-            .with("ci_high", test(|test| test.ci.map(|ci| ci[1])))
-    };
-    let counted = match rows {
-        Rows::Pairwise => "pairwise: of each pair, the rows in which both columns are known",
-        Rows::Complete => "complete: only rows in which all of these columns are known",
-    };
-    Findings {
-        sheets: vec![matrix(pairs, columns), Sheet::new("rows", pairs.iter().map(line))],
-        notes: vec![counted.to_owned()],
-        ..Findings::default()
-    }
+    let mut findings = Findings::from(rows.results(pairs));
+    findings.sheets.insert(0, matrix(pairs, columns));
+    findings
 }
 
 /// The coefficients as people read them.

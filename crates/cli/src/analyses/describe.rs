@@ -1,10 +1,10 @@
 //! `datenraum describe`: what the rows of some columns look like.
 
 use federation::analyses::Study;
-use federation::analyses::describe::{Description, Frequencies, Summary, describe};
+use federation::analyses::describe::{Description, Frequencies, describe};
 use terms::{ExitCode, Problem, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, end};
+use super::{Findings, about, asker, end};
 use crate::args::analyses::DescribeArgs;
 use crate::plot::figure::{Axis, Figure, Form, Mark, Open, Panel, Places, Series};
 use crate::plot::{self, Picture};
@@ -25,56 +25,14 @@ pub(crate) async fn run(args: DescribeArgs, json: bool) -> Result<ExitCode, Repo
 }
 
 fn findings(description: &Description, args: &DescribeArgs) -> Findings {
-    let by = args.by.as_deref();
-    let mut sheets = vec![Sheet::new(
-        "rows",
-        description.summaries.iter().map(|summary| summary_row(summary, by)),
-    )];
-    let rows = description.frequencies.iter().flat_map(|of| frequency_rows(of, by));
-    sheets.push(Sheet::new("frequencies", rows));
-    let mut notes = Vec::new();
-    if description.summaries.iter().any(|summary| summary.quartiles.is_some()) {
-        notes.push("quartiles are interpolated in the declared bins: each lies in the bin beside it".to_owned());
-    }
-    if description.can_lack_groups {
-        notes.push("a group of which no node released anything is not listed".to_owned());
-    }
     let picture = args.plot.as_ref().and_then(|file| {
         let of = description.frequencies.first()?;
         Some(Picture::chart(file, histogram(of, args)))
     });
     Findings {
-        sheets,
-        notes,
         picture,
-        ..Findings::default()
+        ..description.results(args.by.as_deref()).into()
     }
-}
-
-fn summary_row(summary: &Summary, by: Option<&str>) -> Row {
-    let mut row = Row::default().with("column", summary.column.clone());
-    if by.is_some() {
-        row = row.with("group", summary.group.clone());
-    }
-    let quartile = |at: usize| summary.quartiles.map_or(Value::Nothing, |all| Value::Pooled(all[at]));
-    row.with("n", Value::Pooled(summary.n))
-        .with("missing", Value::Pooled(summary.missing))
-        .with("mean", Value::Pooled(summary.mean))
-        .with("sd", Value::Pooled(summary.sd))
-        .with("q25", quartile(0))
-        .with("median", quartile(1))
-        .with("q75", quartile(2))
-}
-
-fn frequency_rows(of: &Frequencies, by: Option<&str>) -> Vec<Row> {
-    let rows = of.rows.iter().map(|(group, value, n)| {
-        let mut row = Row::default().with("column", of.key.name.clone());
-        if by.is_some() {
-            row = row.with("group", group.clone());
-        }
-        row.with("value", value.clone()).with("n", Value::Pooled(*n))
-    });
-    rows.collect()
 }
 
 /// Rows in each bin or of each value: one series for each group.

@@ -7,7 +7,7 @@ use federation::{FitAnswer, FitQuestion};
 use models::{Fitted, cox, glm};
 use terms::{ExitCode, MemberId, Report};
 
-use super::{Findings, Row, Sheet, Value, about, as_text, asker, end, learn, sheet};
+use super::{Findings, Row, Sheet, Value, about, as_text, asker, end, learn, terms};
 use crate::args::fits::{CoxArgs, FitArgs, GlmArgs};
 
 /// `datenraum glm`.
@@ -129,7 +129,7 @@ fn of_glm(fitted: &glm::Fitted) -> Findings {
         .with("steps", count(fitted.steps.into()));
     Findings {
         facts,
-        sheets: vec![sheet::terms(None, &fitted.terms)],
+        sheets: vec![terms(None, &fitted.terms)],
         notes: notes(&fitted.empty_levels),
         picture: None,
     }
@@ -142,8 +142,8 @@ fn of_cox(fitted: &cox::Fitted) -> Findings {
         .with("log_likelihood", Value::Number(fitted.log_likelihood))
         .with("log_likelihood_null", Value::Number(fitted.log_likelihood_null))
         .with("steps", count(fitted.steps.into()));
-    let terms: Vec<_> = fitted.terms.iter().map(|term| term.term.clone()).collect();
-    let mut coefficients = sheet::terms(None, &terms);
+    let estimates: Vec<_> = fitted.terms.iter().map(|term| term.term.clone()).collect();
+    let mut coefficients = terms(None, &estimates);
     for (row, term) in coefficients.rows.iter_mut().zip(&fitted.terms) {
         row.0.push(("hazard_ratio".into(), Value::Number(term.hazard_ratio)));
         row.0

@@ -39,8 +39,7 @@ pub(super) async fn penalised(args: GlmArgs, json: bool) -> Result<ExitCode, Rep
 }
 
 /// `datenraum train`.
-pub(crate) async fn train(mut args: TrainArgs, json: bool) -> Result<ExitCode, Report> {
-    args.fit.steps = args.fit.steps.or(Some(args.rounds.saturating_add(1)));
+pub(crate) async fn train(args: TrainArgs, json: bool) -> Result<ExitCode, Report> {
     let said = [
         ("formula", Some(args.formula)),
         ("loss", named(args.loss)),

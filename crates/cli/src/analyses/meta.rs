@@ -2,24 +2,18 @@
 
 use std::path::Path;
 
+use federation::analyses::meta::{Meta, meta};
 use federation::analyses::sites::{Site, Sites, averages};
 use federation::analyses::{About, CONFIDENCE, Evidence, Study};
-use models::Term;
-use models::meta::{Estimate, Model, Pooled, heterogeneity, pooled};
+use models::meta::Estimate;
 use serde_json::Value as Json;
 use terms::{ExitCode, Problem, Report};
 
-use super::{Findings, Row, Sheet, Value, asker, end, terms};
+use super::{Findings, asker, end};
 use crate::args::analyses::MetaArgs;
 use crate::plot::forest::{Forest, Line};
 use crate::plot::{self, Picture};
 use crate::query;
-
-const MODELS: [(Model, &str); 3] = [
-    (Model::Fixed, "fixed effect"),
-    (Model::DerSimonianLaird, "random effects (DerSimonian-Laird)"),
-    (Model::Reml, "random effects (REML)"),
-];
 
 /// Reads or asks, and prints.
 pub(crate) async fn run(args: MetaArgs, json: bool) -> Result<ExitCode, Report> {
@@ -28,7 +22,7 @@ pub(crate) async fn run(args: MetaArgs, json: bool) -> Result<ExitCode, Report> 
         let sites = from_files(&args)?;
         let title = args.term.clone().unwrap_or_else(|| "estimates".to_owned());
         return end(
-            findings(&sites, &title, &args),
+            findings(sites, &title, &args),
             &Evidence::default(),
             &args.written,
             json,
@@ -44,80 +38,29 @@ pub(crate) async fn run(args: MetaArgs, json: bool) -> Result<ExitCode, Report> 
     };
     let mut study = Study::new(&asker, about)?;
     let sites = averages(&mut study, outcome).await;
-    let found = sites.and_then(|sites| findings(&sites, &format!("average of {outcome}"), &args));
+    let found = sites.and_then(|sites| findings(sites, &format!("average of {outcome}"), &args));
     end(found, study.evidence(), &args.written, json)
 }
 
-fn findings(sites: &Sites, title: &str, args: &MetaArgs) -> Result<Findings, Report> {
-    let estimates: Vec<Estimate> = sites.sites.iter().map(|site| site.estimate).collect();
-    let too_few = || {
-        let report = Problem::Statistic.report("fewer than two estimates with a standard error above zero");
-        report.remedy("name more estimates, or a column that more nodes release by node")
-    };
-    let models = MODELS
-        .iter()
-        .map(|(model, name)| Some((*name, pooled(&estimates, *model, CONFIDENCE)?)));
-    let models: Vec<(&str, Pooled)> = models.collect::<Option<_>>().ok_or_else(too_few)?;
-    let differ = heterogeneity(&estimates).ok_or_else(too_few)?;
-    let lines: Vec<Term> = models.iter().map(|(name, pooled)| term(name, pooled)).collect();
-    let fixed = &models[0].1.weights;
-    let rows = sites.sites.iter().zip(fixed).zip(&models[2].1.weights);
-    let rows = rows.map(|((site, fixed), random)| {
-        Row::default()
-            .with("site", site.name.clone())
-            .with("n", site.n)
-            .with("estimate", Value::Number(site.estimate.value))
-            .with("std_error", Value::Number(site.estimate.std_error))
-            .with("weight_fixed", Value::Number(*fixed))
-            .with("weight_reml", Value::Number(*random))
-    });
-    let facts = Row::default()
-        .with("q", Value::Number(differ.q))
-        .with("df", Value::Number(differ.df))
-        .with("p_q", Value::P(differ.p))
-        .with("i_squared", Value::Number(differ.i_squared))
-        .with("tau_squared_dl", Value::Number(models[1].1.tau_squared))
-        .with("tau_squared_reml", Value::Number(models[2].1.tau_squared));
-    let mut notes = vec!["intervals are by the normal distribution, which is narrow of few sites".to_owned()];
-    if !sites.left_out.is_empty() {
-        notes.push(format!(
-            "without {}: nothing was released that has an error",
-            sites.left_out.join(", ")
-        ));
-    }
-    let picture = args
-        .plot
-        .as_ref()
-        .map(|file| Picture::forest(file, forest(sites, &models, title)));
+fn findings(sites: Sites, title: &str, args: &MetaArgs) -> Result<Findings, Report> {
+    let found = meta(sites)?;
+    let picture = args.plot.as_ref();
     Ok(Findings {
-        facts,
-        sheets: vec![Sheet::new("rows", rows), terms(None, &lines)],
-        notes,
-        picture,
+        picture: picture.map(|file| Picture::forest(file, forest(&found, title))),
+        ..found.results().into()
     })
 }
 
-fn term(name: &str, pooled: &Pooled) -> Term {
-    Term {
-        term: name.to_owned(),
-        estimate: pooled.estimate,
-        std_error: pooled.std_error,
-        statistic: pooled.z,
-        p: pooled.p,
-        ci_low: pooled.ci[0],
-        ci_high: pooled.ci[1],
-    }
-}
-
-fn forest(sites: &Sites, models: &[(&str, Pooled)], title: &str) -> Forest {
+fn forest(found: &Meta, title: &str) -> Forest {
     let z = models::distribution::normal_quantile(0.5 + CONFIDENCE / 2.0);
-    let sites = sites.sites.iter().zip(&models[2].1.weights).map(|(site, weight)| Line {
+    let [.., (_, reml)] = &found.models;
+    let sites = found.sites.sites.iter().zip(&reml.weights).map(|(site, weight)| Line {
         label: site.name.clone(),
         estimate: site.estimate.value,
         ci: [-z, z].map(|z| site.estimate.value + z * site.estimate.std_error),
         weight: Some(*weight),
     });
-    let pooled = models.iter().map(|(name, pooled)| Line {
+    let pooled = found.models.iter().map(|(name, pooled)| Line {
         label: (*name).to_owned(),
         estimate: pooled.estimate,
         ci: pooled.ci,

@@ -1,11 +1,11 @@
 //! `datenraum survival`: what is left of each group over time.
 
-use federation::analyses::survival::{Asked, Curve, Survival, survival};
-use federation::analyses::{Number, Study};
-use models::life_table::{Method, Point, Scale};
+use federation::analyses::Study;
+use federation::analyses::survival::{Asked, Survival, survival};
+use models::life_table::{Method, Scale};
 use terms::{ExitCode, Report};
 
-use super::{Findings, Row, Sheet, Value, about, asker, end, figures, refused};
+use super::{Findings, about, asker, end, figures};
 use crate::args::analyses::{MethodArg, ScaleArg, SurvivalArgs};
 use crate::plot::figure::{Axis, Figure, Form, Mark, Panel, Places, Point as Place, Series, Ticks};
 use crate::plot::{self, Picture};
@@ -35,135 +35,10 @@ pub(crate) async fn run(args: SurvivalArgs, json: bool) -> Result<ExitCode, Repo
 }
 
 fn findings(found: &Survival, args: &SurvivalArgs) -> Findings {
-    let is_binned = !found.time.edges.is_empty();
-    let is_open = found.curves.iter().any(|curve| curve.unseen + curve.unclear > 0.0);
-    let rows = found.curves.iter().flat_map(|curve| {
-        let points = curve.points.iter().zip(&found.ends);
-        // As R prints a curve: where something happened.
-        let points = points.filter(move |(point, _)| is_binned || point.n_event > 0.0);
-        points.map(move |(point, end)| point_row(curve, point, *end, is_binned || is_open))
-    });
-    let mut sheets = vec![
-        Sheet::new("rows", rows),
-        Sheet::new(
-            "medians",
-            found.curves.iter().map(|curve| median_row(curve, is_binned || is_open)),
-        ),
-    ];
-    let mut notes = Vec::new();
-    let mut facts = Row::default();
-    match &found.log_rank {
-        Some(Ok(test)) => {
-            let rows = found.curves.iter().zip(test.observed.iter().zip(&test.expected));
-            let rows = rows.map(|(curve, (observed, expected))| {
-                Row::default()
-                    .with("group", curve.level.clone())
-                    .with("observed", Value::Number(*observed))
-                    .with("expected", Value::Number(*expected))
-            });
-            sheets.push(Sheet::new("log_rank", rows));
-            facts = facts
-                .with("chi_squared", Value::Number(test.chi_squared))
-                .with("df", Value::Number(test.df))
-                .with("p", Value::P(test.p));
-        }
-        Some(Err(report)) => notes.push(refused("no log-rank test", report)),
-        None => {}
-    }
-    if is_binned {
-        notes.push(approximation(found));
-    }
-    if is_open {
-        notes.push(
-            "unclear: nodes told when they were last seen, and not whether with the event; unseen: not even when. From there on survival is no number, and lies in [low … high] whatever became of them"
-                .to_owned(),
-        );
-    }
-    if found.can_lack_groups {
-        notes.push("a group of which no node released anything is not listed, nor in the test".to_owned());
-    }
+    let picture = args.plot.as_ref();
     Findings {
-        facts: facts.with("dropped", Value::Pooled(found.dropped)),
-        sheets,
-        notes,
-        picture: args.plot.as_ref().map(|file| Picture::chart(file, chart(found, args))),
-    }
-}
-
-/// How far the curve can be from the one of the exact times, and what is assumed.
-fn approximation(found: &Survival) -> String {
-    let points = found.curves.iter().flat_map(|curve| &curve.points);
-    let off = points.filter_map(|point| {
-        let survival = point.survival?;
-        Some((survival - point.bounds[0]).max(point.bounds[1] - survival))
-    });
-    let off = off.max_by(f64::total_cmp);
-    let off = off.map_or_else(String::new, |off| {
-        format!(", at most {} from the survival that is told", figures(off))
-    });
-    let assumed = match found.method {
-        Method::Actuarial => "those last seen in a range count half of it (actuarial)",
-        Method::ProductLimit => "those last seen in a range count all of it (product limit)",
-    };
-    format!(
-        "times are in declared ranges; {assumed}; at the end of each range the Kaplan-Meier estimate of the exact times lies from bound_low to bound_high{off}"
-    )
-}
-
-fn point_row(curve: &Curve, point: &Point, end: f64, has_bounds: bool) -> Row {
-    let [low, high] = point.bounds;
-    let survival = Number {
-        value: point.survival,
-        open: point.survival.is_none().then_some((Some(low), Some(high))),
-        bin: None,
-    };
-    let mut row = in_group(curve)
-        .with("time", Value::Number(end))
-        .with("n_risk", Value::Number(point.n_risk))
-        .with("n_event", Value::Number(point.n_event))
-        .with("n_censor", Value::Number(point.n_censor));
-    if has_bounds {
-        row = row.with("n_unclear", Value::Number(point.n_unclear));
-    }
-    row = row
-        .with("survival", Value::Pooled(survival))
-        .with("std_error", point.std_err)
-        .with("ci_low", point.ci.map(|ci| ci[0]))
-        .with("ci_high", point.ci.map(|ci| ci[1]));
-    match has_bounds {
-        true => row
-            .with("bound_low", Value::Number(low))
-            .with("bound_high", Value::Number(high)),
-        false => row,
-    }
-}
-
-fn median_row(curve: &Curve, has_bounds: bool) -> Row {
-    let median = &curve.median;
-    let mut row = in_group(curve)
-        .with("n", Value::Number(curve.n))
-        .with("events", Value::Number(curve.events));
-    if has_bounds {
-        row = row
-            .with("unclear", Value::Number(curve.unclear))
-            .with("unseen", Value::Number(curve.unseen));
-    }
-    row = row
-        .with("median", median.time)
-        .with("ci_low", median.ci[0])
-        .with("ci_high", median.ci[1]);
-    match has_bounds {
-        true => row
-            .with("after", median.between.map(|between| between.0))
-            .with("until", median.between.and_then(|between| between.1)),
-        false => row,
-    }
-}
-
-fn in_group(curve: &Curve) -> Row {
-    match &curve.level {
-        Some(level) => Row::default().with("group", level.clone()),
-        None => Row::default(),
+        picture: picture.map(|file| Picture::chart(file, chart(found, args))),
+        ..found.results().into()
     }
 }
 

@@ -3,6 +3,7 @@
 use models::compare::{self, Anova, KruskalWallis, MannWhitney, Moments, TTest};
 use terms::{Problem, Report};
 
+use super::study::require_each_once;
 use super::{CONFIDENCE, Cells, Key, Number, Study};
 
 /// What was found.
@@ -70,6 +71,7 @@ pub enum RankTest {
 /// # Errors
 /// As [`Study::ask`]; an unknown column, or one without numbers.
 pub async fn compare(study: &mut Study<'_>, outcome: &str, by: &str, ranks: bool) -> Result<Comparison, Report> {
+    require_each_once([outcome, by])?;
     study.numbers(outcome)?;
     let by = study.key(by)?;
     let values = [

@@ -3,6 +3,7 @@
 use models::correlate::{Correlation, correlation};
 use terms::{Problem, Report};
 
+use super::study::require_each_once;
 use super::{CONFIDENCE, Number, Study};
 
 /// Two columns.
@@ -34,6 +35,7 @@ pub enum Rows {
 /// # Errors
 /// As [`Study::ask`]; an unknown column, one without numbers, or fewer than two.
 pub async fn correlate(study: &mut Study<'_>, columns: &[String], rows: Rows) -> Result<Vec<Pair>, Report> {
+    require_each_once(columns.iter().map(String::as_str))?;
     for column in columns {
         study.numbers(column)?;
     }

@@ -3,6 +3,7 @@
 use models::crosstab::{self, Fourfold, Independence, MantelHaenszel, OddsRatio};
 use terms::{Problem, Report};
 
+use super::study::require_each_once;
 use super::{CONFIDENCE, Cells, Key, Number, Study};
 
 /// A table of counts.
@@ -49,6 +50,7 @@ pub async fn crosstab(
     columns: &str,
     strata: Option<&str>,
 ) -> Result<Crosstab, Report> {
+    require_each_once([rows, columns].into_iter().chain(strata))?;
     let (rows, columns) = (study.key(rows)?, study.key(columns)?);
     let strata = strata.map(|strata| study.key(strata)).transpose()?;
     let count = ["count(*)".to_owned()];

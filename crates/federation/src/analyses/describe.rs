@@ -3,6 +3,7 @@
 use policy::{ColumnKind, Domain};
 use terms::Report;
 
+use super::study::require_each_once;
 use super::{Cells, Key, Number, Study};
 
 /// Shares below which the quantiles lie that are told.
@@ -50,13 +51,14 @@ pub struct Description {
 /// Describes columns; numbers that have bins as histograms too, if asked to.
 ///
 /// # Errors
-/// As [`Study::ask`]; an unknown column.
+/// As [`Study::ask`]; an unknown column; `Usage` if values of the column of groups are to be counted.
 pub async fn describe(
     study: &mut Study<'_>,
     columns: &[String],
     by: Option<&str>,
     histograms: bool,
 ) -> Result<Description, Report> {
+    require_each_once(columns.iter().map(String::as_str))?;
     let by = by.map(|by| study.key(by)).transpose()?;
     let mut measured = Vec::new();
     let mut counted = Vec::new();
@@ -68,6 +70,7 @@ pub async fn describe(
             measured.push((name, has_bins));
         }
         if !is_number || histograms {
+            require_each_once(by.iter().map(|by| by.name.as_str()).chain([name.as_str()]))?;
             counted.push(study.key(name)?);
         }
     }

@@ -7,6 +7,10 @@ use terms::{Problem, Report};
 
 use super::{CONFIDENCE, Cells, Key, Number, Study};
 
+mod population;
+
+pub use population::Keys;
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
@@ -44,6 +48,8 @@ pub struct Rates {
     pub ages: Vec<String>,
     /// Whether rates are of places: then one of which no node has or released anything is not among them.
     pub has_places: bool,
+    /// Whether places can be missing of which nobody released anything.
+    pub can_lack_places: bool,
 }
 
 /// One place.
@@ -121,6 +127,7 @@ pub async fn rates(study: &mut Study<'_>, asked: &Asked<'_>) -> Result<Rates, Re
         dropped,
         ages,
         has_places: by.is_some(),
+        can_lack_places: by.is_some() && !cells.complete,
     })
 }
 

@@ -1,5 +1,6 @@
 //! One analysis: what it is about, the questions that were asked for it, and who took part in all of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use policy::{Collection, Column, ColumnKind};
@@ -141,9 +142,10 @@ impl<'a> Study<'a> {
     /// Asks for `values` of each combination of `keys`, over the rows that the analysis is about and for which `also` are true.
     ///
     /// # Errors
-    /// As [`Asker::ask`]; the first node's own reason if none answered; `Partial` if other nodes answered than an earlier question of
+    /// `Usage` if something is named twice; as [`Asker::ask`]; the first node's own reason if none answered; `Partial` if other nodes answered than an earlier question of
     /// the analysis.
     pub async fn ask(&mut self, keys: &[&Key], values: &[String], also: &[String]) -> Result<Cells, Report> {
+        require_each_once(keys.iter().map(|key| key.name.as_str()))?;
         let groups: Vec<String> = keys.iter().map(|key| key.sql.clone()).collect();
         let columns: Vec<&str> = groups.iter().chain(values).map(String::as_str).collect();
         let mut sql = format!("SELECT {} FROM {}", columns.join(", "), self.collection.sql_name());
@@ -180,6 +182,19 @@ impl<'a> Study<'a> {
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
     }
+}
+
+/// Refuses an analysis that names a column in two places where two columns are meant: before its first question, if it has several.
+///
+/// # Errors
+/// `Usage` with the name.
+pub(super) fn require_each_once<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<(), Report> {
+    let mut seen = BTreeSet::new();
+    let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) else {
+        return Ok(());
+    };
+    let report = Problem::Usage.report(format!("the analysis names {twice} twice"));
+    Err(report.remedy("name another column, or leave it out in one of both places"))
 }
 
 /// `did you mean age? columns: age, sex`.

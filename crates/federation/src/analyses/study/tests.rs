@@ -26,6 +26,17 @@ fn numbers_of_different_nodes_are_not_put_together() {
 }
 
 #[test]
+fn a_column_that_is_named_twice_is_refused_by_its_name() {
+    let report = require_each_once(["sex", "age", "sex"]).unwrap_err();
+    assert_eq!(report.problem, Problem::Usage);
+    assert!(
+        report.message.contains("sex twice") && !report.remedy.is_empty(),
+        "{report:?}"
+    );
+    assert!(require_each_once(["sex", "age"]).is_ok());
+}
+
+#[test]
 fn what_was_withheld_of_both_questions_is_told() {
     let before = vec![node("a", Status::Answered, 2), node("b", Status::Refused, 0)];
     let now = [node("a", Status::Answered, 3), node("b", Status::Refused, 0)];

@@ -1,0 +1,110 @@
+//! What a call says, by name: each value is text, and is read once.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use terms::{Problem, Report};
+
+use crate::analyses::About;
+
+/// What a call says, as long as nobody has taken it.
+#[derive(Debug)]
+pub(super) struct Said(BTreeMap<String, String>);
+
+impl Said {
+    pub(super) fn new(said: BTreeMap<String, String>) -> Self {
+        Self(said)
+    }
+
+    /// Refuses options that the analysis has not.
+    pub(super) fn require_known(&self, analysis: &str, options: &[&str]) -> Result<(), Report> {
+        let Some(unknown) = self.0.keys().find(|name| !options.contains(&name.as_str())) else {
+            return Ok(());
+        };
+        let near = terms::text::nearest(unknown, options.iter().copied());
+        let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+        let report = Problem::Usage.report(format!("{analysis} has no option {unknown}"));
+        Err(report.remedy(format!("{near}its options are {}", options.join(", "))))
+    }
+
+    /// An option as it is written, if it is said.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).filter(|value| !value.trim().is_empty())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn required(&mut self, name: &str) -> Result<String, Report> {
+        self.take(name).ok_or_else(|| unsaid(name))
+    }
+
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<Option<T>, Report> {
+        self.take(name).map(|value| parsed(name, &value)).transpose()
+    }
+
+    /// `'true'` or `'false'`, which is what nothing means.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Report> {
+        self.parsed(name).map(Option::unwrap_or_default)
+    }
+
+    /// Parts between commas.
+    pub(super) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<Option<Vec<T>>, Report> {
+        let all = self.take(name);
+        all.map(|all| all.split(',').map(|one| parsed(name, one)).collect())
+            .transpose()
+    }
+
+    pub(super) fn required_list(&mut self, name: &str) -> Result<Vec<String>, Report> {
+        self.list(name)?.ok_or_else(|| unsaid(name))
+    }
+
+    /// One of a few words, and what it means.
+    pub(super) fn chosen<T: Copy>(&mut self, name: &str, all: &[(&str, T)]) -> Result<Option<T>, Report> {
+        let Some(said) = self.take(name) else { return Ok(None) };
+        let found = all.iter().find(|(word, _)| *word == said.trim());
+        found.map(|(_, meant)| Some(*meant)).ok_or_else(|| {
+            let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
+            let report = Problem::Usage.report(format!("{name} cannot be {:?}", said.trim()));
+            report.remedy(format!("it is one of {}", words.join(", ")))
+        })
+    }
+
+    /// What it is about. For what it is asked, the connection says.
+    pub(super) fn about(&mut self) -> Result<About, Report> {
+        Ok(About {
+            collection: self.required("collection")?,
+            condition: self.take("where"),
+            purpose: None,
+            permit: None,
+            timeout: None,
+        })
+    }
+
+    /// That nothing is left which an analysis knows and did not take: it would be passed over without a word.
+    pub(super) fn require_read(&self) -> Result<(), Report> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Problem::Internal.report(format!("the option {name} was not read"))),
+        }
+    }
+
+    /// What nobody has taken.
+    pub(super) fn rest(self) -> BTreeMap<String, String> {
+        self.0
+    }
+}
+
+fn unsaid(name: &str) -> Report {
+    let report = Problem::Usage.report(format!("the call does not say {name}"));
+    report.remedy(format!("add {name} => '…'"))
+}
+
+fn parsed<T: FromStr<Err: Display>>(name: &str, value: &str) -> Result<T, Report> {
+    value.trim().parse().map_err(|error: T::Err| {
+        let report = Problem::Usage.report(format!("{name} cannot be {:?}: {error}", value.trim()));
+        report.remedy("docs/python.md says what can be called")
+    })
+}
