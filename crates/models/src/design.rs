@@ -122,6 +122,16 @@ impl Value {
         }
     }
 
+    /// The number of which it is a function; none for levels.
+    pub fn number(&self) -> Option<usize> {
+        match self {
+            Value::Number(at) | Value::Log(at) | Value::Root(at) | Value::Power(at, _) | Value::Within(at, ..) => {
+                Some(*at)
+            }
+            Value::IsLevel(..) => None,
+        }
+    }
+
     /// Whether it is 0 or 1 in every row, whatever the rows are.
     pub fn is_indicator(&self) -> bool {
         matches!(self, Value::IsLevel(..) | Value::Within(..))
@@ -135,6 +145,17 @@ fn each(from: &[f64], into: &mut [f64], make: impl Fn(f64) -> f64) {
 }
 
 impl DesignColumn {
+    /// A product that is in no term.
+    pub(crate) fn of(name: &str, factors: Vec<Value>) -> Self {
+        Self {
+            name: name.to_owned(),
+            factors,
+            scale: 1.0,
+            of_levels: Vec::new(),
+            term: 0,
+        }
+    }
+
     /// The values of the rows from `from`, into `into`.
     pub fn fill(&self, frame: &Frame, from: usize, into: &mut [f64], room: &mut [f64]) {
         into.fill(1.0 / self.scale);
@@ -190,6 +211,21 @@ impl Design {
         self.columns
             .iter()
             .filter(|column| column.of_levels.iter().all(|level| has_rows[*level]))
+    }
+
+    /// What the sums of a model are made of: its columns, and as columns of their own what else goes into them.
+    pub fn summed_columns(&self) -> Vec<DesignColumn> {
+        let of = |name: &str, value: &Value| DesignColumn::of(name, vec![value.clone()]);
+        let offsets = self.offsets.iter().map(|value| of("the offset", value));
+        let weight = self.weight.iter().map(|value| of("the weight", value));
+        let response = [of("the response", &self.response)];
+        self.columns
+            .iter()
+            .cloned()
+            .chain(offsets)
+            .chain(weight)
+            .chain(response)
+            .collect()
     }
 
     /// The levels that have no rows, as `factor[level]`.
