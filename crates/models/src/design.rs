@@ -8,6 +8,9 @@ use terms::{Problem, Report};
 use crate::formula::{Atom, Comparison, Formula, Literal, Shape};
 use crate::frame::{Column, Frame};
 
+/// Most columns of a model matrix, and most values of its factors: the products of each two columns still fit a message.
+const COLUMNS_MAX: usize = 1_000;
+
 /// What a collection declares of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
@@ -274,6 +277,15 @@ impl Building<'_> {
             for atom in term {
                 let has_margin = self.has_margin(formula, term, atom);
                 let coded = self.coded(atom)?;
+                let times = match &coded {
+                    Coded::Number(..) => 1,
+                    Coded::Factor(levels, _) => levels.len(),
+                };
+                if columns.len() + products.len() * times > COLUMNS_MAX {
+                    return Err(Problem::ModelFormula
+                        .report(format!("the model has more than {COLUMNS_MAX} columns"))
+                        .remedy("leave interactions or factors of many values out"));
+                }
                 products = products
                     .iter()
                     .flat_map(|product| self.times(product, atom, &coded, has_margin))
@@ -365,6 +377,15 @@ impl Building<'_> {
             None => 0,
             Some(level) => position(level, variable)?,
         };
+        if let Some(levels) = self.known(atom) {
+            let first = levels.start;
+            return Ok(Coded::Factor(levels, first + reference));
+        }
+        if self.levels.len() + variable.levels.len() > COLUMNS_MAX {
+            return Err(Problem::ModelFormula
+                .report(format!("the factors of the model have more than {COLUMNS_MAX} values"))
+                .remedy("compare the column with a few values: x in (\"a\", \"b\")"));
+        }
         let at = self.need(Need::Level(variable.name.clone(), variable.levels.clone()));
         let first = self.levels.len();
         for (level, name) in variable.levels.iter().enumerate() {
@@ -378,10 +399,25 @@ impl Building<'_> {
         Ok(Coded::Factor(first..self.levels.len(), first + reference))
     }
 
+    /// The levels of a factor that is in another term too.
+    fn known(&self, atom: &Atom) -> Option<std::ops::Range<usize>> {
+        let name = atom.to_string();
+        let first = self.levels.iter().position(|level| level.factor == name)?;
+        let count = self.levels[first..]
+            .iter()
+            .take_while(|level| level.factor == name)
+            .count();
+        Some(first..first + count)
+    }
+
     fn binned(&mut self, atom: &Atom, variable: &Variable) -> Result<Coded, Report> {
         if variable.edges.len() < 2 {
             let message = format!("{} has no declared bins of numbers", variable.name);
             return Err(Problem::ModelFormula.report(message).remedy("use the column as it is"));
+        }
+        if let Some(levels) = self.known(atom) {
+            let first = levels.start;
+            return Ok(Coded::Factor(levels, first));
         }
         let at = self.need(Need::Number(variable.name.clone()));
         let first = self.levels.len();

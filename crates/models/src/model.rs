@@ -185,7 +185,8 @@ fn cox(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
         ("km", Transform::Km),
     ];
     let check = chosen(statement, "check", &checks)?;
-    let design = &survival.design;
+    let cox = Cox::new(survival, ties.unwrap_or_default(), baseline, check)?;
+    let (survival, design) = (cox.survival(), &cox.survival().design);
     let tells_times = baseline == Baseline::Shared || check == Some(Transform::Km);
     let bins = if tells_times { survival.bins() } else { Vec::new() };
     let strata = survival.classes();
@@ -209,10 +210,7 @@ fn cox(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
     Ok(Model {
         needs: design.needs.clone(),
         exposure,
-        start: start(
-            Cox::new(survival, ties.unwrap_or_default(), baseline, check)?,
-            Fitted::Cox,
-        ),
+        start: start(cox, Fitted::Cox),
     })
 }
 

@@ -134,9 +134,10 @@ impl Survival {
         self.strata.iter().map(of).collect()
     }
 
-    /// How many strata there can be in a frame.
-    pub(crate) fn strata_len(&self) -> usize {
-        self.strata.iter().map(Stratum::classes).product()
+    /// How many strata there can be in a frame; none if they cannot be counted.
+    pub(crate) fn strata_len(&self) -> Option<usize> {
+        let mut classes = self.strata.iter().map(Stratum::classes);
+        classes.try_fold(1_usize, usize::checked_mul)
     }
 
     /// The stratum of each row.
