@@ -57,6 +57,12 @@ const ERRORS_GROWN_TOO: f64 = 30.0;
 /// A step is halved so often at most.
 const HALVINGS_MAX: u32 = 12;
 
+/// Most strata.
+const STRATA_MAX: usize = 1 << 20;
+
+/// Most numbers that a step with a shared baseline adds up, for those who end and again for those with an event.
+const NUMBERS_MAX: usize = 500_000;
+
 /// Cox regression.
 #[derive(Clone, Debug)]
 pub struct Cox {
@@ -150,6 +156,16 @@ impl Cox {
                 .report(message)
                 .remedy("take a baseline for each node, and identity for the check of the hazards"));
         }
+        let strata = cox.survival.strata_len().unwrap_or(usize::MAX);
+        let columns = cox.survival.design.columns.len();
+        let numbers = strata
+            .saturating_mul(cox.bins().max(1))
+            .saturating_mul(1 + packed_len(1 + columns));
+        if strata > STRATA_MAX || (baseline == Baseline::Shared && numbers > NUMBERS_MAX) {
+            return Err(Problem::ModelFormula
+                .report("the strata, bins and terms are more together than can be added up")
+                .remedy("leave strata or terms out"));
+        }
         let low = cox.survival.time_bounds.map_or(f64::NEG_INFINITY, |(low, _)| low);
         if check == Some(Transform::Log) && cox.clock(low) <= 0.0 {
             let message = format!("{time} may be 0, which has no logarithm");
@@ -173,10 +189,14 @@ impl Cox {
         }
     }
 
+    fn strata(&self) -> usize {
+        self.survival.strata_len().unwrap_or_default()
+    }
+
     /// For how many cells rows and events are counted.
     fn cells(&self) -> usize {
         match (self.baseline, self.check) {
-            (Baseline::Shared, _) => self.bins() * self.survival.strata_len(),
+            (Baseline::Shared, _) => self.bins() * self.strata(),
             (Baseline::OfEachNode, Some(Transform::Km)) => self.bins(),
             (Baseline::OfEachNode, _) => 0,
         }
@@ -357,7 +377,7 @@ impl Cox {
         let (mut partial, cells) = Partial::of_head(size, with, sums);
         let width = 1 + size + packed_len(size);
         let block = |block: usize, cell: usize| &cells[(block * self.cells() + cell) * width..][..width];
-        for stratum in 0..self.survival.strata_len() {
+        for stratum in 0..self.strata() {
             let mut under_risk = vec![0.0; width];
             for bin in (0..self.bins()).rev() {
                 let cell = stratum * self.bins() + bin;

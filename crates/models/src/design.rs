@@ -8,6 +8,9 @@ use terms::{Problem, Report};
 use crate::formula::{Atom, Comparison, Formula, Literal, Shape};
 use crate::frame::{Column, Frame};
 
+/// Most columns of a model matrix, and most values of its factors: the products of each two columns still fit a message.
+const COLUMNS_MAX: usize = 1_000;
+
 /// What a collection declares of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
@@ -122,6 +125,16 @@ impl Value {
         }
     }
 
+    /// The number of which it is a function; none for levels.
+    pub fn number(&self) -> Option<usize> {
+        match self {
+            Value::Number(at) | Value::Log(at) | Value::Root(at) | Value::Power(at, _) | Value::Within(at, ..) => {
+                Some(*at)
+            }
+            Value::IsLevel(..) => None,
+        }
+    }
+
     /// Whether it is 0 or 1 in every row, whatever the rows are.
     pub fn is_indicator(&self) -> bool {
         matches!(self, Value::IsLevel(..) | Value::Within(..))
@@ -135,6 +148,17 @@ fn each(from: &[f64], into: &mut [f64], make: impl Fn(f64) -> f64) {
 }
 
 impl DesignColumn {
+    /// A product that is in no term.
+    pub(crate) fn of(name: &str, factors: Vec<Value>) -> Self {
+        Self {
+            name: name.to_owned(),
+            factors,
+            scale: 1.0,
+            of_levels: Vec::new(),
+            term: 0,
+        }
+    }
+
     /// The values of the rows from `from`, into `into`.
     pub fn fill(&self, frame: &Frame, from: usize, into: &mut [f64], room: &mut [f64]) {
         into.fill(1.0 / self.scale);
@@ -192,6 +216,21 @@ impl Design {
             .filter(|column| column.of_levels.iter().all(|level| has_rows[*level]))
     }
 
+    /// What the sums of a model are made of: its columns, and as columns of their own what else goes into them.
+    pub fn summed_columns(&self) -> Vec<DesignColumn> {
+        let of = |name: &str, value: &Value| DesignColumn::of(name, vec![value.clone()]);
+        let offsets = self.offsets.iter().map(|value| of("the offset", value));
+        let weight = self.weight.iter().map(|value| of("the weight", value));
+        let response = [of("the response", &self.response)];
+        self.columns
+            .iter()
+            .cloned()
+            .chain(offsets)
+            .chain(weight)
+            .chain(response)
+            .collect()
+    }
+
     /// The levels that have no rows, as `factor[level]`.
     pub(crate) fn empty_levels(&self, has_rows: &[bool]) -> Vec<String> {
         let empty = self.levels.iter().zip(has_rows).filter(|(_, has_rows)| !**has_rows);
@@ -238,6 +277,15 @@ impl Building<'_> {
             for atom in term {
                 let has_margin = self.has_margin(formula, term, atom);
                 let coded = self.coded(atom)?;
+                let times = match &coded {
+                    Coded::Number(..) => 1,
+                    Coded::Factor(levels, _) => levels.len(),
+                };
+                if columns.len() + products.len() * times > COLUMNS_MAX {
+                    return Err(Problem::ModelFormula
+                        .report(format!("the model has more than {COLUMNS_MAX} columns"))
+                        .remedy("leave interactions or factors of many values out"));
+                }
                 products = products
                     .iter()
                     .flat_map(|product| self.times(product, atom, &coded, has_margin))
@@ -329,6 +377,15 @@ impl Building<'_> {
             None => 0,
             Some(level) => position(level, variable)?,
         };
+        if let Some(levels) = self.known(atom) {
+            let first = levels.start;
+            return Ok(Coded::Factor(levels, first + reference));
+        }
+        if self.levels.len() + variable.levels.len() > COLUMNS_MAX {
+            return Err(Problem::ModelFormula
+                .report(format!("the factors of the model have more than {COLUMNS_MAX} values"))
+                .remedy("compare the column with a few values: x in (\"a\", \"b\")"));
+        }
         let at = self.need(Need::Level(variable.name.clone(), variable.levels.clone()));
         let first = self.levels.len();
         for (level, name) in variable.levels.iter().enumerate() {
@@ -342,10 +399,25 @@ impl Building<'_> {
         Ok(Coded::Factor(first..self.levels.len(), first + reference))
     }
 
+    /// The levels of a factor that is in another term too.
+    fn known(&self, atom: &Atom) -> Option<std::ops::Range<usize>> {
+        let name = atom.to_string();
+        let first = self.levels.iter().position(|level| level.factor == name)?;
+        let count = self.levels[first..]
+            .iter()
+            .take_while(|level| level.factor == name)
+            .count();
+        Some(first..first + count)
+    }
+
     fn binned(&mut self, atom: &Atom, variable: &Variable) -> Result<Coded, Report> {
         if variable.edges.len() < 2 {
             let message = format!("{} has no declared bins of numbers", variable.name);
             return Err(Problem::ModelFormula.report(message).remedy("use the column as it is"));
+        }
+        if let Some(levels) = self.known(atom) {
+            let first = levels.start;
+            return Ok(Coded::Factor(levels, first));
         }
         let at = self.need(Need::Number(variable.name.clone()));
         let first = self.levels.len();

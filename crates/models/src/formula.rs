@@ -344,10 +344,20 @@ impl Parser<'_> {
         let mut terms = self.product()?;
         while self.take("*") {
             let other = self.product()?;
-            let crossed = terms.iter().flat_map(|one| other.iter().map(move |two| both(one, two)));
-            let crossed: Vec<_> = crossed.collect();
-            terms.extend(other);
-            terms.extend(crossed);
+            let crossed = terms.iter().flat_map(|one| other.iter().map(|two| both(one, two)));
+            let more: Vec<_> = crossed.collect();
+            for term in other.into_iter().chain(more) {
+                if !terms.contains(&term) {
+                    terms.push(term);
+                }
+            }
+            if terms.len() > TERMS_MAX {
+                return Err(wrong(
+                    self.text,
+                    self.place(),
+                    &format!("there are more than {TERMS_MAX} terms"),
+                ));
+            }
         }
         Ok(Summand::Terms(terms))
     }

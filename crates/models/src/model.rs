@@ -75,12 +75,27 @@ pub struct Exposure {
     pub summed: usize,
     /// All levels of all factors.
     pub levels: Vec<LevelOf>,
-    /// The columns of the model matrix.
+    /// What is multiplied in its sums: the columns of the model matrix, offsets, weight and response.
     pub columns: Vec<DesignColumn>,
     /// What is 0 or 1 for each person: the outcome, or whether the event came.
     pub outcome: Option<Value>,
     /// How it can be seen of whom they tell.
     pub tells: Tells,
+}
+
+impl Exposure {
+    /// Of a model whose sums are those of a formula.
+    fn of_design(design: &Design, has_outcome: bool) -> Self {
+        let has_outcome = has_outcome || design.response.is_indicator();
+        Self {
+            parameters: design.columns.len(),
+            summed: design.summed,
+            levels: design.levels.clone(),
+            columns: design.summed_columns(),
+            outcome: has_outcome.then(|| design.response.clone()),
+            tells: Tells::Products,
+        }
+    }
 }
 
 /// How it can be seen of whom the sums of a model tell.
@@ -150,14 +165,7 @@ fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
     {
         family.require_response(variable, design.response.is_indicator())?;
     }
-    let exposure = Exposure {
-        parameters: design.columns.len(),
-        summed: design.summed,
-        levels: design.levels.clone(),
-        columns: design.columns.clone(),
-        outcome: matches!(family, Family::Binomial).then(|| design.response.clone()),
-        tells: Tells::Products,
-    };
+    let exposure = Exposure::of_design(&design, family == Family::Binomial);
     Ok(Model {
         needs: design.needs.clone(),
         exposure,
@@ -177,24 +185,32 @@ fn cox(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
         ("km", Transform::Km),
     ];
     let check = chosen(statement, "check", &checks)?;
-    let design = &survival.design;
+    let cox = Cox::new(survival, ties.unwrap_or_default(), baseline, check)?;
+    let (survival, design) = (cox.survival(), &cox.survival().design);
     let tells_times = baseline == Baseline::Shared || check == Some(Transform::Km);
     let bins = if tells_times { survival.bins() } else { Vec::new() };
-    let exposure = Exposure {
-        parameters: design.columns.len(),
-        summed: design.summed,
-        levels: design.levels.iter().cloned().chain(bins).collect(),
-        columns: design.columns.clone(),
-        outcome: Some(design.response.clone()),
-        tells: Tells::Products,
-    };
+    let strata = survival.classes();
+    let mut exposure = Exposure::of_design(design, true);
+    // With a shared baseline all is summed for each bin of each stratum apart, over all who end there and over those with an event.
+    let first = |levels: &[LevelOf]| levels.first().map(|level| level.value.clone());
+    let mut apart: Vec<Value> = strata.iter().filter_map(|levels| first(levels)).collect();
+    match baseline {
+        Baseline::OfEachNode => {
+            let strata = (!apart.is_empty()).then(|| DesignColumn::of("strata", apart));
+            exposure.columns.extend(strata);
+        }
+        Baseline::Shared => {
+            apart.extend(first(&bins).into_iter().chain([design.response.clone()]));
+            let columns = exposure.columns.iter_mut();
+            columns.for_each(|column| column.factors.extend(apart.iter().cloned()));
+            exposure.columns.push(DesignColumn::of("the time", apart));
+        }
+    }
+    exposure.levels.extend(strata.into_iter().flatten().chain(bins));
     Ok(Model {
         needs: design.needs.clone(),
         exposure,
-        start: start(
-            Cox::new(survival, ties.unwrap_or_default(), baseline, check)?,
-            Fitted::Cox,
-        ),
+        start: start(cox, Fitted::Cox),
     })
 }
 

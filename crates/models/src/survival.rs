@@ -102,23 +102,42 @@ impl Survival {
         let Value::Number(at) = self.time else {
             return Vec::new();
         };
-        let inner = self.edges.iter().copied();
-        let edges: Vec<f64> = [f64::NEG_INFINITY]
-            .into_iter()
-            .chain(inner)
-            .chain([f64::INFINITY])
-            .collect();
-        let level = |pair: &[f64]| LevelOf {
+        let level = |(low, high): (f64, f64)| LevelOf {
             factor: "the time".to_owned(),
-            level: format!("[{}, {})", pair[0], pair[1]),
-            value: Value::Within(at, pair[0], pair[1]),
+            level: format!("[{low}, {high})"),
+            value: Value::Within(at, low, high),
         };
-        edges.windows(2).map(level).collect()
+        between(&self.edges).map(level).collect()
     }
 
-    /// How many strata there can be in a frame.
-    pub(crate) fn strata_len(&self) -> usize {
-        self.strata.iter().map(Stratum::classes).product()
+    /// What each column of strata divides into.
+    pub(crate) fn classes(&self) -> Vec<Vec<LevelOf>> {
+        let of = |stratum: &Stratum| -> Vec<LevelOf> {
+            let values: Vec<Value> = match stratum {
+                Stratum::Levels(at, levels) => (0..*levels)
+                    .map(|level| Value::IsLevel(*at, (0..*levels).map(|other| other == level).collect()))
+                    .collect(),
+                Stratum::Bins(at, edges) => between(edges)
+                    .map(|(low, high)| Value::Within(*at, low, high))
+                    .collect(),
+            };
+            let (Stratum::Levels(at, _) | Stratum::Bins(at, _)) = stratum;
+            let factor = format!("strata({})", self.design.needs[*at].column());
+            let values = values.into_iter().enumerate();
+            let level = |(class, value): (usize, Value)| LevelOf {
+                factor: factor.clone(),
+                level: class.to_string(),
+                value,
+            };
+            values.map(level).collect()
+        };
+        self.strata.iter().map(of).collect()
+    }
+
+    /// How many strata there can be in a frame; none if they cannot be counted.
+    pub(crate) fn strata_len(&self) -> Option<usize> {
+        let mut classes = self.strata.iter().map(Stratum::classes);
+        classes.try_fold(1_usize, usize::checked_mul)
     }
 
     /// The stratum of each row.
@@ -134,6 +153,12 @@ impl Survival {
     pub(crate) fn bin_of(&self, time: f64) -> usize {
         self.edges.partition_point(|edge| *edge <= time)
     }
+}
+
+/// The bins between edges, the one before the first and the one after the last included.
+fn between(edges: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+    let lows = [f64::NEG_INFINITY].into_iter().chain(edges.iter().copied());
+    lows.zip(edges.iter().copied().chain([f64::INFINITY]))
 }
 
 impl Stratum {

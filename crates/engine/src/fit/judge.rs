@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use models::Model;
-use models::design::{Need, Value};
+use models::design::{DesignColumn, Need, Value};
 use models::frame::{Column, Frame};
 use terms::{CollectionId, Problem, Report};
 
@@ -18,6 +18,9 @@ use crate::sketch::{self, Contribution, PersonHash, Sketch, SketchKey};
 
 /// Rows whose indicators are looked at together.
 const BLOCK_ROWS: usize = 1_024;
+
+/// Most groups that are told apart together, so that they can be counted.
+const CELLS_MAX: usize = 1 << 20;
 
 /// What a fit about people is held against.
 #[derive(Debug)]
@@ -113,9 +116,9 @@ impl Judge {
                 "leave a condition out, or choose one that more people do not fulfil",
             ));
         }
-        let (groupings, numbers) = groupings(read, model);
-        self.require_groups(read, model, &groupings)?;
-        self.require_numbers(read, model, &numbers)?;
+        let parts = Parts::of(read, model);
+        self.require_groups(read, &parts)?;
+        self.require_numbers(read, &parts)?;
         let about = self.about(read, model, people);
         self.require_distance(&about, &kept.shelf())?;
         Ok(about)
@@ -127,17 +130,11 @@ impl Judge {
         (!is_small).then_some(read.dropped_rows)
     }
 
-    fn require_groups(&self, read: &Read, model: &Model, groupings: &[Grouping]) -> Result<(), Report> {
+    fn require_groups(&self, read: &Read, parts: &Parts) -> Result<(), Report> {
         let k = self.rules.people_min;
-        let outcome = model.exposure.outcome.as_ref().map(|value| Grouping {
-            name: "the outcome".to_owned(),
-            indicators: vec![value.clone()],
-            has_rest: true,
-            is_node: false,
-        });
         let small = |people: &[u64]| people.iter().any(|people| (1..k).contains(people));
-        for grouping in groupings.iter().chain(&outcome) {
-            let people = crossed(read, &[grouping]);
+        for (at, grouping) in parts.groupings.iter().enumerate() {
+            let people = crossed(read, &parts.named(&[at].into()))?;
             let is_zero_told = self.rules.guards_zeros && people.contains(&0) && !grouping.is_node;
             if small(&people) || is_zero_told {
                 let message = format!("{} tells apart a group with too few people here", grouping.name);
@@ -151,28 +148,33 @@ impl Judge {
                 return Err(refuse(&message, "leave it out, or ask other nodes"));
             }
         }
-        if let Some(outcome) = &outcome {
-            for grouping in groupings {
-                let people = crossed(read, &[grouping, outcome]);
-                let levels = people.chunks(outcome.size());
-                let is_told =
-                    |level: &[u64]| level.iter().any(|people| *people > 0) && level.iter().any(|people| *people < k);
-                if levels.into_iter().any(is_told) {
-                    let message = format!(
-                        "{} tells apart a group with too few people of one outcome here",
-                        grouping.name
-                    );
-                    return Err(refuse(&message, "leave it out, or join its levels"));
-                }
+        let singles = (0..parts.groupings.len()).map(|at| BTreeSet::from([at]));
+        let of_columns = parts.columns.iter().map(|column| column.groups.clone());
+        let alone: BTreeSet<BTreeSet<usize>> = singles.chain(of_columns).collect();
+        for groups in &alone {
+            let Some(outcome) = parts.outcome.filter(|outcome| !groups.contains(outcome)) else {
+                continue;
+            };
+            let with_outcome = parts.named(groups).into_iter().chain([&parts.groupings[outcome]]);
+            let people = crossed(read, &with_outcome.collect::<Vec<_>>())?;
+            let levels = people.chunks(parts.groupings[outcome].size());
+            let is_told =
+                |level: &[u64]| level.iter().any(|people| *people > 0) && level.iter().any(|people| *people < k);
+            if levels.into_iter().any(is_told) {
+                let message = format!(
+                    "{} tells apart a group with too few people of one outcome here",
+                    parts.names(groups)
+                );
+                return Err(refuse(&message, "leave it out, or join its levels"));
             }
         }
-        let pairs = groupings.iter().enumerate();
-        let pairs = pairs.flat_map(|(at, one)| groupings[at + 1..].iter().map(move |other| (one, other)));
-        for (one, other) in pairs.filter(|_| self.tells_pairs) {
-            if small(&crossed(read, &[one, other])) {
+        let pairs = alone.iter().flat_map(|one| alone.iter().map(move |other| one | other));
+        let pairs: BTreeSet<BTreeSet<usize>> = pairs.filter(|_| self.tells_pairs).collect();
+        for groups in alone.union(&pairs).filter(|groups| groups.len() > 1) {
+            if small(&crossed(read, &parts.named(groups))?) {
                 let message = format!(
-                    "{} and {} together tell apart a group with too few people here",
-                    one.name, other.name
+                    "{} together tell apart a group with too few people here",
+                    parts.names(groups)
                 );
                 return Err(refuse(&message, "leave one of them out, or join levels"));
             }
@@ -181,34 +183,32 @@ impl Judge {
     }
 
     /// What is asked of a sum over a column, is asked of it here too.
-    fn require_numbers(&self, read: &Read, model: &Model, numbers: &[usize]) -> Result<(), Report> {
-        for at in numbers {
-            let name = model.needs[*at].column();
-            let mut totals: Vec<f64> = Vec::new();
-            for frame in &read.frames {
-                let Column::Numbers(values) = &frame.columns[*at] else {
-                    continue;
-                };
-                let of_people = person_ranges(frame).map(|rows| values[rows].iter().sum::<f64>().abs());
-                totals.extend(of_people.filter(|total| *total > 0.0));
+    fn require_numbers(&self, read: &Read, parts: &Parts) -> Result<(), Report> {
+        for number in &parts.numbers {
+            for totals in totals(read, &[], &number.value, &self.rules)? {
+                self.require_total(&totals, &number.name)?;
             }
-            if (totals.len() as u64) < self.rules.people_min {
-                let message = format!("too few people here have another {name} than 0");
-                return Err(refuse(&message, "leave it out"));
-            }
-            totals.sort_by(|a, b| b.total_cmp(a));
-            let all: f64 = totals.iter().sum();
-            let is_dominated = self.rules.dominance.is_some_and(|dominance| {
-                totals.iter().take(dominance.top as usize).sum::<f64>() > dominance.share * all
-            });
-            let is_near = self.rules.p_percent.is_some_and(|p| {
-                let (largest, second) = (totals[0], totals.get(1).copied().unwrap_or_default());
-                all - largest - second < f64::from(p) / 100.0 * largest
-            });
-            if is_dominated || is_near {
-                let message = format!("a few people give most of {name} here");
-                return Err(refuse(&message, "leave it out, or take a function of it such as log"));
-            }
+        }
+        Ok(())
+    }
+
+    fn require_total(&self, totals: &Totals, name: &str) -> Result<(), Report> {
+        if totals.people < self.rules.people_min {
+            let message = format!("too few people here have another {name} than 0");
+            return Err(refuse(&message, "leave it out"));
+        }
+        let Totals { all, largest, .. } = totals;
+        let is_dominated = self
+            .rules
+            .dominance
+            .is_some_and(|dominance| largest.iter().take(dominance.top as usize).sum::<f64>() > dominance.share * all);
+        let is_near = self.rules.p_percent.is_some_and(|p| {
+            let (largest, second) = (largest[0], largest.get(1).copied().unwrap_or_default());
+            all - largest - second < f64::from(p) / 100.0 * largest
+        });
+        if is_dominated || is_near {
+            let message = format!("a few people give most of {name} here");
+            return Err(refuse(&message, "leave it out, or take a function of it such as log"));
         }
         Ok(())
     }
@@ -298,72 +298,146 @@ fn people_of(frame: &Frame) -> u64 {
     person_ranges(frame).count() as u64
 }
 
-/// What tells people apart by a few values, and the places of the needs that are numbers of many.
-fn groupings(read: &Read, model: &Model) -> (Vec<Grouping>, Vec<usize>) {
-    let exposure = &model.exposure;
+/// What the sums of a model are made of.
+struct Parts {
+    groupings: Vec<Grouping>,
+    /// Which of them is the outcome.
+    outcome: Option<usize>,
+    numbers: Vec<Number>,
+    /// What is multiplied in sums.
+    columns: Vec<Product>,
+}
+
+/// A number of which the rows have many values, and what is made of it.
+struct Number {
+    name: String,
+    value: Value,
+}
+
+/// What one column multiplies.
+#[derive(Default)]
+struct Product {
+    groups: BTreeSet<usize>,
+    numbers: BTreeSet<usize>,
+}
+
+impl Parts {
+    fn of(read: &Read, model: &Model) -> Self {
+        let exposure = &model.exposure;
+        let mut groupings = of_factors(model);
+        let is_outcome = |value: &Value| exposure.outcome.as_ref() == Some(value);
+        for column in &exposure.columns {
+            for value in column.factors.iter().filter(|value| value.is_indicator()) {
+                if !is_outcome(value) && !groupings.iter().any(|known| known.indicators.contains(value)) {
+                    groupings.push(Grouping {
+                        name: column.name.clone(),
+                        indicators: vec![value.clone()],
+                        has_rest: true,
+                        is_node: false,
+                    });
+                }
+            }
+        }
+        let mut of_needs = BTreeMap::new();
+        let mut numbers = Vec::new();
+        for (at, need) in model.needs[..exposure.summed].iter().enumerate() {
+            let Need::Number(name) = need else { continue };
+            let values = few_values(read, at);
+            let is_binary = values
+                .as_ref()
+                .is_some_and(|values| values.iter().all(|value| [0.0, 1.0].contains(value)));
+            if is_binary && is_outcome(&Value::Number(at)) {
+                continue;
+            }
+            let Some(values) = values else {
+                numbers.push(Number {
+                    name: name.clone(),
+                    value: Value::Number(at),
+                });
+                continue;
+            };
+            of_needs.insert(at, groupings.len());
+            let indicators = values.iter().map(|value| Value::Within(at, *value, value.next_up()));
+            groupings.push(Grouping {
+                name: name.clone(),
+                indicators: indicators.collect(),
+                has_rest: false,
+                is_node: false,
+            });
+        }
+        let outcome = exposure.outcome.as_ref().map(|value| {
+            groupings.push(Grouping {
+                name: "the outcome".to_owned(),
+                indicators: vec![value.clone()],
+                has_rest: true,
+                is_node: false,
+            });
+            groupings.len() - 1
+        });
+        let mut parts = Self {
+            groupings,
+            outcome,
+            numbers,
+            columns: Vec::new(),
+        };
+        parts.columns = exposure
+            .columns
+            .iter()
+            .map(|column| parts.product(column, &of_needs))
+            .collect();
+        // A factor of all declared values has no rest, but one whose values another node has has.
+        for grouping in &mut parts.groupings {
+            grouping.has_rest =
+                grouping.has_rest && (grouping.indicators.len() == 1 || rows_in_rest(read, grouping) > 0);
+        }
+        parts
+    }
+
+    fn product(&self, column: &DesignColumn, of_needs: &BTreeMap<usize, usize>) -> Product {
+        let mut product = Product::default();
+        for value in &column.factors {
+            let grouping = self
+                .groupings
+                .iter()
+                .position(|grouping| grouping.indicators.contains(value));
+            let of_need = value.number().and_then(|need| of_needs.get(&need).copied());
+            match grouping.or(of_need) {
+                Some(grouping) => drop(product.groups.insert(grouping)),
+                None => product
+                    .numbers
+                    .extend(self.numbers.iter().position(|number| number.value == *value)),
+            }
+        }
+        product
+    }
+
+    fn named(&self, groups: &BTreeSet<usize>) -> Vec<&Grouping> {
+        groups.iter().map(|at| &self.groupings[*at]).collect()
+    }
+
+    fn names(&self, groups: &BTreeSet<usize>) -> String {
+        let names: Vec<&str> = groups.iter().map(|at| self.groupings[*at].name.as_str()).collect();
+        names.join(" and ")
+    }
+}
+
+/// Factors with all their values.
+fn of_factors(model: &Model) -> Vec<Grouping> {
     let mut by_factor: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    for level in &exposure.levels {
+    for level in &model.exposure.levels {
         by_factor.entry(&level.factor).or_default().push(&level.value);
     }
     let is_node = |value: &Value| match value {
         Value::IsLevel(at, _) => model.needs[*at].column() == NODE_COLUMN,
         _ => false,
     };
-    let mut groupings: Vec<Grouping> = by_factor
-        .into_iter()
-        .map(|(factor, values)| Grouping {
-            name: factor.to_owned(),
-            is_node: values.iter().any(|value| is_node(value)),
-            indicators: values.into_iter().cloned().collect(),
-            has_rest: true,
-        })
-        .collect();
-    let of_levels: Vec<&Value> = exposure.levels.iter().map(|level| &level.value).collect();
-    for column in &exposure.columns {
-        for value in column
-            .factors
-            .iter()
-            .filter(|value| value.is_indicator() && !of_levels.contains(value))
-        {
-            if !groupings
-                .iter()
-                .any(|known| known.indicators.as_slice() == std::slice::from_ref(value))
-            {
-                groupings.push(Grouping {
-                    name: column.name.clone(),
-                    indicators: vec![value.clone()],
-                    has_rest: true,
-                    is_node: false,
-                });
-            }
-        }
-    }
-    let mut numbers = Vec::new();
-    for (at, need) in model.needs[..exposure.summed].iter().enumerate() {
-        let Need::Number(name) = need else { continue };
-        // The outcome is looked at apart.
-        if matches!(&exposure.outcome, Some(Value::Number(outcome) | Value::Within(outcome, ..)) if *outcome == at) {
-            continue;
-        }
-        match few_values(read, at) {
-            Some(values) => groupings.push(Grouping {
-                name: name.clone(),
-                indicators: values
-                    .iter()
-                    .map(|value| Value::Within(at, *value, value.next_up()))
-                    .collect(),
-                has_rest: false,
-                is_node: false,
-            }),
-            None => numbers.push(at),
-        }
-    }
-    // A factor of all declared values has no rest, but one whose values another node has has.
-    for grouping in &mut groupings {
-        let people = crossed(read, &[grouping]);
-        grouping.has_rest = grouping.has_rest && (grouping.indicators.len() == 1 || people.last() != Some(&0));
-    }
-    (groupings, numbers)
+    let grouping = |(factor, values): (&str, Vec<&Value>)| Grouping {
+        name: factor.to_owned(),
+        is_node: values.iter().any(|value| is_node(value)),
+        indicators: values.into_iter().cloned().collect(),
+        has_rest: true,
+    };
+    by_factor.into_iter().map(grouping).collect()
 }
 
 /// The values of a column of numbers, if there are two at most.
@@ -385,40 +459,119 @@ fn few_values(read: &Read, at: usize) -> Option<Vec<f64>> {
     Some(found)
 }
 
-/// Distinct people for each combination of values.
-fn crossed(read: &Read, groupings: &[&Grouping]) -> Vec<u64> {
-    let cells: usize = groupings.iter().map(|grouping| grouping.size()).product();
-    let mut people = vec![0; cells];
-    for frame in &read.frames {
-        let mut last: Vec<Option<i64>> = vec![None; cells];
-        let mut room = vec![0.0; BLOCK_ROWS];
-        for from in (0..frame.rows).step_by(BLOCK_ROWS) {
-            let rows = BLOCK_ROWS.min(frame.rows - from);
-            let mut cell = vec![0; rows];
-            for grouping in groupings {
-                let mut value = vec![grouping.indicators.len(); rows];
-                for (at, indicator) in grouping.indicators.iter().enumerate() {
-                    indicator.fill(frame, from, &mut room[..rows]);
-                    for (value, is_one) in value.iter_mut().zip(&room) {
-                        if *is_one >= 0.5 {
-                            *value = at;
-                        }
+/// Combinations of the values of groupings.
+fn combinations(groupings: &[&Grouping]) -> Result<usize, Report> {
+    let sizes = groupings.iter().map(|grouping| grouping.size());
+    let all = sizes.clone().try_fold(1_usize, |all, size| all.checked_mul(size));
+    all.filter(|all| *all <= CELLS_MAX).ok_or_else(|| {
+        let message = "the terms tell apart more groups than a node looks at";
+        refuse(message, "leave interactions or factors of many values out")
+    })
+}
+
+/// In which combination of values each row is.
+fn cells(frame: &Frame, groupings: &[&Grouping]) -> Vec<usize> {
+    let mut cells = vec![0; frame.rows];
+    let mut room = vec![0.0; BLOCK_ROWS];
+    for (block, cells) in cells.chunks_mut(BLOCK_ROWS).enumerate() {
+        let room = &mut room[..cells.len()];
+        for grouping in groupings {
+            let mut values = [grouping.indicators.len(); BLOCK_ROWS];
+            for (at, indicator) in grouping.indicators.iter().enumerate() {
+                indicator.fill(frame, block * BLOCK_ROWS, room);
+                for (value, is_one) in values.iter_mut().zip(room.iter()) {
+                    if *is_one >= 0.5 {
+                        *value = at;
                     }
                 }
-                for (cell, value) in cell.iter_mut().zip(value) {
-                    *cell = *cell * grouping.size() + value;
-                }
             }
-            for (row, cell) in cell.into_iter().enumerate() {
-                let person = frame.people[from + row];
-                if last[cell] != Some(person) {
-                    last[cell] = Some(person);
-                    people[cell] += 1;
-                }
+            for (cell, value) in cells.iter_mut().zip(values) {
+                *cell = *cell * grouping.size() + value;
             }
         }
     }
-    people
+    cells
+}
+
+/// Distinct people for each combination of values.
+fn crossed(read: &Read, groupings: &[&Grouping]) -> Result<Vec<u64>, Report> {
+    let size = combinations(groupings)?;
+    let mut people = vec![0; size];
+    for frame in &read.frames {
+        let mut last: Vec<Option<i64>> = vec![None; size];
+        for (cell, person) in cells(frame, groupings).into_iter().zip(&frame.people) {
+            if last[cell] != Some(*person) {
+                last[cell] = Some(*person);
+                people[cell] += 1;
+            }
+        }
+    }
+    Ok(people)
+}
+
+fn rows_in_rest(read: &Read, grouping: &Grouping) -> usize {
+    let rest = grouping.indicators.len();
+    let frames = read.frames.iter();
+    frames
+        .map(|frame| {
+            cells(frame, &[grouping])
+                .into_iter()
+                .filter(|cell| *cell == rest)
+                .count()
+        })
+        .sum()
+}
+
+/// What the people of one combination of values have together of a number.
+#[derive(Clone, Debug, Default)]
+struct Totals {
+    /// With another total than 0.
+    people: u64,
+    /// Of the absolute totals of all.
+    all: f64,
+    /// The largest of them, the largest first.
+    largest: Vec<f64>,
+    /// The smallest and the largest value.
+    values: Option<(f64, f64)>,
+}
+
+impl Totals {
+    fn add(&mut self, total: f64, most: usize) {
+        let total = total.abs();
+        self.people += u64::from(total > 0.0);
+        self.all += total;
+        let at = self.largest.partition_point(|larger| *larger >= total);
+        if at < most {
+            self.largest.truncate(most - 1);
+            self.largest.insert(at, total);
+        }
+    }
+}
+
+/// For each combination of values in which there is a row.
+fn totals(read: &Read, groupings: &[&Grouping], number: &Value, rules: &Rules) -> Result<Vec<Totals>, Report> {
+    let most = rules.dominance.map_or(2, |dominance| dominance.top.max(2) as usize);
+    let mut all = vec![Totals::default(); combinations(groupings)?];
+    let mut own: Vec<(usize, f64)> = Vec::new();
+    for frame in &read.frames {
+        let cells = cells(frame, groupings);
+        let mut values = vec![0.0; frame.rows];
+        number.fill(frame, 0, &mut values);
+        for rows in person_ranges(frame) {
+            for row in rows {
+                let (cell, value) = (cells[row], values[row]);
+                let (low, high) = all[cell].values.unwrap_or((value, value));
+                all[cell].values = Some((low.min(value), high.max(value)));
+                match own.iter_mut().find(|(known, _)| *known == cell) {
+                    Some((_, total)) => *total += value,
+                    None => own.push((cell, value)),
+                }
+            }
+            own.drain(..).for_each(|(cell, total)| all[cell].add(total, most));
+        }
+    }
+    all.retain(|totals| totals.values.is_some());
+    Ok(all)
 }
 
 #[cfg(test)]

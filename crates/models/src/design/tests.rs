@@ -157,3 +157,38 @@ fn complete_cases_are_needed_and_not_summed() {
     let needed: Vec<&str> = design.needs.iter().map(Need::column).collect();
     assert_eq!((needed, design.summed), (vec!["y", "age", "grade"], 2));
 }
+
+#[test]
+fn models_of_too_many_columns_are_refused_before_they_are_made() {
+    let of = |name: &str| Variable {
+        name: name.to_owned(),
+        is_number: false,
+        bounds: None,
+        levels: (0..300).map(|level| level.to_string()).collect(),
+        edges: Vec::new(),
+    };
+    let variables = ["a", "b", "c", "d"]
+        .map(of)
+        .into_iter()
+        .chain(variables())
+        .collect::<Vec<_>>();
+    for (formula, what) in [
+        ("y ~ a:b:c:d", "more than 1000 columns"),
+        ("y ~ a + b + c + d", "more than 1000"),
+    ] {
+        let error = Design::new(&Formula::parse(formula).unwrap(), None, &[], &variables).unwrap_err();
+        assert!(error.message.contains(what), "{formula}: {error}");
+    }
+}
+
+#[test]
+fn a_factor_of_several_terms_has_its_levels_once() {
+    let formula = Formula::parse("y ~ grade*age + bin(age) + bin(age):treated").unwrap();
+    let design = Design::new(&formula, None, &[], &variables()).unwrap();
+    let mut levels: Vec<&Value> = design.levels.iter().map(|level| &level.value).collect();
+    let all = levels.len();
+    levels.dedup();
+    assert_eq!(levels.len(), all);
+    let grades = design.levels.iter().filter(|level| level.factor == "grade").count();
+    assert_eq!(grades, 3);
+}

@@ -62,3 +62,14 @@ fn a_time_to_an_event_and_comparisons() {
     assert_eq!(formula.terms[1][0].to_string(), "age >= 50");
     assert_eq!(formula.strata, ["centre"]);
 }
+
+#[test]
+fn products_that_multiply_without_end_are_refused() {
+    for variable in ["x", "I(x^2)", "(x)"] {
+        let formula = format!("y ~ {}", [variable; 60].join("*"));
+        assert_eq!(Formula::parse(&formula).unwrap().terms.len(), 1);
+    }
+    let columns: Vec<String> = (0..60).map(|at| format!("x{at}")).collect();
+    let error = Formula::parse(&format!("y ~ {}", columns.join("*"))).unwrap_err();
+    assert!(error.message.contains("more than 200 terms"), "{error}");
+}

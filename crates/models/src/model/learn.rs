@@ -104,10 +104,7 @@ pub(super) fn penalised(statement: &Statement, variables: &[Variable]) -> Result
     let lambdas = numbers(statement, "lambdas")?;
     let design = design(statement, variables)?;
     require_response(family, &design, statement, variables)?;
-    let exposure = Exposure {
-        outcome: matches!(family, Family::Binomial).then(|| design.response.clone()),
-        ..of_design(&design)
-    };
+    let exposure = Exposure::of_design(&design, family == Family::Binomial);
     Ok(Model {
         needs: design.needs.clone(),
         exposure,
@@ -169,29 +166,18 @@ pub(super) fn train(statement: &Statement, variables: &[Variable]) -> Result<Mod
     let design = training.design();
     let exposure = Exposure {
         parameters: training.parameters(),
-        outcome: (loss == Loss::Logistic).then(|| design.response.clone()),
         tells: if is_seen_through {
             Tells::Products
         } else {
             Tells::Opaque
         },
-        ..of_design(design)
+        ..Exposure::of_design(design, loss == Loss::Logistic)
     };
     Ok(Model {
         needs: design.needs.clone(),
         exposure,
         start: start(training, Fitted::Trained),
     })
-}
-
-fn of_design(design: &Design) -> Exposure {
-    Exposure {
-        parameters: design.columns.len(),
-        summed: design.summed,
-        levels: design.levels.clone(),
-        columns: design.columns.clone(),
-        ..Exposure::default()
-    }
 }
 
 /// The formula's, for a model without strata.
