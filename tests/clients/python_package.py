@@ -1,6 +1,6 @@
 """The Python package against a sandbox of its own: three hospitals with people who are made up.
 
-What is refused, what is told of it, and that descriptions and models are those of the pooled rows, as pandas and statsmodels find them.
+What is refused, what is told of it, and that statistics and models are those of the pooled rows, as pandas, scipy and statsmodels find them.
 Then the notebook in clients/python/examples, from its beginning to its end.
 
     python_package.py PROGRAM      the program `datenraum`
@@ -8,9 +8,11 @@ Then the notebook in clients/python/examples, from its beginning to its end.
 
 import gc
 import json
+import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,8 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from datenraum import Connection, DatenraumError
 from jupyter_client import AsyncKernelManager
+from scipy import optimize, stats
+from statsmodels.stats.contingency_tables import StratifiedTable
 
 matplotlib.use("Agg")
 
@@ -98,6 +102,16 @@ def who_may(program, sandbox):
     del forgotten
     gc.collect()
     assert gateways(sandbox) == []
+    # One that is killed cannot end its gateway: the gateway sees it.
+    opens = f"import datenraum, time; c = datenraum.Connection.sandbox({str(sandbox)!r}, program={str(program)!r}); print(1, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", opens], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout.readline() == b"1\n" and len(gateways(sandbox)) == 1
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    until = time.monotonic() + 20
+    while gateways(sandbox) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert gateways(sandbox) == [], "the gateway of a Python that was killed still runs"
 
 
 def what_is_wrong(hearts):
@@ -117,6 +131,20 @@ def what_is_wrong(hearts):
     rows = {node: "E_NO_PERMISSION" for node in NODES}
     refused("E_NO_PERMISSION", lambda: hearts.query("SELECT days FROM heart"), "single rows", rows)
     refused("E_SQL_COLUMN", lambda: hearts.describe("heart", ["age", "heigth"]), "heigth", {})
+    refused("E_USAGE", lambda: hearts.describe("heart", ["age", "sex"], by="sex"), "sex twice", {})
+    refused("E_USAGE", lambda: hearts.crosstab("heart", "sex", "smoker", strata="sex"), "sex twice", {})
+    refused("E_USAGE", lambda: hearts.survival("heart", "days", "died", method="km"), "method")
+    error = refused("E_USAGE", lambda: hearts.query("SELECT * FROM survival(collection => 'heart', tim => 'days', event => 'died')"), "no option tim")
+    assert "did you mean time?" in error.remedy and "event_value" in error.remedy
+    refused("E_SQL_ROLE", lambda: hearts.compare("heart", "sex", "smoker"), "numbers are needed", {})
+    refused("E_SQL_COLUMN", lambda: hearts.survival("heart", "days", "died', x => 'y"), "died", {})
+    refused("E_USAGE", lambda: hearts.correlate("heart", "age"), "one column alone", {})
+    refused("E_USAGE", lambda: hearts.rates("heart", "/tmp/people.csv", by="sex"), "reads no files")
+    refused("E_OWN_FILE", lambda: hearts.rates("heart", pd.DataFrame({"sex": ["male"]}), by="sex"), "no column population")
+    refused("E_MODEL_FORMULA", lambda: hearts.pca("heart", "age, sex"), "sex", {})
+    refused("E_MODEL_FORMULA", lambda: hearts.kmeans("heart", "age, bmi", 1), "1 clusters", {})
+    refused("E_MODEL_FORMULA", lambda: hearts.penalised("heart", LOGIT, penalty="lasso", lambdas=[-1]), "", {})
+    refused("E_MODEL_FORMULA", lambda: hearts.train("heart", "disease ~ age", loss="hinge"), "loss", {})
 
 
 def statements(program, sandbox, hearts):
@@ -211,6 +239,307 @@ def cox(hearts, rows):
     return fit
 
 
+def alike(one, other):
+    """Whether two results are the same but for the last digits of sums that were added in another order."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) or isinstance(other, float):
+        return one is not None and other is not None and math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return one == other
+
+
+def as_the_command(program, sandbox, hearts):
+    """Each table has the rows and columns that the command of its name prints as JSON, and its facts are what that has beside them."""
+    for analysis, options in [
+        ("survival", {"time": "days", "event": "died", "by": "sex"}),
+        ("crosstab", {"rows": "smoker", "columns": "disease", "strata": "node"}),
+        ("crosstab", {"rows": "bmi", "columns": "disease"}),
+        ("compare", {"outcome": "age", "by": "disease", "ranks": "true"}),
+        ("compare", {"outcome": "bmi", "by": "node"}),
+        ("correlate", {"columns": "age,bmi,days", "complete": "true"}),
+        ("rates", {"cases": "disease", "population": "days", "by": "sex"}),
+        ("meta", {"outcome": "age"}),
+    ]:
+        words = [word for name, value in options.items() for word in ([f"--{name}"] if value == "true" else [f"--{name}", value])]
+        words = [program, analysis, "--sandbox", sandbox, "--purpose", RESEARCH, "--collection", "heart", "--format", "json", *words]
+        said = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+        table, told = hearts._call(analysis, {"collection": "heart"} | options)
+        shown = said.pop("rows")
+        for row in shown:
+            row.pop("bins", None)
+        opened = {(at, name): ends for at, row in enumerate(shown) for name, ends in row.pop("open", {}).items()}
+        if analysis == "meta":
+            shown += told.facts.get("terms", []) or said.pop("terms")
+            table = table.drop(columns="kind")
+        assert len(table) == len(shown), (analysis, table, shown)
+        for (_, found), row in zip(table.iterrows(), shown, strict=True):
+            for name, value in found.items():
+                expected = row.pop(name, None)
+                same = pd.isna(value) if expected is None else alike(value, expected)
+                assert same, (analysis, name, value, expected)
+            assert not row, (analysis, row)
+        intervals = {(one["row"], one["column"]): {"low": one["low"], "high": one["high"]} for one in told.attrs["intervals"]}
+        assert alike(intervals, opened), (analysis, intervals, opened)
+        for name in ["questions", "query_ids", "coverage", "receipts"]:
+            said.pop(name)
+        assert alike({name: told.facts[name] for name in said}, said), (analysis, said, told.facts)
+
+
+def life_table(days, died, edges):
+    """What the actuarial life table says at the end of each bin: at risk, events, censored, survival, its standard error."""
+    bins = pd.cut(days, edges, right=False, labels=False)
+    lines, risk, left, greenwood = [], len(days), 1.0, 0.0
+    for bin in range(int(bins.max()) + 1):
+        events, censored = int(died[bins == bin].sum()), int((1 - died[bins == bin]).sum())
+        exposed = risk - censored / 2
+        left *= 1 - events / exposed
+        greenwood += events / (exposed * (exposed - events))
+        lines.append((edges[bin + 1], risk, events, censored, left, left * np.sqrt(greenwood)))
+        risk -= events + censored
+    return pd.DataFrame(lines, columns=["time", "n_risk", "n_event", "n_censor", "survival", "std_error"]).set_index("time")
+
+
+def survival(hearts, rows):
+    edges = [1, 366, 731, 1096, 1461, 1827]
+    whole = hearts.survival("heart", "days", "died")
+    expected = life_table(rows.days, rows.died, edges)
+    assert whole.curve.attrs["coverage"] == whole.coverage and whole.curve.index.name == "time"
+    for name in expected:
+        close(whole.curve[name], expected[name], 1e-9)
+    z = stats.norm.ppf(0.975)
+    reach = z * expected.std_error / expected.survival
+    close(whole.curve.ci_low, expected.survival * np.exp(-reach), 1e-9)
+    assert whole.log_rank is None and any("actuarial" in note for note in whole.notes)
+    by = hearts.survival("heart", "days", "died", by="disease")
+    assert by.curve.index.names == ["group", "time"]
+    for group, people in rows.groupby("disease"):
+        expected = life_table(people.days, people.died, edges)
+        found = by.curve.loc[str(group)]
+        known = found.survival.notna()
+        close(found.survival[known], expected.survival[found.index][known], 1e-9)
+        # Where nodes told of some not what became of them, there is no number, and the truth is between the bounds.
+        assert ((found.bound_low <= expected.survival[found.index] + 1e-9) & (expected.survival[found.index] <= found.bound_high + 1e-9)).all()
+    withheld = by.curve.survival.isna().any()
+    assert (by.log_rank is None) == withheld and any("no log-rank test" in note for note in by.notes) == withheld, by
+    return whole, by
+
+
+def crosstab(hearts, rows):
+    found = hearts.crosstab("heart", "smoker", "disease", strata="node")
+    counts = pd.crosstab(rows.smoker, rows.disease).to_numpy()
+    assert found.counts.to_numpy().tolist() == counts.tolist() and found.n == len(rows) and found.dropped == 0
+    chi, p, df, expected = stats.chi2_contingency(counts, correction=False)
+    g, p_g, _, _ = stats.chi2_contingency(counts, correction=False, lambda_="log-likelihood")
+    tests = found.tests
+    close(tests.loc["Pearson chi-squared"], [chi, df, p], 1e-9)
+    close(tests.loc["G"], [g, df, p_g], 1e-9)
+    close(tests.loc["Fisher, exact", "p"], stats.fisher_exact(counts).pvalue, 1e-9)
+    close(found.expected, expected, 1e-9)
+    strata = StratifiedTable([pd.crosstab(group.smoker, group.disease).to_numpy() for _, group in rows.groupby("node")])
+    (common,) = found.common_odds_ratio.itertuples()
+    close([common.estimate, common.log_std_error], [strata.oddsratio_pooled, strata.logodds_pooled_se], 1e-9)
+    # Of few people with a low index nodes told not all: there is a table, what it can be, and no test.
+    open_one = hearts.crosstab("heart", "bmi", "disease")
+    assert open_one.tests.empty and open_one.n is None and any("no test" in note for note in open_one.notes), open_one
+    bins = pd.cut(rows.bmi, [15, 20, 25, 30, 60], right=False)
+    truth = pd.crosstab(bins, rows.disease).to_numpy()[: len(open_one.counts)]
+    intervals = open_one.cells.attrs["intervals"]
+    assert intervals and {one["column"] for one in intervals} == {"n"}
+    shown = dict(enumerate(open_one.cells.n))
+    for row, count in enumerate(truth.flatten()):
+        ends = [one for one in intervals if one["row"] == row]
+        assert (ends[0]["low"] <= count) if ends else shown[row] == count
+
+
+def compare(hearts, rows):
+    found = hearts.compare("heart", "age", "disease", ranks=True)
+    well, ill = (rows.age[rows.disease == disease] for disease in (0, 1))
+    close(found.groups.loc["1"], [len(ill), ill.mean(), ill.std()], 1e-9)
+    for name, equal in [("Welch t", False), ("Student t", True)]:
+        theirs = stats.ttest_ind(well, ill, equal_var=equal)
+        close(found.tests.loc[name, ["t", "p", "df"]], [theirs.statistic, theirs.pvalue, theirs.df], 1e-9)
+        close(found.tests.loc[name, ["ci_low", "ci_high"]], list(theirs.confidence_interval()), 1e-9)
+    binned = [pd.cut(ages, [30, 40, 50, 60, 70, 80], right=False, labels=False) for ages in (well, ill)]
+    theirs = stats.mannwhitneyu(*binned, method="asymptotic")
+    (ranks,) = found.rank_tests.itertuples()
+    close([ranks.u, ranks.p], [theirs.statistic, theirs.pvalue], 1e-9)
+    known = rows.dropna(subset="bmi")
+    several = hearts.compare("heart", "bmi", "node")
+    theirs = stats.f_oneway(*(group.bmi for _, group in known.groupby("node")))
+    close(several.anova.loc["between groups", ["f", "p"]], [theirs.statistic, theirs.pvalue], 1e-9)
+    assert several.tests.empty and several.dropped == rows.bmi.isna().sum()
+
+
+def correlate(hearts, rows):
+    columns = ["age", "bmi", "days"]
+    for complete in [False, True]:
+        found = hearts.correlate("heart", columns, complete=complete)
+        known = rows.dropna(subset="bmi") if complete else rows
+        close(found.matrix, known[columns].corr(), 1e-9)
+        for (one, other), pair in found.pairs.iterrows():
+            both = known[[one, other]].dropna()
+            theirs = stats.pearsonr(both[one], both[other])
+            ci = theirs.confidence_interval()
+            close(pair[["r", "p", "n", "ci_low", "ci_high"]], [theirs.statistic, theirs.pvalue, len(both), ci.low, ci.high], 1e-9)
+    assert found.pairs.attrs["coverage"] == found.coverage
+
+
+def rates(hearts, rows):
+    ages = [f"[{low}, {low + 10})" for low in range(30, 80, 10)]
+    people = pd.DataFrame([(sex, age, 40_000 + 1_000 * at) for sex in ("female", "male") for at, age in enumerate(ages)])
+    people.columns = ["sex", "age", "population"]
+    found = hearts.rates("heart", people, by="sex", age="age", standard="european-2013", per=1000)
+    weights = np.array([13_500, 14_000, 13_500, 11_500, 9_000])
+    for sex, group in rows.groupby("sex"):
+        counts = pd.cut(group.age, range(30, 90, 10), right=False).value_counts(sort=False).to_numpy()
+        inhabitants = people.population[people.sex == sex].to_numpy()
+        rate = found.rates.loc[sex]
+        assert (rate.cases, rate.people) == (len(group), inhabitants.sum())
+        exact = stats.chi2.ppf([0.025, 0.975], [2 * len(group), 2 * len(group) + 2]) / 2
+        close(rate[["crude", "crude_ci_low", "crude_ci_high"]], 1000 * np.array([len(group), *exact]) / inhabitants.sum(), 1e-9)
+        close(rate.standardised, 1000 * (weights * counts / inhabitants).sum() / weights.sum(), 1e-9)
+        share = weights / weights.sum() / inhabitants
+        mean, variance, most = (share * counts).sum(), (share**2 * counts).sum(), share.max()
+        low = stats.gamma.ppf(0.025, mean**2 / variance, scale=variance / mean)
+        above, wider = mean + most, variance + most**2
+        high = stats.gamma.ppf(0.975, above**2 / wider, scale=wider / above)
+        close(rate[["ci_low", "ci_high"]], 1000 * np.array([low, high]), 1e-8)
+    by_days = hearts.rates("heart", "days", cases="disease", by="sex", per=36525)
+    for sex, group in rows.groupby("sex"):
+        close(by_days.rates.loc[sex, "crude"], 36525 * group.disease.sum() / group.days.sum(), 1e-9)
+
+
+def meta(hearts, rows):
+    for outcome in ["age", "days"]:
+        found = hearts.meta("heart", outcome)
+        of_nodes = rows.groupby("node")[outcome]
+        effects, variances = of_nodes.mean().to_numpy(), (of_nodes.var() / of_nodes.count()).to_numpy()
+        close(found.sites.estimate, effects, 1e-9)
+        close(found.sites.std_error, np.sqrt(variances), 1e-9)
+
+        def pooled_with(tau_squared, effects=effects, variances=variances):
+            weights = 1 / (variances + tau_squared)
+            return (weights * effects).sum() / weights.sum(), 1 / np.sqrt(weights.sum()), weights
+
+        mean, error, weights = pooled_with(0.0)
+        close(found.pooled.loc["fixed effect", ["estimate", "std_error"]], [mean, error], 1e-9)
+        q, df = (weights * (effects - mean) ** 2).sum(), len(effects) - 1
+        close([found.q, found.p_q, found.i_squared], [q, stats.chi2.sf(q, df), max(0, 1 - df / q)], 1e-9)
+        laird = max(0, (q - df) / (weights.sum() - (weights**2).sum() / weights.sum()))
+        close(found.tau_squared_dl, laird, 1e-7)
+        told = found.pooled.loc["random effects (DerSimonian-Laird)", ["estimate", "std_error"]]
+        close(told, pooled_with(laird)[:2], 1e-7)
+
+        def minus_restricted(tau_squared, effects=effects, pooled_with=pooled_with):
+            mean, error, weights = pooled_with(tau_squared)
+            return 0.5 * (-np.log(weights).sum() - 2 * np.log(error) + (weights * (effects - mean) ** 2).sum())
+
+        best = optimize.minimize_scalar(minus_restricted, bounds=(0, 10 * variances.max()), method="bounded", options={"xatol": 1e-9})
+        reml = 0.0 if minus_restricted(0) <= best.fun else best.x
+        close(found.tau_squared_reml, reml, 1e-4 * variances.max())
+    return found
+
+
+def penalised(hearts, rows):
+    names, formula = ["age", "smoker", "bmi"], "disease ~ age + smoker + bmi"
+    known = rows.dropna(subset="bmi")
+    columns = known[names].to_numpy(float)
+    spread = columns.std(axis=0)
+    for penalty, mixing in [("ridge", 0.0), ("lasso", 1.0), ("elastic-net", 0.3)]:
+        lambdas = [0.1, 0.02]
+        said = mixing if penalty == "elastic-net" else None
+        fit = hearts.penalised("heart", formula, penalty=penalty, lambdas=lambdas, mixing=said, family="binomial")
+        assert fit.params.index.tolist() == ["(Intercept)", *names] and fit.params.columns.tolist() == lambdas
+        assert (fit.n, fit.mixing) == (len(known), mixing)
+        for strength in lambdas:
+            found = fit.params[strength]
+            slopes = found[names].to_numpy()
+            chance = 1 / (1 + np.exp(-(found["(Intercept)"] + columns @ slopes)))
+            # What minimises has these derivatives; at 0 the absolute value has any from -1 to 1.
+            pull = columns.T @ (known.disease - chance) / len(known) / spread
+            drawn = strength * (1 - mixing) * slopes * spread
+            close((known.disease - chance).mean(), 0, 1e-7)
+            at_zero = (slopes == 0) & (mixing > 0)
+            close((pull - drawn - strength * mixing * np.sign(slopes))[~at_zero], np.zeros((~at_zero).sum()), 1e-6)
+            assert np.all(np.abs(pull[at_zero]) <= strength * mixing + 1e-7)
+            assert fit.path.loc[strength, "nonzero"] == np.count_nonzero(slopes)
+        if penalty == "lasso":
+            assert (fit.params[0.1] == 0).any()
+
+
+def pca(hearts, rows):
+    names = ["age", "bmi", "days"]
+    known = rows.dropna(subset="bmi")[names]
+    for of, matrix in [("correlation", known.corr()), ("covariance", known.cov())]:
+        found = hearts.pca("heart", names, of=of)
+        values, vectors = np.linalg.eigh(matrix)
+        close(found.components.eigenvalue / values[::-1], np.ones(3), 1e-9)
+        close(found.components.explained, values[::-1] / values.sum(), 1e-9)
+        theirs = vectors[:, ::-1]
+        theirs = theirs * np.sign(theirs[np.abs(theirs).argmax(axis=0), range(3)])
+        close(found.loadings.loc[names, ["PC1", "PC2", "PC3"]], theirs, 1e-7)
+        close(found.variables.loc[names], known.agg(["mean", "std"]).T, 1e-9)
+        assert found.n == len(known) and found.dropped == rows.bmi.isna().sum()
+
+
+def kmeans(hearts, rows):
+    names = ["age", "bmi"]
+    known = rows.dropna(subset="bmi")[names]
+    found = hearts.kmeans("heart", names, 2, tolerance=0.3)
+    assert found.centres.columns.tolist() == names and found.clusters["size"].sum() == found.n == len(known)
+    spread = known.std()
+    close(found.total, ((known - known.mean()) ** 2 / spread**2).sum().sum(), 1e-6)
+    # The next step of Lloyd's way moves no centre by more than the tolerance.
+    far = [(((known - centre) / spread) ** 2).sum(axis=1) for _, centre in found.centres.iterrows()]
+    nearest = np.argmin(far, axis=0)
+    for cluster, (_, centre) in enumerate(found.centres.iterrows()):
+        moved = (known[nearest == cluster].mean() - centre) / spread
+        assert np.sqrt((moved**2).sum()) <= 0.3, moved
+
+
+def train(hearts, rows):
+    known = rows.dropna(subset="bmi")
+    inputs = known[["age", "bmi"]].to_numpy(float)
+    inputs = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
+    outcome = known.disease.to_numpy()
+
+    def loss_and_gradient(parameters):
+        """Of two units of tanh and one output, by numbers that are moved a little."""
+
+        def loss(p):
+            hidden = np.tanh(inputs @ p[:6].reshape(2, 3)[:, :2].T + p[:6].reshape(2, 3)[:, 2])
+            score = hidden @ p[6:8] + p[8]
+            return np.mean(np.logaddexp(0, score) - outcome * score)
+
+        steps = np.eye(9) * 1e-5
+        return loss(parameters), np.array([(loss(parameters + step) - loss(parameters - step)) / 2e-5 for step in steps])
+
+    said = {"loss": "logistic", "hidden": 2, "rate": 0.5, "momentum": 0.0}
+    one, two = (hearts.train("heart", "disease ~ age + bmi", rounds=rounds, **said) for rounds in (1, 2))
+    assert len(one.losses) == 1 and len(two.losses) == 2 and one.n == len(known) and len(one.parameters) == 9
+    close(one.inputs.loc["bmi"], [known.bmi.mean(), known.bmi.std(ddof=0)], 1e-9)
+    loss, gradient = loss_and_gradient(one.parameters.to_numpy())
+    close(two.losses[2], loss, 1e-9)
+    close(two.parameters, one.parameters - 0.5 * gradient, 1e-7)
+
+
+def plot_studies(whole, by, pooled_one):
+    axes = whole.plot()
+    assert axes.get_ylabel() == "share without the event"
+    (line,) = axes.lines
+    close(line.get_xdata(), [0, *whole.curve.index], 0)
+    close(line.get_ydata(), [1, *whole.curve.survival], 0)
+    assert len(axes.collections) == 1, "no interval"
+    labels = [text.get_text() for text in by.plot().get_legend().get_texts()]
+    assert {label.split()[0] for label in labels} == {"0", "1"}, labels
+    axes = pooled_one.plot()
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names[:3] == NODES and names[3] == "fixed effect", names
+    close(axes.lines[0].get_xdata()[:3], pooled_one.sites.estimate, 0)
+
+
 def plot(fits):
     for fit, label, scale in fits:
         axes = fit.plot()
@@ -236,6 +565,10 @@ def without_a_node(program, sandbox):
         assert [node["node"] for node in error.nodes] == NODES
     with Connection.sandbox(sandbox, purpose=RESEARCH, minimum_nodes=3, program=program) as three:
         refused("E_PARTIAL", lambda: three.glm("heart", LOGIT, family="binomial", without_missing=True), "at least 3")
+        before, _ = audited(program, sandbox)
+        of_two = lambda: three.glm("heart", LOGIT, family="binomial", nodes=["north", "south"])  # noqa: E731
+        refused("E_PARTIAL", of_two, "over 2 nodes", {})
+        assert audited(program, sandbox)[0] == before, "it was asked all the same"
     with Connection.sandbox(sandbox, purpose=RESEARCH, minimum_nodes=2, program=program) as two:
         refused("E_UNREACHABLE", lambda: two.glm("heart", LOGIT, family="binomial"), "west", gone)
         fit = two.glm("heart", LOGIT, family="binomial", without_missing=True)
@@ -289,6 +622,16 @@ def main(program):
             describe(hearts, rows)
             glm(hearts, rows)
             hazards = cox(hearts, rows)
+            as_the_command(program, sandbox, hearts)
+            curves = survival(hearts, rows)
+            crosstab(hearts, rows)
+            compare(hearts, rows)
+            correlate(hearts, rows)
+            rates(hearts, rows)
+            pooled_one = meta(hearts, rows)
+            for model in [penalised, pca, kmeans, train]:
+                model(hearts, rows)
+            plot_studies(*curves, pooled_one)
             logit = hearts.glm("heart", LOGIT, family="binomial")
             plot([(logit, "estimate (95 %)", "linear"), (hazards, "hazard ratio (95 %)", "log")])
         notebook(program, place, sandbox)

@@ -1,15 +1,14 @@
 //! Cases for so many people, of each district or all together, standardised to the ages of a standard population.
 
+mod population;
+
 use std::collections::BTreeMap;
 
 use models::rates::{self, AgeGroup, Rate, RateInterval, Standard, Stratum};
 use terms::{Problem, Report};
 
+pub use self::population::Keys;
 use super::{CONFIDENCE, Cells, Key, Number, Study};
-
-mod population;
-
-pub use population::Keys;
 
 /// What is asked.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub(super) const NAMES: [&str; 5] = ["glm", "cox", "pca", "kmeans", "train"];
 #[derive(Clone, Debug)]
 pub(in crate::gateway) struct Called {
     pub(super) question: FitQuestion,
-    table: Table,
+    pub(super) table: Table,
 }
 
 impl Called {
