@@ -218,3 +218,53 @@ fn products_of_groupings_are_counted_as_they_are_multiplied() {
         Ok(())
     );
 }
+
+#[test]
+fn an_offset_weighs_many_people() {
+    for call in [
+        "glm(family => 'poisson', formula => 'visits ~ age + offset(cost)'",
+        "glm(family => 'binomial', formula => 'died ~ age + offset(cost)'",
+        "cox(formula => 'Surv(days, died) ~ age + offset(cost)'",
+    ] {
+        let refusal = judged(call, &[]).unwrap_err();
+        assert!(refusal.contains("nearly all weight"), "{call}: {refusal}");
+    }
+    assert_eq!(
+        judged(
+            "glm(family => 'poisson', formula => 'visits ~ age + offset(smokes)'",
+            &[]
+        ),
+        Ok(())
+    );
+    assert_eq!(judged("glm(formula => 'visits ~ age + offset(cost)'", &[]), Ok(()));
+}
+
+#[test]
+fn sums_of_numbers_in_groups_are_sums_of_many() {
+    // Three in ward d have costs, and many elsewhere.
+    let three_pay: Of = |person| match person % 4 {
+        3 if person > 12 => 0.0,
+        _ => 1.0 + (person * 13 % 97) as f64,
+    };
+    for call in [
+        "glm(formula => 'cost ~ ward'",
+        "glm(formula => 'age ~ ward + cost'",
+        "glm(formula => 'age ~ ward:cost'",
+        "cox(formula => 'Surv(days, died) ~ cost + ward'",
+    ] {
+        require_refused(
+            call,
+            &[("cost", three_pay)],
+            "too few people here have another cost than 0 in a group",
+        );
+    }
+    let all_pay_the_same: Of = |person| match person % 4 {
+        3 => 50.0,
+        _ => 1.0 + (person * 13 % 97) as f64,
+    };
+    require_refused(
+        "glm(formula => 'age ~ ward + cost'",
+        &[("cost", all_pay_the_same)],
+        "cost in a group that ward tells apart is the same for everybody",
+    );
+}
