@@ -207,23 +207,23 @@ impl Judge {
         for (groups, number) in &told {
             let number = &parts.numbers[*number];
             for totals in totals(read, &parts.named(groups), &number.value, &self.rules)? {
-                let of = match groups.is_empty() {
-                    true => number.name.clone(),
-                    false => format!("{} in a group that {} tells apart", number.name, parts.names(groups)),
+                let place = match groups.is_empty() {
+                    true => String::new(),
+                    false => format!(" in a group that {} tells apart", parts.names(groups)),
                 };
-                self.require_total(&totals, &of)?;
+                self.require_total(&totals, &number.name, &place)?;
             }
         }
         Ok(())
     }
 
-    fn require_total(&self, totals: &Totals, name: &str) -> Result<(), Report> {
+    fn require_total(&self, totals: &Totals, name: &str, place: &str) -> Result<(), Report> {
         if totals.people < self.rules.people_min {
-            let message = format!("too few people here have another {name} than 0");
+            let message = format!("too few people here have another {name} than 0{place}");
             return Err(refuse(&message, "leave it out"));
         }
         if totals.values.is_none_or(|(low, high)| low == high) {
-            let message = format!("{name} is the same for everybody here: the sums would say so");
+            let message = format!("{name} is the same for everybody{place} here: the sums would say so");
             return Err(refuse(&message, "leave it out, or ask other nodes"));
         }
         let Totals { all, largest, .. } = totals;
@@ -236,7 +236,7 @@ impl Judge {
             all - largest - second < f64::from(p) / 100.0 * largest
         });
         if is_dominated || is_near {
-            let message = format!("a few people give most of {name} here");
+            let message = format!("a few people give most of {name}{place} here");
             return Err(refuse(&message, "leave it out, or take a function of it such as log"));
         }
         Ok(())
