@@ -510,6 +510,9 @@ impl Fit {
             Next::Step(step) => {
                 if let Some(judge) = &self.judge {
                     self.told.admit(&*step, &self.frames, &judge.rules)?;
+                    if judge.tells_pairs {
+                        groups::admit_pulls(&*step, &self.frames, &judge.rules)?;
+                    }
                 }
                 self.step = step;
                 After::Step

@@ -48,6 +48,9 @@ pub trait Step: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// As [`Rounds::each_pull`].
+    fn each_pull(&self, _frame: &Frame, _with: &mut dyn FnMut(&[f64])) {}
+
     /// What follows from the sums over all rows of all nodes.
     ///
     /// # Errors
@@ -77,6 +80,8 @@ pub struct Exposure {
     pub levels: Vec<LevelOf>,
     /// What is multiplied in its sums: the columns of the model matrix, offsets, weight and response.
     pub columns: Vec<DesignColumn>,
+    /// Offsets by whose exponential rows are weighed.
+    pub offsets: Vec<Value>,
     /// What is 0 or 1 for each person: the outcome, or whether the event came.
     pub outcome: Option<Value>,
     /// How it can be seen of whom they tell.
@@ -84,6 +89,14 @@ pub struct Exposure {
 }
 
 impl Exposure {
+    fn of_glm(design: &Design, family: Family) -> Self {
+        let mut exposure = Self::of_design(design, family == Family::Binomial);
+        if family == Family::Gaussian {
+            exposure.offsets.clear();
+        }
+        exposure
+    }
+
     /// Of a model whose sums are those of a formula.
     fn of_design(design: &Design, has_outcome: bool) -> Self {
         let has_outcome = has_outcome || design.response.is_indicator();
@@ -92,6 +105,7 @@ impl Exposure {
             summed: design.summed,
             levels: design.levels.clone(),
             columns: design.summed_columns(),
+            offsets: design.offsets.clone(),
             outcome: has_outcome.then(|| design.response.clone()),
             tells: Tells::Products,
         }
@@ -165,7 +179,7 @@ fn glm(statement: &Statement, variables: &[Variable]) -> Result<Model, Report> {
     {
         family.require_response(variable, design.response.is_indicator())?;
     }
-    let exposure = Exposure::of_design(&design, family == Family::Binomial);
+    let exposure = Exposure::of_glm(&design, family);
     Ok(Model {
         needs: design.needs.clone(),
         exposure,
@@ -283,6 +297,10 @@ where
 
     fn groups_of(&self, frame: &Frame) -> Vec<usize> {
         self.rounds.groups_of(&self.state, frame)
+    }
+
+    fn each_pull(&self, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
+        self.rounds.each_pull(&self.state, frame, with);
     }
 
     fn next(&self, sums: &[f64]) -> Result<Next<Arc<dyn Step>, Fitted>, Report> {

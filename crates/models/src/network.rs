@@ -69,6 +69,11 @@ impl Network {
         self.loss
     }
 
+    /// Whether its derivatives are those of a linear regression.
+    pub(crate) fn is_linear(&self) -> bool {
+        self.hidden.is_empty() && self.loss == Loss::Squared
+    }
+
     /// How many parameters it has over so many inputs.
     pub fn parameters(&self, inputs: usize) -> usize {
         self.layers(inputs).map(|(from, to)| to * (from + 1)).sum()
@@ -155,6 +160,13 @@ impl Network {
             end = begin;
         }
         loss
+    }
+}
+
+impl Room {
+    /// The derivatives of the loss to what comes into each unit, of the row that was looked at last.
+    pub(crate) fn pulls(&self) -> Vec<f64> {
+        self.slopes[1..].concat()
     }
 }
 

@@ -45,6 +45,10 @@ pub trait Rounds {
         Vec::new()
     }
 
+    /// Calls for each row of a frame with how much it pulls at each of the sums of this step that weigh rows by where it is taken: a few
+    /// rows could have all the weight.
+    fn each_pull(&self, _state: &Self::State, _frame: &Frame, _with: &mut dyn FnMut(&[f64])) {}
+
     /// What follows from the sums over all rows of all nodes.
     ///
     /// # Errors

@@ -200,6 +200,21 @@ impl Rounds for Training {
         }
     }
 
+    /// The derivative of the loss to what comes into each unit. Without hidden units and with squared loss they are no more than products.
+    fn each_pull(&self, state: &State, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
+        let Phase::Round(known, place) = &state.0 else { return };
+        if self.network.is_linear() {
+            return;
+        }
+        let rows = Rows::read(&self.design, known, frame);
+        let (mut room, mut slopes) = (self.network.room(rows.size), vec![0.0; place.parameters.len()]);
+        for (x, y) in rows.inputs.chunks_exact(rows.size).zip(&rows.responses) {
+            self.network
+                .add_slopes(&place.parameters, x, *y, &mut room, &mut slopes);
+            with(&room.pulls());
+        }
+    }
+
     fn next(&self, state: &State, sums: &[f64]) -> Result<Next<State, Trained>, Report> {
         if sums.len() != self.width(state) {
             return Err(Problem::ModelProtocol.report("the sums of a step are not as many as they have to be"));

@@ -8,6 +8,7 @@ use std::ops::Range;
 use models::Model;
 use models::design::{DesignColumn, Need, Value};
 use models::frame::{Column, Frame};
+use models::model::Exposure;
 use terms::{CollectionId, Problem, Report};
 
 use super::rows::Read;
@@ -119,6 +120,11 @@ impl Judge {
         let parts = Parts::of(read, model);
         self.require_groups(read, &parts)?;
         self.require_numbers(read, &parts)?;
+        let is_of_few = |offset: &Value| [1.0, -1.0].iter().any(|sign| weighed(read, offset, *sign) < k as f64);
+        if model.exposure.offsets.iter().any(is_of_few) {
+            let message = "the offset gives nearly all weight to too few people here";
+            return Err(refuse(message, "take its logarithm, or leave it out"));
+        }
         let about = self.about(read, model, people);
         self.require_distance(&about, &kept.shelf())?;
         Ok(about)
@@ -182,20 +188,43 @@ impl Judge {
         Ok(())
     }
 
-    /// What is asked of a sum over a column, is asked of it here too.
+    /// What is asked of a sum over a column, is asked of it here too: over all people, and in each group of which a sum is told.
     fn require_numbers(&self, read: &Read, parts: &Parts) -> Result<(), Report> {
-        for number in &parts.numbers {
-            for totals in totals(read, &[], &number.value, &self.rules)? {
-                self.require_total(&totals, &number.name)?;
+        let alone = parts
+            .columns
+            .iter()
+            .map(|column| (column.groups.clone(), column.numbers.clone()));
+        let pairs = parts.columns.iter().enumerate();
+        let pairs = pairs.flat_map(|(at, one)| parts.columns[at + 1..].iter().map(move |other| (one, other)));
+        let pairs = pairs.filter(|_| self.tells_pairs);
+        let pairs = pairs.map(|(one, other)| (&one.groups | &other.groups, &one.numbers | &other.numbers));
+        let mut told: BTreeSet<(BTreeSet<usize>, usize)> = (0..parts.numbers.len())
+            .map(|number| (BTreeSet::new(), number))
+            .collect();
+        for (groups, numbers) in alone.chain(pairs) {
+            told.extend(numbers.into_iter().map(|number| (groups.clone(), number)));
+        }
+        for (groups, number) in &told {
+            let number = &parts.numbers[*number];
+            for totals in totals(read, &parts.named(groups), &number.value, &self.rules)? {
+                let place = match groups.is_empty() {
+                    true => String::new(),
+                    false => format!(" in a group that {} tells apart", parts.names(groups)),
+                };
+                self.require_total(&totals, &number.name, &place)?;
             }
         }
         Ok(())
     }
 
-    fn require_total(&self, totals: &Totals, name: &str) -> Result<(), Report> {
+    fn require_total(&self, totals: &Totals, name: &str, place: &str) -> Result<(), Report> {
         if totals.people < self.rules.people_min {
-            let message = format!("too few people here have another {name} than 0");
+            let message = format!("too few people here have another {name} than 0{place}");
             return Err(refuse(&message, "leave it out"));
+        }
+        if totals.values.is_none_or(|(low, high)| low == high) {
+            let message = format!("{name} is the same for everybody{place} here: the sums would say so");
+            return Err(refuse(&message, "leave it out, or ask other nodes"));
         }
         let Totals { all, largest, .. } = totals;
         let is_dominated = self
@@ -207,7 +236,7 @@ impl Judge {
             all - largest - second < f64::from(p) / 100.0 * largest
         });
         if is_dominated || is_near {
-            let message = format!("a few people give most of {name} here");
+            let message = format!("a few people give most of {name}{place} here");
             return Err(refuse(&message, "leave it out, or take a function of it such as log"));
         }
         Ok(())
@@ -350,10 +379,7 @@ impl Parts {
                 continue;
             }
             let Some(values) = values else {
-                numbers.push(Number {
-                    name: name.clone(),
-                    value: Value::Number(at),
-                });
+                numbers.extend(made_of(at, name, exposure));
                 continue;
             };
             of_needs.insert(at, groupings.len());
@@ -402,7 +428,7 @@ impl Parts {
                 .position(|grouping| grouping.indicators.contains(value));
             let of_need = value.number().and_then(|need| of_needs.get(&need).copied());
             match grouping.or(of_need) {
-                Some(grouping) => drop(product.groups.insert(grouping)),
+                Some(grouping) => product.groups.extend([grouping]),
                 None => product
                     .numbers
                     .extend(self.numbers.iter().position(|number| number.value == *value)),
@@ -419,6 +445,33 @@ impl Parts {
         let names: Vec<&str> = groups.iter().map(|at| self.groupings[*at].name.as_str()).collect();
         names.join(" and ")
     }
+}
+
+/// What a model makes of a column of numbers, other than groups of its values.
+fn made_of(at: usize, name: &str, exposure: &Exposure) -> Vec<Number> {
+    let values = exposure.columns.iter().flat_map(|column| &column.factors);
+    let mut values: Vec<&Value> = values.filter(|value| value.number() == Some(at)).collect();
+    values.dedup();
+    let as_it_is = Value::Number(at);
+    if values.is_empty() {
+        values.push(&as_it_is);
+    }
+    let mut made: Vec<Number> = Vec::new();
+    for value in values.into_iter().filter(|value| !value.is_indicator()) {
+        if made.iter().all(|known| known.value != *value) {
+            let name = match value {
+                Value::Log(_) => format!("log({name})"),
+                Value::Root(_) => format!("sqrt({name})"),
+                Value::Power(_, power) => format!("I({name}^{power})"),
+                Value::Number(_) | Value::IsLevel(..) | Value::Within(..) => name.to_owned(),
+            };
+            made.push(Number {
+                name,
+                value: value.clone(),
+            });
+        }
+    }
+    made
 }
 
 /// Factors with all their values.
@@ -461,8 +514,8 @@ fn few_values(read: &Read, at: usize) -> Option<Vec<f64>> {
 
 /// Combinations of the values of groupings.
 fn combinations(groupings: &[&Grouping]) -> Result<usize, Report> {
-    let sizes = groupings.iter().map(|grouping| grouping.size());
-    let all = sizes.clone().try_fold(1_usize, |all, size| all.checked_mul(size));
+    let mut sizes = groupings.iter().map(|grouping| grouping.size());
+    let all = sizes.try_fold(1_usize, usize::checked_mul);
     all.filter(|all| *all <= CELLS_MAX).ok_or_else(|| {
         let message = "the terms tell apart more groups than a node looks at";
         refuse(message, "leave interactions or factors of many values out")
@@ -520,6 +573,27 @@ fn rows_in_rest(read: &Read, grouping: &Grouping) -> usize {
                 .count()
         })
         .sum()
+}
+
+/// How many people rows weighed by exp(±offset) are about, after Kish (1965): (Σw)² / Σw².
+fn weighed(read: &Read, offset: &Value, sign: f64) -> f64 {
+    let values = read.frames.iter().map(|frame| {
+        let mut values = vec![0.0; frame.rows];
+        offset.fill(frame, 0, &mut values);
+        values.iter_mut().for_each(|value| *value *= sign);
+        values
+    });
+    let values: Vec<Vec<f64>> = values.collect();
+    let largest = values.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (mut all, mut squares) = (0.0, 0.0);
+    for (frame, values) in read.frames.iter().zip(&values) {
+        for rows in person_ranges(frame) {
+            let weight: f64 = values[rows].iter().map(|value| (value - largest).exp()).sum();
+            all += weight;
+            squares += weight * weight;
+        }
+    }
+    all * all / squares
 }
 
 /// What the people of one combination of values have together of a number.

@@ -26,7 +26,7 @@ pub(super) struct Read {
     pub(super) frames: Vec<Arc<Frame>>,
     pub(super) dropped_rows: u64,
     pub(super) dropped_people: u64,
-    /// Of each condition group, the people who have a row that passes all others and not this one.
+    /// Of each condition group, the people who have a row that passes all others and not this one, and in which all columns are known.
     pub(super) failing: Vec<u64>,
     pub(super) memory: Vec<MemoryReservation>,
 }
@@ -162,18 +162,19 @@ impl Reader {
         let needed = needed.map(|((need, codes), column)| values(need, codes, column));
         let needed = needed.collect::<Result<Vec<Values>, ExecuteError>>()?;
         for row in 0..batch.num_rows() {
+            let is_known = needed.iter().all(|values| values.is_known(row));
             let mut failed = passes.iter().enumerate().filter(|(_, passes)| !passes.value(row));
             match (failed.next(), failed.next()) {
                 (None, _) => {}
                 (Some((group, _)), None) => {
-                    if let Some(people) = &people {
+                    if let Some(people) = people.as_ref().filter(|_| is_known) {
                         self.failing[group].add(people[row]);
                     }
                     continue;
                 }
                 (Some(_), Some(_)) => continue,
             }
-            if needed.iter().any(|values| !values.is_known(row)) {
+            if !is_known {
                 self.dropped_rows += 1;
                 if let Some(people) = &people {
                     self.dropped_people.add(people[row]);
@@ -263,3 +264,6 @@ fn values(need: &Need, codes: &HashMap<String, u16>, column: &ArrayRef) -> Resul
 fn engine(error: ArrowError) -> ExecuteError {
     ExecuteError::Engine(error.into())
 }
+
+#[cfg(test)]
+mod tests;

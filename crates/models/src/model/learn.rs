@@ -104,7 +104,7 @@ pub(super) fn penalised(statement: &Statement, variables: &[Variable]) -> Result
     let lambdas = numbers(statement, "lambdas")?;
     let design = design(statement, variables)?;
     require_response(family, &design, statement, variables)?;
-    let exposure = Exposure::of_design(&design, family == Family::Binomial);
+    let exposure = Exposure::of_glm(&design, family);
     Ok(Model {
         needs: design.needs.clone(),
         exposure,

@@ -185,7 +185,7 @@ fn whatever_is_0_or_1_in_a_sum_is_counted() {
 fn strata_and_bins_of_a_shared_baseline_are_counted_together() {
     // In each ward, and in each bin of the time, there are many.
     let few_late_in_d: Of = |person| match person % 4 {
-        3 if person > 20 => 1.0 + (person * 11 % 299) as f64,
+        3 if person > 70 => 1.0 + (person * 11 % 299) as f64,
         _ => 1.0 + (person * 11 % 899) as f64,
     };
     let shared = "cox(formula => 'Surv(days, died) ~ cost + strata(ward)', baseline => 'shared'";
@@ -216,5 +216,55 @@ fn products_of_groupings_are_counted_as_they_are_multiplied() {
     assert_eq!(
         judged("glm(formula => 'cost ~ ward + sex + smokes'", &[("smokes", rare)]),
         Ok(())
+    );
+}
+
+#[test]
+fn an_offset_weighs_many_people() {
+    for call in [
+        "glm(family => 'poisson', formula => 'visits ~ age + offset(cost)'",
+        "glm(family => 'binomial', formula => 'died ~ age + offset(cost)'",
+        "cox(formula => 'Surv(days, died) ~ age + offset(cost)'",
+    ] {
+        let refusal = judged(call, &[]).unwrap_err();
+        assert!(refusal.contains("nearly all weight"), "{call}: {refusal}");
+    }
+    assert_eq!(
+        judged(
+            "glm(family => 'poisson', formula => 'visits ~ age + offset(smokes)'",
+            &[]
+        ),
+        Ok(())
+    );
+    assert_eq!(judged("glm(formula => 'visits ~ age + offset(cost)'", &[]), Ok(()));
+}
+
+#[test]
+fn sums_of_numbers_in_groups_are_sums_of_many() {
+    // Three in ward d have costs, and many elsewhere.
+    let three_pay: Of = |person| match person % 4 {
+        3 if person > 12 => 0.0,
+        _ => 1.0 + (person * 13 % 97) as f64,
+    };
+    for call in [
+        "glm(formula => 'cost ~ ward'",
+        "glm(formula => 'age ~ ward + cost'",
+        "glm(formula => 'age ~ ward:cost'",
+        "cox(formula => 'Surv(days, died) ~ cost + ward'",
+    ] {
+        require_refused(
+            call,
+            &[("cost", three_pay)],
+            "too few people here have another cost than 0 in a group",
+        );
+    }
+    let all_pay_the_same: Of = |person| match person % 4 {
+        3 => 50.0,
+        _ => 1.0 + (person * 13 % 97) as f64,
+    };
+    require_refused(
+        "glm(formula => 'age ~ ward + cost'",
+        &[("cost", all_pay_the_same)],
+        "cost is the same for everybody in a group that ward tells apart",
     );
 }
