@@ -69,11 +69,10 @@ fn sum(keys: &[Arc<SigningKey>], values: &[Vec<f64>], number: u32) -> Cost {
             key: key.public(),
         })
         .collect();
-    let (request, bounds) = (Digest::of(b"a request"), vec![1e6; values[0].len()]);
+    let (request, bounds) = (Digest::of(&number.to_le_bytes()), vec![1e6; values[0].len()]);
     let plan = Arc::new(
         Plan::new(SumTerms {
             request,
-            number,
             roster,
             min_nodes: 3,
             bounds,
@@ -84,7 +83,7 @@ fn sum(keys: &[Arc<SigningKey>], values: &[Vec<f64>], number: u32) -> Cost {
         |(place, key): (usize, &Arc<SigningKey>)| Party::start(plan.clone(), &member(place), key.clone()).unwrap();
     let (parties, keys, first) = each(keys.iter().enumerate(), start);
     let (parties, shares, second) = each(parties.into_iter(), |party| party.share(keys.clone()).unwrap());
-    let mask = |(party, values): (Party<_>, &Vec<f64>)| Party::mask(party, shares.clone(), request, values).unwrap();
+    let mask = |(party, values): (Party<_>, &Vec<f64>)| Party::mask(party, shares.clone(), values).unwrap();
     let (parties, masked, third) = each(parties.into_iter().zip(values), mask);
     let (parties, survivors, fourth) = each(parties.into_iter(), |party| party.attest(masked.clone()).unwrap());
     let (_, openings, fifth) = each(parties.into_iter(), |party| party.open(survivors.clone()).unwrap());

@@ -157,7 +157,7 @@ async fn transcript(sandbox: &Sandbox, text: &str, step_of: fn(usize) -> u32) ->
 }
 
 fn step_of_masked(round: usize) -> u32 {
-    (round.saturating_sub(2) / 3) as u32
+    round.saturating_sub(4) as u32
 }
 
 #[test]
@@ -231,7 +231,7 @@ async fn nothing_that_a_client_sees_is_of_one_node() {
     let (plain, masked) = (four(PLAIN), four(MASKED));
     let seen_plain = transcript(&plain, &statement("plain", ALL, 'a'), |round| round as u32).await;
     let seen = transcript(&masked, &statement("masked", ALL, 'a'), step_of_masked).await;
-    assert_eq!(seen.len(), 2 + 3 * seen_plain.len());
+    assert_eq!(seen.len(), 4 + seen_plain.len());
     let numbers = |part: &FitPart| -> Vec<f64> {
         let (numbers, rest) = part.content.as_chunks();
         assert!(rest.is_empty());

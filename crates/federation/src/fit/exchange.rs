@@ -60,7 +60,10 @@ impl Exchange {
     pub(super) fn round(&self, statement: Digest, step: u32, width: usize) -> Round {
         let (kind, is_of_sums, plain) = match self {
             Self::Plain => (part::SUMS, true, Some(width)),
-            Self::Masked(carrier) => (carrier.stage().kind(), carrier.stage() == Stage::Masked, None),
+            Self::Masked(carrier) => {
+                let stage = carrier.stage();
+                (stage.kind(), matches!(stage, Stage::Masked | Stage::Following), None)
+            }
         };
         Round {
             statement,

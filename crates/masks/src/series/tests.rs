@@ -159,7 +159,7 @@ fn a_message_of_another_series_has_no_place_in_this_one() {
 
 fn carrier_scales(carrier: &Carrier) -> Vec<crate::Scale> {
     match &carrier.0 {
-        Seen::Shares(shared) => shared.plan().scales().to_vec(),
+        Seen::Following(survived) => survived.scales().to_vec(),
         other => panic!("{other:?}"),
     }
 }
@@ -181,7 +181,7 @@ fn sums_are_those_of_the_numbers_and_the_same_everywhere() {
         let numbers = numbers(step);
         let (next, (total, sums, said)) = sum(carrier, ready, &numbers).unwrap();
         carrier = next;
-        assert_eq!(said.len(), 3, "a sum takes three rounds");
+        assert_eq!(said.len(), if step == 0 { 3 } else { 1 }, "rounds of sum {step}");
         for at in 0..WIDTH {
             let plain: f64 = numbers.iter().map(|node| node[at]).sum();
             assert!(
@@ -214,22 +214,44 @@ fn sums_are_those_of_the_numbers_and_the_same_everywhere() {
 #[test]
 fn what_cannot_be_added_spoils_the_sum_and_names_nobody() {
     for bad in [f64::NAN, f64::INFINITY, -NUMBER_MAX * 2.0] {
-        let (carrier, ready) = start(4).first();
         let mut numbers = vec![vec![1.0, 2.0]; 4];
         numbers[2][1] = bad;
+        let (carrier, ready) = start(4).first();
+        let error = sum(carrier, ready, &numbers).map(|_| ()).unwrap_err();
+        assert!(matches!(error, SumError::Nonsense { .. }), "{error}");
+        let (carrier, ready) = second(4);
         let error = sum(carrier, ready, &numbers).map(|_| ()).unwrap_err();
         assert!(matches!(error, SumError::Nonsense { .. }), "{error}");
     }
 }
 
+/// After the first sum.
+fn second(nodes: usize) -> (Carrier, Vec<Ready>) {
+    let (carrier, ready) = start(nodes).first();
+    let (carrier, (_, sums, _)) = sum(carrier, ready, &vec![vec![1.0]; nodes]).unwrap();
+    (carrier, sums.into_iter().map(|(ready, _)| ready).collect())
+}
+
 #[test]
 fn who_computed_from_another_sum_is_in_none() {
-    let (carrier, ready) = start(3).first();
-    let (_, (_, sums, _)) = sum(carrier, ready, &vec![vec![1.0]; 3]).unwrap();
-    let mut ready: Vec<Ready> = sums.into_iter().map(|(ready, _)| ready).collect();
+    let (carrier, mut ready) = second(3);
     ready[1].me.basis = Digest::of(b"another");
     let (hearing, said) = add(ready, &vec![vec![1.0]; 3]);
+    let noise = |error: SumError| matches!(error, SumError::Nonsense { .. });
+    assert!(noise(carrier.hear(&slices(&said)).unwrap_err()));
     for one in hearing {
-        assert!(matches!(one.hear(&slices(&said)), Err(SumError::OtherBasis { .. })));
+        assert!(noise(one.hear(&slices(&said)).unwrap_err()));
+    }
+}
+
+#[test]
+fn a_node_that_falls_silent_after_the_first_sum_ends_the_series() {
+    let (carrier, ready) = second(4);
+    let (hearing, mut said) = add(ready, &vec![vec![1.0]; 4]);
+    said.remove(2);
+    let few = |error: SumError| matches!(error, SumError::TooFew { nodes: 3, needed: 4, .. });
+    assert!(few(carrier.hear(&slices(&said)).unwrap_err()));
+    for one in hearing {
+        assert!(few(one.hear(&slices(&said)).unwrap_err()));
     }
 }

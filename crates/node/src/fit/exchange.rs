@@ -86,7 +86,7 @@ impl Hearing {
     pub(super) fn is_of_sums(&self) -> bool {
         match self {
             Self::Plain => true,
-            Self::Masked(hearing) => hearing.stage() == Stage::Masked,
+            Self::Masked(hearing) => matches!(hearing.stage(), Stage::Masked | Stage::Following),
         }
     }
 
