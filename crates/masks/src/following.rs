@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use crate::derivation::{adds, mask_of_following};
 use crate::error::{Stage, SumError};
+use crate::message::{Body, Message};
 use crate::party::{encode, noise};
 use crate::plan::{Plan, Seat};
 use crate::primitive::{KeyPair, Secret};
-use crate::view::{Agreed, Delivered};
+use crate::view::Delivered;
 
 /// Bytes of an entry.
 const ENTRY_BYTES: usize = 16;
@@ -95,7 +96,7 @@ pub(crate) struct Survived {
 }
 
 impl Survived {
-    fn of(delivered: &Delivered) -> Self {
+    pub(crate) fn of(delivered: &Delivered) -> Self {
         Self {
             plan: Arc::clone(&delivered.shared.keyed.plan),
             nodes: delivered.masked.len(),
@@ -107,20 +108,33 @@ impl Survived {
         self.plan.scales()
     }
 
+    /// What all of them said.
+    ///
+    /// # Errors
+    /// [`SumError::TooFew`] if one is missing; [`SumError::Form`].
+    pub(crate) fn all<B: Body>(&self, said: &[&[u8]]) -> Result<Vec<Message<B>>, SumError> {
+        self.require_all(B::STAGE, said)?;
+        said.iter().map(|bytes| Message::from_bytes(bytes)).collect()
+    }
+
+    fn require_all(&self, stage: Stage, said: &[&[u8]]) -> Result<(), SumError> {
+        let (nodes, needed) = (said.len(), self.nodes);
+        let too_few = || SumError::TooFew {
+            stage,
+            nodes,
+            needed,
+            missing: Vec::new(),
+        };
+        (nodes == needed).then_some(()).ok_or_else(too_few)
+    }
+
     /// The sum of what all of them said. Who said what, others have checked.
     ///
     /// # Errors
     /// [`SumError::TooFew`] if one is missing; [`SumError::Nonsense`] if they were led to different places, or one added noise.
     pub(crate) fn sum(&self, said: &[&[u8]]) -> Result<Vec<f64>, SumError> {
         let stage = Stage::Following;
-        if said.len() != self.nodes {
-            return Err(SumError::TooFew {
-                stage,
-                nodes: said.len(),
-                needed: self.nodes,
-                missing: Vec::new(),
-            });
-        }
+        self.require_all(stage, said)?;
         let mut total = vec![0_u128; self.plan.scales().len()];
         for bytes in said {
             let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
@@ -132,13 +146,6 @@ impl Survived {
             }
         }
         self.plan.read(&total, self.nodes)
-    }
-}
-
-impl Agreed {
-    /// Over whom sums go that follow.
-    pub(crate) fn survived(&self) -> Survived {
-        Survived::of(&self.delivered)
     }
 }
 

@@ -5,8 +5,9 @@
 //! in and messages out: it opens no connection, reads no clock, and knows neither policies nor what is added.
 //!
 //! Reading order: [`plan`] (what a sum is about), [`message`] (the five messages), [`party`] (what a node does), [`view`] (what
-//! everybody checks, with `verify` below it) and `combine` (how the sum comes out), [`following`] (sums over the same nodes), [`fixed`] (numbers as integers), `derivation` (what each
-//! key is bound to); below these `primitive` and `sharing`, where the cryptography is called.
+//! everybody checks, with `verify` below it) and `combine` (how the sum comes out), [`following`] (sums over the same nodes after it),
+//! [`series`] (all of it in rounds), [`fixed`] (numbers as integers), `derivation` (what each key is bound to); below these `primitive` and
+//! `sharing`, where the cryptography is called.
 
 mod combine;
 mod derivation;

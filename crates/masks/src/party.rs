@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use crate::combine::Sum;
 use crate::derivation::{Kind, adds, seed_digest};
 use crate::error::SumError;
-use crate::following::Following;
+use crate::following::{Following, Survived};
 use crate::message::{Body, Dealt, Keys, Masked, Message, Opening, Shares, Survivors};
 use crate::plan::{Plan, Seat};
 use crate::primitive::{KEY_BYTES, KeyPair, Secret, mask, open, seal};
@@ -239,6 +239,11 @@ impl Party<AwaitsMasked> {
 }
 
 impl Party<AwaitsSurvivors> {
+    /// Over whom the sum is.
+    pub(crate) fn over(&self) -> Survived {
+        Survived::of(&self.waits.delivered)
+    }
+
     /// Opens: a share of the seed of each survivor, and of the mask key of each of the others.
     ///
     /// # Errors
@@ -281,6 +286,11 @@ impl Party<AwaitsSurvivors> {
 }
 
 impl Party<AwaitsOpenings> {
+    /// Over whom the sum is.
+    pub(crate) fn over(&self) -> &Survived {
+        self.waits.following.over()
+    }
+
     /// The sum, as the client has it; and the node in the sums that follow.
     ///
     /// # Errors

@@ -10,8 +10,8 @@
 //! following   masked numbers                a sum; numbers are wanted, as often as it goes on
 //! ```
 //!
-//! All or nobody: in each round all nodes of the roster speak, or the series ends. So each sum is over the whole roster, and no two sums
-//! differ by a node. A node is a [`Hearing`] or [`Ready`]; whoever carries what they say, and has the sums, is a [`Carrier`].
+//! In the first three rounds nodes may fall silent, as long as so many are left as the plan's threshold says. From then on it is all or nobody: who
+//! delivered speaks in each round, or the series ends. So no two sums of it differ by a node. A node is a [`Hearing`] or [`Ready`]; whoever carries what they say, and has the sums, is a [`Carrier`].
 //!
 //! Nobody has to know beforehand how large numbers are: each is two entries, its part above 1/256 and the rest. A node that has a
 //! number that is none, or is larger than [`NUMBER_MAX`], adds noise: then there is no sum, and nobody can tell whose fault it is.
@@ -41,12 +41,12 @@ const REST_MAX: f64 = COARSE / 2.0;
 /// A node's masked numbers take up so many bytes beside the entries, at most: head, signatures and its name.
 const BESIDE_BYTES: usize = 1_024;
 
-/// Of sums over `width` numbers of each node, at most. `request` is the digest of what they are a part of, which has a name that nothing
+/// Of sums over `width` numbers of each node, at most, in which as many nodes stay as the threshold says, and `nodes_min`. `request` is the digest of what they are a part of, which has a name that nothing
 /// else has.
 ///
 /// # Errors
 /// See [`PlanError`].
-pub fn plan(request: Digest, roster: Vec<Participant>, width: usize) -> Result<Arc<Plan>, PlanError> {
+pub fn plan(request: Digest, roster: Vec<Participant>, nodes_min: usize, width: usize) -> Result<Arc<Plan>, PlanError> {
     let (nodes, entries) = (roster.len(), 2 * width);
     if nodes * (16 * entries + BESIDE_BYTES) > limit::FIT_MESSAGE_BYTES_MAX {
         return Err(PlanError::Entries { entries });
@@ -54,7 +54,7 @@ pub fn plan(request: Digest, roster: Vec<Participant>, width: usize) -> Result<A
     let bounds = [NUMBER_MAX, REST_MAX].into_iter().flat_map(|bound| vec![bound; width]);
     let terms = SumTerms {
         request,
-        min_nodes: nodes,
+        min_nodes: nodes_min,
         bounds: bounds.collect(),
         roster,
     };
@@ -137,10 +137,15 @@ impl Hearing {
         }
     }
 
+    /// Whether it goes on without nodes that say nothing in this round.
+    pub fn may_lack(&self) -> bool {
+        may_lack(&self.me.plan, self.stage())
+    }
+
     /// Takes in what all said in this round.
     ///
     /// # Errors
-    /// What is wrong with it; [`SumError::TooFew`] if it is not of all; [`SumError::Nonsense`] if there is no sum.
+    /// What is wrong with it; [`SumError::TooFew`] if it is not of enough, or of all who delivered; [`SumError::Nonsense`] if there is no sum.
     pub fn hear(self, said: &[&[u8]]) -> Result<Heard, SumError> {
         let Self { me, waits } = self;
         Ok(match waits {
@@ -157,11 +162,13 @@ impl Hearing {
                 me.says(Waits::Survivors(party), survivors.bytes())
             }
             Waits::Survivors(party) => {
-                let (party, opening) = party.open(all(said)?)?;
+                let survivors = party.over().all(said)?;
+                let (party, opening) = party.open(survivors)?;
                 me.says(Waits::Openings(party), opening.bytes())
             }
             Waits::Openings(party) => {
-                let (sum, following) = party.combine(all(said)?)?;
+                let openings = party.over().all(said)?;
+                let (sum, following) = party.combine(openings)?;
                 me.has(joined(&sum.values), following)
             }
             Waits::Following(following) => me.has(joined(&following.over().sum(said)?), following),
@@ -227,11 +234,14 @@ impl Ready {
 
 /// Whoever carries what all say: what it is to be, and the sums. It has no secret.
 #[derive(Debug)]
-pub struct Carrier(Seen);
+pub struct Carrier {
+    plan: Arc<Plan>,
+    seen: Seen,
+}
 
 #[derive(Debug)]
 enum Seen {
-    Nothing(Arc<Plan>),
+    Nothing,
     Keys(Keyed),
     Shares(Shared),
     Masked(Delivered),
@@ -242,13 +252,14 @@ enum Seen {
 impl Carrier {
     /// Before anybody has spoken.
     pub fn start(plan: Arc<Plan>) -> Self {
-        Self(Seen::Nothing(plan))
+        let seen = Seen::Nothing;
+        Self { plan, seen }
     }
 
     /// Which round it is.
     pub fn stage(&self) -> Stage {
-        match &self.0 {
-            Seen::Nothing(_) => Stage::Keys,
+        match &self.seen {
+            Seen::Nothing => Stage::Keys,
             Seen::Keys(_) => Stage::Shares,
             Seen::Shares(_) => Stage::Masked,
             Seen::Masked(_) => Stage::Survivors,
@@ -257,28 +268,43 @@ impl Carrier {
         }
     }
 
+    /// Whether it goes on without nodes that say nothing in this round, if so many are left.
+    pub fn may_lack(&self, left: usize) -> bool {
+        may_lack(&self.plan, self.stage()) && left >= self.plan.threshold()
+    }
+
     /// Takes in what all said in this round, and gives the sum if it was the last one of a sum.
     ///
     /// # Errors
     /// As [`Hearing::hear`].
     pub fn hear(self, said: &[&[u8]]) -> Result<(Self, Option<Vec<f64>>), SumError> {
-        let seen = match self.0 {
-            Seen::Nothing(plan) => Seen::Keys(Keyed::new(plan, all(said)?)?),
+        let Self { plan, seen } = self;
+        let mut sum = None;
+        let seen = match seen {
+            Seen::Nothing => Seen::Keys(Keyed::new(Arc::clone(&plan), all(said)?)?),
             Seen::Keys(keyed) => Seen::Shares(keyed.shared(all(said)?)?),
             Seen::Shares(shared) => Seen::Masked(shared.delivered(all(said)?)?),
-            Seen::Masked(delivered) => Seen::Survivors(delivered.agreed(all(said)?)?),
+            Seen::Masked(delivered) => {
+                let survivors = Survived::of(&delivered).all(said)?;
+                Seen::Survivors(delivered.agreed(survivors)?)
+            }
             Seen::Survivors(agreed) => {
-                let survived = agreed.survived();
-                let sum = joined(&agreed.combine(all(said)?)?.values);
-                return Ok((Self(Seen::Following(survived)), Some(sum)));
+                let survived = Survived::of(&agreed.delivered);
+                sum = Some(joined(&agreed.combine(survived.all(said)?)?.values));
+                Seen::Following(survived)
             }
             Seen::Following(survived) => {
-                let sum = joined(&survived.sum(said)?);
-                return Ok((Self(Seen::Following(survived)), Some(sum)));
+                sum = Some(joined(&survived.sum(said)?));
+                Seen::Following(survived)
             }
         };
-        Ok((Self(seen), None))
+        Ok((Self { plan, seen }, sum))
     }
+}
+
+/// Until it is signed who is in the first sum, and with it in all.
+fn may_lack(plan: &Plan, stage: Stage) -> bool {
+    stage < Stage::Survivors && plan.threshold() < plan.roster().len()
 }
 
 /// Each number's coarse part, then each one's rest: both exact.

@@ -16,12 +16,13 @@ use super::raw::Person;
 use super::{Run, Sandbox, datenraum};
 
 const PLAIN: &str = "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"plain\"\nmin_nodes = 3\n";
-const MASKED: &str = "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"masked\"\nmin_nodes = 3\n";
+pub(super) const MASKED: &str =
+    "tier = \"statistical\"\nmin_people = 10\n[permission.models]\nsum = \"masked\"\nmin_nodes = 3\n";
 
-const NODES: [&str; 4] = ["a", "b", "c", "d"];
-const ALL: &str = "a, b, c, d";
+pub(super) const NODES: [&str; 4] = ["a", "b", "c", "d"];
+pub(super) const ALL: &str = "a, b, c, d";
 
-fn four(disclosure: &str) -> Sandbox {
+pub(super) fn four(disclosure: &str) -> Sandbox {
     let people = |at: usize| made_up(at * 200..at * 200 + 150 + 10 * at, |_, _| {});
     let nodes: Vec<_> = NODES.iter().enumerate().map(|(at, node)| (*node, people(at))).collect();
     space(disclosure, &nodes)
@@ -42,7 +43,7 @@ fn cox(sandbox: &Sandbox, formula: &str, more: &[&str]) -> Run {
 }
 
 /// Each term's estimate and standard error.
-fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
+pub(super) fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
     let terms = fit["terms"].as_array().unwrap().iter();
     let number = |term: &Value, name: &str| term[name].as_f64().unwrap();
     let of_term = |term: &Value| (number(term, "estimate"), number(term, "std_error"));
@@ -52,7 +53,7 @@ fn estimates(fit: &Value) -> BTreeMap<String, (f64, f64)> {
 }
 
 /// A fit in the hands of somebody with a client of their own.
-struct Talk {
+pub(super) struct Talk {
     say: mpsc::Sender<FitRequest>,
     replies: Streaming<FitReply>,
     node: &'static str,
@@ -83,7 +84,7 @@ impl Talk {
         Ok(talk)
     }
 
-    async fn next(&mut self) -> Result<Reply, Report> {
+    pub(super) async fn next(&mut self) -> Result<Reply, Report> {
         let message = self.replies.message().await;
         let message = message.map_err(|status| wire::status::from_status(&status, self.node).report)?;
         Ok(message.unwrap().what.unwrap())
@@ -96,12 +97,12 @@ impl Talk {
         }
     }
 
-    fn tell(&mut self, what: Asking) {
+    pub(super) fn tell(&mut self, what: Asking) {
         self.say.try_send(FitRequest { what: Some(what) }).unwrap();
     }
 }
 
-fn statement(sum: &str, nodes: &str, name: char) -> String {
+pub(super) fn statement(sum: &str, nodes: &str, name: char) -> String {
     let name = name.to_string().repeat(32);
     format!(
         "FIT glm(family => 'binomial', formula => 'disease ~ age', nodes => '{nodes}', sum => '{sum}', steps => '25', fit => '{name}') \
@@ -110,7 +111,7 @@ fn statement(sum: &str, nodes: &str, name: char) -> String {
 }
 
 /// A fit that is open at all nodes and has been let go.
-async fn begun(sandbox: &Sandbox, text: &str) -> Vec<Talk> {
+pub(super) async fn begun(sandbox: &Sandbox, text: &str) -> Vec<Talk> {
     let mut talks = Vec::new();
     for node in NODES {
         let mut talk = Talk::open(sandbox, node, text).await.unwrap();
@@ -120,7 +121,7 @@ async fn begun(sandbox: &Sandbox, text: &str) -> Vec<Talk> {
     talks
 }
 
-async fn parts(talks: &mut [Talk]) -> Vec<FitPart> {
+pub(super) async fn parts(talks: &mut [Talk]) -> Vec<FitPart> {
     let mut parts = Vec::new();
     for talk in talks {
         parts.push(talk.part().await.unwrap());
@@ -261,7 +262,7 @@ async fn nothing_that_a_client_sees_is_of_one_node() {
     }
 }
 
-fn step(step: u32, parts: &[FitPart]) -> Asking {
+pub(super) fn step(step: u32, parts: &[FitPart]) -> Asking {
     Asking::Step(FitStep {
         step,
         parts: parts.to_vec(),

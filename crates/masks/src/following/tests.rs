@@ -43,7 +43,14 @@ fn without_one_survivor_or_with_one_twice_there_is_no_sum() {
     for gone in 0..4 {
         let mut fewer = said.clone();
         fewer.remove(gone);
-        assert!(matches!(over.sum(&slices(&fewer)), Err(SumError::TooFew { nodes: 3, needed: 4, .. })));
+        assert!(matches!(
+            over.sum(&slices(&fewer)),
+            Err(SumError::TooFew {
+                nodes: 3,
+                needed: 4,
+                ..
+            })
+        ));
         fewer.push(fewer[0].clone());
         assert!(matches!(over.sum(&slices(&fewer)), Err(SumError::Nonsense { .. })));
     }
@@ -59,7 +66,12 @@ fn what_is_no_vector_of_the_planned_length_is_refused() {
         let mut odd = said.clone();
         odd[1].resize(length, 0);
         let error = nodes[0].over().sum(&slices(&odd)).unwrap_err();
-        assert_eq!(error, SumError::Form { stage: Stage::Following });
+        assert_eq!(
+            error,
+            SumError::Form {
+                stage: Stage::Following
+            }
+        );
     }
 }
 
@@ -69,11 +81,18 @@ fn masks_of_nodes_that_were_led_to_different_places_do_not_cancel() {
     for elsewhere in 0..4 {
         let nodes = survivors(&space, &vec![]);
         let mask = |(place, one): (usize, Following)| {
-            let basis = if place == elsewhere { Digest::of(b"elsewhere") } else { basis() };
+            let basis = if place == elsewhere {
+                Digest::of(b"elsewhere")
+            } else {
+                basis()
+            };
             one.mask(&basis, &space.values[place]).unwrap()
         };
         let (nodes, said): (Vec<_>, Vec<_>) = nodes.into_iter().enumerate().map(mask).unzip();
-        assert!(matches!(nodes[0].over().sum(&slices(&said)), Err(SumError::Nonsense { .. })));
+        assert!(matches!(
+            nodes[0].over().sum(&slices(&said)),
+            Err(SumError::Nonsense { .. })
+        ));
     }
 }
 
@@ -85,7 +104,10 @@ fn masks_of_different_sums_do_not_cancel() {
     let (ahead, _) = nodes.remove(2).mask(&basis(), &space.values[2]).unwrap();
     nodes.push(ahead);
     let (nodes, said) = said(&space, nodes);
-    assert!(matches!(nodes[0].over().sum(&slices(&said)), Err(SumError::Nonsense { .. })));
+    assert!(matches!(
+        nodes[0].over().sum(&slices(&said)),
+        Err(SumError::Nonsense { .. })
+    ));
 }
 
 /// Of two runs of the same sum, or of one whose survivors others are, nothing fits together.
@@ -99,9 +121,15 @@ fn survivors_of_different_first_sums_have_no_sum_together() {
     let (_, by_again) = said(&space, again);
     let (there, by_fewer) = said(&space, fewer);
     let mixed = [&by_here[..3], &by_again[3..]].concat();
-    assert!(matches!(here[0].over().sum(&slices(&mixed)), Err(SumError::Nonsense { .. })));
+    assert!(matches!(
+        here[0].over().sum(&slices(&mixed)),
+        Err(SumError::Nonsense { .. })
+    ));
     let mixed = [&by_here[1..3], &by_fewer[2..]].concat();
-    assert!(matches!(there[0].over().sum(&slices(&mixed)), Err(SumError::Nonsense { .. })));
+    assert!(matches!(
+        there[0].over().sum(&slices(&mixed)),
+        Err(SumError::Nonsense { .. })
+    ));
 }
 
 #[test]
@@ -111,7 +139,10 @@ fn noise_of_one_is_noticed_and_names_nobody() {
     let (_, noise) = nodes.remove(1).spoil(&basis()).unwrap();
     let (nodes, mut said) = said(&space, nodes);
     said.insert(1, noise);
-    assert!(matches!(nodes[0].over().sum(&slices(&said)), Err(SumError::Nonsense { .. })));
+    assert!(matches!(
+        nodes[0].over().sum(&slices(&said)),
+        Err(SumError::Nonsense { .. })
+    ));
 }
 
 #[test]
@@ -141,9 +172,11 @@ fn whoever_lacks_the_key_of_one_honest_pair_has_the_sum_of_that_pair_and_no_more
         let mut known = vec![0_u128; ENTRIES];
         let pair = (Seat(one), Seat(other));
         let seat = nodes[place].seat;
-        for (with, key) in nodes[place].keys.iter().filter(|(with, _)| {
-            (seat, *with) != pair && (*with, seat) != pair
-        }) {
+        for (with, key) in nodes[place]
+            .keys
+            .iter()
+            .filter(|(with, _)| (seat, *with) != pair && (*with, seat) != pair)
+        {
             let mask = mask_of_following(key, 1, &basis(), (seat, *with), ENTRIES).unwrap();
             if adds(seat, *with) {
                 mask.add_to(&mut known)
@@ -181,8 +214,14 @@ fn what_a_survivor_says_is_even_whatever_its_numbers_are_and_unrelated_to_what_i
     let (_, second) = said(&space, nodes);
     for (first, second) in first.iter().zip(&second) {
         let (first, second) = (entries(first), entries(second));
-        let difference: Vec<u128> = first.iter().zip(&second).map(|(one, other)| one.wrapping_sub(*other)).collect();
-        [&first, &second, &difference].into_iter().for_each(|vector| assert_even(vector));
+        let difference: Vec<u128> = first
+            .iter()
+            .zip(&second)
+            .map(|(one, other)| one.wrapping_sub(*other))
+            .collect();
+        [&first, &second, &difference]
+            .into_iter()
+            .for_each(|vector| assert_even(vector));
     }
 }
 

@@ -184,10 +184,9 @@ fn messages_of_another_request_or_roster_are_refused_at_every_step() {
         values: vec![vec![1.0, 2.0]; 4],
     };
     let (spoken, ..) = here.run(&vec![]).unwrap();
-    let others: [&dyn Fn(&mut SumTerms); 2] = [
-        &|terms| terms.request = Digest::of(b"another request"),
-        &|terms| terms.roster.truncate(3),
-    ];
+    let others: [&dyn Fn(&mut SumTerms); 2] = [&|terms| terms.request = Digest::of(b"another request"), &|terms| {
+        terms.roster.truncate(3)
+    }];
     for other in others {
         let plan = plan(other);
         let nodes = plan.roster().len();
@@ -455,9 +454,7 @@ fn shares_that_do_not_give_the_promised_secret_are_their_dealers_fault() {
         plan,
         &seen.context,
         seat(2),
-        Masked {
-                entries: vec![0],
-        },
+        Masked { entries: vec![0] },
         &space.signers[2],
     ));
     let delivered = seen.clone().delivered(masked.clone()).unwrap();
