@@ -18,6 +18,7 @@ mod demo;
 mod disk;
 mod districts;
 mod doctor;
+mod dropouts;
 mod dry_run;
 mod fan_out;
 mod fhir;

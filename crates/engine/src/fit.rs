@@ -18,6 +18,7 @@ use models::design::{Need, Variable};
 use models::frame::Frame;
 use models::model::Tells;
 use models::rounds::Next;
+use models::statement::Missing;
 use models::{Model, Statement, Step};
 use policy::{Collection, ColumnKind, Domain, Grant, ModelRules, Overlaps, Release, Sum, Tier};
 use terms::{CollectionId, Problem, Report, limit};
@@ -70,12 +71,13 @@ impl FitQuery {
         read.require_maskable().map(|()| read)
     }
 
-    /// The same model over the same rows, with masked sums or plain ones, in so many steps at most.
+    /// The same model over the same rows, with masked sums or plain ones, in so many steps at most. With plain ones nobody may be missing.
     ///
     /// # Errors
     /// `E_MODEL_FORMULA` or `E_MODEL_DISCLOSURE` if it cannot be fitted from masked sums.
-    pub fn with(mut self, masked: bool, steps: u32) -> Result<Self, Report> {
+    pub fn with(mut self, masked: bool, missing: Missing, steps: u32) -> Result<Self, Report> {
         (self.statement.masked, self.statement.steps) = (masked, steps);
+        self.statement.missing = if masked { missing } else { Missing::Refused };
         self.require_maskable().map(|()| self)
     }
 
@@ -134,6 +136,14 @@ impl FitQuery {
     /// No step adds up more numbers, if that is known.
     pub fn width_max(&self) -> Option<usize> {
         self.model.start.width_max()
+    }
+
+    /// So many of its nodes stay to the end, by the statement.
+    pub fn nodes_min(&self) -> usize {
+        match self.statement.missing {
+            Missing::Refused => self.statement.nodes.len(),
+            Missing::Allowed => 0,
+        }
     }
 
     /// The model before its first step.
@@ -461,16 +471,17 @@ impl Fit {
         self.judge.as_ref().and_then(|judge| judge.rules.min_people())
     }
 
-    /// Enters the fit among those with which later ones are compared, and gives back what is new of it: the node keeps that before the
-    /// first sum leaves.
+    /// Enters the fit, with those who are in its sums, among the fits with which later ones are compared, and gives back what is new of it: the
+    /// node keeps that before it says anything by which a sum can be known.
     ///
     /// # Errors
-    /// `E_MODEL_DISCLOSURE` if it differs by too few people from a fit that was entered before; `E_RESOURCES` if no more can be kept.
-    pub fn enter(&self, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+    /// `E_MODEL_DISCLOSURE` if it differs by too few people, or nodes, from a fit that was entered before, or too few nodes are left; `E_RESOURCES`
+    /// if no more can be kept.
+    pub fn enter<'n>(&self, nodes: impl Iterator<Item = &'n str>, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
         let Some(judge) = &self.judge else {
             return Ok(Vec::new());
         };
-        judge.enter(&self.about, kept)
+        judge.enter(&self.about, nodes, kept)
     }
 
     /// What this node's rows add to the step, on all processors.

@@ -2,8 +2,8 @@
 //!
 //! The client carries what nodes sign from one to all others and adds it up as they do. It chooses neither the first step nor any other: a
 //! node finds the next one itself. If a node drops out, the fit begins again without it, from the start, and only if that was asked for. Where
-//! sums are masked, a fit that has begun is not begun again without a node: both together would tell of that node. Next:
-//! `fit/exchange.rs`, what is said in each round.
+//! sums are masked it goes on without it, as long as nobody has signed who is in the sums; from then on it ends, and is not begun again without a
+//! node: both together would tell of that node. Next: `fit/exchange.rs`, what is said in each round.
 
 mod exchange;
 
@@ -15,6 +15,7 @@ use engine::FitQuery;
 use futures::channel::mpsc;
 use futures::future::join_all;
 use models::rounds::Next;
+use models::statement::Missing;
 use models::{Fitted, Statement};
 use policy::{AccessRequest, Asked, Release, Sum};
 use terms::{MemberId, PermitId, Problem, Purpose, Report, limit};
@@ -106,6 +107,14 @@ struct Open<'a> {
     parts: u64,
 }
 
+/// What is known of the nodes before a fit has ended.
+#[derive(Default)]
+struct Known {
+    dropped: BTreeMap<MemberId, Option<u64>>,
+    /// Who fell silent, and the fit goes on.
+    left_out: BTreeMap<MemberId, Ended>,
+}
+
 /// How a node ended its part in a fit.
 struct Signed {
     receipt: Verified<Receipt>,
@@ -133,14 +142,25 @@ impl Asker {
         let mut missing: BTreeMap<MemberId, Ended> = BTreeMap::new();
         let mut questions = Vec::new();
         loop {
-            let plan = self.plan(question, &peers).await?;
+            let plan = match (self.plan(question, &peers).await, missing.values().next()) {
+                (Ok(plan), _) => plan,
+                // Why the others do not take part says more than that too few are left.
+                (Err(_), Some(first)) => {
+                    let why = Err(first.report.clone());
+                    return self.answered(why, questions, Vec::new(), missing).await;
+                }
+                (Err(report), None) => return Err(report),
+            };
             questions.push(plan.text.clone());
-            let mut dropped = BTreeMap::new();
-            match self.attempt(&plan, &peers, &mut dropped).await {
+            let mut known = Known::default();
+            let tried = self.attempt(&plan, &peers, &mut known).await;
+            peers.retain(|peer| !known.left_out.contains_key(&peer.member));
+            missing.extend(known.left_out);
+            match tried {
                 Tried::Fitted(fitted, signed) => {
                     let answer = self.answered(Ok(fitted), questions, signed, missing);
                     return Ok(FitAnswer {
-                        dropped,
+                        dropped: known.dropped,
                         ..answer.await?
                     });
                 }
@@ -221,6 +241,7 @@ impl Asker {
             options: question.options.clone(),
             nodes: peers.iter().map(|peer| peer.member.to_string()).collect(),
             masked: false,
+            missing: Missing::Refused,
             steps: question.steps().unwrap_or(STEPS),
             fit: fit_name()?,
             rows: String::new(),
@@ -243,7 +264,11 @@ impl Asker {
         let grant = policy::decide(self.rules(), &request).into_grant()?;
         if let Some(rules) = grant.models() {
             let steps = question.steps().unwrap_or(STEPS.min(rules.steps_max));
-            query = query.with(rules.sum == Sum::Masked, steps)?;
+            let missing = match question.without_missing {
+                true => Missing::Allowed,
+                false => Missing::Refused,
+            };
+            query = query.with(rules.sum == Sum::Masked, missing, steps)?;
         }
         engine::fit::admit_fit(&query, &grant)?;
         let text = query.statement.to_string();
@@ -255,7 +280,7 @@ impl Asker {
     }
 
     /// One fit with certain nodes, from the start.
-    async fn attempt(&self, plan: &Plan, peers: &[&Peer], dropped: &mut BTreeMap<MemberId, Option<u64>>) -> Tried {
+    async fn attempt(&self, plan: &Plan, peers: &[&Peer], known: &mut Known) -> Tried {
         let opened = join_all(peers.iter().map(|peer| self.open_fit(plan, peer))).await;
         let mut open = match all_of(peers, opened) {
             Ok(open) => open,
@@ -267,19 +292,23 @@ impl Asker {
             Err(report) => return Tried::Unsolvable(report),
         };
         open.iter_mut().for_each(|one| one.say(Asking::Go(FitGo {})));
+        let dropped = &mut known.dropped;
         dropped.extend(open.iter().map(|one| (one.peer.member.clone(), one.begun.dropped)));
-        let gone = |missing| match plan.query.statement.masked {
-            true => Tried::Lost(missing),
-            false => Tried::Missing(missing),
-        };
         let (mut step, mut at) = (plan.query.start(), 0);
         while at < plan.query.statement.steps {
             let round = exchange.round(statement, at, step.width());
-            let parts = join_all(open.iter_mut().map(|one| one.part(round))).await;
-            let parts = match all_of(peers, parts) {
-                Ok(parts) => parts,
-                Err(missing) => return gone(missing),
-            };
+            let said = join_all(open.iter_mut().map(|one| one.part(round))).await;
+            let (left, parts, gone) = told_apart(open, said);
+            open = left;
+            if !gone.is_empty() {
+                if exchange.has_bound() {
+                    return Tried::Lost(gone);
+                }
+                if !exchange.may_lack(open.len()) {
+                    return Tried::Missing(gone);
+                }
+                known.left_out.extend(gone);
+            }
             let heard = exchange.hear(&parts, step.width());
             let told = FitStep { step: at, parts };
             open.iter_mut().for_each(|one| one.say(Asking::Step(told.clone())));
@@ -296,9 +325,11 @@ impl Asker {
                 Err(report) => return Tried::Unsolvable(report),
                 Ok(Next::Done(fitted)) => {
                     let signed = join_all(open.iter_mut().map(|one| one.receipt(plan))).await;
-                    return match all_of(peers, signed) {
-                        Ok(signed) => Tried::Fitted(fitted, signed),
-                        Err(missing) => gone(missing),
+                    let (_, signed, gone) = told_apart(open, signed);
+                    return match (gone.is_empty(), exchange.has_bound()) {
+                        (true, _) => Tried::Fitted(fitted, signed),
+                        (false, true) => Tried::Lost(gone),
+                        (false, false) => Tried::Missing(gone),
                     };
                 }
                 Ok(Next::Step(next)) => (step, at) = (next, at + 1),
@@ -399,12 +430,12 @@ impl Asker {
 impl Open<'_> {
     /// What the node says next.
     async fn next(&mut self) -> Result<Reply, Ended> {
-        let coming = timeout(
-            Duration::from_secs(limit::NODE_ANSWER_SECONDS_MAX),
-            self.replies.message(),
-        )
-        .await;
-        let message = coming.map_err(|_| late(self.peer))?;
+        self.next_within(limit::NODE_ANSWER_SECONDS_MAX).await
+    }
+
+    async fn next_within(&mut self, seconds: u64) -> Result<Reply, Ended> {
+        let coming = timeout(Duration::from_secs(seconds), self.replies.message()).await;
+        let message = coming.map_err(|_| crate::fan_out::late(self.peer, seconds))?;
         let message = message.map_err(|status| wire::status::from_status(&status, self.peer.member.as_str()))?;
         let reply = message.and_then(|reply| reply.what);
         reply.ok_or_else(|| odd(self.peer, "it ended without a receipt").into())
@@ -412,7 +443,7 @@ impl Open<'_> {
 
     /// What it says in a round, under its signature.
     async fn part(&mut self, round: Round) -> Result<FitPart, Ended> {
-        let Reply::Part(part) = self.next().await? else {
+        let Reply::Part(part) = self.next_within(round.seconds).await? else {
             return Err(odd(self.peer, "it says something else than its part of a step").into());
         };
         let of = PartOf {
@@ -457,6 +488,26 @@ impl Open<'_> {
     }
 }
 
+/// The nodes that gave something, with it, and those that gave nothing.
+fn told_apart<'a, T>(
+    nodes: Vec<Open<'a>>,
+    outcomes: Vec<Result<T, Ended>>,
+) -> (Vec<Open<'a>>, Vec<T>, BTreeMap<MemberId, Ended>) {
+    let (mut left, mut all, mut gone) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (node, outcome) in nodes.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(one) => {
+                left.push(node);
+                all.push(one);
+            }
+            Err(ended) => {
+                gone.insert(node.peer.member.clone(), ended);
+            }
+        }
+    }
+    (left, all, gone)
+}
+
 /// What all nodes gave; or those that gave nothing.
 fn all_of<T>(peers: &[&Peer], outcomes: Vec<Result<T, Ended>>) -> Result<Vec<T>, BTreeMap<MemberId, Ended>> {
     let (mut all, mut missing) = (Vec::new(), BTreeMap::new());
@@ -494,6 +545,9 @@ fn took_part(signed: &Signed) -> Coverage {
 }
 
 fn lost(why: Report) -> Report {
+    if why.problem == Problem::ModelDisclosure {
+        return why;
+    }
     let message = format!(
         "{}; the masked fit had begun, and is not begun again without a node",
         why.message

@@ -1,4 +1,4 @@
-//! What a masked sum costs one node, beside adding the plain numbers. Everything runs on one thread, without a network.
+//! What a masked sum, and one that follows it, cost one node, beside adding the plain numbers. Everything runs on one thread, without a network.
 //!
 //! ```sh
 //! cargo run --release -p masks --example cost
@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use masks::series::{self, Heard, Hearing, Ready};
 use masks::{Keyed, Message, Participant, Party, Plan, SumTerms};
 use trust::{Digest, SigningKey};
 
@@ -28,7 +29,7 @@ struct Cost {
 }
 
 fn main() {
-    println!("nodes entries | one node   combining | plain sum of all | ratio | sent kB  got kB");
+    println!("nodes entries | one node   combining | following | plain sum of all | sent kB  got kB | following");
     for nodes in [4, 20] {
         for entries in [100, 1_000, 10_000] {
             show(nodes, entries);
@@ -43,10 +44,11 @@ fn show(nodes: usize, entries: usize) {
     let node = costs.iter().map(|cost| cost.node).min().unwrap_or_default();
     let combine = costs.iter().map(|cost| cost.combine).min().unwrap_or_default();
     let plain = (0..ROUNDS).map(|_| plain(&values)).min().unwrap_or_default();
-    let ratio = (node + combine).as_secs_f64() / plain.as_secs_f64();
     let (sent, got) = (costs[0].sent as f64 / 1e3, costs[0].got as f64 / 1e3);
+    let following = (0..ROUNDS).map(|_| following(&keys, &values)).min().unwrap_or_default();
+    let got_following = (nodes * entries * 16) as f64 / 1e3;
     println!(
-        "{nodes:5} {entries:7} | {node:9.2?} {combine:11.2?} | {plain:16.2?} | {ratio:5.0} | {sent:7.1} {got:7.1}"
+        "{nodes:5} {entries:7} | {node:9.2?} {combine:11.2?} | {following:9.2?} | {plain:16.2?} | {sent:7.1} {got:7.1} | {got_following:7.1}"
     );
 }
 
@@ -69,11 +71,10 @@ fn sum(keys: &[Arc<SigningKey>], values: &[Vec<f64>], number: u32) -> Cost {
             key: key.public(),
         })
         .collect();
-    let (request, bounds) = (Digest::of(b"a request"), vec![1e6; values[0].len()]);
+    let (request, bounds) = (Digest::of(&number.to_le_bytes()), vec![1e6; values[0].len()]);
     let plan = Arc::new(
         Plan::new(SumTerms {
             request,
-            number,
             roster,
             min_nodes: 3,
             bounds,
@@ -84,7 +85,7 @@ fn sum(keys: &[Arc<SigningKey>], values: &[Vec<f64>], number: u32) -> Cost {
         |(place, key): (usize, &Arc<SigningKey>)| Party::start(plan.clone(), &member(place), key.clone()).unwrap();
     let (parties, keys, first) = each(keys.iter().enumerate(), start);
     let (parties, shares, second) = each(parties.into_iter(), |party| party.share(keys.clone()).unwrap());
-    let mask = |(party, values): (Party<_>, &Vec<f64>)| Party::mask(party, shares.clone(), request, values).unwrap();
+    let mask = |(party, values): (Party<_>, &Vec<f64>)| Party::mask(party, shares.clone(), values).unwrap();
     let (parties, masked, third) = each(parties.into_iter().zip(values), mask);
     let (parties, survivors, fourth) = each(parties.into_iter(), |party| party.attest(masked.clone()).unwrap());
     let (_, openings, fifth) = each(parties.into_iter(), |party| party.open(survivors.clone()).unwrap());
@@ -111,6 +112,46 @@ fn sum(keys: &[Arc<SigningKey>], values: &[Vec<f64>], number: u32) -> Cost {
         combine,
         sent: got / values.len(),
         got,
+    }
+}
+
+/// What a sum takes one node that follows a first one: masking its numbers, and adding up what all said. Each number is two entries there.
+fn following(keys: &[Arc<SigningKey>], values: &[Vec<f64>]) -> Duration {
+    let member = |place: usize| format!("node-{place:02}").parse().unwrap();
+    let participant = |(place, key): (usize, &Arc<SigningKey>)| Participant {
+        member: member(place),
+        key: key.public(),
+    };
+    let (roster, width) = (keys.iter().enumerate().map(participant).collect(), values[0].len() / 2);
+    let plan = series::plan(Digest::of(b"a request"), roster, 0, width).unwrap();
+    let start =
+        |(place, key): (usize, &Arc<SigningKey>)| Hearing::start(plan.clone(), member(place), key.clone()).unwrap();
+    let (mut hearing, mut said): (Vec<Hearing>, Vec<Vec<u8>>) = keys.iter().enumerate().map(start).unzip();
+    loop {
+        let all: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
+        let heard: Vec<Heard> = hearing.into_iter().map(|one| one.hear(&all).unwrap()).collect();
+        let mut ready = Vec::new();
+        let mut next = (Vec::new(), Vec::new());
+        for (one, values) in heard.into_iter().zip(values) {
+            let (one, bytes) = match one {
+                Heard::Say(one, bytes) => (*one, bytes),
+                Heard::First(ready) => ready.mask(&values[..width]).unwrap(),
+                Heard::Sum(one, _) => {
+                    ready.push(*one);
+                    continue;
+                }
+            };
+            next.0.push(one);
+            next.1.push(bytes);
+        }
+        (hearing, said) = next;
+        if !ready.is_empty() {
+            let mask = |(one, values): (Ready, &Vec<f64>)| one.mask(&values[..width]).unwrap();
+            let (hearing, said, masking) = each(ready.into_iter().zip(values), mask);
+            let all: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
+            let (_, _, adding) = each(hearing.into_iter(), |one: Hearing| (one.hear(&all).unwrap(), ()));
+            return masking + adding;
+        }
     }
 }
 

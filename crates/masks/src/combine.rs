@@ -7,7 +7,7 @@ use terms::MemberId;
 use crate::derivation::{Kind, adds, seed_digest};
 use crate::error::SumError;
 use crate::message::{Message, Opening};
-use crate::plan::Seat;
+use crate::plan::{Plan, Seat};
 use crate::primitive::{KeyPair, Secret};
 use crate::sharing::join;
 use crate::view::{Agreed, Delivered};
@@ -98,12 +98,20 @@ impl Delivered {
     }
 
     fn read(&self, total: &[u128]) -> Result<Sum, SumError> {
-        let scales = self.plan().scales().iter().zip(total).enumerate();
-        let values = scales.map(|(index, (scale, sum))| scale.decode(*sum, self.masked.len(), index));
         Ok(Sum {
-            values: values.collect::<Result<_, _>>()?,
+            values: self.plan().read(total, self.masked.len())?,
             members: self.members(),
             integers: total.iter().map(|sum| sum.cast_signed()).collect(),
         })
+    }
+}
+
+impl Plan {
+    /// The numbers that are the sum of `nodes`.
+    pub(crate) fn read(&self, total: &[u128], nodes: usize) -> Result<Vec<f64>, SumError> {
+        let scales = self.scales().iter().zip(total).enumerate();
+        scales
+            .map(|(index, (scale, sum))| scale.decode(*sum, nodes, index))
+            .collect()
     }
 }

@@ -7,7 +7,7 @@ use trust::Digest;
 use crate::error::SumError;
 use crate::plan::{Plan, Seat};
 use crate::primitive::{KEY_BYTES, KeyPair, Mask, Secret, derive, mask};
-use crate::view::Keyed;
+use crate::view::{Delivered, Keyed};
 
 /// Which of a node's two secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,27 @@ impl Keyed {
         };
         digest_of(share, &about(label, &self.context, dealer, holder))
     }
+}
+
+impl Delivered {
+    /// From which the masks between two survivors are derived in the sums that follow, by the mask key of one and what the other made known.
+    pub(crate) fn key_of_following(&self, private: &KeyPair, own: Seat, other: Seat) -> Result<Secret, SumError> {
+        let about = about("key of following sums", &self.context, own.min(other), own.max(other));
+        Ok(private.agree(&self.shared.keyed.keys[&other].mask_key, &about)?)
+    }
+}
+
+/// The mask between two survivors in sum `number`, for numbers that are computed from `basis`.
+pub(crate) fn mask_of_following(
+    key: &Secret,
+    number: u32,
+    basis: &Digest,
+    (own, other): (Seat, Seat),
+    entries: usize,
+) -> Result<Mask, SumError> {
+    let about = about("mask of a following sum", basis, own.min(other), own.max(other));
+    let key = derive(key.as_slice(), &[about.as_slice(), &number.to_le_bytes()].concat())?;
+    Ok(mask(&key, entries)?)
 }
 
 /// Whether a node adds the mask that it shares with another; the other takes it off.

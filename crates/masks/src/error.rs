@@ -17,6 +17,8 @@ pub enum Stage {
     Survivors,
     /// The shares that take the masks off the sum.
     Opening,
+    /// Its numbers of a sum after the first.
+    Following,
 }
 
 impl Stage {
@@ -28,6 +30,7 @@ impl Stage {
             Stage::Masked => 3,
             Stage::Survivors => 4,
             Stage::Opening => 5,
+            Stage::Following => 6,
         }
     }
 }
@@ -40,6 +43,7 @@ impl fmt::Display for Stage {
             Stage::Masked => "masked numbers",
             Stage::Survivors => "list of survivors",
             Stage::Opening => "opening",
+            Stage::Following => "masked numbers of a following sum",
         })
     }
 }
@@ -53,7 +57,7 @@ pub enum SumError {
         /// What was expected.
         stage: Stage,
     },
-    /// A message of another sum: another request, roster, number, or other bounds.
+    /// A message of another sum: another request, roster, or other bounds.
     #[error("{stage} of another masked sum")]
     OtherSum {
         /// What it is.
@@ -167,14 +171,6 @@ pub enum SumError {
         entries: usize,
         /// How many were planned.
         planned: usize,
-    },
-    /// Two nodes computed their numbers from different things, such as coefficients.
-    #[error("{one} and {other} computed their numbers from different things")]
-    OtherBasis {
-        /// A node.
-        one: MemberId,
-        /// And another.
-        other: MemberId,
     },
     /// Two nodes were shown different lists of survivors, and both lists are signed.
     #[error("{member} was shown another list of survivors than the one shown here")]

@@ -5,13 +5,15 @@
 //! in and messages out: it opens no connection, reads no clock, and knows neither policies nor what is added.
 //!
 //! Reading order: [`plan`] (what a sum is about), [`message`] (the five messages), [`party`] (what a node does), [`view`] (what
-//! everybody checks, with `verify` below it) and `combine` (how the sum comes out), [`fixed`] (numbers as integers), `derivation` (what each
-//! key is bound to); below these `primitive` and `sharing`, where the cryptography is called.
+//! everybody checks, with `verify` below it) and `combine` (how the sum comes out), [`following`] (sums over the same nodes after it),
+//! [`series`] (all of it in rounds), [`fixed`] (numbers as integers), `derivation` (what each key is bound to); below these `primitive` and
+//! `sharing`, where the cryptography is called.
 
 mod combine;
 mod derivation;
 pub mod error;
 pub mod fixed;
+pub mod following;
 pub mod message;
 pub mod party;
 pub mod plan;
@@ -24,6 +26,7 @@ pub mod view;
 pub use combine::Sum;
 pub use error::{Stage, SumError};
 pub use fixed::Scale;
+pub use following::Following;
 pub use message::{Keys, Masked, Message, Opening, Shares, Survivors};
 pub use party::{AwaitsKeys, AwaitsMasked, AwaitsOpenings, AwaitsShares, AwaitsSurvivors, Party};
 pub use plan::{Participant, Plan, PlanError, SumTerms};

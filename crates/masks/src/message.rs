@@ -214,8 +214,6 @@ impl Form for Shares {
 /// A node's numbers, each plus its masks, modulo 2^128.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Masked {
-    /// From what the numbers were computed, such as the coefficients of a step: the same at all nodes.
-    pub(crate) basis: Digest,
     pub(crate) entries: Vec<u128>,
 }
 
@@ -225,7 +223,6 @@ impl Body for Masked {
 
 impl Form for Masked {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let basis = reader.digest()?;
         let count = u32::from_le_bytes(*reader.chunk()?) as usize;
         let (numbers, rest) = reader.0.as_chunks::<16>();
         if count > MASKED_SUM_ENTRIES_MAX || numbers.len() != count || !rest.is_empty() {
@@ -233,12 +230,11 @@ impl Form for Masked {
         }
         reader.0 = rest;
         let entries = numbers.iter().map(|bytes| u128::from_le_bytes(*bytes)).collect();
-        Some(Self { basis, entries })
+        Some(Self { entries })
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.reserve(DIGEST_BYTES + 4 + self.entries.len() * 16 + SIGNATURE_BYTES);
-        bytes.extend(self.basis.bytes());
+        bytes.reserve(4 + self.entries.len() * 16 + SIGNATURE_BYTES);
         bytes.extend((self.entries.len() as u32).to_le_bytes());
         bytes.extend(self.entries.iter().flat_map(|entry| entry.to_le_bytes()));
     }

@@ -6,12 +6,13 @@
 //! mask -> masked     who was shown enough shares
 //! attest -> survivors    who was shown enough masked numbers, its own among them
 //! open -> opening    who was shown enough signatures under the one list that it signed itself
-//! combine            anybody: the sum
+//! combine            anybody: the sum; and a node, the keys of sums that follow
 //! ```
 //!
 //! A step uses the party up, also when it fails: there is no second list of survivors and no second opening, and of no node does one
 //! party give a share of both secrets. What is no longer needed is wiped as soon as it is not. Whoever drives a party keeps the messages that
-//! it made, so that to ask twice is answered with the same bytes. Everything that needs no secret is in [`crate::view`].
+//! it made, so that to ask twice is answered with the same bytes. Everything that needs no secret is in [`crate::view`];
+//! sums that follow are in [`crate::following`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,9 +25,10 @@ use zeroize::Zeroizing;
 use crate::combine::Sum;
 use crate::derivation::{Kind, adds, seed_digest};
 use crate::error::SumError;
+use crate::following::{Following, Survived};
 use crate::message::{Body, Dealt, Keys, Masked, Message, Opening, Shares, Survivors};
 use crate::plan::{Plan, Seat};
-use crate::primitive::{KEY_BYTES, KeyPair, Secret, open, seal};
+use crate::primitive::{KEY_BYTES, KeyPair, Secret, mask, open, seal};
 use crate::sharing::split;
 use crate::view::{Agreed, Delivered, Keyed, Shared};
 
@@ -48,21 +50,24 @@ pub struct AwaitsShares {
     secrets: Secrets,
 }
 
-/// Waits for the masked numbers of all. Its own secrets are gone; what it holds are shares of everybody's.
+/// Waits for the masked numbers of all. Of its own secrets it has the mask key, for sums that follow; and it holds shares of everybody's.
 pub struct AwaitsMasked {
     shared: Shared,
     held: BTreeMap<Seat, Held>,
+    mask_pair: KeyPair,
 }
 
 /// Waits for the signatures under the one list of survivors that it signed.
 pub struct AwaitsSurvivors {
     delivered: Delivered,
     held: BTreeMap<Seat, Held>,
+    mask_pair: KeyPair,
 }
 
 /// Waits for the openings. It has no secret of this sum any more.
 pub struct AwaitsOpenings {
     agreed: Agreed,
+    following: Following,
 }
 
 struct Me {
@@ -144,18 +149,17 @@ impl Party<AwaitsKeys> {
 }
 
 impl Party<AwaitsShares> {
-    /// Opens what was dealt to it, and masks its numbers. `basis` is the digest of what they were computed from: everything that the node was
-    /// told for this sum and that is not in the plan, such as the coefficients of a step.
+    /// Opens what was dealt to it, and masks its numbers.
     ///
     /// # Errors
     /// What is wrong with the shares, or which entry of `values` cannot be added.
     pub fn mask(
         self,
         shares: Vec<Message<Shares>>,
-        basis: Digest,
         values: &[f64],
     ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
-        self.add(shares, basis, |shared, me| encode(shared.plan(), me, values))
+        let entries = encode(&self.waits.keyed.plan, self.me.seat, values)?;
+        self.add(shares, entries)
     }
 
     /// Adds noise in the place of numbers, so that there is no sum. That a node has nothing to add, and which one, nobody else can
@@ -163,24 +167,15 @@ impl Party<AwaitsShares> {
     ///
     /// # Errors
     /// What is wrong with the shares.
-    pub fn spoil(
-        self,
-        shares: Vec<Message<Shares>>,
-        basis: Digest,
-    ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
-        let seed = random_secret()?;
-        self.add(shares, basis, |shared, me| {
-            let mut entries = Zeroizing::new(vec![0; shared.plan().scales().len()]);
-            shared.keyed.mask_alone(&seed, me)?.add_to(&mut entries);
-            Ok(entries)
-        })
+    pub fn spoil(self, shares: Vec<Message<Shares>>) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
+        let entries = noise(&self.waits.keyed.plan)?;
+        self.add(shares, entries)
     }
 
     fn add(
         self,
         shares: Vec<Message<Shares>>,
-        basis: Digest,
-        entries: impl FnOnce(&Shared, Seat) -> Result<Zeroizing<Vec<u128>>, SumError>,
+        mut entries: Zeroizing<Vec<u128>>,
     ) -> Result<(Party<AwaitsMasked>, Message<Masked>), SumError> {
         let Self {
             me,
@@ -191,15 +186,18 @@ impl Party<AwaitsShares> {
         let dealers = shared.shares.keys().copied();
         let held = dealers.map(|dealer| Ok((dealer, secrets.receive(&shared, dealer, me.seat)?)));
         let held = held.collect::<Result<_, SumError>>()?;
-        let mut entries = entries(&shared, me.seat)?;
         secrets.mask(&shared, me.seat, &mut entries)?;
         // The numbers are under masks from here on.
         let entries = std::mem::take(&mut *entries);
-        let (me, message) = me.say(shared.plan(), &shared.context, Masked { basis, entries });
+        let (me, message) = me.say(shared.plan(), &shared.context, Masked { entries });
         Ok((
             Party {
                 me,
-                waits: AwaitsMasked { shared, held },
+                waits: AwaitsMasked {
+                    shared,
+                    held,
+                    mask_pair: secrets.mask_pair,
+                },
             },
             message,
         ))
@@ -217,7 +215,11 @@ impl Party<AwaitsMasked> {
     ) -> Result<(Party<AwaitsSurvivors>, Message<Survivors>), SumError> {
         let Self {
             me,
-            waits: AwaitsMasked { shared, held },
+            waits: AwaitsMasked {
+                shared,
+                held,
+                mask_pair,
+            },
         } = self;
         me.require_own(shared.plan(), &masked)?;
         let delivered = shared.delivered(masked)?;
@@ -225,7 +227,11 @@ impl Party<AwaitsMasked> {
         Ok((
             Party {
                 me,
-                waits: AwaitsSurvivors { delivered, held },
+                waits: AwaitsSurvivors {
+                    delivered,
+                    held,
+                    mask_pair,
+                },
             },
             message,
         ))
@@ -233,6 +239,11 @@ impl Party<AwaitsMasked> {
 }
 
 impl Party<AwaitsSurvivors> {
+    /// Over whom the sum is.
+    pub(crate) fn over(&self) -> Survived {
+        Survived::of(&self.waits.delivered)
+    }
+
     /// Opens: a share of the seed of each survivor, and of the mask key of each of the others.
     ///
     /// # Errors
@@ -243,7 +254,12 @@ impl Party<AwaitsSurvivors> {
     ) -> Result<(Party<AwaitsOpenings>, Message<Opening>), SumError> {
         let Self {
             me,
-            waits: AwaitsSurvivors { delivered, mut held },
+            waits:
+                AwaitsSurvivors {
+                    delivered,
+                    mut held,
+                    mask_pair,
+                },
         } = self;
         me.require_own(delivered.plan(), &survivors)?;
         let agreed = delivered.agreed(survivors)?;
@@ -257,11 +273,12 @@ impl Party<AwaitsSurvivors> {
             Ok((dealer, *share))
         });
         let opening = Opening(opened.collect::<Result<_, SumError>>()?);
+        let following = Following::new(delivered, &mask_pair, me.seat)?;
         let (me, message) = me.say(delivered.plan(), &delivered.context, opening);
         Ok((
             Party {
                 me,
-                waits: AwaitsOpenings { agreed },
+                waits: AwaitsOpenings { agreed, following },
             },
             message,
         ))
@@ -269,12 +286,18 @@ impl Party<AwaitsSurvivors> {
 }
 
 impl Party<AwaitsOpenings> {
-    /// The sum, as the client has it.
+    /// Over whom the sum is.
+    pub(crate) fn over(&self) -> &Survived {
+        self.waits.following.over()
+    }
+
+    /// The sum, as the client has it; and the node in the sums that follow.
     ///
     /// # Errors
     /// As [`Agreed::combine`].
-    pub fn combine(self, openings: Vec<Message<Opening>>) -> Result<Sum, SumError> {
-        self.waits.agreed.combine(openings)
+    pub fn combine(self, openings: Vec<Message<Opening>>) -> Result<(Sum, Following), SumError> {
+        let AwaitsOpenings { agreed, following } = self.waits;
+        Ok((agreed.combine(openings)?, following))
     }
 }
 
@@ -369,8 +392,15 @@ fn random_secret() -> Result<Secret, SumError> {
     random.map(Zeroizing::new).map_err(|_| SumError::Cryptography)
 }
 
+/// In the place of numbers: nobody can tell it from masked ones.
+pub(crate) fn noise(plan: &Plan) -> Result<Zeroizing<Vec<u128>>, SumError> {
+    let mut entries = Zeroizing::new(vec![0; plan.scales().len()]);
+    mask(&random_secret()?, entries.len())?.add_to(&mut entries);
+    Ok(entries)
+}
+
 /// The integers of a node's numbers. Wiped when dropped, unless masks were added and they were taken out.
-fn encode(plan: &Plan, me: Seat, values: &[f64]) -> Result<Zeroizing<Vec<u128>>, SumError> {
+pub(crate) fn encode(plan: &Plan, me: Seat, values: &[f64]) -> Result<Zeroizing<Vec<u128>>, SumError> {
     let (entries, planned) = (values.len(), plan.scales().len());
     if entries != planned {
         return Err(SumError::Length {

@@ -38,8 +38,6 @@ pub struct Participant {
 pub struct SumTerms {
     /// The digest of the request that this sum is a part of: of its text, and of a name that no other request has.
     pub request: Digest,
-    /// Which sum of that request it is.
-    pub number: u32,
     /// Who takes part, in any order.
     pub roster: Vec<Participant>,
     /// How many nodes a sum must be over, by the policy.
@@ -100,11 +98,8 @@ impl From<PlanError> for Report {
 /// A sum that can be made.
 #[derive(Clone, PartialEq)]
 pub struct Plan {
-    request: Digest,
-    number: u32,
     roster: Vec<Participant>,
     threshold: usize,
-    bounds: Vec<f64>,
     scales: Vec<Scale>,
     digest: Digest,
 }
@@ -117,7 +112,6 @@ impl Plan {
     pub fn new(terms: SumTerms) -> Result<Self, PlanError> {
         let SumTerms {
             request,
-            number,
             mut roster,
             min_nodes,
             bounds,
@@ -131,27 +125,13 @@ impl Plan {
         let scale =
             |(index, bound): (usize, &f64)| Scale::for_bound(*bound, roster.len()).ok_or(PlanError::BadBound { index });
         let scales = bounds.iter().enumerate().map(scale).collect::<Result<_, _>>()?;
-        let digest = digest(&request, number, &roster, threshold, &bounds);
+        let digest = digest(&request, &roster, threshold, &bounds);
         Ok(Self {
-            request,
-            number,
             roster,
             threshold,
-            bounds,
             scales,
             digest,
         })
-    }
-
-    /// The next sum of the same request: of as many numbers, over the same nodes.
-    pub(crate) fn following(&self) -> Self {
-        let number = self.number.wrapping_add(1);
-        let digest = digest(&self.request, number, &self.roster, self.threshold, &self.bounds);
-        Self {
-            number,
-            digest,
-            ..self.clone()
-        }
     }
 
     /// How many nodes must stay to the end; as many give a secret back.
@@ -228,11 +208,10 @@ fn check_roster(roster: &[Participant], needed: usize) -> Result<(), PlanError> 
 }
 
 /// Every part has a fixed length or its length before it, so no two plans give the same bytes.
-fn digest(request: &Digest, number: u32, roster: &[Participant], threshold: usize, bounds: &[f64]) -> Digest {
+fn digest(request: &Digest, roster: &[Participant], threshold: usize, bounds: &[f64]) -> Digest {
     let mut hasher = Digest::hasher();
     hasher.update(b"datenraum masked sum v1: plan");
     hasher.update(request.bytes());
-    hasher.update(&number.to_le_bytes());
     for count in [roster.len(), threshold, bounds.len()] {
         hasher.update(&(count as u64).to_le_bytes());
     }

@@ -1,17 +1,17 @@
 //! One masked sum after another over the same nodes: what a node says in each round, and what follows once all have spoken.
 //!
 //! ```text
-//! round       a node says                                  once all have spoken
-//! keys        its keys of the first sum
-//! shares      shares of its secrets                        numbers are wanted
-//! masked      masked numbers, and keys of the next sum
-//! survivors   who delivered, and shares of the next sum
-//! opening     its opening                                  the sum; numbers are wanted: back to masked
+//! round       a node says                   once all have spoken
+//! keys        its keys
+//! shares      shares of its secrets         numbers are wanted
+//! masked      masked numbers
+//! survivors   who delivered
+//! opening     its opening                   the first sum; numbers are wanted
+//! following   masked numbers                a sum; numbers are wanted, as often as it goes on
 //! ```
 //!
-//! All or nobody: in each round all nodes of the roster speak, or the series ends. So each sum is over the whole roster, and no two sums
-//! differ by a node. Keys and shares depend on no number: they go before, and a sum takes three rounds. A node is a [`Hearing`] or [`Ready`];
-//! whoever carries what they say, and has the sums, is a [`Carrier`].
+//! In the first three rounds nodes may fall silent, as long as so many are left as the plan's threshold says. From then on it is all or nobody: who
+//! delivered speaks in each round, or the series ends. So no two sums of it differ by a node. A node is a [`Hearing`] or [`Ready`]; whoever carries what they say, and has the sums, is a [`Carrier`].
 //!
 //! Nobody has to know beforehand how large numbers are: each is two entries, its part above 1/256 and the rest. A node that has a
 //! number that is none, or is larger than [`NUMBER_MAX`], adds noise: then there is no sum, and nobody can tell whose fault it is.
@@ -23,6 +23,7 @@ use trust::{Digest, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::error::{Stage, SumError};
+use crate::following::{Following, Survived};
 use crate::message::{Body, Message, Shares};
 use crate::party::{AwaitsKeys, AwaitsMasked, AwaitsOpenings, AwaitsShares, AwaitsSurvivors, Party};
 use crate::plan::{Participant, Plan, PlanError, SumTerms};
@@ -37,15 +38,15 @@ const COARSE: f64 = 1.0 / 256.0;
 /// Largest rest, in absolute terms.
 const REST_MAX: f64 = COARSE / 2.0;
 
-/// A node's masked numbers take up so many bytes beside the entries, at most: heads, signatures, its keys and its name.
+/// A node's masked numbers take up so many bytes beside the entries, at most: head, signatures and its name.
 const BESIDE_BYTES: usize = 1_024;
 
-/// The first of the sums over `width` numbers of each node. `request` is the digest of what they are a part of, which has a name that nothing
+/// Of sums over `width` numbers of each node, at most, in which as many nodes stay as the threshold says, and `nodes_min`. `request` is the digest of what they are a part of, which has a name that nothing
 /// else has.
 ///
 /// # Errors
 /// See [`PlanError`].
-pub fn plan(request: Digest, roster: Vec<Participant>, width: usize) -> Result<Arc<Plan>, PlanError> {
+pub fn plan(request: Digest, roster: Vec<Participant>, nodes_min: usize, width: usize) -> Result<Arc<Plan>, PlanError> {
     let (nodes, entries) = (roster.len(), 2 * width);
     if nodes * (16 * entries + BESIDE_BYTES) > limit::FIT_MESSAGE_BYTES_MAX {
         return Err(PlanError::Entries { entries });
@@ -53,19 +54,17 @@ pub fn plan(request: Digest, roster: Vec<Participant>, width: usize) -> Result<A
     let bounds = [NUMBER_MAX, REST_MAX].into_iter().flat_map(|bound| vec![bound; width]);
     let terms = SumTerms {
         request,
-        number: 0,
-        min_nodes: nodes,
+        min_nodes: nodes_min,
         bounds: bounds.collect(),
         roster,
     };
     Plan::new(terms).map(Arc::new)
 }
 
-/// What the node is at work for: itself, and from what its next numbers are computed.
+/// Who the node is, and from what its next numbers are computed.
 #[derive(Clone, Debug)]
 struct Me {
     member: MemberId,
-    signer: Arc<SigningKey>,
     plan: Arc<Plan>,
     /// Of the sums so far: from them, and the request, numbers are computed.
     basis: Digest,
@@ -82,23 +81,25 @@ pub struct Hearing {
 enum Waits {
     Keys(Party<AwaitsKeys>),
     Shares(Party<AwaitsShares>),
-    Masked(Party<AwaitsMasked>, Party<AwaitsKeys>),
-    Survivors(Party<AwaitsSurvivors>, Party<AwaitsShares>),
-    Openings(Party<AwaitsOpenings>, Dealt),
-}
-
-/// A party with the shares of all.
-#[derive(Debug)]
-struct Dealt {
-    party: Party<AwaitsShares>,
-    shares: Vec<Message<Shares>>,
+    Masked(Party<AwaitsMasked>),
+    Survivors(Party<AwaitsSurvivors>),
+    Openings(Party<AwaitsOpenings>),
+    Following(Following),
 }
 
 /// A node of which numbers are wanted.
 #[derive(Debug)]
 pub struct Ready {
     me: Me,
-    next: Dealt,
+    next: Next,
+}
+
+/// For which sum.
+#[derive(Debug)]
+enum Next {
+    /// The first, with the shares of all.
+    First(Party<AwaitsShares>, Vec<Message<Shares>>),
+    Following(Following),
 }
 
 /// What follows from what all said.
@@ -118,14 +119,9 @@ impl Hearing {
     /// # Errors
     /// As [`Party::start`].
     pub fn start(plan: Arc<Plan>, member: MemberId, signer: Arc<SigningKey>) -> Result<(Self, Vec<u8>), SumError> {
-        let (party, keys) = Party::start(Arc::clone(&plan), &member, Arc::clone(&signer))?;
+        let (party, keys) = Party::start(Arc::clone(&plan), &member, signer)?;
         let basis = *plan.digest();
-        let me = Me {
-            member,
-            signer,
-            plan,
-            basis,
-        };
+        let me = Me { member, plan, basis };
         Ok((me.waits(Waits::Keys(party)), keys.bytes().to_vec()))
     }
 
@@ -134,45 +130,48 @@ impl Hearing {
         match self.waits {
             Waits::Keys(_) => Stage::Keys,
             Waits::Shares(_) => Stage::Shares,
-            Waits::Masked(..) => Stage::Masked,
-            Waits::Survivors(..) => Stage::Survivors,
-            Waits::Openings(..) => Stage::Opening,
+            Waits::Masked(_) => Stage::Masked,
+            Waits::Survivors(_) => Stage::Survivors,
+            Waits::Openings(_) => Stage::Opening,
+            Waits::Following(_) => Stage::Following,
         }
+    }
+
+    /// Whether it goes on without nodes that say nothing in this round.
+    pub fn may_lack(&self) -> bool {
+        may_lack(&self.me.plan, self.stage())
     }
 
     /// Takes in what all said in this round.
     ///
     /// # Errors
-    /// What is wrong with it; [`SumError::TooFew`] if it is not of all; [`SumError::Nonsense`] if there is no sum.
+    /// What is wrong with it; [`SumError::TooFew`] if it is not of enough, or of all who delivered; [`SumError::Nonsense`] if there is no sum.
     pub fn hear(self, said: &[&[u8]]) -> Result<Heard, SumError> {
         let Self { me, waits } = self;
         Ok(match waits {
             Waits::Keys(party) => {
                 let (party, shares) = party.share(all(said)?)?;
-                Heard::Say(Box::new(me.waits(Waits::Shares(party))), shares.bytes().to_vec())
+                me.says(Waits::Shares(party), shares.bytes())
             }
             Waits::Shares(party) => {
-                let shares = all(said)?;
-                let next = Dealt { party, shares };
+                let next = Next::First(party, all(said)?);
                 Heard::First(Box::new(Ready { me, next }))
             }
-            Waits::Masked(party, next) => {
-                let (masked, keys) = all_pairs(said)?;
-                let ((party, survivors), (next, shares)) = (party.attest(masked)?, next.share(keys)?);
-                let said = pair(survivors.bytes(), shares.bytes());
-                Heard::Say(Box::new(me.waits(Waits::Survivors(party, next))), said)
+            Waits::Masked(party) => {
+                let (party, survivors) = party.attest(all(said)?)?;
+                me.says(Waits::Survivors(party), survivors.bytes())
             }
-            Waits::Survivors(sum, party) => {
-                let (survivors, shares) = all_pairs(said)?;
-                let (sum, opening) = sum.open(survivors)?;
-                let next = Dealt { party, shares };
-                Heard::Say(Box::new(me.waits(Waits::Openings(sum, next))), opening.bytes().to_vec())
+            Waits::Survivors(party) => {
+                let survivors = party.over().all(said)?;
+                let (party, opening) = party.open(survivors)?;
+                me.says(Waits::Openings(party), opening.bytes())
             }
-            Waits::Openings(sum, next) => {
-                let sum = joined(&sum.combine(all(said)?)?.values);
-                let me = me.after(&sum);
-                Heard::Sum(Box::new(Ready { me, next }), sum)
+            Waits::Openings(party) => {
+                let openings = party.over().all(said)?;
+                let (sum, following) = party.combine(openings)?;
+                me.has(joined(&sum.values), following)
             }
+            Waits::Following(following) => me.has(joined(&following.over().sum(said)?), following),
         })
     }
 }
@@ -182,12 +181,17 @@ impl Me {
         Hearing { me: self, waits }
     }
 
-    fn after(self, sum: &[f64]) -> Self {
+    fn says(self, waits: Waits, said: &[u8]) -> Heard {
+        Heard::Say(Box::new(self.waits(waits)), said.to_vec())
+    }
+
+    fn has(self, sum: Vec<f64>, following: Following) -> Heard {
         let mut basis = Digest::hasher();
         basis.update(self.basis.bytes());
         sum.iter().for_each(|number| basis.update(&number.to_le_bytes()));
-        let basis = basis.finish();
-        Self { basis, ..self }
+        let (basis, next) = (basis.finish(), Next::Following(following));
+        let me = Self { basis, ..self };
+        Heard::Sum(Box::new(Ready { me, next }), sum)
     }
 }
 
@@ -197,8 +201,7 @@ impl Ready {
     /// # Errors
     /// [`SumError::Length`] if there are more; what is wrong with the shares of others.
     pub fn mask(self, numbers: &[f64]) -> Result<(Hearing, Vec<u8>), SumError> {
-        let Self { mut me, next } = self;
-        let Dealt { party, shares } = next;
+        let Self { me, next } = self;
         let width = me.plan.scales().len() / 2;
         if numbers.len() > width {
             return Err(SumError::Length {
@@ -208,45 +211,66 @@ impl Ready {
             });
         }
         let can_be_added = numbers.iter().all(|number| number.abs() <= NUMBER_MAX);
-        let (sum, masked) = match can_be_added {
-            true => party.mask(shares, me.basis, &Zeroizing::new(in_two(numbers, width)))?,
-            false => party.spoil(shares, me.basis)?,
+        let entries = can_be_added.then(|| Zeroizing::new(in_two(numbers, width)));
+        let (waits, said) = match next {
+            Next::First(party, shares) => {
+                let (party, masked) = match entries {
+                    Some(entries) => party.mask(shares, &entries)?,
+                    None => party.spoil(shares)?,
+                };
+                (Waits::Masked(party), masked.bytes().to_vec())
+            }
+            Next::Following(following) => {
+                let (following, masked) = match entries {
+                    Some(entries) => following.mask(&me.basis, &entries)?,
+                    None => following.spoil(&me.basis)?,
+                };
+                (Waits::Following(following), masked)
+            }
         };
-        me.plan = Arc::new(me.plan.following());
-        let (next, keys) = Party::start(Arc::clone(&me.plan), &me.member, Arc::clone(&me.signer))?;
-        let said = pair(masked.bytes(), keys.bytes());
-        Ok((me.waits(Waits::Masked(sum, next)), said))
+        Ok((me.waits(waits), said))
     }
 }
 
 /// Whoever carries what all say: what it is to be, and the sums. It has no secret.
 #[derive(Debug)]
-pub struct Carrier(Seen);
+pub struct Carrier {
+    plan: Arc<Plan>,
+    seen: Seen,
+}
 
 #[derive(Debug)]
 enum Seen {
-    Nothing(Arc<Plan>),
+    Nothing,
     Keys(Keyed),
     Shares(Shared),
-    Masked(Delivered, Keyed),
-    Survivors(Agreed, Shared),
+    Masked(Delivered),
+    Survivors(Agreed),
+    Following(Survived),
 }
 
 impl Carrier {
     /// Before anybody has spoken.
     pub fn start(plan: Arc<Plan>) -> Self {
-        Self(Seen::Nothing(plan))
+        let seen = Seen::Nothing;
+        Self { plan, seen }
     }
 
     /// Which round it is.
     pub fn stage(&self) -> Stage {
-        match &self.0 {
-            Seen::Nothing(_) => Stage::Keys,
+        match &self.seen {
+            Seen::Nothing => Stage::Keys,
             Seen::Keys(_) => Stage::Shares,
             Seen::Shares(_) => Stage::Masked,
-            Seen::Masked(..) => Stage::Survivors,
-            Seen::Survivors(..) => Stage::Opening,
+            Seen::Masked(_) => Stage::Survivors,
+            Seen::Survivors(_) => Stage::Opening,
+            Seen::Following(_) => Stage::Following,
         }
+    }
+
+    /// Whether it goes on without nodes that say nothing in this round, if so many are left.
+    pub fn may_lack(&self, left: usize) -> bool {
+        may_lack(&self.plan, self.stage()) && left >= self.plan.threshold()
     }
 
     /// Takes in what all said in this round, and gives the sum if it was the last one of a sum.
@@ -254,25 +278,33 @@ impl Carrier {
     /// # Errors
     /// As [`Hearing::hear`].
     pub fn hear(self, said: &[&[u8]]) -> Result<(Self, Option<Vec<f64>>), SumError> {
-        let seen = match self.0 {
-            Seen::Nothing(plan) => Seen::Keys(Keyed::new(plan, all(said)?)?),
+        let Self { plan, seen } = self;
+        let mut sum = None;
+        let seen = match seen {
+            Seen::Nothing => Seen::Keys(Keyed::new(Arc::clone(&plan), all(said)?)?),
             Seen::Keys(keyed) => Seen::Shares(keyed.shared(all(said)?)?),
-            Seen::Shares(shared) => {
-                let (masked, keys) = all_pairs(said)?;
-                let following = Arc::new(shared.plan().following());
-                Seen::Masked(shared.delivered(masked)?, Keyed::new(following, keys)?)
+            Seen::Shares(shared) => Seen::Masked(shared.delivered(all(said)?)?),
+            Seen::Masked(delivered) => {
+                let survivors = Survived::of(&delivered).all(said)?;
+                Seen::Survivors(delivered.agreed(survivors)?)
             }
-            Seen::Masked(delivered, keyed) => {
-                let (survivors, shares) = all_pairs(said)?;
-                Seen::Survivors(delivered.agreed(survivors)?, keyed.shared(shares)?)
+            Seen::Survivors(agreed) => {
+                let survived = Survived::of(&agreed.delivered);
+                sum = Some(joined(&agreed.combine(survived.all(said)?)?.values));
+                Seen::Following(survived)
             }
-            Seen::Survivors(agreed, shared) => {
-                let sum = joined(&agreed.combine(all(said)?)?.values);
-                return Ok((Self(Seen::Shares(shared)), Some(sum)));
+            Seen::Following(survived) => {
+                sum = Some(joined(&survived.sum(said)?));
+                Seen::Following(survived)
             }
         };
-        Ok((Self(seen), None))
+        Ok((Self { plan, seen }, sum))
     }
+}
+
+/// Until it is signed who is in the first sum, and with it in all.
+fn may_lack(plan: &Plan, stage: Stage) -> bool {
+    stage < Stage::Survivors && plan.threshold() < plan.roster().len()
 }
 
 /// Each number's coarse part, then each one's rest: both exact.
@@ -293,28 +325,6 @@ fn joined(entries: &[f64]) -> Vec<f64> {
 
 fn all<B: Body>(said: &[&[u8]]) -> Result<Vec<Message<B>>, SumError> {
     said.iter().map(|bytes| Message::from_bytes(bytes)).collect()
-}
-
-type Pairs<A, B> = (Vec<Message<A>>, Vec<Message<B>>);
-
-fn all_pairs<A: Body, B: Body>(said: &[&[u8]]) -> Result<Pairs<A, B>, SumError> {
-    let halves = said.iter().map(|bytes| in_halves(bytes));
-    let halves = halves
-        .collect::<Option<Vec<_>>>()
-        .ok_or(SumError::Form { stage: A::STAGE })?;
-    let (first, second): (Vec<_>, Vec<_>) = halves.into_iter().unzip();
-    Ok((all(&first)?, all(&second)?))
-}
-
-/// Two messages, after the length of the first.
-fn pair(first: &[u8], second: &[u8]) -> Vec<u8> {
-    let length = (first.len() as u32).to_le_bytes();
-    [length.as_slice(), first, second].concat()
-}
-
-fn in_halves(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod honest;
 mod liars;
-mod transcript;
+pub(crate) mod transcript;
 
 use std::sync::Arc;
 
@@ -42,7 +42,6 @@ pub(crate) fn terms(signers: &[Arc<SigningKey>], entries: usize) -> SumTerms {
     };
     SumTerms {
         request: Digest::of(b"a request"),
-        number: 7,
         roster: signers.iter().enumerate().map(participant).collect(),
         min_nodes: 3,
         bounds: vec![1_000.0; entries],
@@ -51,11 +50,6 @@ pub(crate) fn terms(signers: &[Arc<SigningKey>], entries: usize) -> SumTerms {
 
 pub(crate) fn signers(nodes: usize) -> Vec<Arc<SigningKey>> {
     (0..nodes).map(|_| Arc::new(SigningKey::generate().unwrap())).collect()
-}
-
-/// From what all nodes compute their numbers.
-pub(crate) fn basis() -> Digest {
-    Digest::of(b"coefficients")
 }
 
 /// Nodes whose numbers are multiples of 1/8, so that their plain sum is exact.
@@ -87,6 +81,12 @@ impl Space {
 
     /// Runs a sum. Returns what everybody said, the client's sum, and those of the nodes that got to the end.
     pub(crate) fn run(&self, silent: &Silent) -> Result<(Spoken, Sum, Vec<Sum>), SumError> {
+        let (spoken, sum, ends) = self.run_on(silent)?;
+        Ok((spoken, sum, ends.into_iter().map(|(sum, _)| sum).collect()))
+    }
+
+    /// As [`Space::run`], with the nodes in the sums that follow.
+    pub(crate) fn run_on(&self, silent: &Silent) -> Result<(Spoken, Sum, Vec<(Sum, Following)>), SumError> {
         let speaks = |node: usize, stage: Stage| !silent.iter().any(|(who, from)| *who == node && stage >= *from);
         let mut spoken = Spoken::default();
         let everybody = 0..self.nodes();
@@ -100,7 +100,7 @@ impl Space {
             party.share(spoken.keys.clone())
         })?;
         let parties = step(parties, &mut spoken.masked, Stage::Masked, &speaks, |node, party| {
-            party.mask(spoken.shares.clone(), basis(), &self.values[node])
+            party.mask(spoken.shares.clone(), &self.values[node])
         })?;
         let parties = step(parties, &mut spoken.survivors, Stage::Survivors, &speaks, |_, party| {
             party.attest(spoken.masked.clone())
@@ -109,11 +109,11 @@ impl Space {
             party.open(spoken.survivors.clone())
         })?;
         let sum = spoken.combine(self.plan.clone())?;
-        let sums = parties
+        let ends = parties
             .into_iter()
             .map(|(_, party)| party.combine(spoken.openings.clone()));
-        let sums = sums.collect::<Result<_, _>>()?;
-        Ok((spoken, sum, sums))
+        let ends = ends.collect::<Result<_, _>>()?;
+        Ok((spoken, sum, ends))
     }
 }
 

@@ -119,7 +119,6 @@ impl Shared {
     /// As [`Keyed::new`].
     pub fn delivered(self, messages: Vec<Message<Masked>>) -> Result<Delivered, SumError> {
         self.plan().check_each(&messages, |message| self.check(message))?;
-        self.require_one_basis(&messages)?;
         let survivors = Survivors(digests(&messages));
         let (masked, context) = self
             .plan()
@@ -130,19 +129,6 @@ impl Shared {
             survivors,
             context,
         })
-    }
-
-    /// That all numbers were computed from the same: whoever tells nodes different things, so that all but one add next to nothing, has no
-    /// sum.
-    fn require_one_basis(&self, messages: &[Message<Masked>]) -> Result<(), SumError> {
-        let mut pairs = messages.iter().zip(messages.iter().skip(1));
-        match pairs.find(|(one, other)| one.body.basis != other.body.basis) {
-            None => Ok(()),
-            Some((one, other)) => Err(SumError::OtherBasis {
-                one: self.plan().member(one.seat),
-                other: self.plan().member(other.seat),
-            }),
-        }
     }
 
     pub(crate) fn plan(&self) -> &Plan {

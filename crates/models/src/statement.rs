@@ -25,12 +25,23 @@ pub struct Statement {
     pub nodes: Vec<String>,
     /// Whether only the sum of all nodes may be seen.
     pub masked: bool,
+    /// Where sums are masked, what becomes of nodes that fall silent in the first of them.
+    pub missing: Missing,
     /// Most steps.
     pub steps: u32,
     /// A random name, by which no sum is taken for one of another fit.
     pub fit: String,
     /// SQL: the columns that the analysis needs, of the rows that it is about.
     pub rows: String,
+}
+
+/// Whether a fit goes on without nodes that fall silent before anybody knows a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It ends.
+    Refused,
+    /// It goes on, as the statement says: `missing => 'allowed'`.
+    Allowed,
 }
 
 /// An analysis and what is said of it, as text: `glm(formula => 'relapsed ~ age', steps => '25')`, and what follows.
@@ -107,6 +118,11 @@ impl Statement {
         let rows = rest
             .strip_prefix("OF ")
             .ok_or_else(|| unread("OF SELECT … is missing"))?;
+        let missing = match said.remove("missing").as_deref() {
+            None => Missing::Refused,
+            Some("allowed") => Missing::Allowed,
+            Some(_) => return Err(unread("missing is allowed, or is not there")),
+        };
         let mut own = |name: &str| said.remove(name).ok_or_else(|| unread(&format!("{name} is missing")));
         let (nodes, sum, steps, fit) = (own("nodes")?, own("sum")?, own("steps")?, own("fit")?);
         let statement = Self {
@@ -118,6 +134,7 @@ impl Statement {
                 "plain" => false,
                 _ => return Err(unread("sum is plain or masked")),
             },
+            missing,
             steps: steps.parse().map_err(|_| unread("steps is not a number"))?,
             fit,
             rows: rows.trim().to_owned(),
@@ -133,6 +150,11 @@ impl Statement {
         }
         if self.nodes.len() > NODES_MAX {
             return refuse(format!("a fit is over at most {NODES_MAX} nodes"));
+        }
+        if self.missing == Missing::Allowed && !self.masked {
+            return refuse(
+                "missing => 'allowed' is for masked sums: with plain ones a fit begins again without a node".to_owned(),
+            );
         }
         if !(1..=STEPS_MAX).contains(&self.steps) {
             return refuse(format!("a fit takes 1 to {STEPS_MAX} steps"));
@@ -174,9 +196,10 @@ impl fmt::Display for Statement {
             self.fit.clone(),
         ];
         let own = OWN.into_iter().zip(own);
+        let missing = (self.missing == Missing::Allowed).then(|| ("missing", "allowed".to_owned()));
         let options = self.options.iter().map(|(name, value)| (name.as_str(), value.clone()));
         write!(f, "FIT {}(", self.analysis)?;
-        for (at, (name, value)) in options.chain(own).enumerate() {
+        for (at, (name, value)) in options.chain(own).chain(missing).enumerate() {
             let between = if at == 0 { "" } else { ", " };
             write!(f, "{between}{name} => '{}'", value.replace('\'', "''"))?;
         }

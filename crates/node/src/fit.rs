@@ -80,13 +80,14 @@ struct Fitting {
     access: Access,
     terms: Digest,
     statement: Digest,
-    /// Those who take part, in the order of the statement.
+    /// Those who take part and have not fallen silent, in the order of the statement.
     nodes: Vec<(MemberId, PublicKey)>,
     planned: Planned,
     steps_max: u32,
-    /// The step that is on its way, and what this node said last.
+    /// The step that is on its way, what this node said last, and how many bytes before anything could be known from it.
     step: u32,
     said: Vec<u8>,
+    early_bytes: u64,
     next: NextReply,
     /// Over all that this node said.
     result: Hasher,
@@ -221,6 +222,7 @@ impl Desk {
             steps_max: query.statement.steps,
             step: 0,
             said: Vec::new(),
+            early_bytes: 0,
             next: NextReply::Begun,
             result: Hasher::default(),
             arrived,
@@ -331,21 +333,28 @@ impl Fitting {
         }
     }
 
-    /// All nodes take part. 10 ledger: that sums begin to leave, and whom they are about, is durable before the first of them; how it ended,
-    /// before the receipt.
+    /// All nodes take part.
     async fn begin(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Reply, Report> {
         let Asking::Go(_) = self.heard(steps).await? else {
             return Err(misplaced());
         };
-        self.require_access()?;
-        let values = self.fit.enter(self.desk.ledger.kept_values())?;
+        let heard = self.planned.begin(&self.desk.member, &self.desk.key)?;
+        self.go_on(heard).await
+    }
+
+    /// 10 ledger: that sums begin to leave, whom they are about and over which nodes they go is durable before anything is said by which
+    /// one can be known; how it ended, before the receipt.
+    async fn enter(&mut self) -> Result<(), Report> {
+        let nodes = self.nodes.iter().map(|(member, _)| member.as_str());
+        let values = self.fit.enter(nodes, self.desk.ledger.kept_values())?;
         let Record::Decided(entry) = std::mem::replace(&mut self.record, Record::Ended) else {
             return Err(unfinished());
         };
-        self.record = Record::Begun(entry.begun(&self.desk.ledger, values).await?);
+        let mut entry = entry.begun(&self.desk.ledger, values).await?;
+        entry.hand_out(0, self.early_bytes);
+        self.record = Record::Begun(entry);
         info!(query_id = %self.access.opening.query_id, decision = "allow", nodes = self.nodes.len(), "begun");
-        let heard = self.planned.begin(&self.desk.member, &self.desk.key)?;
-        self.go_on(heard).await
+        Ok(())
     }
 
     /// Takes in what all said in this round.
@@ -353,7 +362,7 @@ impl Fitting {
         let Asking::Step(step) = self.heard(steps).await? else {
             return Err(misplaced());
         };
-        self.require_signed(&step, hearing.kind())?;
+        self.require_signed(&step, &hearing)?;
         let said: Vec<&[u8]> = step.parts.iter().map(|part| part.content.as_slice()).collect();
         let heard = hearing.hear(&said, self.fit.width())?;
         self.go_on(heard).await
@@ -363,7 +372,7 @@ impl Fitting {
     async fn go_on(&mut self, heard: Heard) -> Result<Reply, Report> {
         self.require_access()?;
         let (ready, total) = match heard {
-            Heard::Say(hearing, content) => return self.say(hearing, content),
+            Heard::Say(hearing, content) => return self.say(hearing, content).await,
             Heard::First(ready) => return self.add(ready).await,
             Heard::Sum(ready, total) => (ready, total),
         };
@@ -385,11 +394,14 @@ impl Fitting {
         let sums = self.fit.sums().await.map_err(|failure| told_of(&failure))?;
         let (hearing, content) = ready.add(&sums)?;
         self.require_access()?;
-        self.say(hearing, content)
+        self.say(hearing, content).await
     }
 
     /// Says its part of a round, signed.
-    fn say(&mut self, hearing: Hearing, content: Vec<u8>) -> Result<Reply, Report> {
+    async fn say(&mut self, hearing: Hearing, content: Vec<u8>) -> Result<Reply, Report> {
+        if hearing.binds() && matches!(self.record, Record::Decided(_)) {
+            self.enter().await?;
+        }
         let part = PartOf {
             statement: self.statement,
             step: self.step,
@@ -397,10 +409,11 @@ impl Fitting {
             member: &self.desk.member,
         };
         let signature = part.sign(&content, &self.desk.key).to_vec();
-        let Record::Begun(entry) = &mut self.record else {
-            return Err(unfinished());
-        };
-        entry.hand_out(u64::from(hearing.is_of_sums()), content.len() as u64);
+        match &mut self.record {
+            Record::Decided(_) => self.early_bytes += content.len() as u64,
+            Record::Begun(entry) => entry.hand_out(u64::from(hearing.is_of_sums()), content.len() as u64),
+            Record::Ended => return Err(unfinished()),
+        }
         self.result.update(&content);
         self.said.clone_from(&content);
         self.next = NextReply::AfterRound(hearing);
@@ -427,16 +440,23 @@ impl Fitting {
         coming.map_err(|_| late())??.ok_or_else(left)
     }
 
-    /// That these are the parts of all nodes, in the order of the statement, each under the node's signature.
-    fn require_signed(&self, step: &FitStep, kind: u8) -> Result<(), Report> {
-        let odd = |what: &str| Problem::ModelProtocol.report(format!("the parts of step {} are {what}", self.step));
-        if step.step != self.step || step.parts.len() != self.nodes.len() {
+    /// That these are the parts of all nodes, in the order of the statement, each under the node's signature; or of those who go on, where
+    /// some may fall silent.
+    fn require_signed(&mut self, step: &FitStep, hearing: &Hearing) -> Result<(), Report> {
+        let (at, kind) = (self.step, hearing.kind());
+        let odd = |what: &str| Problem::ModelProtocol.report(format!("the parts of step {at} are {what}"));
+        let spoke = |(member, _): &&(MemberId, PublicKey)| step.parts.iter().any(|part| part.node == member.as_str());
+        let nodes: Vec<_> = match hearing.may_lack() {
+            true => self.nodes.iter().filter(spoke).cloned().collect(),
+            false => self.nodes.clone(),
+        };
+        if step.step != at || step.parts.len() != nodes.len() {
             return Err(odd("not those of all nodes"));
         }
-        for (part, (member, key)) in step.parts.iter().zip(&self.nodes) {
+        for (part, (member, key)) in step.parts.iter().zip(&nodes) {
             let of = PartOf {
                 statement: self.statement,
-                step: self.step,
+                step: at,
                 kind,
                 member,
             };
@@ -449,6 +469,7 @@ impl Fitting {
                 return Err(odd(&format!("not those that {member} signed")));
             }
         }
+        self.nodes = nodes;
         Ok(())
     }
 

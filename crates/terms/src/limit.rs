@@ -53,6 +53,9 @@ pub const FIT_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a node waits for the next step of a fit, in seconds.
 pub const FIT_STEP_SECONDS_MAX: u64 = 60;
 
+/// How long a node may say nothing before a fit goes on without it, in seconds. Shorter than the others wait.
+pub const FIT_SILENCE_SECONDS_MAX: u64 = 40;
+
 /// How long a fit may take, in seconds.
 pub const FIT_SECONDS_MAX: u64 = 600;
 

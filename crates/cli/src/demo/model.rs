@@ -8,6 +8,7 @@ use federation::{Asker, FitQuestion};
 use models::design::Need;
 use models::frame::{Column, Frame};
 use models::rounds::Next;
+use models::statement::Missing;
 use models::{Fitted, Model, Statement, Step};
 use policy::Collection;
 use terms::{Problem, Purpose, Report};
@@ -55,6 +56,7 @@ pub(super) fn pooled(asker: &Asker) -> Result<Fitted, Report> {
         options: options(),
         nodes: Vec::new(),
         masked: false,
+        missing: Missing::Refused,
         steps: STEPS,
         fit: String::new(),
         rows: String::new(),

@@ -31,7 +31,7 @@ pub(super) struct Judge {
     pub(super) refuses_overlaps: bool,
     /// Whether this node's sums can be seen on their own: then they tell how many people have two levels together.
     pub(super) tells_pairs: bool,
-    /// Who adds up, where only the sum over all of them may be seen.
+    /// Who is asked to add up, where only the sum over all of them may be seen.
     pub(super) roster: Option<Roster>,
     pub(super) collection: CollectionId,
 }
@@ -49,11 +49,25 @@ pub(super) struct Roster {
 pub(super) struct About {
     /// For each column.
     people: Vec<KeptValue>,
-    /// The nodes over which these people are summed, where only the sum over all may be seen.
-    nodes: Vec<KeptValue>,
 }
 
 impl Roster {
+    /// Those who are left of it.
+    ///
+    /// # Errors
+    /// `E_MODEL_DISCLOSURE` if they are too few.
+    fn left<'n>(&self, nodes: impl Iterator<Item = &'n str>) -> Result<Self, Report> {
+        let (nodes, nodes_min) = (nodes.map(str::to_owned).collect::<BTreeSet<_>>(), self.nodes_min);
+        if (nodes.len() as u64) < nodes_min {
+            let message = format!(
+                "a fit here is over {nodes_min} nodes at least, and {} are left",
+                nodes.len()
+            );
+            return Err(refuse(&message, "ask again when more nodes answer"));
+        }
+        Ok(Self { nodes, nodes_min })
+    }
+
     /// What is kept of it: for each column and all people of whom it was summed, as `people` has them, which nodes were in the sum.
     fn kept(&self, people: &KeptValue) -> KeptValue {
         // Who the nodes are is no secret.
@@ -66,6 +80,14 @@ impl Roster {
         let all = key.person(names.join(" ").as_bytes()).as_order();
         let statistic = format!("nodes over {} in {}", people.mark(), people.statistic);
         KeptValue::of_fit(statistic, self.nodes_min, all, self.nodes.len() as u64, sketch)
+    }
+}
+
+impl About {
+    /// Over which nodes these people are summed, where only the sum over all may be seen.
+    fn nodes(&self, roster: Option<&Roster>) -> Vec<KeptValue> {
+        let of = |roster: &Roster| self.people.iter().map(|people| roster.kept(people)).collect();
+        roster.map(of).unwrap_or_default()
     }
 }
 
@@ -126,7 +148,8 @@ impl Judge {
             return Err(refuse(message, "take its logarithm, or leave it out"));
         }
         let about = self.about(read, model, people);
-        self.require_distance(&about, &kept.shelf())?;
+        let nodes = about.nodes(self.roster.as_ref());
+        self.require_distance(&about, &nodes, &kept.shelf())?;
         Ok(about)
     }
 
@@ -258,9 +281,6 @@ impl Judge {
             let statistic = format!("{} model of {}", self.collection, need.column());
             let value = KeptValue::of_fit(statistic, self.rules.people_min, rows, people, sketch);
             if !about.people.contains(&value) {
-                about
-                    .nodes
-                    .extend(self.roster.as_ref().map(|roster| roster.kept(&value)));
                 about.people.push(value);
             }
         }
@@ -268,8 +288,8 @@ impl Judge {
     }
 
     /// Refuses people of whom earlier fits tell too few apart, and nodes likewise.
-    fn require_distance(&self, about: &About, shelf: &Shelf) -> Result<(), Report> {
-        if about.nodes.iter().any(|nodes| shelf.is_near_another(nodes)) {
+    fn require_distance(&self, about: &About, nodes: &[KeptValue], shelf: &Shelf) -> Result<(), Report> {
+        if nodes.iter().any(|nodes| shelf.is_near_another(nodes)) {
             let message = "an earlier fit was over nearly the same nodes: both together would tell of a few nodes";
             let remedy = "ask the same nodes as that fit; until the data change, only fits over these, or with enough other nodes, are answered";
             return Err(refuse(message, remedy));
@@ -286,12 +306,19 @@ impl Judge {
         Err(refuse(&message, remedy))
     }
 
-    /// Keeps whom a fit is about. From here on later fits are held against it.
-    pub(super) fn enter(&self, about: &About, kept: &KeptValues) -> Result<Vec<KeptValue>, Report> {
+    /// Keeps whom a fit is about, and the nodes over which it goes. From here on later fits are held against it.
+    pub(super) fn enter<'n>(
+        &self,
+        about: &About,
+        nodes: impl Iterator<Item = &'n str>,
+        kept: &KeptValues,
+    ) -> Result<Vec<KeptValue>, Report> {
+        let roster = self.roster.as_ref().map(|roster| roster.left(nodes)).transpose()?;
+        let nodes = about.nodes(roster.as_ref());
         let mut shelf = kept.shelf();
-        self.require_distance(about, &shelf)?;
+        self.require_distance(about, &nodes, &shelf)?;
         let people = about.people.iter().filter(|people| !shelf.holds(people));
-        let nodes = about.nodes.iter().filter(|nodes| !shelf.holds(nodes));
+        let nodes = nodes.iter().filter(|nodes| !shelf.holds(nodes));
         let new: Vec<KeptValue> = people.chain(nodes).cloned().collect();
         let full = Problem::Resources.report("the node cannot keep any more of what it has released");
         shelf.add(&new).map_err(|_| full)?;

@@ -4,7 +4,7 @@
 
 use engine::FitQuery;
 use masks::{Participant, Stage, series};
-use terms::{Problem, Report};
+use terms::{Problem, Report, limit};
 use trust::{Digest, part};
 use wire::v1::FitPart;
 
@@ -22,8 +22,10 @@ pub(super) struct Round {
     pub(super) statement: Digest,
     pub(super) step: u32,
     pub(super) kind: u8,
-    /// Whether sums are said in it.
+    /// Whether a sum can be known from it.
     pub(super) is_of_sums: bool,
+    /// How long a node may take.
+    pub(super) seconds: u64,
     /// So many plain numbers.
     plain: Option<usize>,
 }
@@ -52,7 +54,8 @@ impl Exchange {
             member: peer.member.clone(),
             key: peer.key,
         };
-        let plan = series::plan(statement, peers.iter().map(participant).collect(), width)?;
+        let roster = peers.iter().map(participant).collect();
+        let plan = series::plan(statement, roster, query.nodes_min(), width)?;
         Ok(Self::Masked(Box::new(series::Carrier::start(plan))))
     }
 
@@ -60,14 +63,36 @@ impl Exchange {
     pub(super) fn round(&self, statement: Digest, step: u32, width: usize) -> Round {
         let (kind, is_of_sums, plain) = match self {
             Self::Plain => (part::SUMS, true, Some(width)),
-            Self::Masked(carrier) => (carrier.stage().kind(), carrier.stage() == Stage::Masked, None),
+            Self::Masked(carrier) => (carrier.stage().kind(), carrier.stage() >= Stage::Opening, None),
+        };
+        // The others wait no longer than for a step.
+        let seconds = match self.may_lack(usize::MAX) {
+            true => limit::FIT_SILENCE_SECONDS_MAX,
+            false => limit::NODE_ANSWER_SECONDS_MAX,
         };
         Round {
             statement,
             step,
             kind,
             is_of_sums,
+            seconds,
             plain,
+        }
+    }
+
+    /// Whether this round may go on without nodes that say nothing, if so many are left.
+    pub(super) fn may_lack(&self, left: usize) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Masked(carrier) => carrier.may_lack(left),
+        }
+    }
+
+    /// Whether nodes may have signed who is in the sums: then a fit over others of them would tell of those in the one and not in the other.
+    pub(super) fn has_bound(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Masked(carrier) => carrier.stage() >= Stage::Survivors,
         }
     }
 

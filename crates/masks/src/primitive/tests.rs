@@ -1,7 +1,7 @@
 //! Against constants that other libraries computed: `known_answers.py` beside this crate, with Python's `cryptography` 50.0.2 (OpenSSL).
 
 use super::*;
-use crate::derivation::about;
+use crate::derivation::{about, mask_of_following};
 use crate::plan::Seat;
 use trust::Digest;
 
@@ -88,6 +88,27 @@ fn both_ends_derive_the_key_and_the_mask_that_other_libraries_derive() {
         0xb418_4f45_2a01_863a_78a1_69a7_081f_1e9c,
     ];
     assert_eq!(numbers(&key, 5), expected);
+}
+
+#[test]
+fn both_ends_mask_following_sums_as_other_libraries_do() {
+    let about = about("key of following sums", &context(), Seat(2), Seat(5));
+    let (one, two) = (KeyPair::of(&one()).unwrap(), KeyPair::of(&two()).unwrap());
+    let key = one.agree(&two.public, &about).unwrap();
+    assert_eq!(two.agree(&one.public, &about).unwrap(), key);
+    let expected = bytes("155a8f6a835fa51ed9f180f477ad04504f9739730f3ad1507e4050309099cb82");
+    assert_eq!(*key, expected);
+    let basis = Digest::from_bytes([0xba; 32]);
+    for ends in [(Seat(2), Seat(5)), (Seat(5), Seat(2))] {
+        let mut numbers = vec![0; 2];
+        let mask = mask_of_following(&key, 7, &basis, ends, 2).unwrap();
+        mask.add_to(&mut numbers);
+        let expected = [
+            0xe559_288c_8203_8c24_44bb_7128_0ad9_ff8b,
+            0xaa89_d5fc_c35c_bbb0_c916_de9d_dc3d_e144,
+        ];
+        assert_eq!(numbers, expected);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::primitive::{KeyPair, Secret};
 use crate::sharing::join;
 
 /// The integers of what each node adds.
-fn encoded(space: &Space) -> Vec<Vec<u128>> {
+pub(crate) fn encoded(space: &Space) -> Vec<Vec<u128>> {
     let encode = |values: &Vec<f64>| {
         let scaled = space.plan.scales().iter().zip(values).enumerate();
         scaled
@@ -101,7 +101,7 @@ fn a_node_that_was_declared_gone_after_it_delivered_is_still_masked() {
         .unzip();
     let masks = parties.into_iter().zip(&space.values);
     let (mut parties, mut masked): (Vec<_>, Vec<_>) = masks
-        .map(|(party, values)| party.mask(shares.clone(), basis(), values).unwrap())
+        .map(|(party, values)| party.mask(shares.clone(), values).unwrap())
         .unzip();
     let kept = masked.remove(3);
     parties.remove(3);
@@ -189,7 +189,7 @@ fn chi_square(bytes: impl Iterator<Item = u8>) -> f64 {
 const CHI_SQUARE_MAX: f64 = 255.0 + 10.0 * 22.6;
 
 /// Every byte position of what each node sends is as good as even, though all its numbers are the same.
-fn assert_even(vector: &[u128]) {
+pub(crate) fn assert_even(vector: &[u128]) {
     for place in 0..16 {
         let chi_square = chi_square(vector.iter().map(|entry| entry.to_le_bytes()[place]));
         assert!(chi_square < CHI_SQUARE_MAX, "byte {place}: {chi_square}");

@@ -9,6 +9,7 @@ fn statement() -> Statement {
         ]),
         nodes: vec!["a".to_owned(), "b".to_owned()],
         masked: false,
+        missing: Missing::Refused,
         steps: 25,
         fit: "0123456789abcdef0123456789abcdef".to_owned(),
         rows: "SELECT age, outcome FROM trial WHERE age >= 50".to_owned(),
@@ -26,6 +27,8 @@ fn what_is_not_whole_is_refused() {
         ("'25'", "'0'", "1 to 100"),
         ("'25'", "'many'", "not a number"),
         ("'plain'", "'none'", "plain or masked"),
+        ("'plain'", "'masked', missing => 'refused'", "missing is allowed"),
+        ("'plain'", "'plain', missing => 'allowed'", "for masked sums"),
         ("cdef'", "cdeg'", "hexadecimal"),
         (" OF SELECT", " SELECT", "OF SELECT"),
         (
@@ -47,4 +50,18 @@ fn what_is_written_reads_back() {
     let text = statement().to_string();
     assert!(text.contains("formula => 'outcome == ''1_yes'' ~ age'"), "{text}");
     assert_eq!(Statement::parse(&text).unwrap(), statement());
+}
+
+#[test]
+fn that_nodes_may_be_missing_is_written_and_read_back() {
+    let text = statement().to_string();
+    assert!(!text.contains("missing"), "{text}");
+    let allowed = Statement {
+        masked: true,
+        missing: Missing::Allowed,
+        ..statement()
+    };
+    let text = allowed.to_string();
+    assert!(text.contains(", missing => 'allowed') OF SELECT"), "{text}");
+    assert_eq!(Statement::parse(&text).unwrap(), allowed);
 }

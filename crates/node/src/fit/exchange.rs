@@ -55,7 +55,7 @@ impl Planned {
             key: *key,
         };
         let roster = nodes.iter().map(participant).collect();
-        Ok(Self::Masked(series::plan(statement, roster, width)?))
+        Ok(Self::Masked(series::plan(statement, roster, query.nodes_min(), width)?))
     }
 
     /// All nodes have begun.
@@ -82,11 +82,27 @@ impl Hearing {
         }
     }
 
-    /// Whether it is the sums of a step that are said in this round.
+    /// Whether a sum can be known from what is said in this round.
     pub(super) fn is_of_sums(&self) -> bool {
         match self {
             Self::Plain => true,
-            Self::Masked(hearing) => hearing.stage() == Stage::Masked,
+            Self::Masked(hearing) => hearing.stage() >= Stage::Opening,
+        }
+    }
+
+    /// Whether a sum can be known from now on, whoever falls silent: that is so once enough have signed who is in it.
+    pub(super) fn binds(&self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Masked(hearing) => hearing.stage() >= Stage::Survivors,
+        }
+    }
+
+    /// Whether it goes on without nodes that say nothing in this round.
+    pub(super) fn may_lack(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Masked(hearing) => hearing.may_lack(),
         }
     }
 

@@ -268,3 +268,19 @@ fn sums_of_numbers_in_groups_are_sums_of_many() {
         "cost is the same for everybody in a group that ward tells apart",
     );
 }
+
+#[test]
+fn too_few_nodes_that_are_left_of_a_roster_are_refused() {
+    let roster = Roster {
+        nodes: ["a", "b", "c", "d"].map(str::to_owned).into(),
+        nodes_min: 3,
+    };
+    let refused = roster.left(["a", "b"].into_iter()).unwrap_err();
+    assert_eq!(refused.problem, Problem::ModelDisclosure);
+    assert_eq!(refused.message, "a fit here is over 3 nodes at least, and 2 are left");
+    // A node that is named twice is one.
+    assert!(roster.left(["a", "b", "b"].into_iter()).is_err());
+    let left = roster.left(["c", "a", "b"].into_iter()).unwrap();
+    assert_eq!(left.kept(&people(1)), over(&["a", "b", "c"], 1));
+    assert_ne!(left.kept(&people(1)), roster.kept(&people(1)));
+}
