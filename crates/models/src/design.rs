@@ -8,6 +8,9 @@ use terms::{Problem, Report};
 use crate::formula::{Atom, Comparison, Formula, Literal, Shape};
 use crate::frame::{Column, Frame};
 
+/// What the constant is called among the terms.
+pub const INTERCEPT: &str = "(Intercept)";
+
 /// What a collection declares of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
@@ -220,7 +223,7 @@ impl Building<'_> {
         let mut columns = Vec::new();
         if formula.intercept {
             columns.push(DesignColumn {
-                name: "(Intercept)".to_owned(),
+                name: INTERCEPT.to_owned(),
                 factors: Vec::new(),
                 scale: 1.0,
                 of_levels: Vec::new(),
