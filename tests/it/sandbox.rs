@@ -40,6 +40,7 @@ mod network;
 mod newcomers;
 mod omop;
 mod operating;
+mod oracles;
 mod own_tables;
 mod paused;
 mod peers;

@@ -11,6 +11,9 @@ use crate::frame::{Column, Frame};
 /// Most columns of a model matrix, and most values of its factors: the products of each two columns still fit a message.
 const COLUMNS_MAX: usize = 1_000;
 
+/// What the constant is called among the terms.
+pub const INTERCEPT: &str = "(Intercept)";
+
 /// What a collection declares of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
@@ -259,7 +262,7 @@ impl Building<'_> {
         let mut columns = Vec::new();
         if formula.intercept {
             columns.push(DesignColumn {
-                name: "(Intercept)".to_owned(),
+                name: INTERCEPT.to_owned(),
                 factors: Vec::new(),
                 scale: 1.0,
                 of_levels: Vec::new(),

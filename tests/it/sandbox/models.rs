@@ -8,6 +8,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::clinical::shared;
+use super::oracles::{near, oracle};
 use super::{Run, Sandbox, datenraum};
 
 /// One person a row.
@@ -216,8 +217,7 @@ fn require_oracle(fit: &Value, model: &Value) {
 #[test]
 fn four_hospitals_fit_what_r_fits_over_their_pooled_rows() {
     let Some(hospitals) = hospitals() else { return };
-    let oracle = fs::read_to_string(shared("oracles/regression.json").unwrap()).unwrap();
-    let oracle: Value = serde_json::from_str(&oracle).unwrap();
+    let oracle = oracle("regression");
     let sandbox = space(OPEN, &hospitals);
     let logit = "disease ~ age + sex + C(cp) + thalach + exang + oldpeak";
     for (id, formula, family) in [
@@ -246,6 +246,48 @@ fn four_hospitals_fit_what_r_fits_over_their_pooled_rows() {
         );
         let dropped = model["rows_in"].as_u64().unwrap() - model["rows_used"].as_u64().unwrap();
         assert_eq!(fit["dropped"].as_u64(), Some(dropped));
+    }
+}
+
+#[test]
+fn models_of_each_hospital_are_put_together_as_statsmodels_does() {
+    let Some(hospitals) = hospitals() else { return };
+    let sandbox = space(OPEN, &hospitals);
+    let known = &oracle("tests_meta")["results"];
+    for (id, formula, family) in [
+        ("heart_meta_logodds_age", "disease ~ age", "binomial"),
+        ("heart_meta_thalach_age_slope", "thalach ~ age + disease", "gaussian"),
+    ] {
+        let known = &known[id];
+        let mut words = vec!["meta".to_owned(), "--term".to_owned(), "age".to_owned()];
+        for (node, _) in &hospitals {
+            let words_of_one = ["--nodes", node, "--family", family, "--format", "json"];
+            let file = sandbox.place().join(format!("{id}-{node}.json"));
+            fs::write(&file, glm(&sandbox, formula, &words_of_one).returns(0).out()).unwrap();
+            words.extend(["--estimates".to_owned(), file.to_str().unwrap().to_owned()]);
+        }
+        words.extend(["--format".to_owned(), "json".to_owned()]);
+        let meta = datenraum(&words).returns(0).json();
+        for (at, site) in meta["rows"].as_array().unwrap().iter().enumerate() {
+            near(&site["estimate"], &known["estimate"][at], 1e-8);
+            near(&site["std_error"], &known["se"][at], 1e-6);
+        }
+        for (at, model) in ["fixed", "dersimonian_laird"].into_iter().enumerate() {
+            near(&meta["terms"][at]["estimate"], &known[model]["estimate"], 1e-7);
+            near(&meta["terms"][at]["std_error"], &known[model]["se"], 1e-6);
+        }
+        for (of, of_statsmodels) in [("q", "cochran_q"), ("df", "df"), ("p_q", "p_q"), ("i_squared", "i2")] {
+            near(&meta[of], &known[of_statsmodels], 1e-6);
+        }
+        near(&meta["tau_squared_dl"], &known["dersimonian_laird"]["tau2"], 1e-5);
+    }
+    // At one hospital no woman is well: there is no estimate, and the others have theirs.
+    for (node, _) in &hospitals {
+        let run = glm(&sandbox, "disease ~ sex", &["--nodes", node, "--family", "binomial"]);
+        match *node {
+            "zurich" => run.fails_with("E_MODEL_SEPARATION", "sex tells apart"),
+            _ => drop(run.returns(0)),
+        }
     }
 }
 
@@ -367,6 +409,62 @@ fn what_is_wrong_with_a_model_is_said_before_a_node_is_asked() {
     assert!(run.code() == 2 && run.err().contains("heart"), "{}", run.err());
 }
 
+#[test]
+fn coefficients_and_hazard_ratios_are_drawn_with_their_intervals() {
+    let plain = |_: usize, _: &mut [String; 8]| {};
+    let sandbox = space(
+        STATISTICAL,
+        &[("a", made_up(0..200, plain)), ("b", made_up(200..400, plain))],
+    );
+    let file = |name: &str| sandbox.place().join(name).to_str().unwrap().to_owned();
+    let plot = |name: &str| ["--plot".to_owned(), file(name)];
+    let words = |more: &[String]| [&["--family".to_owned(), "binomial".to_owned()], more].concat();
+    let glm = |more: &[String]| {
+        let words = words(more);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        glm(&sandbox, "disease ~ age + sex", &words)
+    };
+    glm(&plot("forest.pdf")).fails_with("E_CHART", "neither an SVG nor a PNG");
+    glm(&plot("forest.png")).fails_with("E_CHART", "as SVG only");
+    let lasso = ["--penalty", "lasso", "--lambdas", "0.1"].map(str::to_owned);
+    let run = glm(&[&lasso[..], &plot("path.svg")].concat());
+    assert!(
+        run.code() == 2 && run.err().contains("cannot be used with"),
+        "{}",
+        run.err()
+    );
+    let dir = sandbox.dir();
+    let audit = datenraum(["audit", "show", "--json", dir.join("nodes/a").to_str().unwrap()]);
+    assert!(!audit.returns(0).out().contains("FIT glm"), "nobody was asked");
+
+    let run = glm(&plot("forest.svg")).returns(0);
+    assert!(run.err().contains("forest.svg"), "{}", run.err());
+    let drawn = fs::read_to_string(file("forest.svg")).unwrap();
+    for words in [
+        "disease ~ age + sex in heart",
+        "coefficient with 95% interval",
+        "2 of 2 nodes answered",
+        "heart-research",
+    ] {
+        assert!(drawn.contains(words), "no {words} in {drawn}");
+    }
+    assert!(!drawn.contains("(Intercept)"), "{drawn}");
+    let formula = [
+        "--formula",
+        "Surv(age, disease) ~ sex + oldpeak",
+        "--plot",
+        &file("hazards.svg"),
+    ];
+    let about = ["--collection", "heart", "--purpose", "ehds-53-1-e", "--format", "json"];
+    let cox = ["cox", "--sandbox", dir.to_str().unwrap()];
+    let fit = datenraum(cox.iter().chain(&about).chain(&formula)).returns(0).json();
+    let drawn = fs::read_to_string(file("hazards.svg")).unwrap();
+    assert!(drawn.contains("hazard ratio with 95% interval"), "{drawn}");
+    // What is drawn is what is told.
+    let ratio = fit["terms"][1]["hazard_ratio"].as_f64().unwrap();
+    assert!(drawn.contains(&format!("{ratio:.4}")), "{ratio} in {drawn}");
+}
+
 /// Time to death of people with AIDS: one row a person.
 const SURVIVAL: &str = "id = \"aids\"\ntitle = \"AIDS\"\npersonal = true\nprivacy_unit = \"person\"\nrows_per_person_max = 1\n\
     [columns.person]\ntype = \"text\"\nrole = \"identifier\"\n\
@@ -380,8 +478,7 @@ fn four_states_fit_the_cox_regression_of_r_with_each_as_a_stratum() {
     let Some(file) = shared("clinical/aids2_4states.csv") else {
         return;
     };
-    let oracle = fs::read_to_string(shared("oracles/regression.json").unwrap()).unwrap();
-    let oracle: Value = serde_json::from_str(&oracle).unwrap();
+    let oracle = oracle("regression");
     let model = |id: &str| {
         oracle["models"]
             .as_array()

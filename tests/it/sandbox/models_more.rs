@@ -1,11 +1,9 @@
 //! Components, clusters, penalties and networks over real nodes: what pooled rows give, and what a node does not let out.
 
-use std::fs;
-
 use serde_json::Value;
 
-use super::clinical::shared;
 use super::models::{OPEN, STATISTICAL, hospitals, made_up, space};
+use super::oracles::oracle;
 use super::{Run, Sandbox, datenraum};
 
 fn ask(sandbox: &Sandbox, command: &[&str], more: &[&str]) -> Run {
@@ -279,9 +277,7 @@ fn two_nodes_find_what_one_finds_over_their_rows() {
 #[test]
 fn four_hospitals_have_the_components_of_their_pooled_rows() {
     let Some(hospitals) = hospitals() else { return };
-    let oracle = fs::read_to_string(shared("oracles/tests_meta.json").unwrap()).unwrap();
-    let oracle: Value = serde_json::from_str(&oracle).unwrap();
-    let oracle = &oracle["results"]["heart_pca_of_correlation"]["eigenvalues_descending"];
+    let oracle = &oracle("tests_meta")["results"]["heart_pca_of_correlation"]["eigenvalues_descending"];
     let expected: Vec<f64> = oracle.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
     let sandbox = space(OPEN, &hospitals);
     let fitted = found(&sandbox, &["pca", "--columns", "age,trestbps,thalach,oldpeak"]);

@@ -1,14 +1,18 @@
 //! Models as commands: what all of them have in common, `datenraum glm` and `datenraum cox`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use federation::{FitAnswer, FitQuestion};
-use models::{Fitted, cox, glm};
+use models::{Fitted, cox, design, glm};
 use terms::{ExitCode, MemberId, Report};
 
 use super::{Findings, Row, Sheet, Value, about, as_text, asker, end, learn, terms};
 use crate::args::fits::{CoxArgs, FitArgs, GlmArgs};
+use crate::plot::figure::Note;
+use crate::plot::forest::{Forest, Kind, Line, Shape};
+use crate::plot::{self, Picture};
 
 /// `datenraum glm`.
 pub(crate) async fn glm(args: GlmArgs, json: bool) -> Result<ExitCode, Report> {
@@ -23,7 +27,7 @@ pub(crate) async fn glm(args: GlmArgs, json: bool) -> Result<ExitCode, Report> {
         ("theta", theta),
         ("weights", args.weights),
     ];
-    fit("glm", said, args.fit, json).await
+    fit("glm", said, args.fit, args.plot, json).await
 }
 
 /// `datenraum cox`.
@@ -34,7 +38,7 @@ pub(crate) async fn cox(args: CoxArgs, json: bool) -> Result<ExitCode, Report> {
         ("baseline", named(args.baseline)),
         ("check", args.check.and_then(named)),
     ];
-    fit("cox", said, args.fit, json).await
+    fit("cox", said, args.fit, args.plot, json).await
 }
 
 /// A choice as it is written.
@@ -42,13 +46,15 @@ pub(super) fn named(choice: impl ValueEnum) -> Option<String> {
     choice.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
-/// Fits, and prints.
+/// Fits, prints, and draws into the file if one is named.
 pub(super) async fn fit<const N: usize>(
     analysis: &str,
     said: [(&str, Option<String>); N],
     args: FitArgs,
+    plot: Option<PathBuf>,
     json: bool,
 ) -> Result<ExitCode, Report> {
+    plot.as_deref().map_or(Ok(()), plot::check_svg)?;
     let asker = asker(&args.about.asker).await?;
     let about = about(&args.about)?;
     let complete = ("complete", args.complete_cases);
@@ -72,7 +78,10 @@ pub(super) async fn fit<const N: usize>(
         dropped,
         evidence,
     } = asker.fit(&question).await?;
-    let found = fitted.map(|fitted| findings(&fitted, &dropped));
+    let found = fitted.map(|fitted| Findings {
+        picture: plot.and_then(|file| Some(Picture::forest(&file, forest(&fitted, &question)?))),
+        ..findings(&fitted, &dropped)
+    });
     end(found, &evidence, &args.about.written, json)
 }
 
@@ -187,6 +196,46 @@ fn of_cox(fitted: &cox::Fitted) -> Findings {
         notes: notes(&fitted.empty_levels),
         picture: None,
     }
+}
+
+/// Coefficients, or hazard ratios; none of a model that has no intervals.
+fn forest(fitted: &Fitted, question: &FitQuestion) -> Option<Forest> {
+    let line = |label: &str, estimate: f64, ci: [f64; 2]| Line {
+        label: label.to_owned(),
+        estimate,
+        ci,
+        shape: Shape::Alone,
+    };
+    let (axis, kind, lines, empty_levels): (_, _, Vec<Line>, _) = match fitted {
+        Fitted::Glm(fitted) => {
+            // The constant is no difference between rows, and often far from all others.
+            let is_alone = fitted.terms.len() == 1;
+            let terms = fitted
+                .terms
+                .iter()
+                .filter(|term| is_alone || term.term != design::INTERCEPT);
+            let lines = terms.map(|term| line(&term.term, term.estimate, [term.ci_low, term.ci_high]));
+            ("coefficient", Kind::Differences, lines.collect(), &fitted.empty_levels)
+        }
+        Fitted::Cox(fitted) => {
+            let ratio = |term: &cox::HazardTerm| {
+                let ci = [term.hazard_ratio_low, term.hazard_ratio_high];
+                line(&term.term.term, term.hazard_ratio, ci)
+            };
+            let lines = fitted.terms.iter().map(ratio).collect();
+            ("hazard ratio", Kind::Ratios, lines, &fitted.empty_levels)
+        }
+        _ => return None,
+    };
+    let formula = question.options.get("formula").map_or("", String::as_str);
+    Some(Forest {
+        title: format!("{formula} in {}", question.collection),
+        axis: axis.to_owned(),
+        kind,
+        lines,
+        notes: left_out(empty_levels).into_iter().map(Note::Plain).collect(),
+        sources: Vec::new(),
+    })
 }
 
 /// Doubles hold every count that there can be.

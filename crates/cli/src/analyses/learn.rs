@@ -12,7 +12,7 @@ use crate::args::learn::{KmeansArgs, PcaArgs, TrainArgs};
 /// `datenraum pca`.
 pub(crate) async fn pca(args: PcaArgs, json: bool) -> Result<ExitCode, Report> {
     let said = [("columns", Some(args.columns)), ("of", named(args.of))];
-    fit("pca", said, args.fit, json).await
+    fit("pca", said, args.fit, None, json).await
 }
 
 /// `datenraum kmeans`.
@@ -22,7 +22,7 @@ pub(crate) async fn kmeans(args: KmeansArgs, json: bool) -> Result<ExitCode, Rep
         ("clusters", Some(args.clusters.to_string())),
         ("tolerance", args.tolerance.map(|tolerance| tolerance.to_string())),
     ];
-    fit("kmeans", said, args.fit, json).await
+    fit("kmeans", said, args.fit, None, json).await
 }
 
 /// `datenraum glm --penalty`.
@@ -35,7 +35,7 @@ pub(super) async fn penalised(args: GlmArgs, json: bool) -> Result<ExitCode, Rep
         ("lambdas", args.lambdas),
         ("mixing", args.mixing.map(|mixing| mixing.to_string())),
     ];
-    fit("penalised", said, args.fit, json).await
+    fit("penalised", said, args.fit, None, json).await
 }
 
 /// `datenraum train`.
@@ -52,7 +52,7 @@ pub(crate) async fn train(args: TrainArgs, json: bool) -> Result<ExitCode, Repor
         ("rounds", Some(args.rounds.to_string())),
         ("seed", args.seed.map(|seed| seed.to_string())),
     ];
-    fit("train", said, args.fit, json).await
+    fit("train", said, args.fit, None, json).await
 }
 
 pub(super) fn of_pca(fitted: &pca::Fitted) -> Findings {

@@ -11,7 +11,7 @@ use terms::{ExitCode, Problem, Report};
 
 use super::{Findings, asker, end};
 use crate::args::analyses::MetaArgs;
-use crate::plot::forest::{Forest, Line};
+use crate::plot::forest::{Forest, Kind, Line, Shape};
 use crate::plot::{self, Picture};
 use crate::query;
 
@@ -58,17 +58,18 @@ fn forest(found: &Meta, title: &str) -> Forest {
         label: site.name.clone(),
         estimate: site.estimate.value,
         ci: [-z, z].map(|z| site.estimate.value + z * site.estimate.std_error),
-        weight: Some(*weight),
+        shape: Shape::Share(*weight),
     });
     let pooled = found.models.iter().map(|(name, pooled)| Line {
         label: (*name).to_owned(),
         estimate: pooled.estimate,
         ci: pooled.ci,
-        weight: None,
+        shape: Shape::Together,
     });
     Forest {
         title: format!("Meta-analysis: {title}"),
         axis: title.to_owned(),
+        kind: Kind::Sites,
         lines: sites.chain(pooled).collect(),
         notes: Vec::new(),
         sources: Vec::new(),

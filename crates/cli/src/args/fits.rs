@@ -1,5 +1,7 @@
 //! What can be said to fit models. What is common to all of them is in [`FitArgs`].
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use terms::MemberId;
 
@@ -46,7 +48,7 @@ pub(crate) struct GlmArgs {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) weights: Option<String>,
     /// Draw coefficients to 0, along a path of penalties as R's glmnet states them: no standard errors
-    #[arg(long, value_enum, value_name = "PENALTY", requires = "lambdas", conflicts_with_all = ["link", "theta"])]
+    #[arg(long, value_enum, value_name = "PENALTY", requires = "lambdas", conflicts_with_all = ["link", "theta", "plot"])]
     pub(crate) penalty: Option<PenaltyName>,
     /// The penalties, separated by commas
     #[arg(long, value_name = "NUMBERS", requires = "penalty")]
@@ -54,6 +56,9 @@ pub(crate) struct GlmArgs {
     /// Of an elastic net: from 0, ridge, to 1, lasso; 0.5 if nothing is said
     #[arg(long, value_name = "NUMBER", requires = "penalty")]
     pub(crate) mixing: Option<f64>,
+    /// Draw the coefficients with their intervals, without the constant, as FILE.svg
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) fit: FitArgs,
 }
@@ -76,6 +81,9 @@ pub(crate) struct CoxArgs {
     /// Check that hazards are in proportion, over the time, its logarithm, or Kaplan and Meier's survival
     #[arg(long, value_enum, value_name = "TRANSFORM")]
     pub(crate) check: Option<CheckName>,
+    /// Draw the hazard ratios with their intervals, as FILE.svg
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) fit: FitArgs,
 }

@@ -8,11 +8,19 @@ use super::figure::{Form, Open, Panel};
 /// How often the largest value goes into what a range may reach beyond the values.
 const BEYOND: f64 = 3.0;
 
-/// A straight scale between two numbers.
+/// Decades of a logarithmic scale below which its round numbers are those of a straight one.
+const DECADES_FEW: f64 = 0.8;
+
+/// Decades above which they are powers of ten.
+const DECADES_MANY: f64 = 3.0;
+
+/// A scale between two numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Scale {
     low: f64,
     high: f64,
+    /// What is as long on the scale as the number is large.
+    length: fn(f64) -> f64,
     /// Round numbers on it, with their texts.
     pub(super) ticks: Vec<(f64, String)>,
 }
@@ -30,7 +38,30 @@ impl Scale {
         Self {
             low,
             high,
+            length: |number| number,
             ticks: points.into_iter().map(label).collect(),
+        }
+    }
+
+    /// A logarithmic scale from `low` to `high`, both above 0, with about `ticks` round numbers.
+    pub(super) fn logarithmic(low: f64, high: f64, ticks: usize) -> Self {
+        let straight = Self::new(low, high, ticks);
+        let decades = (straight.high / low).log10();
+        let round = |firsts: &[f64], step: usize| {
+            let (from, until) = (low.log10().floor() as i32, straight.high.log10().ceil() as i32);
+            let powers = (from..=until).step_by(step).map(|power| 10_f64.powi(power));
+            let points = powers.flat_map(|power| firsts.iter().map(move |first| first * power));
+            let points = points.filter(|point| (low..=straight.high).contains(point));
+            points.map(|point| (point, tick(point, point))).collect()
+        };
+        Self {
+            length: f64::ln,
+            ticks: match decades {
+                few if few < DECADES_FEW => straight.ticks,
+                some if some <= DECADES_MANY => round(&[1.0, 2.0, 5.0], 1),
+                many => round(&[1.0], (many / ticks as f64).ceil() as usize),
+            },
+            ..straight
         }
     }
 
@@ -76,7 +107,8 @@ impl Scale {
 
     /// How far along the scale a number is: 0 at its beginning, 1 at its end.
     pub(super) fn share(&self, number: f64) -> f64 {
-        (number - self.low) / (self.high - self.low)
+        let of = self.length;
+        (of(number) - of(self.low)) / (of(self.high) - of(self.low))
     }
 
     pub(super) fn low(&self) -> f64 {
