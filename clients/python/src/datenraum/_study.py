@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 _Z = NormalDist().inv_cdf(0.975)
 
+# Columns of what is beside the table, in the order in which the commands print them.
+_MEDIAN = ["n", "events", "unclear", "unseen", "median", "ci_low", "ci_high", "after", "until"]
+_RATIO = ["estimate", "log_std_error", "ci_low", "ci_high"]
+_OF_TWO = ["u", "u_error", "superiority", "z", "p"]
+_OF_MORE = ["h", "df", "p"]
+
 
 class Study:
     """What an analysis found.
@@ -55,11 +61,10 @@ class Study:
         frame.attrs = self._told.attrs | {"intervals": renumbered(self._told.attrs["intervals"], rows)}
         return frame
 
-    def _sheet(self, name: str, index: str) -> pd.DataFrame:
+    def _sheet(self, name: str, index: str, columns: list[str]) -> pd.DataFrame:
         """Make a frame of a table of the facts; empty if there is none."""
         rows: list[dict[str, Any]] = self.facts.get(name, [])
-        frame = pd.DataFrame(rows).drop(columns=["open", "bins"], errors="ignore")
-        frame = frame.set_index(index) if index in frame else frame
+        frame = pd.DataFrame(rows, columns=[index, *columns]).set_index(index)
         frame.attrs = self._told.attrs | {"intervals": []}
         return frame
 
@@ -81,7 +86,8 @@ class Survival(Study):
         ``bound_high``: the least and the most that the estimate of exact times can be, whatever happened within bins and whatever became
         of those of whom nobody tells. They are NaN where times are exact, and all was released.
     medians : pandas.DataFrame
-        Of each group ``n``, ``events``, and the ``median`` with its interval.
+        Of each group ``n``, ``events``, ``unclear`` and ``unseen`` people, the ``median`` with its interval, and ``after`` and ``until``
+        which times that of exact times lies.
     log_rank : dict or None
         ``chi_squared``, ``df`` and ``p`` of the test whether groups differ; None without groups, or where ``notes`` say why.
     """
@@ -91,7 +97,7 @@ class Survival(Study):
         self._grouped = bool(table["group"].notna().any())
         shown = table if self._grouped else table.drop(columns="group")
         self.curve = self._rows(shown, ["group", "time"] if self._grouped else "time")
-        self.medians = self._sheet("medians", "group")
+        self.medians = self._sheet("medians", "group", _MEDIAN)
         tested = ("chi_squared", "df", "p")
         self.log_rank = {name: told.facts[name] for name in tested} if "chi_squared" in told.facts else None
 
@@ -145,7 +151,8 @@ class Crosstab(Study):
     tests : pandas.DataFrame
         ``statistic``, ``df`` and ``p`` by test; empty if there is none, and ``notes`` say why.
     odds_ratios, common_odds_ratio : pandas.DataFrame
-        ``estimate``, ``log_std_error``, ``ci_low``, ``ci_high``, of two by two; the second over strata.
+        ``estimate``, ``log_std_error``, ``ci_low``, ``ci_high``, of two by two; the second over strata, with ``cmh_chi_squared`` and
+        ``cmh_p``.
     """
 
     def __init__(self, table: pd.DataFrame, told: Told) -> None:
@@ -153,9 +160,9 @@ class Crosstab(Study):
         self.cells = self._rows(table, ["row", "column"])
         self.counts, self.expected = self._wide(table, "n"), self._wide(table, "expected")
         self.n: int | None = told.facts.get("n")
-        self.tests = self._sheet("tests", "test")
-        self.odds_ratios = self._sheet("odds_ratios", "term")
-        self.common_odds_ratio = self._sheet("common_odds_ratio", "term")
+        self.tests = self._sheet("tests", "test", ["statistic", "df", "p"])
+        self.odds_ratios = self._sheet("odds_ratios", "term", _RATIO)
+        self.common_odds_ratio = self._sheet("common_odds_ratio", "term", [*_RATIO, "cmh_chi_squared", "cmh_p"])
 
     def _wide(self, table: pd.DataFrame, value: str) -> pd.DataFrame:
         wide = table.pivot(index="row", columns="column", values=value)
@@ -176,15 +183,16 @@ class Comparison(Study):
     anova : pandas.DataFrame
         Of more groups, by source: ``df``, ``sum_sq``, ``f``, ``p``; otherwise empty.
     rank_tests : pandas.DataFrame
-        Tests of ranks, if they were asked for.
+        Tests of ranks, if they were asked for: of two groups ``u``, ``u_error``, ``superiority``, ``z``, ``p``, of more ``h``, ``df``,
+        ``p``.
     """
 
     def __init__(self, table: pd.DataFrame, told: Told) -> None:
         super().__init__(told)
         self.groups = self._rows(table, "group")
-        self.tests = self._sheet("tests", "test")
-        self.anova = self._sheet("anova", "source")
-        self.rank_tests = self._sheet("rank_tests", "test")
+        self.tests = self._sheet("tests", "test", ["difference", "std_error", "t", "df", "p", "ci_low", "ci_high"])
+        self.anova = self._sheet("anova", "source", ["df", "sum_sq", "f", "p"])
+        self.rank_tests = self._sheet("rank_tests", "test", _OF_TWO if len(table) == 2 else _OF_MORE)
 
 
 class Correlation(Study):

@@ -100,7 +100,7 @@ pub async fn compare(study: &mut Study<'_>, outcome: &str, by: &str, ranks: bool
     let dropped = without_number.fold(without_group, Number::plus);
     let tests = moments(&cells, &levels).and_then(|moments| tests(&moments, &levels));
     let ranks = match ranks {
-        true => Some(rank_test(study, outcome, &by, &levels).await?),
+        true => Some(rank_test(study, outcome, &by, &groups).await?),
         false => None,
     };
     Ok(Comparison {
@@ -141,22 +141,34 @@ fn tests(groups: &[Moments], levels: &[String]) -> Result<Tests, Report> {
     })
 }
 
+/// The rows of each group in each bin: all of them, or none. A bin of which nobody released anything is not among those that came back.
+fn in_bins(cells: &Cells, groups: &[Group], ordered: &Key) -> Result<Vec<Vec<f64>>, Report> {
+    let bins = cells.levels(1, ordered);
+    let counts = bins.iter().map(|bin| {
+        let counts = groups.iter().map(|group| cells.count(&[&group.level, bin], 0));
+        counts.collect::<Result<Vec<f64>, Report>>()
+    });
+    let counts: Vec<Vec<f64>> = counts.collect::<Result<_, _>>()?;
+    for (at, group) in groups.iter().enumerate() {
+        let counted: f64 = counts.iter().map(|bin| bin[at]).sum();
+        if group.n.exact() != Some(counted) {
+            return Err(cells.withheld(&format!("in which bins the rows of {} are", group.level)));
+        }
+    }
+    Ok(counts)
+}
+
 async fn rank_test(
     study: &mut Study<'_>,
     outcome: &str,
     by: &Key,
-    levels: &[String],
+    groups: &[Group],
 ) -> Result<Result<Ranks, Report>, Report> {
     let ordered = study.key(outcome)?;
     let cells = study.ask(&[by, &ordered], &["count(*)".to_owned()], &[]).await?;
     let (cells, _) = cells.without_unknown(0);
-    let bins = cells.levels(1, &ordered);
-    let counts = bins.iter().map(|bin| {
-        let counts = levels.iter().map(|level| cells.count(&[level, bin], 0));
-        counts.collect::<Result<Vec<f64>, Report>>()
-    });
-    Ok(counts.collect::<Result<Vec<_>, _>>().and_then(|counts| {
-        let test = match levels.len() {
+    Ok(in_bins(&cells, groups, &ordered).and_then(|counts| {
+        let test = match groups.len() {
             2 => {
                 let two: Vec<[f64; 2]> = counts.iter().map(|bin| [bin[0], bin[1]]).collect();
                 compare::mann_whitney(&two).map(RankTest::Two)
@@ -170,3 +182,6 @@ async fn rank_test(
         })
     }))
 }
+
+#[cfg(test)]
+mod tests;
