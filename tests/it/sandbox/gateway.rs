@@ -1,9 +1,11 @@
 //! The gateway as a client sees it that breaks the rules: it has no token, another's ticket, too many questions, or wants an answer
 //! of some nodes as if all had answered. What works is tried by other implementations in `tests/clients`.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::Schema;
@@ -474,4 +476,37 @@ fn a_gateway_that_other_machines_could_reach_does_not_start() {
     ]);
     run.returns(2)
         .fails_with("E_USAGE", "other machines can reach 0.0.0.0:0");
+}
+
+#[test]
+fn a_gateway_that_is_told_so_ends_with_its_input() {
+    let sandbox = Sandbox::up(&project().join("tests/clients/gateway.toml"));
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_datenraum"))
+        .args([
+            "gateway",
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--until-input-ends",
+            "--json",
+        ])
+        .args(["--sandbox".as_ref(), sandbox.dir().as_os_str()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(gateway.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains("endpoint"), "{line}");
+    assert!(gateway.try_wait().unwrap().is_none(), "it ends while its input goes on");
+    drop(gateway.stdin.take());
+    let until = Instant::now() + Duration::from_secs(30);
+    while gateway.try_wait().unwrap().is_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ended = gateway.try_wait().unwrap();
+    gateway.kill().unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
 }

@@ -146,7 +146,7 @@ impl Called {
             ..self.about
         };
         let mut study = Study::new(asker, about)?;
-        let mut found = self.what.find(&mut study).await;
+        let mut found = Box::pin(self.what.find(&mut study)).await;
         let evidence = study.evidence();
         let rows = found.as_mut().map_or_else(|_| Vec::new(), |found| table.rows(found));
         let rows_open = found.as_ref().is_ok_and(|found| found.rows_open);
