@@ -441,7 +441,7 @@ fn coefficients_and_hazard_ratios_are_drawn_with_their_intervals() {
     assert!(run.err().contains("forest.svg"), "{}", run.err());
     let drawn = fs::read_to_string(file("forest.svg")).unwrap();
     for words in [
-        "disease ~ age + sex in heart",
+        "heart: disease ~ age + sex",
         "coefficient with 95% interval",
         "2 of 2 nodes answered",
         "heart-research",

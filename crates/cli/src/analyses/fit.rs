@@ -229,7 +229,7 @@ fn forest(fitted: &Fitted, question: &FitQuestion) -> Option<Forest> {
     };
     let formula = question.options.get("formula").map_or("", String::as_str);
     Some(Forest {
-        title: format!("{formula} in {}", question.collection),
+        title: format!("{}: {formula}", question.collection),
         axis: axis.to_owned(),
         kind,
         lines,

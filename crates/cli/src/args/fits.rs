@@ -30,7 +30,7 @@ pub(crate) struct FitArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum glm --collection breast-cancer --formula \"relapsed ~ age + C(grade) + hormone\" --family binomial --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+  datenraum glm --collection breast-cancer --formula \"relapsed ~ age + C(grade) + hormone\" --family binomial --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct GlmArgs {
     /// What is explained, and by what, such as "los ~ hmo + C(type) + offset(log(days))"; docs/models.md says what can stand in one
     #[arg(long, value_name = "FORMULA")]
@@ -67,7 +67,7 @@ pub(crate) struct GlmArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum cox --collection breast-cancer --formula \"Surv(relapse_free_days, relapsed) ~ age + C(grade) + hormone\" --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+  datenraum cox --collection breast-cancer --formula \"Surv(relapse_free_days, relapsed) ~ age + C(grade) + hormone\" --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct CoxArgs {
     /// Time and event, and by what they are explained, such as "Surv(days, died) ~ age + C(grade) + strata(ward)"
     #[arg(long, value_name = "FORMULA")]

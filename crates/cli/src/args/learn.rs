@@ -8,7 +8,7 @@ use super::fits::FitArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum pca --collection breast-cancer --columns \"age, log(er + 1)\" --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+  datenraum pca --collection breast-cancer --columns \"age, log(er + 1)\" --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct PcaArgs {
     /// Columns, or functions of them as in a formula, separated by commas
     #[arg(long, value_name = "COLUMNS")]
@@ -24,7 +24,7 @@ pub(crate) struct PcaArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum kmeans --collection breast-cancer --columns age,nodes --clusters 3 --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+  datenraum kmeans --collection breast-cancer --columns age,nodes --clusters 3 --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct KmeansArgs {
     /// Columns, or functions of them as in a formula, separated by commas
     #[arg(long, value_name = "COLUMNS")]
@@ -43,7 +43,7 @@ pub(crate) struct KmeansArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum train --collection breast-cancer --formula \"relapsed ~ age + C(grade)\" --loss logistic --hidden 4 --rounds 20 --purpose ehds-53-1-e --permit P-1 --sandbox /tmp/oncology")]
+  datenraum train --collection breast-cancer --formula \"relapsed ~ age + C(grade)\" --loss logistic --hidden 4 --rounds 20 --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct TrainArgs {
     /// The response, and the inputs
     #[arg(long, value_name = "FORMULA")]

@@ -9,7 +9,7 @@ use super::figure::{Form, Open, Panel};
 const BEYOND: f64 = 3.0;
 
 /// Decades of a logarithmic scale below which its round numbers are those of a straight one.
-const DECADES_FEW: f64 = 0.8;
+const DECADES_FEW: f64 = 1.2;
 
 /// Decades above which they are powers of ten.
 const DECADES_MANY: f64 = 3.0;

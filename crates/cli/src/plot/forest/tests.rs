@@ -65,7 +65,7 @@ fn ratios_lie_by_their_logarithms_around_one() {
 #[test]
 fn round_numbers_of_ratios_fit_their_range() {
     let of = |low: f64, high: f64| ticks(&forest(Kind::Ratios, &[(1.0, [low, high])]));
-    assert_eq!(of(0.9, 1.2), ["0.9", "0.95", "1", "1.05", "1.1", "1.15", "1.2"]);
+    assert_eq!(of(0.9, 1.2), ["0.90", "0.95", "1.00", "1.05", "1.10", "1.15", "1.20"]);
     assert_eq!(of(0.1, 10.0), ["0.1", "0.2", "0.5", "1", "2", "5", "10"]);
     assert_eq!(of(1e-3, 1e3), ["0.001", "0.01", "0.1", "1", "10", "100", "1000"]);
     let wide = of(1e-9, 1e12);
