@@ -60,7 +60,13 @@ async fn a_model_is_fitted_when_it_is_fetched_and_without_a_node_only_if_stateme
     };
     let least = |nodes: &'static str| [("datenraum-minimum-nodes", nodes)];
     refused(GLM, &least("2"), "E_UNREACHABLE", "c unreachable").await;
+    // The others record that they were left, a moment later.
+    let since = std::time::Instant::now();
+    while asked(&sandbox) < 8 && since.elapsed().as_secs() < 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     let before = asked(&sandbox);
+    assert_eq!(before, 8);
     refused(&without, &[], "E_PARTIAL", "how many are enough").await;
     assert_eq!(asked(&sandbox), before, "it is refused before anybody is asked");
     // More nodes are wanted than the fit would ask.
