@@ -398,7 +398,7 @@ impl Parts {
         let mut numbers = Vec::new();
         for (at, need) in model.needs[..exposure.summed].iter().enumerate() {
             let Need::Number(name) = need else { continue };
-            let values = few_values(read, at);
+            let values = few_values(read, at, solvable(at, exposure));
             let is_binary = values
                 .as_ref()
                 .is_some_and(|values| values.iter().all(|value| [0.0, 1.0].contains(value)));
@@ -520,8 +520,18 @@ fn of_factors(model: &Model) -> Vec<Grouping> {
     by_factor.into_iter().map(grouping).collect()
 }
 
-/// The values of a column of numbers, if there are two at most.
-fn few_values(read: &Read, at: usize) -> Option<Vec<f64>> {
+/// How many values of a number can be counted from its sums: those of its powers are so many equations, and counts are whole.
+fn solvable(at: usize, exposure: &Exposure) -> usize {
+    let of_columns = exposure.columns.iter().flat_map(|column| &column.factors);
+    let power = |value: &Value| match value {
+        Value::Power(need, power) if *need == at => usize::try_from(*power).unwrap_or(1),
+        _ => 1,
+    };
+    2 * of_columns.map(power).max().unwrap_or(1) + 2
+}
+
+/// The values of a column of numbers, if there are so many at most.
+fn few_values(read: &Read, at: usize, most: usize) -> Option<Vec<f64>> {
     let mut found: Vec<f64> = Vec::new();
     for frame in &read.frames {
         let Column::Numbers(values) = &frame.columns[at] else {
@@ -530,7 +540,7 @@ fn few_values(read: &Read, at: usize) -> Option<Vec<f64>> {
         for value in values {
             if !found.contains(value) {
                 found.push(*value);
-                if found.len() > 2 {
+                if found.len() > most {
                     return None;
                 }
             }

@@ -87,16 +87,9 @@ pub async fn rates(study: &mut Study<'_>, asked: &Asked<'_>) -> Result<Rates, Re
     let keys: Vec<&Key> = by.iter().chain(&age).collect();
     let cells = study.ask(&keys, &values, &[]).await?;
     let (cells, dropped) = cells.without_unknown(0);
-    // An age of which there is no row at a place has no case; a place of which there is none may be nobody's to tell of.
-    let ages = age.as_ref().map_or_else(Vec::new, |age| {
-        let mut ages = cells.levels(keys.len() - 1, age);
-        if let Population::Own(people) = &asked.population {
-            ages.extend(people.keys().filter_map(|key| key.last().cloned()));
-        }
-        ages.sort_by(|a, b| age.order(Some(a), Some(b)));
-        ages.dedup();
-        ages
-    });
+    let ages = age
+        .as_ref()
+        .map_or_else(Vec::new, |age| ages(&cells, keys.len() - 1, age, &asked.population));
     let weights = match (&age, asked.standard) {
         (Some(age), Some((_, standard))) => weights(&ages, age, standard)?,
         _ => Vec::new(),
@@ -128,6 +121,20 @@ pub async fn rates(study: &mut Study<'_>, asked: &Asked<'_>) -> Result<Rates, Re
         has_places: by.is_some(),
         can_lack_places: by.is_some() && !cells.complete,
     })
+}
+
+/// The age groups of all places. One of which no node released anything is among them if one can have withheld it: then its cases and
+/// people are not known, and no rate looks as if there were none. A place of which nothing was released may be nobody's to tell of.
+fn ages(cells: &Cells, at: usize, age: &Key, population: &Population) -> Vec<String> {
+    let mut ages = cells.levels(at, age);
+    match population {
+        Population::Own(people) => ages.extend(people.keys().filter_map(|key| key.last().cloned())),
+        Population::Column(_) if !cells.complete => ages.extend(age.levels.iter().cloned()),
+        Population::Column(_) => {}
+    }
+    ages.sort_by(|a, b| age.order(Some(a), Some(b)));
+    ages.dedup();
+    ages
 }
 
 /// Cases and people of one place and age.
@@ -202,3 +209,6 @@ fn weights(ages: &[String], key: &Key, standard: Standard) -> Result<Vec<f64>, R
     }
     Ok(weights)
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,6 +182,17 @@ fn whatever_is_0_or_1_in_a_sum_is_counted() {
 }
 
 #[test]
+fn numbers_of_few_values_are_counted_as_their_powers_could_be_solved() {
+    let four: Of = |person| if person < 3 { 3.0 } else { (person % 3) as f64 };
+    let five: Of = |person| if person < 3 { 4.0 } else { (person % 4) as f64 };
+    require_refused("glm(formula => 'cost ~ visits'", &[("visits", four)], "too few people");
+    // Of five values the sums of a number and its square say too little; with those of more powers they do not.
+    assert_eq!(judged("glm(formula => 'cost ~ visits'", &[("visits", five)]), Ok(()));
+    let squared = "glm(formula => 'cost ~ visits + I(visits^2)'";
+    require_refused(squared, &[("visits", five)], "too few people");
+}
+
+#[test]
 fn strata_and_bins_of_a_shared_baseline_are_counted_together() {
     // In each ward, and in each bin of the time, there are many.
     let few_late_in_d: Of = |person| match person % 4 {
