@@ -63,7 +63,11 @@ pub async fn crosstab(
         counts.collect::<Vec<_>>()
     });
     let counts: Vec<Vec<Number>> = counts.collect();
-    let exact = exact(&cells, &row_levels, &column_levels);
+    let mut exact = exact(&cells, &row_levels, &column_levels);
+    if lacks_levels(&cells, &[(&rows, &row_levels), (&columns, &column_levels)]) {
+        let all = study.ask(&[], &count, &[]).await?.number(&[], 0);
+        exact = exact.and_then(|counts| whole(counts, all, dropped, &cells));
+    }
     let strata = match strata {
         Some(strata) => {
             let cells = study.ask(&[&strata, &rows, &columns], &count, &[]).await?;
@@ -82,6 +86,21 @@ pub async fn crosstab(
         strata,
         can_lack_levels: !cells.complete,
     })
+}
+
+/// Whether a declared value is in no cell, and can have been withheld everywhere.
+fn lacks_levels(cells: &Cells, keys: &[(&Key, &Vec<String>)]) -> bool {
+    let lacks = |(key, found): &(&Key, &Vec<String>)| key.levels.iter().any(|level| !found.contains(level));
+    !cells.complete && keys.iter().any(lacks)
+}
+
+/// The counts, if they are of all rows in which both are known: then nobody has a value that is not in the table.
+fn whole(counts: Vec<Vec<f64>>, all: Number, dropped: Number, cells: &Cells) -> Result<Vec<Vec<f64>>, Report> {
+    let counted: f64 = counts.iter().flatten().sum();
+    match all.minus(dropped).exact() {
+        Some(known) if known == counted => Ok(counts),
+        _ => Err(cells.withheld("a row or column that is not in the table")),
+    }
 }
 
 fn exact(cells: &Cells, rows: &[String], columns: &[String]) -> Result<Vec<Vec<f64>>, Report> {
@@ -131,3 +150,6 @@ fn over_strata(cells: &Cells, strata: &Key, rows: &[String], columns: &[String])
         report.remedy("use fewer strata")
     })
 }
+
+#[cfg(test)]
+mod tests;
