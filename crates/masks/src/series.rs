@@ -98,7 +98,7 @@ pub struct Ready {
 #[derive(Debug)]
 enum Next {
     /// The first, with the shares of all.
-    First(Party<AwaitsShares>, Vec<Message<Shares>>),
+    First(Box<Party<AwaitsShares>>, Vec<Message<Shares>>),
     Following(Following),
 }
 
@@ -154,7 +154,7 @@ impl Hearing {
                 me.says(Waits::Shares(party), shares.bytes())
             }
             Waits::Shares(party) => {
-                let next = Next::First(party, all(said)?);
+                let next = Next::First(Box::new(party), all(said)?);
                 Heard::First(Box::new(Ready { me, next }))
             }
             Waits::Masked(party) => {

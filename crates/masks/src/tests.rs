@@ -31,6 +31,9 @@ pub(crate) struct Spoken {
 /// After which message a node falls silent.
 pub(crate) type Silent = Vec<(usize, Stage)>;
 
+/// Nodes that got to the end: the sum that each found, and where it is then.
+type Followers = Vec<(Sum, Following)>;
+
 pub(crate) fn member(place: usize) -> MemberId {
     format!("node-{place:02}").parse().unwrap()
 }
@@ -86,7 +89,7 @@ impl Space {
     }
 
     /// As [`Space::run`], with the nodes in the sums that follow.
-    pub(crate) fn run_on(&self, silent: &Silent) -> Result<(Spoken, Sum, Vec<(Sum, Following)>), SumError> {
+    pub(crate) fn run_on(&self, silent: &Silent) -> Result<(Spoken, Sum, Followers), SumError> {
         let speaks = |node: usize, stage: Stage| !silent.iter().any(|(who, from)| *who == node && stage >= *from);
         let mut spoken = Spoken::default();
         let everybody = 0..self.nodes();

@@ -58,7 +58,7 @@ impl FitService for Fits {
             tokens,
             channel: &peer.channel,
         };
-        let fitting = self.0.fit(arrival, &opening.text).await.map_err(status)?;
+        let fitting = Box::pin(self.0.fit(arrival, &opening.text)).await.map_err(status)?;
         let replies = stream::unfold(Some((fitting, steps)), |state| async move {
             let (mut fitting, mut steps) = state?;
             match fitting.reply(&mut steps).await {

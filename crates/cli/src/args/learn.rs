@@ -8,7 +8,7 @@ use super::fits::FitArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum pca --collection breast-cancer --columns \"age, log(er + 1)\" --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
+  datenraum pca --collection breast-cancer --columns \"age, sqrt(nodes)\" --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct PcaArgs {
     /// Columns, or functions of them as in a formula, separated by commas
     #[arg(long, value_name = "COLUMNS")]
