@@ -185,7 +185,7 @@ impl Rounds for KMeans {
                 let coordinates = moved.iter().flatten().zip(centres.iter().flatten());
                 let far = coordinates.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 if far <= self.moved_max {
-                    return self.fitted(moments, centres, sums, steps).map(Next::Done);
+                    return self.fitted(moments, (centres, &moved), sums, steps).map(Next::Done);
                 }
                 if steps == STEPS_MAX {
                     let message = format!("the centres still move after {STEPS_MAX} steps");
@@ -246,7 +246,14 @@ impl KMeans {
         (0..self.clusters).map(mean).collect()
     }
 
-    fn fitted(&self, moments: &Moments, centres: &[Vec<f64>], sums: &[f64], steps: u32) -> Result<Fitted, Report> {
+    /// Clusters as they are around the first centres, with what is said of each taken from the means of its rows, to which its centre moved.
+    fn fitted(
+        &self,
+        moments: &Moments,
+        (before, moved): (&[Vec<f64>], &[Vec<f64>]),
+        sums: &[f64],
+        steps: u32,
+    ) -> Result<Fitted, Report> {
         let (counts, rest) = sums.split_at(self.clusters);
         if let Some(at) = counts.iter().position(|rows| rows.round() < self.size_min as f64) {
             let message = format!("cluster {} has fewer than {} rows", at + 1, self.size_min);
@@ -260,7 +267,18 @@ impl KMeans {
                 .collect()
         };
         let distances = &rest[self.clusters * self.points.size()..];
-        let clusters = centres.iter().zip(counts).zip(distances);
+        // Squares from the mean are those from another place, less the rows times the square of the way between (Steiner).
+        let way = |(one, other): (&Vec<f64>, &Vec<f64>)| -> f64 {
+            one.iter().zip(other).map(|(one, other)| (one - other).powi(2)).sum()
+        };
+        let ways = before.iter().zip(moved).map(way);
+        let within: Vec<f64> = distances
+            .iter()
+            .zip(ways)
+            .zip(counts)
+            .map(|((from_before, way), rows)| from_before - rows.round() * way)
+            .collect();
+        let clusters = moved.iter().zip(counts).zip(&within);
         Ok(Fitted {
             variables: self.points.columns.iter().map(|column| column.name.clone()).collect(),
             clusters: clusters
@@ -270,7 +288,7 @@ impl KMeans {
                     within: *within,
                 })
                 .collect(),
-            within: distances.iter().sum(),
+            within: within.iter().sum(),
             total: (moments.rows - 1.0) * self.points.size() as f64,
             n: moments.rows as u64,
             steps,

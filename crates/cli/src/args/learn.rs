@@ -24,7 +24,7 @@ pub(crate) struct PcaArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  datenraum kmeans --collection breast-cancer --columns age,nodes --clusters 3 --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
+  datenraum kmeans --collection breast-cancer --columns age,nodes --clusters 3 --tolerance 0.3 --purpose ehds-53-1-e --permit relapse-models-1 --sandbox /tmp/oncology")]
 pub(crate) struct KmeansArgs {
     /// Columns, or functions of them as in a formula, separated by commas
     #[arg(long, value_name = "COLUMNS")]

@@ -49,6 +49,27 @@ fn groups_far_from_each_other_are_found() {
     assert!((of_thirty.centre[0] - 2.0).abs() < 1e-12 && (of_thirty.centre[1] - 1.0).abs() < 1e-12);
     assert!(fitted.within < 0.01 * fitted.total);
 }
+
+#[test]
+fn whoever_ends_early_is_told_of_the_means_of_the_clusters() {
+    let table = three();
+    let points = Points::new("x + y", &[], &table.variables(&[])).unwrap();
+    let frame = table.frame(&points.needs, |_, _| true);
+    let early = KMeans::new(points, 3, 10).unwrap().with_tolerance(1.0).unwrap();
+    let (early, last) = (fit(&early, &[frame]).unwrap(), kmeans(&table, 3, 10).unwrap());
+    assert!(early.steps < last.steps);
+    let near = |one: f64, other: f64| assert!((one - other).abs() < 1e-9, "{one} is not {other}");
+    for (one, other) in early.clusters.iter().zip(&last.clusters) {
+        assert_eq!(one.size, other.size);
+        near(one.within, other.within);
+        one.centre
+            .iter()
+            .zip(&other.centre)
+            .for_each(|(one, other)| near(*one, *other));
+    }
+    near(early.within, last.within);
+}
+
 /// By scikit-learn 1.9.1 (`KMeans`, Lloyd, tol 0) on the rows of all hospitals, from the same centres, which numpy made of the
 /// correlations.
 #[test]
