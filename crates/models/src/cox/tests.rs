@@ -457,3 +457,38 @@ fn a_check_with_too_few_events_says_so() {
         assert!(fitted.proportional.unwrap().iter().all(|check| check.test.is_none()));
     }
 }
+
+#[test]
+fn strata_that_cannot_be_added_up_are_refused() {
+    let of_levels = |name: &str, bounds: Option<(f64, f64)>, levels: usize| Variable {
+        name: name.to_owned(),
+        is_number: bounds.is_some(),
+        bounds,
+        levels: (0..levels).map(|level| level.to_string()).collect(),
+        edges: Vec::new(),
+    };
+    let days = Variable {
+        edges: vec![0.0, 500.0, 1_000.0],
+        ..of_levels("days", Some((0.0, 1_000.0)), 0)
+    };
+    let variables = [
+        days,
+        of_levels("died", Some((0.0, 1.0)), 0),
+        of_levels("age", Some((0.0, 120.0)), 0),
+        of_levels("place", None, 2_000),
+        of_levels("ward", None, 600),
+    ];
+    let made = |strata: &str, baseline| {
+        let formula = Formula::parse(&format!("Surv(days, died) ~ age + {strata}")).unwrap();
+        Cox::new(Survival::new(&formula, &[], &variables)?, Ties::Efron, baseline, None)
+    };
+    for (strata, baseline) in [
+        ("strata(place) + strata(ward)", Baseline::OfEachNode),
+        ("strata(place) + strata(ward)", Baseline::Shared),
+    ] {
+        let report = made(strata, baseline).unwrap_err();
+        assert!(report.message.contains("can be added up"), "{report}");
+        assert_eq!(report.remedy, "leave strata or terms out");
+    }
+    assert!(made("strata(place)", Baseline::OfEachNode).is_ok());
+}

@@ -295,3 +295,18 @@ fn too_few_nodes_that_are_left_of_a_roster_are_refused() {
     assert_eq!(left.kept(&people(1)), over(&["a", "b", "c"], 1));
     assert_ne!(left.kept(&people(1)), roster.kept(&people(1)));
 }
+
+#[test]
+fn more_groups_than_can_be_counted_are_refused() {
+    let grouping = |levels: usize| Grouping {
+        name: "ward".to_owned(),
+        indicators: vec![Value::Number(0); levels],
+        has_rest: false,
+        is_node: false,
+    };
+    let (some, many) = (grouping(1_024), grouping(1_025));
+    assert_eq!(combinations(&[&some, &some]).unwrap(), CELLS_MAX);
+    let report = combinations(&[&some, &many]).unwrap_err();
+    assert_eq!(report.problem, Problem::ModelDisclosure);
+    assert!(report.remedy.contains("leave interactions"), "{}", report.remedy);
+}
