@@ -17,7 +17,7 @@ use policy::{AccessRequest, Asked, Grant, Release as PolicyRelease};
 use terms::{MemberId, Problem, Report, UtcTime, limit};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::{error, info, instrument};
 use trust::{Digest, Hasher, PartOf, PublicKey};
 use wire::PeerInfo;
@@ -424,8 +424,9 @@ impl Fitting {
         }))
     }
 
-    /// What whoever asks says next, within the time that there is for it.
-    async fn heard(&self, steps: &mut Streaming<FitRequest>) -> Result<Asking, Report> {
+    /// What whoever asks says next, within the time that there is for it. Whoever has left has abandoned the fit, however their leaving
+    /// reached the node.
+    async fn heard(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Asking, Report> {
         let seconds = Duration::from_secs(limit::FIT_STEP_SECONDS_MAX);
         let left = self.until.saturating_duration_since(Instant::now()).min(seconds);
         let coming = timeout(left, next(steps));
@@ -436,8 +437,11 @@ impl Fitting {
             .await
             .ok_or_else(stopping)?;
         let late = || Problem::ModelProtocol.report("the next message of the fit did not come in time");
-        let left = || Problem::ModelProtocol.report("whoever asked has left the fit");
-        coming.map_err(|_| late())??.ok_or_else(left)
+        let said = coming.map_err(|_| late())??;
+        said.ok_or_else(|| {
+            self.record = Record::Ended;
+            Problem::ModelProtocol.report("whoever asked has left the fit")
+        })
     }
 
     /// That these are the parts of all nodes, in the order of the statement, each under the node's signature; or of those who go on, where
@@ -530,13 +534,14 @@ impl Fitting {
     }
 }
 
+/// The next message, if whoever asks is still there.
 async fn next(steps: &mut Streaming<FitRequest>) -> Result<Option<Asking>, Report> {
-    let message = steps.message().await;
-    let message = message.map_err(|_| Problem::ModelProtocol.report("a message of the fit cannot be read"))?;
-    match message {
-        Some(FitRequest { what: Some(what) }) => Ok(Some(what)),
-        Some(FitRequest { what: None }) => Err(misplaced()),
-        None => Ok(None),
+    match steps.message().await {
+        Ok(Some(FitRequest { what: Some(what) })) => Ok(Some(what)),
+        Ok(Some(FitRequest { what: None })) => Err(misplaced()),
+        Ok(None) => Ok(None),
+        Err(status) if matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown) => Ok(None),
+        Err(_) => Err(Problem::ModelProtocol.report("a message of the fit cannot be read")),
     }
 }
 
