@@ -24,6 +24,7 @@ use self::expr::{all_of, column_expr};
 use crate::dataset::{Dataset, ORDER};
 use crate::disclose::{KeyFacts, Rules};
 use crate::domain;
+use crate::kept;
 use crate::people::People;
 use crate::query::{
     self, Case, Function, GroupKey, NODE_COLUMN, OutputSource, PairPart, Query, ReleaseQuery, RowQuery, Value,
@@ -538,7 +539,7 @@ fn statistic(query: &ReleaseQuery, function: &Function, of_input: &[String]) -> 
         Some(join) => format!("{name} along {}", join.column),
         None => name.clone(),
     });
-    format!("{} {what}{}", query.collection, named.collect::<Vec<_>>().join(" and "))
+    kept::statistic(&query.collection, what, &named.collect::<Vec<_>>())
 }
 
 /// Keys are numbered without `node`, which the plan does not have.

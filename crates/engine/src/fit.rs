@@ -6,9 +6,10 @@
 
 mod groups;
 mod judge;
+mod overlap;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -227,6 +228,8 @@ pub struct EnforcedFit {
 struct Layout {
     needs: Vec<Need>,
     groups: usize,
+    /// The needs of which it is a yes or no about each person that they are known.
+    guarded: Vec<usize>,
     is_personal: bool,
 }
 
@@ -360,11 +363,12 @@ fn build(
                 parameters_share: rules.parameters_share,
                 refuses_overlaps: rules.overlaps == Overlaps::Refuse,
                 tells_pairs: !fit.statement.masked,
-                roster: fit.statement.masked.then(|| judge::Roster {
+                roster: fit.statement.masked.then(|| overlap::Roster {
                     nodes: fit.statement.nodes.iter().cloned().collect(),
                     nodes_min: rules.nodes_min.into(),
                 }),
                 collection: collection.id.clone(),
+                measures: measures(collection),
             })
         }
     };
@@ -374,12 +378,35 @@ fn build(
         layout: Layout {
             needs: fit.model.needs.clone(),
             groups: groups.len(),
+            guarded: guarded(&fit.model.needs, collection),
             is_personal,
         },
         model: fit.model.clone(),
         judge,
         masked: fit.statement.masked,
     })
+}
+
+/// The columns of numbers that can be summed, and whether they are whole.
+fn measures(collection: &Collection) -> BTreeMap<String, bool> {
+    let measures = collection.columns.iter().filter(|column| column.roles.measure);
+    let number = |column: &policy::Column| match column.kind {
+        ColumnKind::Integer => Some((column.name.clone(), true)),
+        ColumnKind::Number => Some((column.name.clone(), false)),
+        _ => None,
+    };
+    measures.filter_map(number).collect()
+}
+
+/// As `count(x)` has it: that the value of a measure is missing is not protected.
+fn guarded(needs: &[Need], collection: &Collection) -> Vec<usize> {
+    let is_guarded = |need: &Need| {
+        collection
+            .column(need.column())
+            .is_some_and(|column| !column.roles.measure)
+    };
+    let needs = needs.iter().enumerate();
+    needs.filter(|(_, need)| is_guarded(need)).map(|(at, _)| at).collect()
 }
 
 /// A fit whose rows are in memory, and of which sums may leave.
@@ -394,7 +421,7 @@ pub struct Fit {
     /// The groups of rows that its steps told apart.
     told: groups::Told,
     /// Whom it is about.
-    about: judge::About,
+    about: overlap::About,
     /// Given back when the fit ends.
     _memory: Vec<MemoryReservation>,
 }
@@ -419,7 +446,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         what: format!("{seconds} s"),
     })??;
     let (dropped, about) = match &judge {
-        None => (Some(read.dropped_rows), judge::About::default()),
+        None => (Some(read.dropped_rows), overlap::About::default()),
         Some(judge) => {
             let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
             (judge.tells_dropped(&read), about)

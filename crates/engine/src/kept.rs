@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use terms::limit;
+use terms::{CollectionId, limit};
 
 use crate::cells::{Input, Total};
 use crate::sketch::Sketch;
@@ -24,45 +24,39 @@ pub struct KeptValue {
     sketch: Sketch,
 }
 
-/// The numbers of an input.
-#[derive(Clone, Debug, PartialEq)]
-struct State {
-    rows: i64,
-    people: u64,
-    product: f64,
+/// The numbers of an input. Of some only who was in them is kept, without columns: no value can be made of these.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State {
+    pub(crate) rows: i64,
+    pub(crate) people: u64,
+    /// Of two columns, the sum of products of their deviations.
+    pub(crate) product: f64,
     /// Sum, mean and sum of squared deviations of each column.
-    columns: Vec<(Total, f64, f64)>,
+    pub(crate) columns: Vec<(Total, f64, f64)>,
     /// Rows of each declared bin.
-    bins: Vec<i64>,
+    pub(crate) bins: Vec<i64>,
 }
 
-impl KeptValue {
-    pub(crate) fn of(statistic: String, people_min: u64, input: &Input, sketch: &Sketch) -> Self {
+impl From<&Input> for State {
+    fn from(input: &Input) -> Self {
         let columns = input.columns.iter();
-        let state = State {
+        Self {
             rows: input.rows,
             people: input.people,
             product: input.product,
             columns: columns.map(|one| (one.total, one.mean, one.squares)).collect(),
             bins: input.bins.iter().map(|(rows, _)| *rows).collect(),
-        };
-        Self {
-            statistic,
-            people_min,
-            state,
-            sketch: sketch.clone(),
         }
     }
+}
 
-    /// What is kept of a fit: who was in it, and no number of it.
-    pub(crate) fn of_fit(statistic: String, people_min: u64, rows: i64, people: u64, sketch: Sketch) -> Self {
-        let state = State {
-            rows,
-            people,
-            product: 0.0,
-            columns: Vec::new(),
-            bins: Vec::new(),
-        };
+/// What a value is of: columns of a collection, each as it is named, and `what` of them.
+pub(crate) fn statistic(collection: &CollectionId, what: &str, columns: &[String]) -> String {
+    format!("{collection} {what}{}", columns.join(" and "))
+}
+
+impl KeptValue {
+    pub(crate) fn new(statistic: String, people_min: u64, state: State, sketch: Sketch) -> Self {
         Self {
             statistic,
             people_min,
@@ -81,8 +75,15 @@ impl KeptValue {
         trust::Digest::of(self.sketch.as_bytes()).hex()
     }
 
+    /// A sketch does not see one person in 256, so numbers of people and rows must be the same too.
     fn is_about_the_same(&self, other: &KeptValue) -> bool {
-        self.state == other.state && self.sketch == other.sketch
+        let counts = |value: &KeptValue| (value.state.rows, value.state.people);
+        counts(self) == counts(other) && self.sketch == other.sketch
+    }
+
+    /// Whether a value can be made of it wherever one can be made of the other.
+    pub(crate) fn says_as_much_as(&self, other: &KeptValue) -> bool {
+        self.state.columns.len() >= other.state.columns.len() && self.state.bins.len() >= other.state.bins.len()
     }
 
     /// The same input as it was when this was kept; none if it is of another shape.
@@ -214,11 +215,12 @@ impl KeptValues {
 }
 
 impl Shelf {
-    /// The oldest value of the same statistic that too few people tell apart from this one: fewer than either was or is to be
-    /// released under.
-    pub(crate) fn nearest(&self, value: &KeptValue) -> Option<&KeptValue> {
-        let nearest = self.near(value).min_by_key(|(order, _)| *order);
-        nearest.map(|(_, kept)| kept)
+    /// The input as it was in the oldest value of the same statistic that too few people tell apart from this one: fewer than either was
+    /// or is to be released under.
+    pub(crate) fn older(&self, value: &KeptValue, input: &Input) -> Option<Input> {
+        let near = self.near(value);
+        let older = near.filter_map(|(order, kept)| Some((order, kept.instead_of(input)?)));
+        older.min_by_key(|(order, _)| **order).map(|(_, input)| input)
     }
 
     /// The values of the same statistic that too few people tell apart from this one, with the order in which they came.
@@ -238,13 +240,14 @@ impl Shelf {
 
     /// Whether fewer people than either needs tell it from one of the same statistic, and it is none of them.
     pub(crate) fn differs_by_few(&self, value: &KeptValue) -> bool {
-        self.near(value).next().is_some() && !self.holds(value)
+        let mut near = self.near(value).map(|(_, kept)| kept).peekable();
+        near.peek().is_some() && !near.any(|kept| kept.is_about_the_same(value))
     }
 
-    /// Whether there is the very same one, of the same statistic: a sketch does not see one person in 256, so numbers of people and rows
-    /// must be the same too.
+    /// Whether there is one of the same statistic about the very same, of which as much can be made.
     pub(crate) fn holds(&self, value: &KeptValue) -> bool {
-        self.near(value).any(|(_, kept)| kept.is_about_the_same(value))
+        let mut near = self.near(value).map(|(_, kept)| kept);
+        near.any(|kept| kept.is_about_the_same(value) && kept.says_as_much_as(value))
     }
 
     /// Whether fewer than either needs tell it from another one of the same statistic.

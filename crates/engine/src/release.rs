@@ -250,8 +250,9 @@ impl Inputs {
         if self.inputs.contains_key(&at) {
             return;
         }
-        let value = KeptValue::of(aggregate.statistic.clone(), checks.rules.people_min, input, sketch);
-        let older = shelf.nearest(&value).and_then(|older| older.instead_of(input));
+        let (statistic, people_min) = (aggregate.statistic.clone(), checks.rules.people_min);
+        let value = KeptValue::new(statistic, people_min, input.into(), sketch.clone());
+        let older = shelf.older(&value, input);
         if older.is_some() {
             self.replaced.insert(at);
         } else {

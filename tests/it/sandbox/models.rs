@@ -363,6 +363,39 @@ fn a_node_does_not_send_what_tells_of_a_few_people() {
 }
 
 #[test]
+fn a_fit_and_an_answer_never_differ_by_a_few_people() {
+    let three_unknown = |person: usize, cells: &mut [String; 8]| {
+        if person % 200 < 3 {
+            cells[5].clear();
+        }
+    };
+    let people = |at: usize| made_up(at * 200..at * 200 + 200, three_unknown);
+    let nodes = ["a", "b", "c", "d"].iter().enumerate();
+    let nodes: Vec<_> = nodes.map(|(at, node)| (*node, people(at))).collect();
+    let sandbox = space(STATISTICAL, &nodes);
+    let sums = |nodes: &str, by: &str| {
+        let sql = format!("SELECT count(age), sum(age) FROM heart WHERE node IN ({nodes}){by}");
+        sandbox.ask(&sql)
+    };
+    let people = |answer: &Value| -> i64 {
+        let rows = answer["rows"].as_array().unwrap();
+        rows.iter().map(|row| row[0].as_i64().unwrap()).sum()
+    };
+    // An answer first: a model without three of its people would tell of these.
+    assert_eq!(people(&sums("'a', 'b'", "")), 400);
+    let run = glm(&sandbox, "thalach ~ age + oldpeak", &["--nodes", "a,b"]).returns(4);
+    run.fails_with("E_MODEL_DISCLOSURE", "answer with age");
+    glm(&sandbox, "thalach ~ age", &["--nodes", "a,b"]).returns(0);
+    // A model first: the answer is about the people of the model.
+    let more = ["--nodes", "c,d", "--format", "json"];
+    let fitted = glm(&sandbox, "thalach ~ age + oldpeak + C(cp)", &more).returns(0);
+    assert_eq!(fitted.json()["n"], 2 * 197);
+    for by in ["", " GROUP BY cp"] {
+        assert_eq!(people(&sums("'c', 'd'", by)), 2 * 197, "{by}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_model_is_said_before_a_node_is_asked() {
     let plain = |_: usize, _: &mut [String; 8]| {};
     let sandbox = space(

@@ -102,13 +102,18 @@ impl Input {
         // What is counted is kept together with its sum, so that neither is newer than the other.
         let is_counted_number = matches!(function, Function::Count(name) if collection.personal && is_number(name));
         let named = |name: &&str| *name != NODE_COLUMN;
+        let mut columns: Vec<String> = function
+            .columns()
+            .into_iter()
+            .filter(named)
+            .map(str::to_owned)
+            .collect();
+        if matches!(function, Function::Pair(..)) {
+            // The same whichever comes first, so that it is kept once.
+            columns.sort_unstable();
+        }
         Self {
-            columns: function
-                .columns()
-                .into_iter()
-                .filter(named)
-                .map(str::to_owned)
-                .collect(),
+            columns,
             filter: aggregate.filter.clone(),
             sums: is_counted_number
                 || matches!(

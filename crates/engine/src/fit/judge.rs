@@ -11,11 +11,11 @@ use models::frame::{Column, Frame};
 use models::model::Exposure;
 use terms::{CollectionId, Problem, Report};
 
+use super::overlap::{About, Roster};
 use super::rows::Read;
 use crate::disclose::Rules;
-use crate::kept::{KeptValue, KeptValues, Shelf};
+use crate::kept::KeptValues;
 use crate::query::NODE_COLUMN;
-use crate::sketch::{self, Contribution, PersonHash, Sketch, SketchKey};
 
 /// Rows whose indicators are looked at together.
 const BLOCK_ROWS: usize = 1_024;
@@ -34,65 +34,12 @@ pub(super) struct Judge {
     /// Who is asked to add up, where only the sum over all of them may be seen.
     pub(super) roster: Option<Roster>,
     pub(super) collection: CollectionId,
-}
-
-/// The nodes of a fit with masked sums. Two such sums over the same people here, one over fewer nodes, differ by what those nodes add.
-#[derive(Debug)]
-pub(super) struct Roster {
-    pub(super) nodes: BTreeSet<String>,
-    /// Only so many together may be told apart from the rest.
-    pub(super) nodes_min: u64,
-}
-
-/// Whom a fit is about: with these later fits are compared.
-#[derive(Debug, Default)]
-pub(super) struct About {
-    /// For each column.
-    people: Vec<KeptValue>,
-}
-
-impl Roster {
-    /// Those who are left of it.
-    ///
-    /// # Errors
-    /// `E_MODEL_DISCLOSURE` if they are too few.
-    fn left<'n>(&self, nodes: impl Iterator<Item = &'n str>) -> Result<Self, Report> {
-        let (nodes, nodes_min) = (nodes.map(str::to_owned).collect::<BTreeSet<_>>(), self.nodes_min);
-        if (nodes.len() as u64) < nodes_min {
-            let message = format!(
-                "a fit here is over {nodes_min} nodes at least, and {} are left",
-                nodes.len()
-            );
-            return Err(refuse(&message, "ask again when more nodes answer"));
-        }
-        Ok(Self { nodes, nodes_min })
-    }
-
-    /// What is kept of it: for each column and all people of whom it was summed, as `people` has them, which nodes were in the sum.
-    fn kept(&self, people: &KeptValue) -> KeptValue {
-        // Who the nodes are is no secret.
-        let key = SketchKey::from([0; 16]);
-        let mut sketch = Sketch::new(sketch::slots(self.nodes_min));
-        for node in &self.nodes {
-            sketch.add(key.person(node.as_bytes()), Contribution::default());
-        }
-        let names: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
-        let all = key.person(names.join(" ").as_bytes()).as_order();
-        let statistic = format!("nodes over {} in {}", people.mark(), people.statistic);
-        KeptValue::of_fit(statistic, self.nodes_min, all, self.nodes.len() as u64, sketch)
-    }
-}
-
-impl About {
-    /// Over which nodes these people are summed, where only the sum over all may be seen.
-    fn nodes(&self, roster: Option<&Roster>) -> Vec<KeptValue> {
-        let of = |roster: &Roster| self.people.iter().map(|people| roster.kept(people)).collect();
-        roster.map(of).unwrap_or_default()
-    }
+    /// The columns of numbers that can be summed, and whether they are whole.
+    pub(super) measures: BTreeMap<String, bool>,
 }
 
 /// Something that tells people apart by a few values.
-struct Grouping {
+pub(super) struct Grouping {
     /// As it is called in a refusal.
     name: String,
     /// One for each value; each row has one of them, or is in the last one.
@@ -101,6 +48,8 @@ struct Grouping {
     has_rest: bool,
     /// Whether it is the same for all rows of a node by its nature.
     is_node: bool,
+    /// The need whose values it tells apart, one by one.
+    pub(super) of: Option<usize>,
 }
 
 impl Grouping {
@@ -139,6 +88,10 @@ impl Judge {
                 "leave a condition out, or choose one that more people do not fulfil",
             ));
         }
+        if self.refuses_overlaps && read.unknown.iter().any(|unknown| (1..k).contains(unknown)) {
+            let message = "a column that is no measure is not known of too few people: their number would be told";
+            return Err(refuse(message, "leave it out, or take another column"));
+        }
         let parts = Parts::of(read, model);
         self.require_groups(read, &parts)?;
         self.require_numbers(read, &parts)?;
@@ -147,9 +100,8 @@ impl Judge {
             let message = "the offset gives nearly all weight to too few people here";
             return Err(refuse(message, "take its logarithm, or leave it out"));
         }
-        let about = self.about(read, model, people);
-        let nodes = about.nodes(self.roster.as_ref());
-        self.require_distance(&about, &nodes, &kept.shelf())?;
+        let about = self.about(read, model, &parts)?;
+        self.require_distance(&about, &kept.shelf())?;
         Ok(about)
     }
 
@@ -221,20 +173,23 @@ impl Judge {
         let pairs = pairs.flat_map(|(at, one)| parts.columns[at + 1..].iter().map(move |other| (one, other)));
         let pairs = pairs.filter(|_| self.tells_pairs);
         let pairs = pairs.map(|(one, other)| (&one.groups | &other.groups, &one.numbers | &other.numbers));
-        let mut told: BTreeSet<(BTreeSet<usize>, usize)> = (0..parts.numbers.len())
-            .map(|number| (BTreeSet::new(), number))
-            .collect();
-        for (groups, numbers) in alone.chain(pairs) {
-            told.extend(numbers.into_iter().map(|number| (groups.clone(), number)));
+        let of_all = (BTreeSet::new(), (0..parts.numbers.len()).collect());
+        let mut told: BTreeMap<BTreeSet<usize>, BTreeSet<usize>> = BTreeMap::new();
+        for (groups, numbers) in alone.chain(pairs).chain([of_all]) {
+            told.entry(groups).or_default().extend(numbers);
         }
-        for (groups, number) in &told {
-            let number = &parts.numbers[*number];
-            for totals in totals(read, &parts.named(groups), &number.value, &self.rules)? {
-                let place = match groups.is_empty() {
-                    true => String::new(),
-                    false => format!(" in a group that {} tells apart", parts.names(groups)),
-                };
-                self.require_total(&totals, &number.name, &place)?;
+        for (groups, numbers) in &told {
+            let place = match groups.is_empty() {
+                true => String::new(),
+                false => format!(" in a group that {} tells apart", parts.names(groups)),
+            };
+            let groupings = parts.named(groups);
+            let combinations = combinations(&groupings)?;
+            let cells: Vec<Vec<usize>> = read.frames.iter().map(|frame| cells(frame, &groupings)).collect();
+            for number in numbers.iter().map(|at| &parts.numbers[*at]) {
+                for totals in totals(read, &cells, combinations, &number.value, &self.rules) {
+                    self.require_total(&totals, &number.name, &place)?;
+                }
             }
         }
         Ok(())
@@ -264,84 +219,14 @@ impl Judge {
         }
         Ok(())
     }
-
-    /// Whom the fit is about, for each column: two fits never differ by fewer people than a cell must have, about any column that they share.
-    fn about(&self, read: &Read, model: &Model, people: u64) -> About {
-        let slots = sketch::slots(self.rules.people_min);
-        let rows: i64 = read.frames.iter().map(|frame| frame.rows as i64).sum();
-        let mut about = About::default();
-        for (at, need) in model.needs[..model.exposure.summed].iter().enumerate() {
-            let mut sketch = Sketch::new(slots);
-            for frame in &read.frames {
-                for range in person_ranges(frame) {
-                    let person = PersonHash::from_order(frame.people[range.start]);
-                    sketch.add(person, contribution(&frame.columns[at], range));
-                }
-            }
-            let statistic = format!("{} model of {}", self.collection, need.column());
-            let value = KeptValue::of_fit(statistic, self.rules.people_min, rows, people, sketch);
-            if !about.people.contains(&value) {
-                about.people.push(value);
-            }
-        }
-        about
-    }
-
-    /// Refuses people of whom earlier fits tell too few apart, and nodes likewise.
-    fn require_distance(&self, about: &About, nodes: &[KeptValue], shelf: &Shelf) -> Result<(), Report> {
-        if nodes.iter().any(|nodes| shelf.is_near_another(nodes)) {
-            let message = "an earlier fit was over nearly the same nodes: both together would tell of a few nodes";
-            let remedy = "ask the same nodes as that fit; until the data change, only fits over these, or with enough other nodes, are answered";
-            return Err(refuse(message, remedy));
-        }
-        let near = about.people.iter().find(|value| shelf.differs_by_few(value));
-        let Some(near) = near.filter(|_| self.refuses_overlaps) else {
-            return Ok(());
-        };
-        let column = near.statistic.rsplit(' ').next().unwrap_or_default();
-        let message =
-            format!("an earlier fit with {column} was about nearly the same people: both together would tell of a few");
-        let remedy = "choose columns and conditions so that the same people are in both, or so that more differ: \
-                      --complete-cases takes only those of whom further columns are known";
-        Err(refuse(&message, remedy))
-    }
-
-    /// Keeps whom a fit is about, and the nodes over which it goes. From here on later fits are held against it.
-    pub(super) fn enter<'n>(
-        &self,
-        about: &About,
-        nodes: impl Iterator<Item = &'n str>,
-        kept: &KeptValues,
-    ) -> Result<Vec<KeptValue>, Report> {
-        let roster = self.roster.as_ref().map(|roster| roster.left(nodes)).transpose()?;
-        let nodes = about.nodes(roster.as_ref());
-        let mut shelf = kept.shelf();
-        self.require_distance(about, &nodes, &shelf)?;
-        let people = about.people.iter().filter(|people| !shelf.holds(people));
-        let nodes = nodes.iter().filter(|nodes| !shelf.holds(nodes));
-        let new: Vec<KeptValue> = people.chain(nodes).cloned().collect();
-        let full = Problem::Resources.report("the node cannot keep any more of what it has released");
-        shelf.add(&new).map_err(|_| full)?;
-        Ok(new)
-    }
 }
 
-fn refuse(message: &str, remedy: &str) -> Report {
+pub(super) fn refuse(message: &str, remedy: &str) -> Report {
     Problem::ModelDisclosure.report(message).remedy(remedy)
 }
 
-fn contribution(column: &Column, rows: Range<usize>) -> Contribution {
-    let count = Contribution::default().with_rows(rows.len() as i64);
-    match column {
-        Column::Numbers(numbers) => count.with_number(numbers[rows].iter().sum()),
-        Column::Codes(codes) => codes[rows]
-            .iter()
-            .fold(count, |all, code| all.with_rows(i64::from(*code))),
-    }
-}
-
 /// The rows of one person after another.
-fn person_ranges(frame: &Frame) -> impl Iterator<Item = Range<usize>> + '_ {
+pub(super) fn person_ranges(frame: &Frame) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
     frame.people.chunk_by(|one, other| one == other).map(move |rows| {
         let range = at..at + rows.len();
@@ -355,26 +240,38 @@ fn people_of(frame: &Frame) -> u64 {
 }
 
 /// What the sums of a model are made of.
-struct Parts {
-    groupings: Vec<Grouping>,
+pub(super) struct Parts {
+    pub(super) groupings: Vec<Grouping>,
     /// Which of them is the outcome.
     outcome: Option<usize>,
-    numbers: Vec<Number>,
+    pub(super) numbers: Vec<Number>,
     /// What is multiplied in sums.
-    columns: Vec<Product>,
+    pub(super) columns: Vec<Product>,
 }
 
 /// A number of which the rows have many values, and what is made of it.
-struct Number {
+pub(super) struct Number {
     name: String,
     value: Value,
 }
 
+impl Number {
+    /// The need that it is made of, and whether it is just that.
+    pub(super) fn need(&self) -> (usize, bool) {
+        match self.value {
+            Value::Number(at) => (at, true),
+            Value::Log(at) | Value::Root(at) | Value::Power(at, _) | Value::Within(at, ..) | Value::IsLevel(at, _) => {
+                (at, false)
+            }
+        }
+    }
+}
+
 /// What one column multiplies.
 #[derive(Default)]
-struct Product {
-    groups: BTreeSet<usize>,
-    numbers: BTreeSet<usize>,
+pub(super) struct Product {
+    pub(super) groups: BTreeSet<usize>,
+    pub(super) numbers: BTreeSet<usize>,
 }
 
 impl Parts {
@@ -390,6 +287,7 @@ impl Parts {
                         indicators: vec![value.clone()],
                         has_rest: true,
                         is_node: false,
+                        of: None,
                     });
                 }
             }
@@ -416,6 +314,7 @@ impl Parts {
                 indicators: indicators.collect(),
                 has_rest: false,
                 is_node: false,
+                of: Some(at),
             });
         }
         let outcome = exposure.outcome.as_ref().map(|value| {
@@ -424,6 +323,10 @@ impl Parts {
                 indicators: vec![value.clone()],
                 has_rest: true,
                 is_node: false,
+                of: match value {
+                    Value::Number(at) => Some(*at),
+                    _ => None,
+                },
             });
             groupings.len() - 1
         });
@@ -464,7 +367,7 @@ impl Parts {
         product
     }
 
-    fn named(&self, groups: &BTreeSet<usize>) -> Vec<&Grouping> {
+    pub(super) fn named(&self, groups: &BTreeSet<usize>) -> Vec<&Grouping> {
         groups.iter().map(|at| &self.groupings[*at]).collect()
     }
 
@@ -514,6 +417,10 @@ fn of_factors(model: &Model) -> Vec<Grouping> {
     let grouping = |(factor, values): (&str, Vec<&Value>)| Grouping {
         name: factor.to_owned(),
         is_node: values.iter().any(|value| is_node(value)),
+        of: values.first().and_then(|value| match value {
+            Value::IsLevel(at, _) => Some(*at),
+            _ => None,
+        }),
         indicators: values.into_iter().cloned().collect(),
         has_rest: true,
     };
@@ -550,7 +457,7 @@ fn few_values(read: &Read, at: usize, most: usize) -> Option<Vec<f64>> {
 }
 
 /// Combinations of the values of groupings.
-fn combinations(groupings: &[&Grouping]) -> Result<usize, Report> {
+pub(super) fn combinations(groupings: &[&Grouping]) -> Result<usize, Report> {
     let mut sizes = groupings.iter().map(|grouping| grouping.size());
     let all = sizes.try_fold(1_usize, usize::checked_mul);
     all.filter(|all| *all <= CELLS_MAX).ok_or_else(|| {
@@ -560,7 +467,7 @@ fn combinations(groupings: &[&Grouping]) -> Result<usize, Report> {
 }
 
 /// In which combination of values each row is.
-fn cells(frame: &Frame, groupings: &[&Grouping]) -> Vec<usize> {
+pub(super) fn cells(frame: &Frame, groupings: &[&Grouping]) -> Vec<usize> {
     let mut cells = vec![0; frame.rows];
     let mut room = vec![0.0; BLOCK_ROWS];
     for (block, cells) in cells.chunks_mut(BLOCK_ROWS).enumerate() {
@@ -659,13 +566,12 @@ impl Totals {
     }
 }
 
-/// For each combination of values in which there is a row.
-fn totals(read: &Read, groupings: &[&Grouping], number: &Value, rules: &Rules) -> Result<Vec<Totals>, Report> {
+/// For each combination of values in which there is a row; `cells` says of each frame in which its rows are.
+fn totals(read: &Read, cells: &[Vec<usize>], combinations: usize, number: &Value, rules: &Rules) -> Vec<Totals> {
     let most = rules.dominance.map_or(2, |dominance| dominance.top.max(2) as usize);
-    let mut all = vec![Totals::default(); combinations(groupings)?];
+    let mut all = vec![Totals::default(); combinations];
     let mut own: Vec<(usize, f64)> = Vec::new();
-    for frame in &read.frames {
-        let cells = cells(frame, groupings);
+    for (frame, cells) in read.frames.iter().zip(cells) {
         let mut values = vec![0.0; frame.rows];
         number.fill(frame, 0, &mut values);
         for rows in person_ranges(frame) {
@@ -682,8 +588,8 @@ fn totals(read: &Read, groupings: &[&Grouping], number: &Value, rules: &Rules) -
         }
     }
     all.retain(|totals| totals.values.is_some());
-    Ok(all)
+    all
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

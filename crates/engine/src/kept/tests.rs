@@ -18,21 +18,20 @@ fn a_full_store_takes_nothing_of_an_answer_and_keeps_what_it_has() {
     };
     let (first, second) = (value(1), value(2));
     assert_eq!(shelf.add(&[first.clone(), second.clone()]), Err(Full));
-    assert_eq!(shelf.nearest(&first), None);
+    assert!(!shelf.holds(&first));
     shelf.add(std::slice::from_ref(&first)).unwrap();
     assert_eq!(shelf.add(&[second]), Err(Full));
-    assert_eq!(shelf.nearest(&first), Some(&first));
+    assert!(shelf.holds(&first));
 }
 
 /// A value of so many people, whose sketch is the same whatever it is of.
 fn of_people(people: u64) -> KeptValue {
-    KeptValue::of_fit(
-        "patients model of age".to_owned(),
-        10,
-        people.cast_signed(),
+    let state = State {
+        rows: people.cast_signed(),
         people,
-        Sketch::new(64),
-    )
+        ..State::default()
+    };
+    KeptValue::new("patients model of age".to_owned(), 10, state, Sketch::new(64))
 }
 
 #[test]

@@ -1,70 +1,11 @@
-//! Which nodes may be asked after which.
+//! What a fit is refused for, of a node whose rows are otherwise ordinary.
 
 use models::design::Variable;
 
 use super::*;
 
-fn people(person: i64) -> KeptValue {
-    let mut sketch = Sketch::new(64);
-    sketch.add(PersonHash::from_order(person), Contribution::default().with_rows(1));
-    KeptValue::of_fit("hearts model of age".to_owned(), 10, 1, 1, sketch)
-}
-
-fn over(nodes: &[&str], person: i64) -> KeptValue {
-    let roster = Roster {
-        nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
-        nodes_min: 3,
-    };
-    roster.kept(&people(person))
-}
-
-fn shelf(values: &[KeptValue]) -> Shelf {
-    let mut shelf = Shelf::default();
-    shelf.add(values).unwrap();
-    shelf
-}
-
-#[test]
-fn nearly_the_same_nodes_are_told_from_the_same_and_from_others() {
-    let shelf = shelf(&[over(&["a", "b", "c", "d"], 1)]);
-    for near in [
-        &["a", "b", "c"][..],
-        &["a", "b", "c", "d", "e"],
-        &["a", "b", "c", "e"],
-        &["a", "b", "c", "d", "e", "f"],
-    ] {
-        assert!(shelf.is_near_another(&over(near, 1)), "{near:?}");
-        assert!(!shelf.holds(&over(near, 1)));
-    }
-    assert!(shelf.holds(&over(&["d", "c", "b", "a"], 1)));
-    for far in [&["a", "b", "c", "d"][..], &["a", "b", "e"], &["a", "e", "f", "g", "h"]] {
-        assert!(!shelf.is_near_another(&over(far, 1)), "{far:?}");
-    }
-    // Of other people there is nothing yet.
-    assert!(!shelf.is_near_another(&over(&["a", "b", "c"], 2)));
-}
-
-#[test]
-fn whoever_is_left_out_it_is_noticed() {
-    let names: Vec<String> = (0..600).map(|at| format!("hospital-{at}")).collect();
-    for left_out in &names {
-        let others = ["a", "b", "c", left_out];
-        let shelf = shelf(&[over(&others, 1)]);
-        assert!(shelf.is_near_another(&over(&others[..3], 1)), "{left_out}");
-        assert!(shelf.is_near_another(&over(&["a", "b", "c", "other"], 1)), "{left_out}");
-    }
-}
-
-#[test]
-fn what_is_kept_of_nodes_is_read_back_as_it_was() {
-    let kept = over(&["a", "b", "c"], 1);
-    let (sketch, numbers) = kept.parts();
-    let again = KeptValue::from_parts(kept.statistic.clone(), kept.people_min, sketch, &numbers);
-    assert_eq!(again, Some(kept));
-}
-
 /// One row a person of made-up columns, each a function of the person; texts are `a`, `b`, `c` and `d`.
-type Of = fn(usize) -> f64;
+pub(in crate::fit) type Of = fn(usize) -> f64;
 
 fn declared(name: &str) -> Variable {
     let (bounds, levels, edges): (_, &[&str], &[f64]) = match name {
@@ -85,6 +26,13 @@ fn declared(name: &str) -> Variable {
 
 /// What a node that holds 400 people says of a statement, if `change` are its only odd values.
 fn judged(call: &str, change: &[(&str, Of)]) -> Result<(), String> {
+    let (judge, read, model) = made(call, change, 0..400);
+    let admitted = judge.admit(&read, &model, &KeptValues::default());
+    admitted.map(drop).map_err(|report| report.to_string())
+}
+
+/// A statement and a node that holds these people.
+pub(in crate::fit) fn made(call: &str, change: &[(&str, Of)], people: Range<usize>) -> (Judge, Read, Model) {
     let text = format!(
         "FIT {call}, nodes => 'x, y', sum => 'plain', steps => '25', fit => '00000000000000000000000000000000') OF SELECT 1"
     );
@@ -107,19 +55,20 @@ fn judged(call: &str, change: &[(&str, Of)]) -> Result<(), String> {
         }
     };
     let columns = model.needs.iter().map(|need| match need {
-        Need::Number(name) => Column::Numbers((0..400).map(|person| value(name, person)).collect()),
-        Need::Level(name, _) => Column::Codes((0..400).map(|person| value(name, person) as u16).collect()),
+        Need::Number(name) => Column::Numbers(people.clone().map(|person| value(name, person)).collect()),
+        Need::Level(name, _) => Column::Codes(people.clone().map(|person| value(name, person) as u16).collect()),
     });
     let frame = Frame {
         columns: columns.collect(),
-        people: (0..400).collect(),
-        rows: 400,
+        people: people.clone().map(|person| person as i64).collect(),
+        rows: people.len(),
     };
     let read = Read {
         frames: vec![std::sync::Arc::new(frame)],
         dropped_rows: 0,
         dropped_people: 0,
         failing: Vec::new(),
+        unknown: Vec::new(),
         memory: Vec::new(),
     };
     let judge = Judge {
@@ -135,11 +84,11 @@ fn judged(call: &str, change: &[(&str, Of)]) -> Result<(), String> {
         tells_pairs: true,
         roster: None,
         collection: "stays".parse().unwrap(),
+        measures: ["age", "cost", "sex", "died", "visits"]
+            .map(|name| (name.to_owned(), true))
+            .into(),
     };
-    judge
-        .admit(&read, &model, &KeptValues::default())
-        .map(drop)
-        .map_err(|report| report.to_string())
+    (judge, read, model)
 }
 
 fn require_refused(call: &str, change: &[(&str, Of)], what: &str) {
@@ -281,28 +230,13 @@ fn sums_of_numbers_in_groups_are_sums_of_many() {
 }
 
 #[test]
-fn too_few_nodes_that_are_left_of_a_roster_are_refused() {
-    let roster = Roster {
-        nodes: ["a", "b", "c", "d"].map(str::to_owned).into(),
-        nodes_min: 3,
-    };
-    let refused = roster.left(["a", "b"].into_iter()).unwrap_err();
-    assert_eq!(refused.problem, Problem::ModelDisclosure);
-    assert_eq!(refused.message, "a fit here is over 3 nodes at least, and 2 are left");
-    // A node that is named twice is one.
-    assert!(roster.left(["a", "b", "b"].into_iter()).is_err());
-    let left = roster.left(["c", "a", "b"].into_iter()).unwrap();
-    assert_eq!(left.kept(&people(1)), over(&["a", "b", "c"], 1));
-    assert_ne!(left.kept(&people(1)), roster.kept(&people(1)));
-}
-
-#[test]
 fn more_groups_than_can_be_counted_are_refused() {
     let grouping = |levels: usize| Grouping {
         name: "ward".to_owned(),
         indicators: vec![Value::Number(0); levels],
         has_rest: false,
         is_node: false,
+        of: None,
     };
     let (some, many) = (grouping(1_024), grouping(1_025));
     assert_eq!(combinations(&[&some, &some]).unwrap(), CELLS_MAX);
