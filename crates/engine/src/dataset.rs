@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report, UtcTime};
 use trust::{DataVersion, Digest};
 
-pub use self::version::{Pending, Publication};
 use self::stamp::Stamp;
+pub use self::version::{Pending, Publication};
 use crate::secret::NodeSecret;
 use crate::session;
 
@@ -427,7 +427,8 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
     let about = read_about(folder)?;
     let path = folder.join(&about.file);
     let stamp = Stamp::of(&path)?;
-    if about.bytes.is_some_and(|bytes| bytes != stamp.bytes) || source::named(folder).as_ref() != Some(&about.collection)
+    if about.bytes.is_some_and(|bytes| bytes != stamp.bytes)
+        || source::named(folder).as_ref() != Some(&about.collection)
     {
         return Err(damaged(folder));
     }

@@ -1,7 +1,6 @@
 //! That each person's days are moved by the same number in every version of a data set: whoever saw a person's days moved by two numbers, or
 //! moved and as they are, knows more of the true ones, or all. By how much nobody is told, and nothing that is kept says it.
 
-
 use terms::{CollectionId, Problem, Report};
 use trust::Digest;
 

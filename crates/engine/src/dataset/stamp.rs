@@ -65,7 +65,9 @@ struct Checked {
 
 /// Keeps that a snapshot has a digest, as it is now.
 pub(super) fn keep(folder: &Path, file: &str, content: Digest) {
-    let Ok(stamp) = Stamp::of(&folder.join(file)) else { return };
+    let Ok(stamp) = Stamp::of(&folder.join(file)) else {
+        return;
+    };
     let checked = Checked {
         file: file.to_owned(),
         content,

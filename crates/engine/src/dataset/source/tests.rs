@@ -152,7 +152,10 @@ fn days_are_moved_alike_in_each_version_as_long_as_the_secret_is_the_same() {
         fs::write(path("m.toml"), text).unwrap();
         Mapping::load(&path("m.toml"), collection).unwrap()
     };
-    let (wider, plain) = (of_text(&text.replace("90", "91")), Mapping::plain(collection.id.clone()));
+    let (wider, plain) = (
+        of_text(&text.replace("90", "91")),
+        Mapping::plain(collection.id.clone()),
+    );
     let add = |mapping: &Mapping, to: &Datasets, second| {
         let added = to.publish(mapping, &path("stays.csv"), collection, at(second), None);
         added.map(drop).map_err(|report| report.problem)
@@ -176,14 +179,22 @@ fn days_are_moved_alike_in_each_version_as_long_as_the_secret_is_the_same() {
     assert!(other.contains("shift_mark") && !other.contains(kept), "{other}");
     // Made-up people between two versions of real ones do not make it forgotten; who decides so does.
     keep("fedcba9876543210fedcba9876543210");
-    fs::write(path("twin.csv"), "patient_id,seen,datenraum_synthetic\ns,2024-01-01,true\n").unwrap();
+    fs::write(
+        path("twin.csv"),
+        "patient_id,seen,datenraum_synthetic\ns,2024-01-01,true\n",
+    )
+    .unwrap();
     datasets.add(&path("twin.csv"), collection, at(6)).unwrap();
     assert_eq!(add(&mapping, &datasets, 7), Err(Problem::DataShift));
     datasets.allow_other_shifts(&collection.id).unwrap();
     assert_eq!(add(&mapping, &datasets, 8), Ok(()));
     assert_ne!(version().digest, first.version().digest);
     keep("0123456789abcdef0123456789abcdef");
-    assert_eq!(add(&mapping, &place_of(&datasets), 9), Err(Problem::DataShift), "after a restart");
+    assert_eq!(
+        add(&mapping, &place_of(&datasets), 9),
+        Err(Problem::DataShift),
+        "after a restart"
+    );
 }
 
 /// The same datasets, opened anew.
