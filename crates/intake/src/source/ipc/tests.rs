@@ -73,7 +73,7 @@ fn a_buffer_that_says_it_becomes_too_long_is_refused_before_there_is_room_for_it
         }
         refused(&says(-2), "not what it says");
         // Each for itself would pass.
-        let texts = announced(4 * (ROWS + 1), codec);
+        let texts = announced(7 * ROWS, codec);
         refused(
             &with(&says(1 << 30), &texts, &announced(1 << 30, codec)),
             if codec == CompressionType::ZSTD {
