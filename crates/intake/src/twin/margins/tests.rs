@@ -149,7 +149,12 @@ fn columns_have_the_shares_that_were_released_added_up_over_nodes() {
     assert!(rows.iter().any(|row| row[2] == "2024-02-29") && rows.iter().any(|row| row[2] == "2024-03-31"));
     // Each column for itself.
     let of_both = 0.8 * 0.05;
-    agrees(&rows, |row| row[0] == "female" && between(row, 0, 40), of_both, 1.0 / 9.0);
+    agrees(
+        &rows,
+        |row| row[0] == "female" && between(row, 0, 40),
+        of_both,
+        1.0 / 9.0,
+    );
     // The seed makes the same table.
     assert_eq!(
         twin(&margins, 50, 3, &["sex", "age"]),
