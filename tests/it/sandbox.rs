@@ -55,6 +55,7 @@ mod sound;
 mod sources;
 mod statistics;
 mod stops;
+mod through_gateway;
 mod tokens;
 mod tunnels;
 mod twins;

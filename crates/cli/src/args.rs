@@ -502,6 +502,9 @@ pub(crate) struct DatasetAddArgs {
     /// With --dry-run: write the profile as a page for a browser, too
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     pub(crate) report: Option<PathBuf>,
+    /// Let days be moved by other numbers than in the version before: whoever saw both knows more of the true ones
+    #[arg(long, conflicts_with_all = ["guess", "dry_run"])]
+    pub(crate) other_shifts: bool,
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "node.toml")]
     pub(crate) config: PathBuf,

@@ -51,6 +51,9 @@ pub(crate) async fn add(args: DatasetAddArgs, json: bool) -> Result<ExitCode, Re
         let waits = || datasets.foresee(&mapping, &args.file, collection, now, least);
         return dry_run(&args, &mapping, collection, least, waits, json);
     }
+    if args.other_shifts {
+        datasets.allow_other_shifts(&collection.id)?;
+    }
     let published = datasets.publish(&mapping, &args.file, collection, now, least);
     let (publication, misfits) = published.map_err(|report| of_file(report, &args))?;
     let dataset = match publication {

@@ -5,7 +5,9 @@
 
 mod import;
 mod order;
+mod shift;
 mod source;
+mod stamp;
 mod version;
 
 use std::collections::BTreeMap;
@@ -19,13 +21,14 @@ use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::logical_expr::{Expr, ident};
-use intake::{Mapping, Misfits, Seen};
+use intake::{Mapping, Misfits};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::{Collection, Release};
 use serde::{Deserialize, Serialize};
 use terms::{CollectionId, Problem, Report, UtcTime};
 use trust::{DataVersion, Digest};
 
+use self::stamp::Stamp;
 pub use self::version::{Pending, Publication};
 use crate::secret::NodeSecret;
 use crate::session;
@@ -51,7 +54,7 @@ pub struct Dataset {
     about: About,
     content: Digest,
     /// Nobody may change a snapshot, not even we.
-    seen: Seen,
+    stamp: Stamp,
     schema: SchemaRef,
     /// Texts as they are stored, for rows.
     table: Arc<ListingTable>,
@@ -80,6 +83,9 @@ struct About {
     /// Whether each person's days were moved when it was read.
     #[serde(default)]
     days_moved: bool,
+    /// Stands for what days were moved by, in this version or in the last of real people before it in which they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shift_mark: Option<Digest>,
     /// Of the file. Earlier versions did not write it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
@@ -233,9 +239,9 @@ impl Datasets {
             let known = self
                 .find(&about.collection)
                 .filter(|known| known.about.file == about.file);
-            Ok(known.zip(Some(Seen::of(&folder.join(&about.file))?)))
+            Ok(known.zip(Some(Stamp::of(&folder.join(&about.file))?)))
         });
-        matches!(known, Ok(Some((known, seen))) if known.seen == seen)
+        matches!(known, Ok(Some((known, stamp))) if known.stamp == stamp)
     }
 
     /// The dataset that conforms to a collection.
@@ -270,8 +276,8 @@ impl Datasets {
     /// replaces an earlier one. If one does not fit, nothing changes. Gives back, too, what the mapping let count as missing.
     ///
     /// # Errors
-    /// `DataFormat` with row, column, value class and what was expected; `DataSchema` for columns; `FileMissing`; `DataBusy` if
-    /// somebody else adds to the collection.
+    /// `DataFormat` with row, column, value class and what was expected; `DataSchema` for columns; `FileMissing`; `DataShift` if
+    /// days would be moved by other numbers than before; `DataBusy` if somebody else adds to the collection.
     pub fn add_by(
         &self,
         mapping: &Mapping,
@@ -315,11 +321,15 @@ impl Datasets {
             .and_then(|imported| order::sort(&draft, collection, &target).map(|()| imported));
         // What was written on the way is of no use; a leftover is removed before the next snapshot.
         let _ = fs::remove_file(&draft);
-        let (rows, misfits, is_synthetic) = made.inspect_err(|_| {
+        let before = self.find(&collection.id);
+        let made = made.and_then(|imported| {
+            let shift_mark = shift::mark(&imported, before.as_deref(), &self.secret)?;
+            Ok((imported, shift_mark))
+        });
+        let (imported, shift_mark) = made.inspect_err(|_| {
             let _ = fs::remove_file(&target);
         })?;
         let content = version::content_of(&target)?;
-        let before = self.find(&collection.id);
         let number = before
             .as_ref()
             .map_or(1, |before| before.about.version_after(content, before.content));
@@ -328,13 +338,14 @@ impl Datasets {
             collection: collection.id.clone(),
             checked_against,
             updated: now,
-            rows,
+            rows: imported.rows,
             file: name,
             version: number,
             content: Some(content),
-            synthetic: is_synthetic,
-            days_moved: mapping.shift_days.is_some(),
-            bytes: Some(Seen::of(&target)?.bytes),
+            synthetic: imported.is_synthetic,
+            days_moved: imported.shift_mark.is_some(),
+            shift_mark,
+            bytes: Some(Stamp::of(&target)?.bytes),
         };
         let made = Made {
             folder,
@@ -342,7 +353,7 @@ impl Datasets {
             before,
             _lock: lock,
         };
-        Ok((made, misfits))
+        Ok((made, imported.misfits))
     }
 
     /// Answers from a snapshot from now on.
@@ -350,6 +361,9 @@ impl Datasets {
         let Made {
             folder, about, before, ..
         } = &made;
+        if let Some(content) = about.content {
+            stamp::keep(folder, &about.file, content);
+        }
         write_json(folder, ABOUT_FILE, about).map_err(|error| unreadable(folder, &error))?;
         version::forget_pending(folder);
         let before = before.as_ref().map(|dataset| dataset.about.file.as_str());
@@ -412,11 +426,16 @@ fn read_about(folder: &Path) -> Result<About, Report> {
 fn open_one(folder: &Path) -> Result<Dataset, Report> {
     let about = read_about(folder)?;
     let path = folder.join(&about.file);
-    let seen = Seen::of(&path)?;
-    if about.bytes.is_some_and(|bytes| bytes != seen.bytes) || source::named(folder).as_ref() != Some(&about.collection)
+    let stamp = Stamp::of(&path)?;
+    if about.bytes.is_some_and(|bytes| bytes != stamp.bytes)
+        || source::named(folder).as_ref() != Some(&about.collection)
     {
         return Err(damaged(folder));
     }
+    let content = match about.content {
+        Some(content) => stamp::require_unchanged(folder, &about.file, content, stamp)?,
+        None => version::content_of(&path)?,
+    };
     let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
     let schema = ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(|_| damaged(folder))?
@@ -424,9 +443,9 @@ fn open_one(folder: &Path) -> Result<Dataset, Report> {
         .clone();
     let table = |schema: &SchemaRef| listing(&path, schema).map_err(|_| damaged(folder));
     Ok(Dataset {
-        content: about.content.map_or_else(|| version::content_of(&path), Ok)?,
+        content,
         about,
-        seen,
+        stamp,
         table: Arc::new(table(&schema)?),
         views: Arc::new(table(&as_views(&schema))?),
         schema,

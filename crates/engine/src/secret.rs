@@ -54,6 +54,11 @@ impl NodeSecret {
         SketchKey::from(bytes)
     }
 
+    /// What stands for how days are moved, without telling anything of it.
+    pub(crate) fn shift_mark(&self, mark: &[u8; 32]) -> Digest {
+        Digest::keyed(&self.0, &[b"shift\0", &mark[..]].concat())
+    }
+
     /// The key of pseudonyms under one permit, or of those of data without people: others cannot be matched with them.
     pub(crate) fn pseudonym_key(&self, permit: Option<&PermitId>, collection: &CollectionId) -> Zeroizing<[u8; 32]> {
         let permit = permit.map_or("", PermitId::as_str);

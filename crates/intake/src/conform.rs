@@ -280,6 +280,11 @@ impl Conforming {
         Ok(())
     }
 
+    /// A keyed hash of what days are moved by, if they are: the same for as long as each person's are moved as before.
+    pub fn shift_mark(&self) -> Option<[u8; 32]> {
+        self.shifting.as_ref().map(|shifting| shifting.shifts.mark())
+    }
+
     /// The columns whose days are moved.
     pub fn shifted(&self) -> impl Iterator<Item = &str> {
         let shifted = self

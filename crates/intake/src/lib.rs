@@ -23,5 +23,5 @@ pub use conform::{Conformed, Conforming, Misfits};
 pub use mapping::Mapping;
 pub use profile::Profile;
 pub use source::resources::{ResourceFile, Resources};
-pub use source::{Opened, Piece, Seen};
-pub use twin::Twin;
+pub use source::{Opened, Piece};
+pub use twin::{Margins, Twin};

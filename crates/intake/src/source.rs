@@ -7,9 +7,11 @@
 
 mod ahead;
 mod csv;
+mod cut;
 mod described;
 mod flight;
 mod https;
+mod ipc;
 mod partitions;
 mod postgres;
 mod reading;
@@ -18,7 +20,6 @@ mod s3;
 mod stream;
 
 use std::fs::{self, File};
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,7 +27,6 @@ use std::time::SystemTime;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::FileReader;
 use fhir::View;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -43,6 +43,9 @@ pub(crate) const BATCH_ROWS: usize = 8 * 1024;
 
 /// Bytes of a batch of text after which it is full, whatever it has of rows.
 pub(crate) const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// Rows of one batch of Arrow that are believed whatever it holds: columns of nothing take no room, however many rows they say they have.
+const ROWS_FREE: usize = 16 * 1024 * 1024;
 
 /// Longest record, in bytes.
 pub(crate) const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -121,9 +124,8 @@ enum Format {
 
 /// Enough to see that a file was exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Its length.
-    pub bytes: u64,
+struct Seen {
+    bytes: u64,
     changed: Option<SystemTime>,
 }
 
@@ -423,7 +425,7 @@ impl OneFile {
         match self.format {
             Format::Csv => csv::header(self.text(form)?, form).map(|header| header.schema),
             Format::Parquet => Ok(Arc::clone(self.parquet()?.schema())),
-            Format::Ipc => Ok(self.ipc(None)?.schema()),
+            Format::Ipc => Ok(ipc::Records::open(self.open()?, None)?.schema()),
             Format::NdJson => self.json_schema(form),
             Format::Resources { ref view, .. } => Ok(Arc::clone(view.schema())),
         }
@@ -483,11 +485,14 @@ impl OneFile {
                 let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
                 let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
                 let reader = reader.map_err(|_| broken("is not a Parquet file that can be read"))?;
-                Ok(Box::new(in_order(reader, wanted)))
+                Ok(Box::new(in_order(
+                    reader.map(|batch| batch.map_err(|e| malformed(&e))),
+                    wanted,
+                )))
             }
             Format::Ipc => {
-                let reader = self.ipc(Some(ascending(wanted)))?;
-                Ok(Box::new(in_order(reader, wanted)))
+                let reader = ipc::Records::open(self.open()?, Some(ascending(wanted)))?;
+                Ok(Box::new(in_order(reader, wanted).flat_map(ipc::cut)))
             }
             Format::NdJson => {
                 let reader = arrow::json::ReaderBuilder::new(Arc::new(
@@ -495,7 +500,11 @@ impl OneFile {
                 ))
                 .with_batch_size(BATCH_ROWS)
                 .build(self.text(form)?);
-                Ok(Box::new(in_order(reader.map_err(|e| malformed(&e))?, wanted)))
+                let reader = reader.map_err(|e| malformed(&e))?;
+                Ok(Box::new(in_order(
+                    reader.map(|batch| batch.map_err(|e| malformed(&e))),
+                    wanted,
+                )))
             }
             Format::Resources { .. } => {
                 Err(Problem::Internal.report("resources come as pieces, with what was left out, and not as batches"))
@@ -506,11 +515,6 @@ impl OneFile {
     fn parquet(&self) -> Result<ParquetRecordBatchReaderBuilder<Reading>, Report> {
         ParquetRecordBatchReaderBuilder::try_new(self.open()?)
             .map_err(|_| broken("is not a Parquet file that can be read"))
-    }
-
-    fn ipc(&self, wanted: Option<Vec<usize>>) -> Result<FileReader<BufReader<Reading>>, Report> {
-        FileReader::try_new(BufReader::new(self.open()?), wanted)
-            .map_err(|_| broken("is not an Arrow IPC file that can be read"))
     }
 
     fn text(&self, form: &SourceForm) -> Result<stream::Text, Report> {
@@ -536,11 +540,7 @@ impl OneFile {
 }
 
 impl Seen {
-    /// A file as it is now.
-    ///
-    /// # Errors
-    /// `FileMissing` if it cannot be looked at.
-    pub fn of(path: &Path) -> Result<Self, Report> {
+    fn of(path: &Path) -> Result<Self, Report> {
         let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         Ok(Self {
             bytes: about.len(),
@@ -590,7 +590,7 @@ fn ascending(wanted: &[usize]) -> Vec<usize> {
 }
 
 /// From the file's order to the wanted one, where a column may be wanted twice.
-fn in_order<I: Iterator<Item = Result<RecordBatch, ArrowError>>>(
+fn in_order<I: Iterator<Item = Result<RecordBatch, Report>>>(
     batches: I,
     wanted: &[usize],
 ) -> impl Iterator<Item = Result<RecordBatch, Report>> + use<I> {
@@ -599,11 +599,7 @@ fn in_order<I: Iterator<Item = Result<RecordBatch, ArrowError>>>(
         .iter()
         .filter_map(|column| ascending.binary_search(column).ok())
         .collect();
-    batches.map(move |batch| {
-        batch
-            .and_then(|batch| batch.project(&places))
-            .map_err(|error| malformed(&error))
-    })
+    batches.map(move |batch| batch?.project(&places).map_err(|error| malformed(&error)))
 }
 
 pub(crate) fn broken(what: &str) -> Report {

@@ -1,19 +1,24 @@
 //! A table of made-up people with the columns and domains of a collection: a synthetic twin of what nodes offer.
 //!
-//! It is made from the collection's public definition and a seed, and from nothing else: every column is drawn for itself, evenly over what the
-//! definition allows. It must never be given anything of real data. Each row says that it is made up, in a column of its own
-//! ([`MARK`]), by which whoever reads the file later knows it.
+//! It is made from the collection's public definition, a seed and, if somebody has them, answers that nodes released ([`Margins`]), and from
+//! nothing else: every column that no answer is about is drawn for itself, evenly over what the definition allows. It must never be given
+//! anything else of real data. Each row says that it is made up, in a column of its own ([`MARK`]), by which whoever reads the file later knows it.
+//! Next: `twin/margins.rs` (answers), `twin/part.rs` (what a value is drawn from).
 
+mod margins;
+mod part;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use jiff::civil::Date;
 use policy::{Collection, Column, ColumnKind, Domain};
 use serde::Deserialize;
 use terms::{Problem, Report};
+
+pub use self::margins::{Margins, Origin};
+use self::part::Part;
 
 /// The column that says that a row is made up. A source that has it is synthetic, whatever else is in it.
 pub const MARK: &str = "datenraum_synthetic";
@@ -26,10 +31,6 @@ const ROWS_PER_PERSON_MAX: u32 = 3;
 
 /// Of so many values one is missing, where values may be.
 const MISSING_ONE_IN: u64 = 20;
-
-/// Days and times lie in these ten years: a collection does not say which.
-const FIRST_DAY: Date = jiff::civil::date(2015, 1, 1);
-const DAYS: u64 = 3_653;
 
 /// How a twin is made.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -46,25 +47,32 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// Writes the table as CSV and returns its number of rows.
+    /// Writes the table as CSV and returns its number of rows. Columns that the margins are about are distributed as these say.
     ///
     /// # Errors
     /// `Usage` if there would be nobody or too many people; `DataFormat` if a column's bounds exclude its whole domain; `FileMissing` if it
     /// cannot be written.
-    pub fn write(&self, collection: &Collection, out: &mut impl Write) -> Result<u64, Report> {
+    pub fn write(&self, collection: &Collection, margins: &Margins, out: &mut impl Write) -> Result<u64, Report> {
         if self.people == 0 || self.people > PEOPLE_MAX {
             let message = format!("a twin has between 1 and {PEOPLE_MAX} people, not {}", self.people);
             return Err(Problem::Usage.report(message));
         }
-        let columns = collection.columns.iter().map(|column| Drawn::of(column, collection));
+        let columns = collection.columns.iter();
+        let columns = columns.map(|column| Drawn::of(column, collection, margins));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        self.rows(collection, &columns, out).map_err(|error| {
+        self.rows(collection, &columns, margins, out).map_err(|error| {
             let report = Problem::FileMissing.report(format!("the made-up table cannot be written: {}", error.kind()));
             report.remedy("name a file that is not there yet, in a folder that is")
         })
     }
 
-    fn rows(&self, collection: &Collection, columns: &[Drawn<'_>], out: &mut impl Write) -> io::Result<u64> {
+    fn rows(
+        &self,
+        collection: &Collection,
+        columns: &[Drawn<'_>],
+        margins: &Margins,
+        out: &mut impl Write,
+    ) -> io::Result<u64> {
         let names = columns.iter().map(|drawn| drawn.column.name.as_str());
         line(out, names.chain(self.also.keys().map(String::as_str)).chain([MARK]))?;
         let rows_max = match (collection.personal, collection.rows_per_person_max) {
@@ -81,7 +89,9 @@ impl Twin {
                     row: rows,
                     units: u64::from(self.people),
                 };
-                let cells: Vec<String> = columns.iter().map(|drawn| drawn.cell(place, &mut chance)).collect();
+                let given = margins.draw(&mut chance);
+                let cells = columns.iter().map(|drawn| drawn.cell(place, &given, &mut chance));
+                let cells: Vec<String> = cells.collect();
                 let cells = cells.iter().map(String::as_str);
                 line(out, cells.chain(self.also.values().map(String::as_str)).chain(["true"]))?;
             }
@@ -112,83 +122,58 @@ enum From {
     Other,
     /// One of a kind for each row.
     Row,
-    /// One of these.
-    Listed(Vec<String>),
-    /// Whole numbers: the first, and how many.
-    Whole(Vec<(i64, u64)>),
-    /// Numbers in ranges.
-    Ranges(Vec<[f64; 2]>),
-    /// Days.
-    Days,
-    /// Times.
-    Times,
+    /// One of these, all as often.
+    Parts(Vec<Part>),
+    /// A day or time.
+    Days(Part),
+    /// What was drawn of an answer: which, and which of its keys.
+    Given(usize, usize),
 }
 
 impl<'a> Drawn<'a> {
-    fn of(column: &'a Column, collection: &Collection) -> Result<Self, Report> {
+    fn of(column: &'a Column, collection: &Collection, margins: &Margins) -> Result<Self, Report> {
         let name = Some(&column.name);
         let from = match (&column.domain, column.kind) {
             _ if name == collection.privacy_unit.as_ref() || name == collection.key.as_ref() => From::Unit,
             _ if column.references.is_some() && column.domain.is_none() => From::Other,
-            (Some(Domain::Texts(texts)), _) => From::Listed(texts.clone()),
-            (Some(Domain::Integers(numbers)), _) => {
-                let fits = numbers.iter().filter(|number| within(**number as f64, column.bounds));
-                From::Listed(fits.map(i64::to_string).collect())
+            _ if let Some((margin, key)) = margins.about(&column.name) => From::Given(margin, key),
+            (Some(Domain::Texts(_) | Domain::Integers(_)), _) | (_, ColumnKind::Boolean) => {
+                From::Parts(part::declared(column))
             }
-            (_, ColumnKind::Boolean) => From::Listed(vec!["true".to_owned(), "false".to_owned()]),
-            (_, ColumnKind::Date) => From::Days,
-            (_, ColumnKind::Timestamp) => From::Times,
+            (_, kind @ (ColumnKind::Date | ColumnKind::Timestamp)) => From::Days(Part::any_day(kind)),
             (_, ColumnKind::Text) => From::Row,
-            (domain, ColumnKind::Integer) => From::Whole(
-                ranges(domain.as_ref(), column.bounds)
-                    .into_iter()
-                    .filter_map(whole)
-                    .collect(),
-            ),
-            (domain, ColumnKind::Number) => From::Ranges(ranges(domain.as_ref(), column.bounds)),
+            (Some(Domain::Bins(_)), _) => From::Parts(part::declared(column)),
+            (_, kind) => From::Parts(part::range(kind, bounds(column)).into_iter().collect()),
         };
-        let is_empty = match &from {
-            From::Listed(listed) => listed.is_empty(),
-            From::Whole(whole) => whole.is_empty(),
-            From::Ranges(ranges) => ranges.is_empty(),
-            From::Unit | From::Other | From::Row | From::Days | From::Times => false,
-        };
-        match is_empty {
-            true => Err(Problem::DataFormat.report(format!(
+        match &from {
+            From::Parts(parts) if parts.is_empty() => Err(Problem::DataFormat.report(format!(
                 "no value of column {} is in its domain and in its bounds",
                 column.name
             ))),
-            false => Ok(Self { column, from }),
+            _ => Ok(Self { column, from }),
         }
     }
 
-    fn cell(&self, place: Place, chance: &mut Chance) -> String {
-        let may_be_missing = !matches!(self.from, From::Unit | From::Other);
+    fn cell(&self, place: Place, given: &[&[Option<Part>]], chance: &mut Chance) -> String {
+        let may_be_missing = !matches!(self.from, From::Unit | From::Other | From::Given(..));
         if may_be_missing && chance.below(MISSING_ONE_IN) == 0 {
             return String::new();
         }
-        match &self.from {
-            From::Unit => self.key(place.unit),
-            From::Other => self.key(1 + chance.below(place.units)),
-            From::Row => self.key(place.row),
-            From::Listed(listed) => chance.one_of(listed).cloned().unwrap_or_default(),
-            From::Whole(parts) => chance
-                .one_of(parts)
-                .map(|(first, count)| first.wrapping_add_unsigned(chance.below(*count)).to_string())
-                .unwrap_or_default(),
-            From::Ranges(ranges) => chance
-                .one_of(ranges)
-                .map(|[low, high]| chance.between(*low, *high).to_string())
-                .unwrap_or_default(),
-            From::Days => day(chance).to_string(),
-            From::Times => format!("{}T{:02}:{:02}:00Z", day(chance), chance.below(24), chance.below(60)),
-        }
+        let part = match &self.from {
+            From::Unit => return self.key(place.unit),
+            From::Other => return self.key(1 + chance.below(place.units)),
+            From::Row => return self.key(place.row),
+            From::Parts(parts) => chance.one_of(parts),
+            From::Days(days) => Some(days),
+            From::Given(margin, key) => given[*margin][*key].as_ref(),
+        };
+        part.map(|part| part.draw(chance)).unwrap_or_default()
     }
 
     fn key(&self, number: u64) -> String {
         match self.column.kind {
             ColumnKind::Text => format!("synthetic-{number:07}"),
-            ColumnKind::Date => FIRST_DAY.to_string(),
+            ColumnKind::Date => "2015-01-01".to_owned(),
             ColumnKind::Integer | ColumnKind::Number | ColumnKind::Boolean | ColumnKind::Timestamp => {
                 number.to_string()
             }
@@ -196,39 +181,12 @@ impl<'a> Drawn<'a> {
     }
 }
 
-fn within(number: f64, bounds: Option<[f64; 2]>) -> bool {
-    bounds.is_none_or(|[low, high]| (low..=high).contains(&number))
-}
-
-/// The bins, as far as the bounds allow them; the bounds; or 0 to 100, where nothing is said. Upper ends do not belong to a range.
-fn ranges(domain: Option<&Domain>, bounds: Option<[f64; 2]>) -> Vec<[f64; 2]> {
-    let [low, high] = bounds.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
-    match (domain, bounds) {
-        (Some(Domain::Bins(edges)), _) => edges
-            .windows(2)
-            .map(|edge| [edge[0].max(low), edge[1].min(high)])
-            .filter(|[low, high]| low < high)
-            .collect(),
-        (_, Some(bounds)) if bounds[0] == bounds[1] => vec![[bounds[0], bounds[0].next_up()]],
-        (_, Some(bounds)) => vec![bounds],
-        (_, None) => vec![[0.0, 100.0]],
+/// The bounds; or 0 to 100, where nothing is said. The upper one does not belong to it, unless it is the lower.
+fn bounds(column: &Column) -> [f64; 2] {
+    match column.bounds {
+        Some([low, high]) if low == high => [low, low.next_up()],
+        bounds => bounds.unwrap_or([0.0, 100.0]),
     }
-}
-
-/// The whole numbers in a range.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast to an integer stops at its ends"
-)]
-fn whole([low, high]: [f64; 2]) -> Option<(i64, u64)> {
-    let count = high.ceil() - low.ceil();
-    (count >= 1.0).then_some((low.ceil() as i64, count as u64))
-}
-
-fn day(chance: &mut Chance) -> Date {
-    let days = i64::try_from(chance.below(DAYS)).unwrap_or_default();
-    FIRST_DAY.saturating_add(jiff::Span::new().days(days))
 }
 
 /// Random numbers that are the same on every machine and in every version: SplitMix64 (Steele, Lea and Flood 2014). No secret depends on them.

@@ -427,7 +427,7 @@ impl Fitting {
     /// What whoever asks says next, within the time that there is for it. Whoever has left has abandoned the fit, however their leaving
     /// reached the node.
     async fn heard(&mut self, steps: &mut Streaming<FitRequest>) -> Result<Asking, Report> {
-        let seconds = Duration::from_secs(limit::FIT_STEP_SECONDS_MAX);
+        let seconds = Duration::from_secs(self.desk.limits.fit_step_seconds.into());
         let left = self.until.saturating_duration_since(Instant::now()).min(seconds);
         let coming = timeout(left, next(steps));
         let coming = self

@@ -99,6 +99,8 @@ limits! {
         "SQL texts that are read at the same time, each on a thread with a deep stack; others wait";
     row_streams_at_once: Some(limit::ROW_STREAMS_AT_ONCE_MAX as u32), None, 1..=4_096,
         "Long answers that leave while they are read; one more is refused";
+    fit_step_seconds: Some(limit::FIT_STEP_SECONDS_MAX as u32), None, 1..=(limit::FIT_STEP_SECONDS_MAX as u32),
+        "How long a fit waits for what whoever asks says next; the slowest of the other nodes reads its rows meanwhile";
     drain_seconds: Some(30), Some(10), 0..=3_600,
         "How long what runs may go on once the server is told to stop. Give the service manager more than that";
 }

@@ -151,12 +151,16 @@ fn a_twin_is_made_of_the_definition_alone_and_published_like_any_file() {
     let config = sandbox.dir().join("nodes/clinic-b/node.toml");
     let out = sandbox.place().join("twin.csv").to_str().unwrap().to_owned();
     let make = ["synthesize", "--collection", "stays", "--people", "50", "--out", &out];
-    dataset(&[&make[..], &["--margins"]].concat(), &config)
-        .fails_with("E_NO_PERMISSION", "a policy has no permission for it");
     dataset(&["synthesize", "--collection", "stay", "--out", &out], &config)
         .fails_with("E_SQL_COLLECTION", "did you mean stays?");
     dataset(&make, &config).returns(0);
     dataset(&make, &config).fails_with("E_FILE_MISSING", "not there yet");
+    let about = fs::read_to_string(format!("{out}.about.json")).unwrap();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    assert_eq!(
+        (&about["synthetic"], &about["margins"]),
+        (&true.into(), &serde_json::json!([]))
+    );
     let made = fs::read_to_string(&out).unwrap();
     assert!(
         made.lines()
@@ -170,6 +174,121 @@ fn a_twin_is_made_of_the_definition_alone_and_published_like_any_file() {
     assert!(added.contains("this is version 2, made-up people"), "{added}");
     let listed = dataset(&["list"], &config).returns(0).out();
     assert!(listed.contains("made up"), "{listed}");
+}
+
+#[test]
+fn a_twin_with_margins_has_the_shares_that_were_released_and_no_others() {
+    let (sandbox, run) = with(REAL);
+    run.returns(0);
+    let config = sandbox.dir().join("nodes/clinic-b/node.toml");
+    let path = |name: &str| sandbox.place().join(name).to_str().unwrap().to_owned();
+    // Of 200 real stays, 8 are in eye.
+    let wards = (0..200).map(|person| match person {
+        0..150 => "surgery",
+        150..192 => "medicine",
+        _ => "eye",
+    });
+    let rows: String = (0..)
+        .zip(wards)
+        .map(|(person, ward)| format!("q{person},{ward},{}\n", person % 9))
+        .collect();
+    fs::write(path("real.csv"), format!("patient_id,ward,days\n{rows}")).unwrap();
+    dataset(&["add", &path("real.csv"), "--collection", "stays"], &config).returns(0);
+    let restarted = || {
+        sandbox.down().returns(0);
+        sandbox.up_again(&sandbox.place().join("spec.toml")).returns(0);
+    };
+    restarted();
+    let saved = |sql: &str, name: &str| {
+        sandbox
+            .query(sql, &["--purpose", "ehds-53-1-e", "--output", &path(name)])
+            .returns(0);
+        path(name)
+    };
+    let of = |condition: &str| SQL.replace("GROUP", &format!("WHERE node = 'clinic-b'{condition} GROUP"));
+    // Eye is not asked for: it is as where it has too few people.
+    let big = of(" AND ward IN ('surgery', 'medicine')");
+    let files = ["ward.json", "ward.csv", "ward.arrow", "ward.parquet"].map(|name| saved(&big, name));
+    let all_stays = saved("SELECT count(*) AS n FROM stays WHERE node = 'clinic-b'", "all.json");
+    let make = |more: &[&str], out: &str| {
+        let words = [
+            "synthesize",
+            "--collection",
+            "stays",
+            "--people",
+            "3000",
+            "--seed",
+            "4",
+            "--out",
+        ];
+        dataset(&[&words[..], &[out], more].concat(), &config)
+    };
+    make(&["--margins", &path("real.csv")], &path("refused.csv")).fails_with("E_MARGINS", "tells people");
+    assert!(!Path::new(&path("refused.csv")).exists());
+    let twins = files.clone().map(|file| {
+        let out = format!("{file}.twin.csv");
+        let told = make(&["--margins", &file], &out).returns(0).out();
+        assert!(
+            told.contains("what is not listed does not come: eye, missing"),
+            "{told}"
+        );
+        fs::read_to_string(out).unwrap()
+    });
+    assert!(twins.iter().all(|twin| *twin == twins[0]));
+    let about = fs::read_to_string(format!("{}.twin.csv.about.json", files[0])).unwrap();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    let margin = &about["margins"][0];
+    assert_eq!(
+        (&margin["file"], &margin["released"]),
+        (&"ward.json".into(), &192.into())
+    );
+    assert!(
+        about["how"].as_str().unwrap().contains("nobody whom a row is about"),
+        "{about}"
+    );
+    dataset(
+        &["add", &format!("{}.twin.csv", files[0]), "--collection", "stays"],
+        &config,
+    )
+    .returns(0);
+    restarted();
+    let answer = sandbox.ask(&of(""));
+    assert_eq!(answer["coverage"][0]["data"][0]["synthetic"], true, "{answer}");
+    let count = |ward: &str| {
+        let rows = answer["rows"].as_array().unwrap().iter();
+        rows.filter(|row| row[0] == ward)
+            .map(|row| row[1].as_f64().unwrap())
+            .sum::<f64>()
+    };
+    let all = counts(&answer) as f64;
+    let (share, found) = (150.0 / 192.0, count("surgery") / all);
+    let allowed = 5.0 * (share * (1.0 - share) / all).sqrt();
+    // An even share, and that of all real stays, are outside.
+    assert!(
+        (found - share).abs() <= allowed && allowed < share - 0.75,
+        "{found} and {share} ± {allowed}"
+    );
+    assert_eq!(count("eye"), 0.0, "{answer}");
+    // With the number of all stays, what is left of it is spread evenly over what is not listed: half the real share of eye.
+    let out = path("third.csv");
+    let told = make(&["--margins", &files[0], "--margins", &all_stays], &out)
+        .returns(0)
+        .out();
+    assert!(
+        told.contains("8 rows are spread evenly over what is not listed: eye, missing"),
+        "{told}"
+    );
+    let twin = fs::read_to_string(out).unwrap();
+    let all = twin.lines().count() as f64 - 1.0;
+    let found = twin.lines().filter(|line| line.contains(",eye,")).count() as f64 / all;
+    let allowed = 5.0 * (0.02_f64 * 0.98 / all).sqrt();
+    assert!(
+        (found - 0.02).abs() <= allowed && allowed < 0.04 - 0.02,
+        "{found} ± {allowed}"
+    );
+    // What a twin answers makes no other.
+    let again = saved(&of(""), "again.json");
+    make(&["--margins", &again], &path("again.csv")).fails_with("E_MARGINS", "made up themselves");
 }
 
 #[test]

@@ -9,8 +9,12 @@ Example:
   datenraum node dataset synthesize --collection breast-cancer --people 500 --seed 7 --out twin.csv --config /etc/datenraum/node.toml
   datenraum node dataset add twin.csv --collection breast-cancer --config /etc/datenraum/node.toml
 
-It is made from the collection's public definition and the seed alone: each column is drawn for itself, evenly over its domain, and nothing
-is read of real data. Every row says that it is made up, in the column datenraum_synthetic, and so does whatever is made of it: the catalogue,
+  datenraum query --sandbox /tmp/oncology --purpose ehds-53-1-e --format json --output grade.json \\
+    \"SELECT grade, count(*) AS n FROM breast_cancer GROUP BY grade\"
+  datenraum node dataset synthesize --collection breast-cancer --margins grade.json --out twin.csv --config /etc/datenraum/node.toml
+
+It is made from the collection's public definition and the seed: each column is drawn for itself, evenly over its domain. With --margins,
+columns are distributed as answers say that were released; nothing else is read of real data. FILE.about.json says from which. Every row says that it is made up, in the column datenraum_synthetic, and so does whatever is made of it: the catalogue,
 answers, receipts.")]
 pub(crate) struct SynthesizeArgs {
     /// The collection
@@ -25,9 +29,9 @@ pub(crate) struct SynthesizeArgs {
     /// A column beside those of the collection, with one value for all rows: what its row filters read
     #[arg(long = "also", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(crate) also: Vec<(String, String)>,
-    /// Let the columns be distributed as those of real data: refused, as no policy can grant it
-    #[arg(long)]
-    pub(crate) margins: bool,
+    /// Distribute columns as this answer says, which was released: of a query that groups by one or two columns and counts (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) margins: Vec<PathBuf>,
     /// Where to write it, as CSV; new
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,

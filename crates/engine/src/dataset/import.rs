@@ -23,15 +23,25 @@ use super::{ORDER, unreadable};
 use crate::session;
 use crate::sketch::SketchKey;
 
+/// What was read.
+pub(super) struct Imported {
+    pub(super) rows: u64,
+    /// What the mapping lets count as missing.
+    pub(super) misfits: Misfits,
+    /// Whether the source says that it is made up.
+    pub(super) is_synthetic: bool,
+    /// By what days were moved, if they were: [`Conforming::shift_mark`].
+    pub(super) shift_mark: Option<[u8; 32]>,
+}
+
 /// Checks `source` against `collection` and writes the snapshot to `target`, with the column to sort people by at its end.
-/// Returns the number of rows, the misfits that the mapping lets count as missing, and whether the source says that it is made up.
 pub(super) fn import(
     source: &Path,
     mapping: &Mapping,
     collection: &Collection,
     key: &SketchKey,
     target: &Path,
-) -> Result<(u64, Misfits, bool), Report> {
+) -> Result<Imported, Report> {
     let opened = Opened::open(source, &mapping.source)?;
     let conforming = Conforming::new(&opened, mapping, collection)?;
     let extras = filter_columns(collection, &opened)?;
@@ -72,7 +82,12 @@ pub(super) fn import(
     misfits.require_few_left_out(&mapping.source)?;
     let file = writer.into_inner().map_err(|e| not_written(&e))?;
     file.sync_all().map_err(|error| unreadable(target, &error))?;
-    Ok((rows, misfits, opened.is_synthetic()))
+    Ok(Imported {
+        rows,
+        misfits,
+        is_synthetic: opened.is_synthetic(),
+        shift_mark: conforming.shift_mark(),
+    })
 }
 
 /// The keyed hash of each person, by the text form of their key.

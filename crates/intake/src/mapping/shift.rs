@@ -23,8 +23,9 @@ const SECRET_BYTES_MIN: usize = 32;
 /// The most days that may be named.
 const DAYS_MAX: u16 = 3650;
 
-/// What the hash is for, so that the same secret says nothing elsewhere.
+/// What a hash is for, so that the same secret says nothing elsewhere.
 const PURPOSE: &[u8] = b"datenraum shift of days 1\0";
+const PURPOSE_MARK: &[u8] = b"datenraum mark of a shift 1\0";
 
 /// How days are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,12 +131,7 @@ impl ShiftDays {
 impl Shifts {
     /// By how many days those of a person are moved: never by none.
     pub(crate) fn of(&self, person: &str) -> i32 {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mut hash = Hmac::<Sha256>::new_from_slice(self.secret.expose().as_bytes()).expect("a key");
-        hash.update(PURPOSE);
-        hash.update(&self.max.to_be_bytes());
-        hash.update(person.as_bytes());
-        let hash = hash.finalize().into_bytes();
+        let hash = self.hash(PURPOSE, person.as_bytes());
         let number = hash
             .iter()
             .take(16)
@@ -143,6 +139,20 @@ impl Shifts {
         let (max, choice) = (i32::from(self.max), number % (2 * u128::from(self.max)));
         let choice = i32::try_from(choice).unwrap_or_default();
         if choice < max { choice - max } else { choice - max + 1 }
+    }
+
+    /// The same for as long as everybody's days are moved by the same numbers.
+    pub(crate) fn mark(&self) -> [u8; 32] {
+        self.hash(PURPOSE_MARK, &[])
+    }
+
+    fn hash(&self, purpose: &[u8], of: &[u8]) -> [u8; 32] {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mut hash = Hmac::<Sha256>::new_from_slice(self.secret.expose().as_bytes()).expect("a key");
+        hash.update(purpose);
+        hash.update(&self.max.to_be_bytes());
+        hash.update(of);
+        hash.finalize().into_bytes().into()
     }
 }
 

@@ -2,9 +2,11 @@
 //! that was described and from no other that it names.
 //!
 //! A server is believed in nothing that could fill memory: messages, values and rows are bounded, and compressed batches, which say of
-//! themselves how long they become, are refused. Its own words can quote data and are never repeated. Next: `flight/batches.rs`.
+//! themselves how long they become, are refused. Its own words can quote data and are never repeated. Next: `flight/batches.rs`, and `flight/told.rs`:
+//! what a gateway of a data space says of an answer.
 
 mod batches;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use self::batches::Batches;
 use super::ahead::{self, Sender, apart};
 use super::described::{Place, Secret, is_of_this_machine};
 use super::https::{self, Unanswered};
-use super::{Pieces, ascending, names, types};
+use super::{Pieces, ROWS_FREE, ascending, cut, names, types};
 
 /// How long it may take to be let in.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
@@ -258,6 +260,7 @@ async fn read(
                 break;
             };
             let found = batch.schema();
+            told::require_plain(&found)?;
             if names(&found) != names(expected) || types(&found) != types(expected) {
                 return Err(
                     Problem::SourceBroken.report(format!("{} sends other columns than it said", flight.server()))
@@ -265,7 +268,11 @@ async fn read(
             }
             rows += batch.num_rows() as u64;
             let batch = batch.project(places).map_err(|error| super::malformed(&error))?;
-            for piece in batches::cut(&batch)? {
+            let pieces = cut::cut(&batch).filter(|_| batch.num_rows() <= ROWS_FREE);
+            let pieces = pieces.ok_or_else(|| {
+                Problem::SourceBroken.report("the server sends a value or a batch that is longer than one may be")
+            })?;
+            for piece in pieces {
                 if !sender.takes(piece) {
                     return Ok(());
                 }

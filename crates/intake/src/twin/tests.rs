@@ -14,7 +14,7 @@ fn twin(people: u32, seed: u64) -> Twin {
 
 fn text(twin: &Twin, collection: &Collection) -> String {
     let mut out = Vec::new();
-    let rows = twin.write(collection, &mut out).unwrap();
+    let rows = twin.write(collection, &Margins::default(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.lines().count() as u64, rows + 1);
     text
@@ -23,12 +23,16 @@ fn text(twin: &Twin, collection: &Collection) -> String {
 #[test]
 fn nobody_too_many_and_what_cannot_be_are_refused() {
     for people in [0, PEOPLE_MAX + 1] {
-        let report = twin(people, 1).write(&stays(), &mut Vec::new()).unwrap_err();
+        let report = twin(people, 1)
+            .write(&stays(), &Margins::default(), &mut Vec::new())
+            .unwrap_err();
         assert_eq!(report.problem, Problem::Usage);
     }
     let mut impossible = stays();
     impossible.columns[2].bounds = Some([200.0, 300.0]);
-    let report = twin(5, 1).write(&impossible, &mut Vec::new()).unwrap_err();
+    let report = twin(5, 1)
+        .write(&impossible, &Margins::default(), &mut Vec::new())
+        .unwrap_err();
     assert!(report.message.contains("no value of column age"), "{}", report.message);
 }
 

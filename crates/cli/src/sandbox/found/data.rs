@@ -81,7 +81,7 @@ fn add(node: &MemberId, dataset: &Dataset, layout: &Layout, rules: &Rules, clock
         let datasets = Datasets::open(&folder)?;
         if let Rows::MadeUp(twin) = &dataset.rows {
             let out = File::create(&file).map_err(|error| Problem::FileMissing.report(error.kind().to_string()))?;
-            twin.write(collection, &mut BufWriter::new(out))?;
+            twin.write(collection, &intake::Margins::default(), &mut BufWriter::new(out))?;
         }
         datasets.add_by(&mapping, &file, collection, clock.now())
     });

@@ -147,9 +147,59 @@ fn days_are_moved_alike_in_each_version_as_long_as_the_secret_is_the_same() {
     fs::remove_file(path("shift.secret")).unwrap();
     let refused = datasets.renew(collection, at(3), None).unwrap_err();
     assert_eq!((refused.problem, version()), (Problem::FileMissing, first.version()));
+    // With another secret, by another max, and as they are.
+    let of_text = |text: &str| {
+        fs::write(path("m.toml"), text).unwrap();
+        Mapping::load(&path("m.toml"), collection).unwrap()
+    };
+    let (wider, plain) = (
+        of_text(&text.replace("90", "91")),
+        Mapping::plain(collection.id.clone()),
+    );
+    let add = |mapping: &Mapping, to: &Datasets, second| {
+        let added = to.publish(mapping, &path("stays.csv"), collection, at(second), None);
+        added.map(drop).map_err(|report| report.problem)
+    };
+    keep("0123456789abcdef0123456789abcdef");
+    assert_eq!(add(&wider, &datasets, 4), Err(Problem::DataShift));
+    assert_eq!(add(&plain, &datasets, 4), Err(Problem::DataShift));
+    assert_eq!(add(&mapping, &datasets, 4), Ok(()));
     keep("fedcba9876543210fedcba9876543210");
-    datasets.renew(collection, at(4), None).unwrap();
+    let refused = datasets.renew(collection, at(5), None).unwrap_err();
+    assert_eq!((refused.problem, version()), (Problem::DataShift, first.version()));
+    assert!(refused.remedy.contains("--other-shifts"), "{refused:?}");
+    // What is kept of the secret can be made of it by nobody without the node's.
+    let about = fs::read_to_string(path("datasets/stays/dataset.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+    let kept = about["shift_mark"].as_str().unwrap();
+    let elsewhere = Datasets::open(&path("elsewhere")).unwrap();
+    keep("0123456789abcdef0123456789abcdef");
+    assert_eq!(add(&mapping, &elsewhere, 1), Ok(()));
+    let other = fs::read_to_string(path("elsewhere/stays/dataset.json")).unwrap();
+    assert!(other.contains("shift_mark") && !other.contains(kept), "{other}");
+    // Made-up people between two versions of real ones do not make it forgotten; who decides so does.
+    keep("fedcba9876543210fedcba9876543210");
+    fs::write(
+        path("twin.csv"),
+        "patient_id,seen,datenraum_synthetic\ns,2024-01-01,true\n",
+    )
+    .unwrap();
+    datasets.add(&path("twin.csv"), collection, at(6)).unwrap();
+    assert_eq!(add(&mapping, &datasets, 7), Err(Problem::DataShift));
+    datasets.allow_other_shifts(&collection.id).unwrap();
+    assert_eq!(add(&mapping, &datasets, 8), Ok(()));
     assert_ne!(version().digest, first.version().digest);
+    keep("0123456789abcdef0123456789abcdef");
+    assert_eq!(
+        add(&mapping, &place_of(&datasets), 9),
+        Err(Problem::DataShift),
+        "after a restart"
+    );
+}
+
+/// The same datasets, opened anew.
+fn place_of(datasets: &Datasets) -> Datasets {
+    Datasets::open(&datasets.folder).unwrap()
 }
 
 #[test]
@@ -203,6 +253,84 @@ fn a_39_a_snapshot_that_is_damaged_is_not_answered_from_and_takes_no_other_with_
             (vec![], 2)
         );
     }
+}
+
+#[test]
+fn a_39_another_content_of_the_same_length_is_noticed_at_the_next_start() {
+    let (place, running) = Place::new();
+    let (other, _) = {
+        let (other, datasets) = Place::new();
+        other.write("patient_id\nc\nd\n");
+        datasets.add(&other.file(), &other.stays, at(1)).unwrap();
+        (other, datasets)
+    };
+    let newest = |place: &Place| {
+        let about = fs::read_to_string(place.folder.path().join("datasets/stays/dataset.json")).unwrap();
+        let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+        let file = about["file"].as_str().unwrap().to_owned();
+        place.folder.path().join("datasets/stays").join(file)
+    };
+    let (mine, theirs) = (newest(&place), fs::read(newest(&other)).unwrap());
+    let own = fs::read(&mine).unwrap();
+    assert_eq!(own.len(), theirs.len());
+    drop(running);
+    let checked = place.folder.path().join("datasets/stays/checked.json");
+    let before = fs::read_to_string(&checked).unwrap();
+    // As somebody who sets back the time of the last writing.
+    let written = fs::metadata(&mine).unwrap().modified().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let put = |content: &[u8]| {
+        fs::write(&mine, content).unwrap();
+        let file = File::options().write(true).open(&mine).unwrap();
+        file.set_modified(written).unwrap();
+    };
+    put(&theirs);
+    for _ in 0..2 {
+        let opened = place.open();
+        let unhealthy = opened.unhealthy();
+        let [changed] = &unhealthy[..] else {
+            panic!("{unhealthy:?}")
+        };
+        assert_eq!(
+            (changed.is_served, &changed.collection, changed.problem.problem),
+            (false, &place.stays.id, Problem::DataChanged)
+        );
+        assert!(opened.find(&place.stays.id).is_none() && opened.find(&place.others.id).is_some());
+    }
+    // What was only touched, as by whoever puts back a backup, is read once and then known again.
+    put(&own);
+    assert_eq!(place.open().find(&place.stays.id).unwrap().rows(), 2);
+    let after = fs::read_to_string(&checked).unwrap();
+    assert_ne!(after, before);
+    assert_eq!(place.open().unhealthy(), []);
+    assert_eq!(fs::read_to_string(&checked).unwrap(), after);
+    fs::remove_file(&checked).unwrap();
+    assert_eq!(place.open().unhealthy(), []);
+    assert_eq!(fs::read_to_string(&checked).unwrap(), after);
+    put(&theirs);
+    place.open().renew(&place.stays, at(2), None).unwrap();
+    assert_eq!(place.open().unhealthy(), []);
+}
+
+#[test]
+fn a_snapshot_that_nobody_touched_is_not_read_at_each_start() {
+    let (place, datasets) = Place::new();
+    drop(datasets);
+    let folder = place.folder.path().join("datasets/stays");
+    let change = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert_ne!(text.replace(from, to), text);
+        fs::write(folder.join(file), text.replace(from, to)).unwrap();
+    };
+    let about = fs::read_to_string(folder.join("dataset.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+    let (_, content) = about["content"].as_str().unwrap().split_once(':').unwrap();
+    // Whoever read it would see that this is not its digest.
+    let wrong = format!("{}{}", &content[1..], &content[..1]);
+    change("dataset.json", content, &wrong);
+    assert_eq!(place.open().unhealthy().len(), 1);
+    change("checked.json", content, &wrong);
+    assert_eq!(place.open().unhealthy(), []);
 }
 
 #[test]

@@ -1,18 +1,12 @@
-//! Messages of a server as batches that are as small as those of files.
+//! Messages of a server as batches.
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, OffsetSizeTrait, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::{FlightError, Result as FlightResult};
 use futures::{StreamExt as _, TryStreamExt as _};
-use terms::{Problem, Report};
 use tonic::Streaming;
-
-use crate::source::{BATCH_BYTES, BATCH_ROWS, RECORD_BYTES_MAX};
-
-/// Most rows of a message: columns of nothing take no room, however many rows they say they have.
-const ROWS_MAX: usize = 16 * 1024 * 1024;
 
 /// What a server sends of one part.
 pub(super) struct Batches(FlightRecordBatchStream);
@@ -45,38 +39,4 @@ fn uncompressed(message: FlightData) -> FlightResult<FlightData> {
         }
         _ => Ok(message),
     }
-}
-
-/// Parts of a batch whose texts take no more room than those of a file do, also where they are shared in it: a short message can name a
-/// long text in each of many rows.
-pub(super) fn cut(batch: &RecordBatch) -> Result<impl Iterator<Item = RecordBatch> + use<>, Report> {
-    let longest: Vec<usize> = batch.columns().iter().map(longest).collect();
-    let rows = batch.num_rows();
-    if longest.iter().any(|bytes| *bytes > RECORD_BYTES_MAX) || rows > ROWS_MAX {
-        return Err(Problem::SourceBroken.report("the server sends a value or a batch that is longer than one may be"));
-    }
-    let of_row: usize = longest.iter().sum();
-    let at_once = (BATCH_BYTES / of_row.max(1)).clamp(1, BATCH_ROWS);
-    let batch = batch.clone();
-    let starts = (0..rows).step_by(at_once);
-    Ok(starts.map(move |start| batch.slice(start, at_once.min(rows - start))))
-}
-
-/// Bytes of the longest text of a column.
-fn longest(column: &ArrayRef) -> usize {
-    match column.data_type() {
-        DataType::Utf8 => longest_between::<i32>(column),
-        DataType::LargeUtf8 => longest_between::<i64>(column),
-        DataType::Utf8View => {
-            let lengths = column.as_string_view().lengths();
-            lengths.max().unwrap_or_default() as usize
-        }
-        DataType::Dictionary(..) => longest(column.as_any_dictionary().values()),
-        _ => 0,
-    }
-}
-
-fn longest_between<O: OffsetSizeTrait>(column: &ArrayRef) -> usize {
-    let lengths = column.as_string::<O>().offsets().lengths();
-    lengths.max().unwrap_or_default()
 }

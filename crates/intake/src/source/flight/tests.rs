@@ -374,7 +374,7 @@ fn messages_that_are_small_and_become_large_fill_no_memory() {
     let views: StringViewArray = std::iter::repeat_n(Some(long.as_str()), 3).collect();
     for column in [Arc::new(shared) as ArrayRef, Arc::new(views)] {
         let batch = RecordBatch::try_from_iter([("a", Arc::clone(&column))]).unwrap();
-        let first = batches::cut(&batch).unwrap().next().unwrap();
+        let first = cut::cut(&batch).unwrap().next().unwrap();
         assert_eq!(first.num_rows(), column.len().min(4), "16 MiB of 4 MiB each");
         lab.answers(&[vec![batch]]);
         let rows: usize = lab.read("", &["a"]).unwrap().iter().map(RecordBatch::num_rows).sum();
