@@ -252,6 +252,7 @@ impl Glm {
             log_weights,
             of_responses,
         };
+        self.family.require_successes(log_weights)?;
         if let Some(what) = self.family.is_constant(responses, weights) {
             return Err(Problem::ModelData.report(format!("the response is {what} in every row")));
         }
