@@ -575,7 +575,10 @@ fn institutions_are_described_as_pandas_describes_them() {
             (0..of.nodes()).for_each(|node| of.require(&by_node, Some(node)));
         }
         // Each command is a program that gathers documents, so it asks for all columns together.
-        let sums = of.numbers.iter().map(|(_, sql, _)| format!("sum({sql}), var_samp({sql})"));
+        let sums = of
+            .numbers
+            .iter()
+            .map(|(_, sql, _)| format!("sum({sql}), var_samp({sql})"));
         let sums = sums.collect::<Vec<_>>().join(", ");
         let told = sandbox.ask(&format!("SELECT {sums} FROM {}", id.replace('-', "_")));
         for (at, (name, ..)) in of.numbers.iter().enumerate() {

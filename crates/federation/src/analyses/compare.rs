@@ -152,8 +152,15 @@ fn perhaps_none(cells: &Cells, outcome: &str, by: &Key, level: &str, groups: usi
     if groups < 3 || by.sql != by.name || cells.rounded_to.is_some() {
         return report;
     }
-    let level = if by.is_number { level.to_owned() } else { format!("'{}'", level.replace('\'', "''")) };
-    let remedy = format!("{}; or compare the other groups: --where \"{} <> {level}\"", report.remedy, by.name);
+    let level = if by.is_number {
+        level.to_owned()
+    } else {
+        format!("'{}'", level.replace('\'', "''"))
+    };
+    let remedy = format!(
+        "{}; or compare the other groups: --where \"{} <> {level}\"",
+        report.remedy, by.name
+    );
     report.remedy(remedy)
 }
 

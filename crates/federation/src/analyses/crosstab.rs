@@ -55,7 +55,9 @@ pub async fn crosstab(
     let strata = strata.map(|strata| study.key(strata)).transpose()?;
     let count = ["count(*)".to_owned()];
     if let Some(strata) = &strata {
-        study.require_exact(&[strata, &rows, &columns], &count, "--strata").await?;
+        study
+            .require_exact(&[strata, &rows, &columns], &count, "--strata")
+            .await?;
     }
     let cells = study.ask(&[&rows, &columns], &count, &[]).await?;
     let (cells, dropped) = cells.without_unknown(0);
@@ -162,7 +164,11 @@ fn over_strata(
         ]);
     }
     let is_without = |cell: &&Cell| cell.keys[0].is_none() && cell.keys[1..].iter().all(Option::is_some);
-    let without = cells.cells.iter().filter(is_without).filter_map(|cell| cell.numbers[0].value);
+    let without = cells
+        .cells
+        .iter()
+        .filter(is_without)
+        .filter_map(|cell| cell.numbers[0].value);
     let counted: f64 = tables.iter().flatten().flatten().copied().chain(without).sum();
     if !cells.complete && counted != all {
         return Err(cells.withheld("a stratum that is not among those of which something"));

@@ -157,7 +157,11 @@ impl<'a> Study<'a> {
 
     fn question(&self, keys: &[&Key], values: &[String], also: &[String]) -> Question {
         let groups: Vec<&str> = keys.iter().map(|key| key.sql.as_str()).collect();
-        let columns: Vec<&str> = groups.iter().copied().chain(values.iter().map(String::as_str)).collect();
+        let columns: Vec<&str> = groups
+            .iter()
+            .copied()
+            .chain(values.iter().map(String::as_str))
+            .collect();
         let mut sql = format!("SELECT {} FROM {}", columns.join(", "), self.collection.sql_name());
         let conditions: Vec<&String> = self.about.condition.iter().chain(also).collect();
         if let [only] = conditions.as_slice() {

@@ -50,7 +50,11 @@ fn a_table_that_lacks_a_value_is_tested_only_if_nobody_has_it() {
 fn strata_that_are_not_all_told_have_no_common_odds_ratio() {
     let (found, two) = (["a", "b"].map(str::to_owned), ["x", "y"].map(str::to_owned));
     let cell = |stratum: Option<&str>, row: &str, column: &str| Cell {
-        keys: vec![stratum.map(str::to_owned), Some(row.to_owned()), Some(column.to_owned())],
+        keys: vec![
+            stratum.map(str::to_owned),
+            Some(row.to_owned()),
+            Some(column.to_owned()),
+        ],
         numbers: vec![Number::known(20.0)],
     };
     let told = |strata: &[Option<&str>], complete: bool| {

@@ -404,7 +404,10 @@ fn own_estimates_are_read_and_nobody_is_asked() {
     refused("{}", "no array");
     refused(r#"[{"label": "north", "estimate": 0.2}]"#, "entry 1");
     let both = parse("SELECT * FROM meta(estimates => '[]', outcome => 'age')").unwrap_err();
-    assert!(both.message.contains("meta of estimates has no option outcome"), "{both:?}");
+    assert!(
+        both.message.contains("meta of estimates has no option outcome"),
+        "{both:?}"
+    );
     let told = r#"SELECT * FROM meta(estimates => '[{"label": "north", "estimate": 0.2, "std_error": 0.1}]')"#;
     assert!(matches!(parse(told).unwrap(), Some(Called::Study(_))));
 }
