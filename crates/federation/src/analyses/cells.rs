@@ -160,6 +160,12 @@ impl Cells {
         levels
     }
 
+    /// Whether somebody can have a value that is not among those `found`: a declared one, or any where none are declared.
+    pub fn can_lack(&self, key: &Key, found: &[String]) -> bool {
+        let is_lacking = |level: &String| !found.contains(level);
+        !self.complete && (key.levels.is_empty() || key.levels.iter().any(is_lacking))
+    }
+
     /// Without the cells in which one of the keys is not known, and the rows that these had: as many as were released.
     #[must_use]
     pub fn without_unknown(self, rows: usize) -> (Self, Number) {

@@ -114,7 +114,7 @@ pub async fn compare(study: &mut Study<'_>, outcome: &str, by: &str, ranks: bool
         dropped,
         tests,
         ranks,
-        can_lack_groups: !cells.complete,
+        can_lack_groups: cells.can_lack(&by, &levels),
     })
 }
 

@@ -69,7 +69,7 @@ pub async fn crosstab(
     });
     let counts: Vec<Vec<Number>> = counts.collect();
     let mut exact = exact(&cells, &row_levels, &column_levels);
-    let mut can_lack_levels = lacks_levels(&cells, &[(&rows, &row_levels), (&columns, &column_levels)]);
+    let mut can_lack_levels = cells.can_lack(&rows, &row_levels) || cells.can_lack(&columns, &column_levels);
     // What a test is made of is all rows; without one nothing is asked for it.
     if can_lack_levels && let Ok(counts) = exact {
         let all = study.ask(&[], &count, &[]).await?.number(&[], 0);
@@ -95,14 +95,6 @@ pub async fn crosstab(
         strata,
         can_lack_levels,
     })
-}
-
-/// Whether a value that is in no cell can have been withheld everywhere: a declared one, or any where none are declared.
-fn lacks_levels(cells: &Cells, keys: &[(&Key, &Vec<String>)]) -> bool {
-    let lacks = |(key, found): &(&Key, &Vec<String>)| {
-        key.levels.is_empty() || key.levels.iter().any(|level| !found.contains(level))
-    };
-    !cells.complete && keys.iter().any(lacks)
 }
 
 /// The counts, if all rows are in them or among those dropped that were told: then nobody has a value that is not in the table.

@@ -26,10 +26,10 @@ fn cells(complete: bool) -> Cells {
 fn a_table_that_lacks_a_value_is_tested_only_if_nobody_has_it() {
     let found = ["a", "b"].map(str::to_owned).to_vec();
     let (two, three) = (key(&["a", "b"]), key(&["a", "b", "c"]));
-    assert!(lacks_levels(&cells(false), &[(&three, &found)]));
-    assert!(!lacks_levels(&cells(false), &[(&two, &found)]));
-    assert!(!lacks_levels(&cells(true), &[(&three, &found)]));
-    assert!(lacks_levels(&cells(false), &[(&key(&[]), &found)]));
+    assert!(cells(false).can_lack(&three, &found));
+    assert!(!cells(false).can_lack(&two, &found));
+    assert!(!cells(true).can_lack(&three, &found));
+    assert!(cells(false).can_lack(&key(&[]), &found));
 
     let counts = || vec![vec![20.0, 30.0], vec![40.0, 50.0]];
     let is_whole = |all: Number, dropped: f64| whole(counts(), all, Number::known(dropped), &cells(false));
