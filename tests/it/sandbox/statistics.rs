@@ -340,6 +340,13 @@ fn what_needs_exact_counts_is_refused_where_a_policy_rounds_before_anybody_is_as
         .fails_with("E_WITHHELD", "multiples of 5");
     let strata = ask("crosstab", &[&table[..], &["--strata", "node"]].concat());
     strata.returns(4).fails_with("E_WITHHELD", "leave --strata out");
+    ask("meta", &ranks[..2])
+        .returns(4)
+        .fails_with("E_WITHHELD", "multiples of 5");
+    let curve = ["--time", "age", "--event", "disease"];
+    ask("survival", &curve)
+        .returns(4)
+        .fails_with("E_WITHHELD", "multiples of 5");
     assert_eq!(asked(&sandbox), 0);
     // The table is shown, without what would be asked for its tests alone.
     for (command, words) in [

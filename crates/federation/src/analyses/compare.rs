@@ -82,7 +82,7 @@ pub async fn compare(study: &mut Study<'_>, outcome: &str, by: &str, ranks: bool
     ];
     let values = values.map(str::to_owned);
     if ranks {
-        study.require_exact(&[&by], &values, "--ranks").await?;
+        study.require_exact(&[&by], &values, Some("--ranks")).await?;
     }
     let cells = study.ask(&[&by], &values, &[]).await?;
     let (cells, without_group) = cells.without_unknown(0);

@@ -56,7 +56,7 @@ pub async fn crosstab(
     let count = ["count(*)".to_owned()];
     if let Some(strata) = &strata {
         study
-            .require_exact(&[strata, &rows, &columns], &count, "--strata")
+            .require_exact(&[strata, &rows, &columns], &count, Some("--strata"))
             .await?;
     }
     let cells = study.ask(&[&rows, &columns], &count, &[]).await?;

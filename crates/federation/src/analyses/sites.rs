@@ -69,6 +69,7 @@ pub async fn averages(study: &mut Study<'_>, outcome: &str) -> Result<Sites, Rep
         format!("avg({outcome})"),
         format!("stddev({outcome})"),
     ];
+    study.require_exact(&[&node], &values, None).await?;
     let cells = study.ask(&[&node], &values, &[]).await?;
     let mut sites = Vec::new();
     for name in cells.levels(0, &node) {

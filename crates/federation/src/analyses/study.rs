@@ -139,20 +139,24 @@ impl<'a> Study<'a> {
         }
     }
 
-    /// Refuses what needs exact counts where the asker's own documents say that numbers are rounded, before anybody is asked; `option` is what
-    /// asks for it.
+    /// Refuses what needs exact counts where the asker's own documents say that numbers are rounded, before anybody is asked. `option` is what
+    /// asks for it, if the rest can be shown without.
     ///
     /// # Errors
     /// `Withheld`; if the question cannot be planned.
-    pub(super) async fn require_exact(&self, keys: &[&Key], values: &[String], option: &str) -> Result<(), Report> {
-        match self.asker.rounded_to(&self.question(keys, values, &[])).await? {
-            None => Ok(()),
-            Some(step) => {
-                let report = rounded(step);
-                let remedy = format!("leave {option} out: the counts are shown then; {}", report.remedy);
-                Err(report.remedy(remedy))
-            }
-        }
+    pub(super) async fn require_exact(
+        &self,
+        keys: &[&Key],
+        values: &[String],
+        option: Option<&str>,
+    ) -> Result<(), Report> {
+        let Some(step) = self.asker.rounded_to(&self.question(keys, values, &[])).await? else {
+            return Ok(());
+        };
+        let report = rounded(step);
+        let Some(option) = option else { return Err(report) };
+        let remedy = format!("leave {option} out: the counts are shown then; {}", report.remedy);
+        Err(report.remedy(remedy))
     }
 
     fn question(&self, keys: &[&Key], values: &[String], also: &[String]) -> Question {
