@@ -145,6 +145,14 @@ def what_is_wrong(hearts):
     refused("E_MODEL_FORMULA", lambda: hearts.kmeans("heart", "age, bmi", 1), "1 clusters", {})
     refused("E_MODEL_FORMULA", lambda: hearts.penalised("heart", LOGIT, penalty="lasso", lambdas=[-1]), "", {})
     refused("E_MODEL_FORMULA", lambda: hearts.train("heart", "disease ~ age", loss="hinge"), "loss", {})
+    refused("E_STATISTIC", lambda: hearts.meta_of(pd.DataFrame({"estimate": [0.2], "std_error": [0.1]})), "fewer than two")
+    for wrong in [lambda: hearts.glm("heart", LOGIT, node="north"), lambda: hearts.meta_of({})]:
+        try:
+            wrong()
+        except (TypeError, ValueError) as error:
+            assert "node" in str(error) or "term" in str(error), error
+        else:
+            raise AssertionError("it was not refused")
 
 
 def statements(program, sandbox, hearts):
@@ -250,6 +258,11 @@ def alike(one, other):
     return one == other
 
 
+def in_a_call(where):
+    """What the command says of its condition, as a call has it."""
+    return "where => '" + where[1].replace("'", "''") + "'"
+
+
 def as_the_command(program, sandbox, hearts):
     """Each table has the rows and columns that the command of its name prints as JSON, and its facts are what that has beside them."""
     for analysis, options in [
@@ -265,7 +278,8 @@ def as_the_command(program, sandbox, hearts):
         words = [word for name, value in options.items() for word in ([f"--{name}"] if value == "true" else [f"--{name}", value])]
         words = [program, analysis, "--sandbox", sandbox, "--purpose", RESEARCH, "--collection", "heart", "--format", "json", *words]
         said = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-        table, told = hearts._call(analysis, {"collection": "heart"} | options)
+        said["notes"] = [re.sub('--where "(.*?)"', in_a_call, note) for note in said["notes"]]
+        table, told = hearts._call(analysis, collection="heart", **options)
         shown = said.pop("rows")
         for row in shown:
             row.pop("bins", None)
@@ -443,6 +457,17 @@ def meta(hearts, rows):
         best = optimize.minimize_scalar(minus_restricted, bounds=(0, 10 * variances.max()), method="bounded", options={"xatol": 1e-9})
         reml = 0.0 if minus_restricted(0) <= best.fun else best.x
         close(found.tau_squared_reml, reml, 1e-4 * variances.max())
+    # The same estimates from here, and those of models.
+    again = hearts.meta_of(found.sites)
+    close(again.pooled, found.pooled.to_numpy(), 1e-12)
+    assert again.coverage == [] and again.sites.index.tolist() == found.sites.index.tolist()
+    of_sexes = {sex: hearts.glm("heart", "days ~ age", where=f"sex = '{sex}'") for sex in ["female", "male"]}
+    effects = np.array([fit.params["age"] for fit in of_sexes.values()])
+    weights = np.array([fit.bse["age"] ** -2 for fit in of_sexes.values()])
+    slopes = hearts.meta_of(of_sexes, "age")
+    told = slopes.pooled.loc["fixed effect", ["estimate", "std_error"]]
+    close(told, [(weights * effects).sum() / weights.sum(), weights.sum() ** -0.5], 1e-9)
+    assert slopes.sites.n.tolist() == [fit.n for fit in of_sexes.values()]
     return found
 
 

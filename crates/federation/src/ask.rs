@@ -324,6 +324,20 @@ impl Asker {
         policy::decide_joined(&self.rules, &asked, &joined.collect::<Vec<_>>())
     }
 
+    /// To multiples of what the numbers of an answer are rounded, by the documents that the asker holds. Nobody is asked.
+    ///
+    /// # Errors
+    /// If the question cannot be planned.
+    pub(crate) async fn rounded_to(&self, question: &Question) -> Result<Option<u32>, Report> {
+        let split = self.split(question, &Parameters::default()).await?;
+        let steps = split.leaves.iter().flat_map(Leaf::queries);
+        let steps = steps.filter_map(|query| match self.decide(query, question) {
+            policy::Decision::Allow(grant) => grant.disclosure().round_to,
+            policy::Decision::Refuse(_) => None,
+        });
+        Ok(steps.max())
+    }
+
     pub(crate) async fn connection(&self, peer: &Peer) -> Result<Connection, Report> {
         if let Some(open) = self.connections.lock().await.get(&peer.member) {
             return Ok(open.clone());

@@ -486,9 +486,16 @@ impl Building<'_> {
             return Ok(());
         }
         let variable = self.variable(column)?;
-        let need = match variable.is_number {
-            true => Need::Number(column.to_owned()),
-            false => Need::Level(column.to_owned(), variable.levels.clone()),
+        let need = match (variable.is_number, variable.levels.as_slice()) {
+            (true, _) => Need::Number(column.to_owned()),
+            (false, []) => {
+                let message =
+                    format!("{column} is no number and has no declared values, so a fit cannot tell where it is known");
+                let remedy =
+                    format!("name other columns for complete cases, or add {column} IS NOT NULL to the conditions");
+                return Err(Problem::ModelFormula.report(message).remedy(remedy));
+            }
+            (false, levels) => Need::Level(column.to_owned(), levels.to_vec()),
         };
         self.need(need);
         Ok(())

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use terms::{Problem, Report};
+use terms::Report;
 
 use crate::design::{Need, Variable};
 use crate::frame::{Column, Frame};
-use crate::rounds::{Next, Rounds};
+use crate::rounds::{Rounds, to_the_end};
 
 /// A table as text; the empty text is not known.
 #[derive(Clone, Debug)]
@@ -106,15 +106,9 @@ impl Table {
 
 /// Steps over frames as nodes make them: each adds up, all are added.
 pub(crate) fn fit<R: Rounds>(analysis: &R, frames: &[Frame]) -> Result<R::Fitted, Report> {
-    let mut state = analysis.start();
-    for _ in 0..200 {
-        let sums = added(analysis, &state, frames);
-        match analysis.next(&state, &sums)? {
-            Next::Step(next) => state = next,
-            Next::Done(fitted) => return Ok(fitted),
-        }
-    }
-    Err(Problem::ModelSteps.report("200 steps"))
+    to_the_end(analysis.start(), 200, |state| {
+        analysis.next(state, &added(analysis, state, frames))
+    })
 }
 
 /// The sums of one step over all frames.
@@ -142,29 +136,10 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
 }
 
 pub(crate) fn table(file: &Path) -> Table {
-    let text = std::fs::read_to_string(file).unwrap();
-    let mut lines = text.lines().map(fields);
-    let names: Vec<String> = lines
-        .next()
-        .unwrap()
-        .iter()
-        .map(|name| name.replace(['.', '-'], "_"))
-        .collect();
-    let rows: Vec<Vec<String>> = lines.collect();
-    assert!(rows.iter().all(|row| row.len() == names.len()), "{}", file.display());
-    Table { names, rows }
-}
-
-/// The fields of a line; a comma between quotes is part of a field.
-fn fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut is_quoted = false;
-    for c in line.chars() {
-        match c {
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => fields.push(String::new()),
-            c => fields.last_mut().unwrap().push(c),
-        }
+    let mut lines = csv::Reader::from_path(file).unwrap();
+    let names = lines.headers().unwrap().iter();
+    Table {
+        names: names.map(|name| name.replace(['.', '-'], "_")).collect(),
+        rows: lines.deserialize().collect::<Result<_, _>>().unwrap(),
     }
-    fields
 }

@@ -10,7 +10,7 @@ use crate::design::Variable;
 pub enum Family {
     /// Normal; the variance is estimated.
     Gaussian,
-    /// 0 or 1.
+    /// 0 or 1, or the share of successes in as many trials as the weight says.
     Binomial,
     /// Counts whose variance is their mean.
     Poisson,
@@ -39,8 +39,8 @@ pub(crate) struct Added {
     pub(crate) weight: f64,
     /// What it adds to the right side, before the model matrix.
     pub(crate) weighted_residual: f64,
-    /// At the first step: weight, its logarithm, what the log-likelihood has of the response alone, weighted response. At others:
-    /// deviance, Pearson's χ², and two sums for the log-likelihood.
+    /// At the first step: weight, its logarithm (of a binomial 1 if the response cannot be), what the log-likelihood has of the response
+    /// alone, weighted response. At others: deviance, Pearson's χ², and two sums for the log-likelihood.
     pub(crate) rest: [f64; 4],
 }
 
@@ -187,7 +187,10 @@ impl Family {
         };
         let (fits, what) = match self {
             Family::Gaussian => (true, ""),
-            Family::Binomial => (low == 0.0 && high == 1.0, "true or false, or 0 or 1"),
+            Family::Binomial => (
+                low == 0.0 && high == 1.0,
+                "true or false, 0 or 1, or a share of trials from 0 to 1",
+            ),
             Family::Poisson | Family::NegativeBinomial(_) => {
                 (low >= 0.0, "a count: its declared bounds begin at 0 or above")
             }
@@ -227,6 +230,21 @@ impl Family {
         }
     }
 
+    /// Refuses a binomial with rows that are neither 0 nor 1 nor a whole number of successes in their trials; of others nothing is known here.
+    ///
+    /// # Errors
+    /// `E_MODEL_DATA`.
+    pub(crate) fn require_successes(self, log_weights: f64) -> Result<(), Report> {
+        if self != Family::Binomial || log_weights <= 0.0 {
+            return Ok(());
+        }
+        let message = "the response of a binomial model is neither 0 nor 1 in some rows, nor a whole number of successes by its weight";
+        Err(Problem::ModelData.report(message).remedy(
+            "name the column with the number of trials as weights, where the response is the share of successes in them; \
+             model other shares as gaussian",
+        ))
+    }
+
     fn variance(self, mean: f64) -> f64 {
         match self {
             Family::Gaussian => 1.0,
@@ -248,11 +266,15 @@ impl Family {
         let predictor = link.of_mean(mean);
         let (_, slope) = link.mean(predictor);
         let weight = prior * slope * slope / self.variance(mean);
-        let log_weight = if prior > 0.0 { prior.ln() } else { 0.0 };
+        let log_weight = match self {
+            Family::Binomial => f64::from(!is_of_trials(y, prior)),
+            _ if prior > 0.0 => prior.ln(),
+            _ => 0.0,
+        };
         Added {
             weight,
             weighted_residual: weight * (predictor - offset + (y - mean) / slope),
-            rest: [prior, log_weight, prior * self.of_response(y), prior * y],
+            rest: [prior, log_weight, self.of_response(y, prior), prior * y],
         }
     }
 
@@ -262,15 +284,15 @@ impl Family {
         let variance = self.variance(mean);
         let weight = prior * slope * slope / variance;
         let residual = y - mean;
-        let [one, two] = self.of_both(y, mean);
+        let [one, two] = self.of_both(y, prior, mean);
         Added {
             weight,
             weighted_residual: prior * slope / variance * residual,
             rest: [
                 prior * self.deviance(y, mean),
                 prior * residual * residual / variance,
-                prior * one,
-                prior * two,
+                one,
+                two,
             ],
         }
     }
@@ -289,24 +311,32 @@ impl Family {
     }
 
     /// What the log-likelihood has of the response alone.
-    fn of_response(self, y: f64) -> f64 {
+    fn of_response(self, y: f64, prior: f64) -> f64 {
         match self {
-            Family::Gaussian | Family::Binomial => 0.0,
-            Family::Poisson => -ln_gamma(y + 1.0),
-            Family::Gamma => y.ln(),
+            Family::Gaussian => 0.0,
+            Family::Binomial => {
+                let [successes, failures] = trials(y, prior);
+                ln_gamma(successes + failures + 1.0) - ln_gamma(successes + 1.0) - ln_gamma(failures + 1.0)
+            }
+            Family::Poisson => -prior * ln_gamma(y + 1.0),
+            Family::Gamma => prior * y.ln(),
             Family::NegativeBinomial(theta) => {
-                ln_gamma(y + theta) - ln_gamma(theta) - ln_gamma(y + 1.0) + theta * theta.ln()
+                prior * (ln_gamma(y + theta) - ln_gamma(theta) - ln_gamma(y + 1.0) + theta * theta.ln())
             }
         }
     }
 
     /// What the log-likelihood has of response and mean.
-    fn of_both(self, y: f64, mean: f64) -> [f64; 2] {
+    fn of_both(self, y: f64, prior: f64, mean: f64) -> [f64; 2] {
         match self {
-            Family::Gaussian | Family::Binomial => [0.0; 2],
-            Family::Poisson => [y * mean.ln() - mean, 0.0],
-            Family::Gamma => [mean.ln(), y / mean],
-            Family::NegativeBinomial(theta) => [y * mean.ln() - (theta + y) * (theta + mean).ln(), 0.0],
+            Family::Gaussian => [0.0; 2],
+            Family::Binomial => {
+                let [successes, failures] = trials(y, prior);
+                [successes * mean.ln() + failures * (1.0 - mean).ln(), 0.0]
+            }
+            Family::Poisson => [prior * (y * mean.ln() - mean), 0.0],
+            Family::Gamma => [prior * mean.ln(), prior * y / mean],
+            Family::NegativeBinomial(theta) => [prior * (y * mean.ln() - (theta + y) * (theta + mean).ln()), 0.0],
         }
     }
 
@@ -325,8 +355,7 @@ impl Family {
                 let square = std::f64::consts::TAU * deviance / rows;
                 -0.5 * (rows * (square.ln() + 1.0) - log_weights)
             }
-            Family::Binomial => -deviance / 2.0,
-            Family::Poisson | Family::NegativeBinomial(_) => one + of_responses,
+            Family::Binomial | Family::Poisson | Family::NegativeBinomial(_) => one + of_responses,
             Family::Gamma => {
                 let shape = weights / deviance;
                 weights * (shape * shape.ln() - ln_gamma(shape)) - shape * (one + two) + (shape - 1.0) * of_responses
@@ -334,6 +363,19 @@ impl Family {
         };
         found.is_finite().then_some(found)
     }
+}
+
+/// Successes and failures of a binomial response; of a weight that is no whole number as R has them, rounded.
+fn trials(y: f64, prior: f64) -> [f64; 2] {
+    let successes = (prior * y).round_ties_even();
+    [successes, (prior.round_ties_even() - successes).max(0.0)]
+}
+
+/// Whether a binomial response is 0 or 1, or a whole number of successes by its weight, as far as R asks for one.
+fn is_of_trials(y: f64, prior: f64) -> bool {
+    const OFF_MAX: f64 = 1e-3;
+    let successes = prior * y;
+    y == 0.0 || y == 1.0 || ((0.0..=1.0).contains(&y) && (successes - successes.round()).abs() <= OFF_MAX)
 }
 
 /// y log(y/μ), which is 0 at y = 0.

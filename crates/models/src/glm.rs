@@ -240,6 +240,10 @@ impl Glm {
             block.multiply(rows, &mut into[1..vector]);
             block.project(rows, &mut into[vector..tail]);
         }
+        if coefficients.is_none() && self.family == Family::Binomial {
+            // Whether rows have another response than a binomial, and not how many.
+            into[tail + 1] = into[tail + 1].min(1.0);
+        }
     }
 
     fn after_weights(&self, state: &State, steps: u32, sums: &[f64]) -> Result<State, Report> {
@@ -252,6 +256,7 @@ impl Glm {
             log_weights,
             of_responses,
         };
+        self.family.require_successes(log_weights)?;
         if let Some(what) = self.family.is_constant(responses, weights) {
             return Err(Problem::ModelData.report(format!("the response is {what} in every row")));
         }

@@ -4,7 +4,7 @@
 //! Where the next step goes follows from the sums alone, by the same lines at every node and at the data user: nobody chooses it. A node
 //! must never take the place at which it adds up from whoever asks. Next: `glm.rs`.
 
-use terms::Report;
+use terms::{Problem, Report};
 
 use crate::frame::Frame;
 
@@ -63,4 +63,22 @@ pub enum Next<State, Fitted> {
     Step(State),
     /// The end.
     Done(Fitted),
+}
+
+/// Goes from the first step to the end, where the sums of each step are at hand.
+///
+/// # Errors
+/// As `next`; `E_MODEL_STEPS` if so many steps are not enough.
+pub fn to_the_end<State, Fitted>(
+    mut state: State,
+    steps: u32,
+    next: impl Fn(&State) -> Result<Next<State, Fitted>, Report>,
+) -> Result<Fitted, Report> {
+    for _ in 0..steps {
+        match next(&state)? {
+            Next::Step(next) => state = next,
+            Next::Done(fitted) => return Ok(fitted),
+        }
+    }
+    Err(Problem::ModelSteps.report(format!("the model has not come to its end in {steps} steps")))
 }

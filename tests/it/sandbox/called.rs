@@ -15,7 +15,7 @@ use super::{Sandbox, datenraum};
 const GLM: &str = "SELECT * FROM glm(collection => 'heart', formula => 'disease ~ age', family => 'binomial', without_missing => 'false')";
 
 /// How often nodes were asked anything.
-fn asked(sandbox: &Sandbox) -> usize {
+pub(super) fn asked(sandbox: &Sandbox) -> usize {
     let node = |node: &str| {
         let folder = sandbox.dir().join("nodes").join(node);
         let shown = datenraum(["audit".as_ref(), "show".as_ref(), folder.as_os_str()]).returns(0);
@@ -97,6 +97,16 @@ async fn a_model_is_fitted_when_it_is_fetched_and_without_a_node_only_if_stateme
             "{twice}: it is refused before anybody is asked"
         );
     }
+    // Estimates are of nobody who is asked: nobody can be missing.
+    let before = asked(&sandbox);
+    let one = r#"{"label": "north", "estimate": 0.2, "std_error": 0.1}"#;
+    let estimates = |all: &str| format!("SELECT * FROM meta(estimates => '[{all}]')");
+    client
+        .ask(&estimates(&format!("{one}, {one}")), &least("3"))
+        .await
+        .unwrap();
+    refused(&estimates(one), &[], "E_STATISTIC", "fewer than two").await;
+    assert_eq!(asked(&sandbox), before);
     // What it is for, the connection says and not the statement.
     let other = [("datenraum-purpose", "ehds-54-b")];
     refused(GLM, &other, "E_PROHIBITED", "54").await;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::called::asked;
+use super::models::{STATISTICAL, made_up, space};
 use super::oracles::{Table, near, oracle, require_curves};
 use super::{Run, Sandbox, datenraum, project};
 
@@ -282,6 +284,84 @@ fn a_trial_at_four_sites_has_its_exact_test_and_common_odds_ratio() {
         &scipy["mantel_haenszel_or_by_site"],
         1e-10,
     );
+}
+
+/// R leaves rows without a known number out, and so a group that has no others; scipy does so too if the empty group is not given to it.
+#[test]
+fn a_group_without_a_known_number_is_in_no_test_and_the_others_are_those_of_scipy() {
+    let row = |at: usize| {
+        let half = (at * 37 % 50) as f64 / 2.0 + if at % 3 == 1 { 2.5 } else { 0.0 };
+        vec![["a", "b", "d"][at % 3].to_owned(), half.to_string()]
+    };
+    let unknown = std::iter::repeat_n(vec!["c".to_owned(), String::new()], 5);
+    let rows: Vec<Vec<String>> = (0..42).map(row).chain(unknown).collect();
+    let (north, south) = rows.split_at(20);
+    let sites = [("north", north), ("south", south)].map(|(site, rows)| (site.to_owned(), rows.to_vec()));
+    let sandbox = open_space(&["ward text", "days number"], &BTreeMap::from(sites));
+    let words = ["--outcome", "days", "--by", "ward", "--ranks"];
+    let several = found(&sandbox, "compare", &words);
+    near(&several["anova"][0]["f"], &0.9777048911483748.into(), 1e-10);
+    near(&several["anova"][0]["p"], &0.38520326693004975.into(), 1e-10);
+    near(&several["rank_tests"][0]["h"], &2.0193115904275882.into(), 1e-10);
+    near(&several["rank_tests"][0]["p"], &0.3643443670657688.into(), 1e-10);
+    let without = &several["rows"][2];
+    assert_eq!((&without["group"], &without["n"]), (&"c".into(), &0.into()));
+    assert!(without["mean"].is_null() && several["dropped"] == 5, "{several}");
+    let notes = several["notes"].to_string();
+    assert!(notes.contains("nobody in the group c has a known number"), "{notes}");
+    let two = found(&sandbox, "compare", &[&words[..], &["--where", "ward <> 'd'"]].concat());
+    near(&two["tests"][0]["t"], &(-1.1028536140374245).into(), 1e-10);
+    near(&two["tests"][0]["df"], &25.939419295207866.into(), 1e-10);
+    near(&two["tests"][0]["p"], &0.28021796844362207.into(), 1e-10);
+    near(&two["rank_tests"][0]["u"], &76.0.into(), 1e-12);
+    near(&two["rank_tests"][0]["p"], &0.3232138110799865.into(), 1e-10);
+    let one = found(
+        &sandbox,
+        "compare",
+        &[&words[..], &["--where", "ward IN ('a', 'c')"]].concat(),
+    );
+    let notes = one["notes"].to_string();
+    assert!(notes.contains("fewer than two groups with known numbers"), "{notes}");
+}
+
+#[test]
+fn what_needs_exact_counts_is_refused_where_a_policy_rounds_before_anybody_is_asked() {
+    let rounding = STATISTICAL.replace("min_people = 10", "min_people = 10\nround_to = 5");
+    let nodes = [("a", 0..200), ("b", 200..400), ("c", 400..600)];
+    let sandbox = space(
+        &rounding,
+        &nodes.map(|(node, people)| (node, made_up(people, |_, _| {}))),
+    );
+    let ask = |command: &str, words: &[&str]| run(&sandbox, command, &[&["--collection", "heart"], words].concat());
+    let ranks = ["--outcome", "age", "--by", "sex", "--ranks"];
+    let table = ["--rows", "sex", "--columns", "disease", "--format", "json"];
+    ask("compare", &ranks)
+        .returns(4)
+        .fails_with("E_WITHHELD", "multiples of 5");
+    let strata = ask("crosstab", &[&table[..], &["--strata", "node"]].concat());
+    strata.returns(4).fails_with("E_WITHHELD", "leave --strata out");
+    ask("meta", &ranks[..2])
+        .returns(4)
+        .fails_with("E_WITHHELD", "multiples of 5");
+    let curve = ["--time", "age", "--event", "disease"];
+    ask("survival", &curve)
+        .returns(4)
+        .fails_with("E_WITHHELD", "multiples of 5");
+    assert_eq!(asked(&sandbox), 0);
+    // The table is shown, without what would be asked for its tests alone.
+    for (command, words) in [
+        ("compare", &[&ranks[..4], &table[4..]].concat()[..]),
+        ("crosstab", &table),
+    ] {
+        let found = ask(command, words).returns(0).json();
+        assert_eq!(found["questions"].as_array().unwrap().len(), 1, "{found}");
+        let notes = found["notes"].to_string();
+        assert!(
+            notes.contains("multiples of 5") && notes.contains("fit a model"),
+            "{notes}"
+        );
+        assert!(found["rows"][0]["open"]["n"]["low"].is_number(), "{found}");
+    }
 }
 
 #[test]

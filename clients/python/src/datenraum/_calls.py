@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 import pyarrow as pa
@@ -19,14 +20,24 @@ from ._study import Comparison, Correlation, Crosstab, Meta, Rates, Survival
 Names = str | Iterable[str]
 
 
+class Whom(TypedDict, total=False):
+    """Over whom a model is fitted, and how far: what each of these means, :meth:`Calls.glm` says."""
+
+    where: str | None
+    nodes: Names | None
+    without_missing: bool
+    complete: Names | None
+    steps: int | None
+
+
 class Calls:
     """What can be asked of a connection beside SQL."""
 
     def _ask(self, sql: str, parameters: Sequence[Any] | None = None) -> tuple[pa.Table, _answer.Told]:
         raise NotImplementedError
 
-    def _call(self, analysis: str, said: dict[str, Any]) -> tuple[pd.DataFrame, _answer.Told]:
-        """Call an analysis; each value is text in quotes and stays text."""
+    def _call(self, analysis: str, **said: Any) -> tuple[pd.DataFrame, _answer.Told]:
+        """Call an analysis; each value is text in quotes and stays text, and what is None is not said."""
         arguments = ", ".join(f"{name} => {_quoted(value)}" for name, value in said.items() if value is not None)
         table, told = self._ask(f"SELECT * FROM {analysis}({arguments})")
         return _answer.frame(table), told
@@ -59,8 +70,8 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        said = {"collection": collection, "columns": columns, "by": by, "where": where, "histogram": histogram or None}
-        return Description._of(*self._call("describe", said), by is not None)
+        found = self._call("describe", collection=collection, columns=columns, by=by, where=where, histogram=histogram or None)
+        return Description._of(*found, by is not None)
 
     def survival(
         self,
@@ -100,8 +111,8 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        said = {"time": time, "event": event, "event_value": event_value, "by": by, "method": method, "interval": interval}
-        return Survival(*self._call("survival", said | {"collection": collection, "where": where}))
+        asked = {"collection": collection, "where": where, "by": by, "method": method, "interval": interval}
+        return Survival(*self._call("survival", time=time, event=event, event_value=event_value, **asked))
 
     def crosstab(self, collection: str, rows: str, columns: str, *, strata: str | None = None, where: str | None = None) -> Crosstab:
         """Count rows by two columns, and test whether these are independent.
@@ -124,8 +135,7 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        said = {"rows": rows, "columns": columns, "strata": strata}
-        return Crosstab(*self._call("crosstab", said | {"collection": collection, "where": where}))
+        return Crosstab(*self._call("crosstab", collection=collection, rows=rows, columns=columns, strata=strata, where=where))
 
     def compare(self, collection: str, outcome: str, by: str, *, ranks: bool = False, where: str | None = None) -> Comparison:
         """Compare a number between groups: t tests of two, analysis of variance of more, and tests of ranks.
@@ -148,8 +158,7 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        said = {"outcome": outcome, "by": by, "ranks": ranks or None}
-        return Comparison(*self._call("compare", said | {"collection": collection, "where": where}))
+        return Comparison(*self._call("compare", collection=collection, outcome=outcome, by=by, ranks=ranks or None, where=where))
 
     def correlate(self, collection: str, columns: Names, *, complete: bool = False, where: str | None = None) -> Correlation:
         """Correlate columns of numbers with each other (Pearson).
@@ -172,8 +181,7 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        said = {"columns": columns, "complete": complete or None}
-        return Correlation(*self._call("correlate", said | {"collection": collection, "where": where}))
+        return Correlation(*self._call("correlate", collection=collection, columns=columns, complete=complete or None, where=where))
 
     def rates(
         self,
@@ -217,8 +225,8 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        said = {"population": _people(population), "cases": cases, "by": by, "age": age, "standard": standard, "interval": interval}
-        return Rates(*self._call("rates", said | {"per": per, "collection": collection, "where": where}))
+        asked = {"collection": collection, "where": where, "cases": cases, "by": by, "age": age, "standard": standard}
+        return Rates(*self._call("rates", population=_people(population), interval=interval, per=per, **asked))
 
     def meta(self, collection: str, outcome: str, *, where: str | None = None) -> Meta:
         """Put the averages of a number at each node together, where the policy lets nodes be told apart.
@@ -239,7 +247,29 @@ class Calls:
         DatenraumError
             As :meth:`Connection.query`.
         """
-        return Meta(*self._call("meta", {"outcome": outcome, "collection": collection, "where": where}), outcome=outcome)
+        return Meta(*self._call("meta", collection=collection, outcome=outcome, where=where), of=f"average of {outcome}")
+
+    def meta_of(self, estimates: Mapping[str, GlmFit | CoxFit] | pd.DataFrame, term: str | None = None) -> Meta:
+        """Put estimates together that you have, such as those of the same model at each node. Nobody is asked.
+
+        Parameters
+        ----------
+        estimates
+            Fits by name, such as ``{node: connection.glm("heart", "bmi ~ age", nodes=node) for node in nodes}``; or a frame, indexed by
+            name, with ``estimate``, ``std_error`` and perhaps ``n``.
+        term
+            Which term of the fits.
+
+        Returns
+        -------
+        Meta
+
+        Raises
+        ------
+        DatenraumError
+            If fewer than two have a standard error.
+        """
+        return Meta(*self._call("meta", estimates=_estimates(estimates, term)), of=term or "estimate")
 
     def glm(
         self,
@@ -250,11 +280,7 @@ class Calls:
         link: str | None = None,
         theta: float | None = None,
         weights: str | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
+        **whom: Unpack[Whom],
     ) -> GlmFit:
         """Fit a generalised linear model over the rows of all nodes, which stay where they are: the same as over the pooled rows.
 
@@ -293,8 +319,7 @@ class Calls:
             As :meth:`Connection.query`; with its own code if the model has no solution (``E_MODEL_…``).
         """
         said = {"formula": formula, "family": family, "link": link, "theta": theta, "weights": weights}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        return GlmFit(*self._call("glm", said | common), formula=formula, family=family)
+        return GlmFit(*self._call("glm", collection=collection, **said, **_said(**whom)), formula=formula, family=family)
 
     def cox(
         self,
@@ -304,11 +329,7 @@ class Calls:
         ties: str = "efron",
         baseline: str = "node",
         check: str | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
+        **whom: Unpack[Whom],
     ) -> CoxFit:
         """Fit a Cox regression over the rows of all nodes.
 
@@ -335,8 +356,7 @@ class Calls:
             As :meth:`glm`.
         """
         said = {"formula": formula, "ties": ties, "baseline": baseline, "check": check}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        return CoxFit(*self._call("cox", said | common), formula=formula)
+        return CoxFit(*self._call("cox", collection=collection, **said, **_said(**whom)), formula=formula)
 
     def penalised(
         self,
@@ -348,11 +368,7 @@ class Calls:
         mixing: float | None = None,
         family: str = "gaussian",
         weights: str | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
+        **whom: Unpack[Whom],
     ) -> PenalisedFit:
         """Fit a generalised linear model whose coefficients are drawn to 0, along a path of penalties as R's glmnet states them.
 
@@ -379,8 +395,7 @@ class Calls:
             As :meth:`glm`.
         """
         said = {"formula": formula, "family": family, "weights": weights, "penalty": penalty, "lambdas": lambdas, "mixing": mixing}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        return PenalisedFit(*self._call("glm", said | common), formula=formula)
+        return PenalisedFit(*self._call("glm", collection=collection, **said, **_said(**whom)), formula=formula)
 
     def pca(
         self,
@@ -388,11 +403,7 @@ class Calls:
         columns: Names,
         *,
         of: str = "correlation",
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
+        **whom: Unpack[Whom],
     ) -> PcaFit:
         """Find the principal components of columns over all nodes, as R's prcomp over their pooled rows.
 
@@ -414,8 +425,7 @@ class Calls:
         DatenraumError
             As :meth:`glm`.
         """
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        return PcaFit(*self._call("pca", {"columns": columns, "of": of} | common))
+        return PcaFit(*self._call("pca", collection=collection, columns=columns, of=of, **_said(**whom)))
 
     def kmeans(
         self,
@@ -424,11 +434,7 @@ class Calls:
         clusters: int,
         *,
         tolerance: float | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
+        **whom: Unpack[Whom],
     ) -> KMeansFit:
         """Find clusters of people over all nodes, in standard deviations of the columns.
 
@@ -452,8 +458,7 @@ class Calls:
             As :meth:`glm`.
         """
         said = {"columns": columns, "clusters": clusters, "tolerance": tolerance}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        return KMeansFit(*self._call("kmeans", said | common))
+        return KMeansFit(*self._call("kmeans", collection=collection, **said, **_said(**whom)))
 
     def train(
         self,
@@ -469,11 +474,7 @@ class Calls:
         local_steps: int | None = None,
         rounds: int = 20,
         seed: int | None = None,
-        where: str | None = None,
-        nodes: Names | None = None,
-        without_missing: bool = False,
-        complete: Names | None = None,
-        steps: int | None = None,
+        **whom: Unpack[Whom],
     ) -> Network:
         """Train a small network over all nodes, by sums of gradients or by federated averaging.
 
@@ -509,26 +510,30 @@ class Calls:
         """
         said = {"formula": formula, "loss": loss, "hidden": hidden, "activation": activation, "method": method, "rate": rate}
         moves = {"momentum": momentum, "local_steps": local_steps, "rounds": rounds, "seed": seed}
-        common = _fit_options(collection, where, nodes, without_missing, complete, steps)
-        return Network(*self._call("train", said | moves | common), formula=formula)
+        return Network(*self._call("train", collection=collection, **said, **moves, **_said(**whom)), formula=formula)
 
 
-def _fit_options(
-    collection: str,
-    where: str | None,
-    nodes: Names | None,
-    without_missing: bool,
-    complete: Names | None,
-    steps: int | None,
+def _said(
+    *,
+    where: str | None = None,
+    nodes: Names | None = None,
+    without_missing: bool = False,
+    complete: Names | None = None,
+    steps: int | None = None,
 ) -> dict[str, Any]:
-    return {
-        "collection": collection,
-        "where": where,
-        "nodes": nodes,
-        "without_missing": without_missing or None,
-        "complete": complete,
-        "steps": steps,
-    }
+    return {"where": where, "nodes": nodes, "without_missing": without_missing or None, "complete": complete, "steps": steps}
+
+
+def _estimates(estimates: Mapping[str, GlmFit | CoxFit] | pd.DataFrame, term: str | None) -> str:
+    """Write estimates as the gateway reads them."""
+    if not isinstance(estimates, pd.DataFrame):
+        if term is None:
+            raise ValueError("name the term of the fits that is put together: term='age'")
+        rows = {name: [fit.params[term], fit.bse[term], fit.n] for name, fit in estimates.items()}
+        estimates = pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "std_error", "n"])
+    frame = estimates.reindex(columns=["estimate", "std_error", "n"])
+    numbers = [{name: float(value) for name, value in row.items() if pd.notna(value)} for row in frame.to_dict("records")]
+    return json.dumps([{"label": str(label), **row} for label, row in zip(frame.index, numbers, strict=True)])
 
 
 def _people(population: str | pd.DataFrame | os.PathLike[str]) -> str:

@@ -70,9 +70,13 @@ class Study:
 
     def __repr__(self) -> str:
         frames = [(name, value) for name, value in vars(self).items() if isinstance(value, pd.DataFrame) and len(value)]
-        answered = sum(node["status"] == "answered" for node in self.coverage)
         lines = [f"{name}:\n{frame.to_string(float_format=lambda value: f'{value:.6g}')}" for name, frame in frames]
-        return "\n".join([*lines, f"{answered} of {len(self.coverage)} nodes answered", *self.notes])
+        if self.coverage:
+            lines.append(f"{self._answered()} of {len(self.coverage)} nodes answered")
+        return "\n".join([*lines, *self.notes])
+
+    def _answered(self) -> int:
+        return sum(node["status"] == "answered" for node in self.coverage)
 
 
 class Survival(Study):
@@ -192,7 +196,11 @@ class Comparison(Study):
         self.groups = self._rows(table, "group")
         self.tests = self._sheet("tests", "test", ["difference", "std_error", "t", "df", "p", "ci_low", "ci_high"])
         self.anova = self._sheet("anova", "source", ["df", "sum_sq", "f", "p"])
-        self.rank_tests = self._sheet("rank_tests", "test", _OF_TWO if len(table) == 2 else _OF_MORE)
+        self.rank_tests = self._sheet("rank_tests", "test", _OF_TWO if self._of_two() else _OF_MORE)
+
+    def _of_two(self) -> bool:
+        """Tell whether two groups are compared: one in which nobody has a known number is not."""
+        return int((self.groups["n"].fillna(1) > 0).sum()) == 2
 
 
 class Correlation(Study):
@@ -235,7 +243,7 @@ class Rates(Study):
 
 
 class Meta(Study):
-    """One estimate of those of several nodes.
+    """One estimate of those of several nodes, or of others.
 
     Attributes
     ----------
@@ -248,7 +256,7 @@ class Meta(Study):
         How much nodes differ.
     """
 
-    def __init__(self, table: pd.DataFrame, told: Told, outcome: str) -> None:
+    def __init__(self, table: pd.DataFrame, told: Told, of: str) -> None:
         super().__init__(told)
         of_site = ["site", "n", "estimate", "std_error", "weight_fixed", "weight_reml"]
         of_all = ["term", "estimate", "std_error", "statistic", "p", "ci_low", "ci_high"]
@@ -257,7 +265,7 @@ class Meta(Study):
         self.q, self.df, self.p_q = (float(told.facts[name]) for name in ("q", "df", "p_q"))
         self.i_squared = float(told.facts["i_squared"])
         self.tau_squared_dl, self.tau_squared_reml = (float(told.facts[f"tau_squared_{name}"]) for name in ("dl", "reml"))
-        self._outcome = outcome
+        self._of = of
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a forest: the estimates of nodes, then those of all together, with 95 % intervals.
@@ -275,9 +283,8 @@ class Meta(Study):
         sites = self.sites.assign(ci_low=self.sites["estimate"] - error, ci_high=self.sites["estimate"] + error)
         columns = ["estimate", "ci_low", "ci_high"]
         shown = pd.concat([sites[columns], self.pooled[columns]])
-        answered = sum(node["status"] == "answered" for node in self.coverage)
-        title = f"Meta-analysis, {len(self.sites)} of {answered} nodes"
-        return forest(shown, ("estimate", "ci_low", "ci_high"), f"average of {self._outcome} (95 %)", None, title, ax)
+        of = f"of {self._answered()} nodes" if self.coverage else "estimates"
+        return forest(shown, ("estimate", "ci_low", "ci_high"), f"{self._of} (95 %)", None, f"Meta-analysis, {len(self.sites)} {of}", ax)
 
 
 def _each(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use federation::analyses::meta::{Meta, meta};
-use federation::analyses::sites::{Site, Sites, averages};
+use federation::analyses::sites::{ESTIMATES, Site, Sites, averages, site_of_each};
 use federation::analyses::{About, CONFIDENCE, Evidence, Study};
-use models::meta::Estimate;
 use serde_json::Value as Json;
 use terms::{ExitCode, Problem, Report};
 
@@ -102,28 +101,16 @@ fn from_json(file: &Path, json: &Json, term: Option<&str>) -> Result<Vec<Site>, 
             .remedy(remedy)
     };
     match (json, json["terms"].as_array(), term) {
-        (Json::Array(estimates), ..) => estimates
-            .iter()
-            .enumerate()
-            .map(|(at, one)| {
-                let label = one["label"]
-                    .as_str()
-                    .map_or_else(|| format!("{stem} {}", at + 1), str::to_owned);
-                site(label, one).ok_or_else(|| {
-                    unfit(
-                        format!("entry {} has no numbers estimate and std_error", at + 1),
-                        "write [{\"label\": …, \"estimate\": …, \"std_error\": …}, …]".to_owned(),
-                    )
-                })
-            })
-            .collect(),
+        (Json::Array(estimates), ..) => {
+            site_of_each(estimates, &stem).map_err(|why| unfit(why, format!("write {ESTIMATES}")))
+        }
         (_, Some(terms), Some(term)) => {
             let named = |one: &Json| one["term"].as_str().map(str::to_owned);
             let known: Vec<String> = terms.iter().filter_map(named).collect();
             let line = terms
                 .iter()
                 .find(|one| one["term"] == term)
-                .and_then(|one| site(stem.clone(), one));
+                .and_then(|one| Site::of_json(stem.clone(), one));
             line.map(|site| vec![site]).ok_or_else(|| {
                 let near = terms::text::nearest(term, known.iter().map(String::as_str));
                 let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
@@ -139,19 +126,7 @@ fn from_json(file: &Path, json: &Json, term: Option<&str>) -> Result<Vec<Site>, 
         )),
         (_, None, _) => Err(unfit(
             "it has neither terms nor an array of estimates".to_owned(),
-            "give the JSON of a model, or [{\"label\": …, \"estimate\": …, \"std_error\": …}, …]".to_owned(),
+            format!("give the JSON of a model, or {ESTIMATES}"),
         )),
     }
-}
-
-fn site(name: String, json: &Json) -> Option<Site> {
-    let estimate = Estimate {
-        value: json["estimate"].as_f64()?,
-        std_error: json["std_error"].as_f64()?,
-    };
-    Some(Site {
-        name,
-        n: json["n"].as_f64(),
-        estimate,
-    })
 }

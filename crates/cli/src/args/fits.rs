@@ -44,7 +44,7 @@ pub(crate) struct GlmArgs {
     /// θ of the negative binomial
     #[arg(long, value_name = "NUMBER")]
     pub(crate) theta: Option<f64>,
-    /// The column with the weight of each row
+    /// The column with the weight of each row; of a binomial share, the number of its trials
     #[arg(long, value_name = "COLUMN")]
     pub(crate) weights: Option<String>,
     /// Draw coefficients to 0, along a path of penalties as R's glmnet states them: no standard errors
@@ -136,7 +136,7 @@ pub(crate) enum FamilyName {
     /// Numbers around a mean: a linear model
     #[default]
     Gaussian,
-    /// Yes or no: logistic regression
+    /// Yes or no, or shares of trials (--weights): logistic regression
     Binomial,
     /// Counts
     Poisson,

@@ -1,15 +1,14 @@
 //! The tour's model: what it is, and the same fitted to the two files put together.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use engine::fit::variables;
 use federation::{Asker, FitQuestion};
 use models::design::Need;
 use models::frame::{Column, Frame};
-use models::rounds::Next;
+use models::rounds::to_the_end;
 use models::statement::Missing;
-use models::{Fitted, Model, Statement, Step};
+use models::{Fitted, Model, Statement};
 use policy::Collection;
 use terms::{Problem, Purpose, Report};
 
@@ -63,16 +62,11 @@ pub(super) fn pooled(asker: &Asker) -> Result<Fitted, Report> {
     };
     let model = Model::new(&statement, &variables(collection, &[]))?;
     let frame = frame(&model.needs)?;
-    let mut step: Arc<dyn Step> = model.start;
-    for _ in 0..STEPS {
+    to_the_end(model.start, STEPS, |step| {
         let mut sums = vec![0.0; step.width()];
         step.add(&frame, &mut sums);
-        match step.next(&sums)? {
-            Next::Done(fitted) => return Ok(fitted),
-            Next::Step(next) => step = next,
-        }
-    }
-    Err(Problem::ModelSteps.report("the pooled model has not come to its solution"))
+        step.next(&sums)
+    })
 }
 
 /// The lines of both files; in each of them everything is known.

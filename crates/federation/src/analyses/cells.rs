@@ -9,6 +9,7 @@ use terms::{MemberId, Problem, Report};
 use crate::answer::{Answer, Coverage, Interval, Status};
 
 use super::Key;
+use super::study::rounded;
 
 /// A pooled number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -90,6 +91,8 @@ pub struct Cells {
     pub complete: bool,
     /// The nodes that said that they withheld something.
     pub withholding: Vec<MemberId>,
+    /// The largest step to which a node rounded, if one did.
+    pub rounded_to: Option<u32>,
 }
 
 impl Cells {
@@ -122,7 +125,9 @@ impl Cells {
         let has_threshold = |node: &Coverage| node.policy.as_ref().is_none_or(|policy| policy.min_people.is_some());
         let withholds = |node: &&Coverage| node.suppressed_cells > 0 || !node.withheld.is_empty();
         let withholding = answered().filter(withholds).map(|node| node.node.clone());
-        Ok(Self::new(cells, !answered().any(has_threshold), withholding.collect()))
+        let rounded_to = answered().filter_map(|node| node.policy.as_ref()?.round_to).max();
+        let cells = Self::new(cells, !answered().any(has_threshold), withholding.collect());
+        Ok(Self { rounded_to, ..cells })
     }
 
     pub(super) fn new(mut cells: Vec<Cell>, complete: bool, withholding: Vec<MemberId>) -> Self {
@@ -131,6 +136,7 @@ impl Cells {
             cells,
             complete,
             withholding,
+            rounded_to: None,
         }
     }
 
@@ -152,6 +158,12 @@ impl Cells {
         levels.sort_by(|a, b| key.order(Some(a), Some(b)));
         levels.dedup();
         levels
+    }
+
+    /// Whether somebody can have a value that is not among those `found`: a declared one, or any where none are declared.
+    pub fn can_lack(&self, key: &Key, found: &[String]) -> bool {
+        let is_lacking = |level: &String| !found.contains(level);
+        !self.complete && (key.levels.is_empty() || key.levels.iter().any(is_lacking))
     }
 
     /// Without the cells in which one of the keys is not known, and the rows that these had: as many as were released.
@@ -207,8 +219,11 @@ impl Cells {
         number.ok_or_else(|| self.withheld(&cell_of(keys)))
     }
 
-    /// That something would be needed which was not released, and what can be done.
+    /// That something would be needed which was not released, or not as it is, and what can be done.
     pub fn withheld(&self, what: &str) -> Report {
+        if let Some(step) = self.rounded_to {
+            return rounded(step);
+        }
         let nodes: Vec<&str> = self.withholding.iter().map(MemberId::as_str).collect();
         let message = format!("{what} was not all released, and what is not known is not taken as nothing");
         let remedy = match nodes.as_slice() {

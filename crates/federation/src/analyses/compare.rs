@@ -3,7 +3,7 @@
 use models::compare::{self, Anova, KruskalWallis, MannWhitney, Moments, TTest};
 use terms::{Problem, Report};
 
-use super::study::require_each_once;
+use super::study::{require_each_once, rounded};
 use super::{CONFIDENCE, Cells, Key, Number, Study};
 
 /// What was found.
@@ -80,7 +80,11 @@ pub async fn compare(study: &mut Study<'_>, outcome: &str, by: &str, ranks: bool
         &format!("avg({outcome})"),
         &format!("var_samp({outcome})"),
     ];
-    let cells = study.ask(&[&by], &values.map(str::to_owned), &[]).await?;
+    let values = values.map(str::to_owned);
+    if ranks {
+        study.require_exact(&[&by], &values, Some("--ranks")).await?;
+    }
+    let cells = study.ask(&[&by], &values, &[]).await?;
     let (cells, without_group) = cells.without_unknown(0);
     let levels = cells.levels(0, &by);
     let group = |level: &String| {
@@ -98,32 +102,69 @@ pub async fn compare(study: &mut Study<'_>, outcome: &str, by: &str, ranks: bool
         .iter()
         .map(|level| cells.number(&[level], 0).minus(cells.number(&[level], 1)));
     let dropped = without_number.fold(without_group, Number::plus);
-    let tests = moments(&cells, &levels).and_then(|moments| tests(&moments, &levels));
-    let ranks = match ranks {
-        true => Some(rank_test(study, outcome, &by, &groups).await?),
-        false => None,
+    let tests = moments(&cells, &levels, outcome, &by).and_then(|moments| tests(&moments));
+    let ranks = match (ranks, cells.rounded_to) {
+        (true, None) => Some(rank_test(study, outcome, &by, &groups).await?),
+        // Its own documents said otherwise.
+        (true, Some(step)) => Some(Err(rounded(step))),
+        (false, _) => None,
     };
     Ok(Comparison {
         groups,
         dropped,
         tests,
         ranks,
-        can_lack_groups: !cells.complete,
+        can_lack_groups: cells.can_lack(&by, &levels),
     })
 }
 
-fn moments(cells: &Cells, levels: &[String]) -> Result<Vec<Moments>, Report> {
+impl Group {
+    /// Whether it is known that nobody in it has a known number: then it is in no test, as in R, which leaves out each row without one.
+    pub(super) fn has_no_numbers(&self) -> bool {
+        self.n.exact() == Some(0.0)
+    }
+}
+
+/// Of the groups in which somebody has a known number.
+fn moments(cells: &Cells, levels: &[String], outcome: &str, by: &Key) -> Result<Vec<Moments>, Report> {
     let of = |level: &String| {
-        let n = cells.count(&[level], 1)?;
+        let n = cells.count(&[level], 1);
+        let n = n.map_err(|_| perhaps_none(cells, outcome, by, level, levels.len()))?;
+        if n == 0.0 {
+            return Ok(None);
+        }
         let mean = cells.exact(&[level], 2)?;
         // One number has no variance, and that is known.
         let variance = if n > 1.0 { cells.exact(&[level], 3)? } else { 0.0 };
-        Ok(Moments { n, mean, variance })
+        Ok(Some(Moments { n, mean, variance }))
     };
-    levels.iter().map(of).collect()
+    levels.iter().map(of).filter_map(Result::transpose).collect()
 }
 
-fn tests(groups: &[Moments], levels: &[String]) -> Result<Tests, Report> {
+/// That a group's numbers were not told. Where groups have a threshold, one without any number looks the same, so both are said.
+fn perhaps_none(cells: &Cells, outcome: &str, by: &Key, level: &str, groups: usize) -> Report {
+    let report = match cells.number(&[level], 1).value {
+        Some(told) if told > 0.0 => cells.withheld(&format!("how often {outcome} is known in the group {level}")),
+        _ => cells.withheld(&format!(
+            "of the group {level}, in which perhaps nobody has a known {outcome}, what is needed"
+        )),
+    };
+    if groups < 3 || by.sql != by.name || cells.rounded_to.is_some() {
+        return report;
+    }
+    let level = if by.is_number {
+        level.to_owned()
+    } else {
+        format!("'{}'", level.replace('\'', "''"))
+    };
+    let remedy = format!(
+        "{}; or compare the other groups: --where \"{} <> {level}\"",
+        report.remedy, by.name
+    );
+    report.remedy(remedy)
+}
+
+fn tests(groups: &[Moments]) -> Result<Tests, Report> {
     let tests = match groups {
         [a, b] => compare::welch(a, b, CONFIDENCE)
             .zip(compare::student(a, b, CONFIDENCE))
@@ -131,8 +172,8 @@ fn tests(groups: &[Moments], levels: &[String]) -> Result<Tests, Report> {
         several => compare::anova(several).map(Tests::Several),
     };
     tests.ok_or_else(|| {
-        let message = match levels.len() {
-            0 | 1 => "there are fewer than two groups to compare",
+        let message = match groups.len() {
+            0 | 1 => "there are fewer than two groups with known numbers to compare",
             _ => "the groups do not vary, or are of one number",
         };
         Problem::Statistic
@@ -142,7 +183,7 @@ fn tests(groups: &[Moments], levels: &[String]) -> Result<Tests, Report> {
 }
 
 /// The rows of each group in each bin: all of them, or none. A bin of which nobody released anything is not among those that came back.
-fn in_bins(cells: &Cells, groups: &[Group], ordered: &Key) -> Result<Vec<Vec<f64>>, Report> {
+fn in_bins(cells: &Cells, groups: &[&Group], ordered: &Key) -> Result<Vec<Vec<f64>>, Report> {
     let bins = cells.levels(1, ordered);
     let counts = bins.iter().map(|bin| {
         let counts = groups.iter().map(|group| cells.count(&[&group.level, bin], 0));
@@ -167,7 +208,8 @@ async fn rank_test(
     let ordered = study.key(outcome)?;
     let cells = study.ask(&[by, &ordered], &["count(*)".to_owned()], &[]).await?;
     let (cells, _) = cells.without_unknown(0);
-    Ok(in_bins(&cells, groups, &ordered).and_then(|counts| {
+    let groups: Vec<&Group> = groups.iter().filter(|group| !group.has_no_numbers()).collect();
+    Ok(in_bins(&cells, &groups, &ordered).and_then(|counts| {
         let test = match groups.len() {
             2 => {
                 let two: Vec<[f64; 2]> = counts.iter().map(|bin| [bin[0], bin[1]]).collect();

@@ -4,7 +4,7 @@ use models::crosstab::{self, Fourfold, Independence, MantelHaenszel, OddsRatio};
 use terms::{Problem, Report};
 
 use super::study::require_each_once;
-use super::{CONFIDENCE, Cells, Key, Number, Study};
+use super::{CONFIDENCE, Cell, Cells, Key, Number, Study};
 
 /// A table of counts.
 #[derive(Clone, Debug)]
@@ -54,6 +54,11 @@ pub async fn crosstab(
     let (rows, columns) = (study.key(rows)?, study.key(columns)?);
     let strata = strata.map(|strata| study.key(strata)).transpose()?;
     let count = ["count(*)".to_owned()];
+    if let Some(strata) = &strata {
+        study
+            .require_exact(&[strata, &rows, &columns], &count, Some("--strata"))
+            .await?;
+    }
     let cells = study.ask(&[&rows, &columns], &count, &[]).await?;
     let (cells, dropped) = cells.without_unknown(0);
     let row_levels = cells.levels(0, &rows);
@@ -64,17 +69,21 @@ pub async fn crosstab(
     });
     let counts: Vec<Vec<Number>> = counts.collect();
     let mut exact = exact(&cells, &row_levels, &column_levels);
-    if lacks_levels(&cells, &[(&rows, &row_levels), (&columns, &column_levels)]) {
+    let mut can_lack_levels = cells.can_lack(&rows, &row_levels) || cells.can_lack(&columns, &column_levels);
+    // What a test is made of is all rows; without one nothing is asked for it.
+    if can_lack_levels && let Ok(counts) = exact {
         let all = study.ask(&[], &count, &[]).await?.number(&[], 0);
-        exact = exact.and_then(|counts| whole(counts, all, dropped, &cells));
+        exact = whole(counts, all, dropped, &cells);
+        can_lack_levels = exact.is_err();
     }
-    let strata = match strata {
-        Some(strata) => {
+    let strata = match (strata, &exact) {
+        (Some(strata), Ok(counts)) => {
             let cells = study.ask(&[&strata, &rows, &columns], &count, &[]).await?;
-            let (cells, _) = cells.without_unknown(0);
-            Some(over_strata(&cells, &strata, &row_levels, &column_levels))
+            let all = counts.iter().flatten().sum();
+            Some(over_strata(&cells, all, &strata, &row_levels, &column_levels))
         }
-        None => None,
+        (Some(_), Err(report)) => Some(Err(report.clone())),
+        (None, _) => None,
     };
     Ok(Crosstab {
         expected: exact.as_ref().ok().map(|counts| crosstab::expected(counts)),
@@ -84,21 +93,15 @@ pub async fn crosstab(
         counts,
         dropped,
         strata,
-        can_lack_levels: !cells.complete,
+        can_lack_levels,
     })
 }
 
-/// Whether a declared value is in no cell, and can have been withheld everywhere.
-fn lacks_levels(cells: &Cells, keys: &[(&Key, &Vec<String>)]) -> bool {
-    let lacks = |(key, found): &(&Key, &Vec<String>)| key.levels.iter().any(|level| !found.contains(level));
-    !cells.complete && keys.iter().any(lacks)
-}
-
-/// The counts, if they are of all rows in which both are known: then nobody has a value that is not in the table.
+/// The counts, if all rows are in them or among those dropped that were told: then nobody has a value that is not in the table.
 fn whole(counts: Vec<Vec<f64>>, all: Number, dropped: Number, cells: &Cells) -> Result<Vec<Vec<f64>>, Report> {
     let counted: f64 = counts.iter().flatten().sum();
-    match all.minus(dropped).exact() {
-        Some(known) if known == counted => Ok(counts),
+    match all.exact().zip(dropped.value) {
+        Some((all, dropped)) if all == counted + dropped => Ok(counts),
         _ => Err(cells.withheld("a row or column that is not in the table")),
     }
 }
@@ -132,7 +135,14 @@ fn fourfold(counts: &[Vec<f64>]) -> Option<Fourfold> {
     }
 }
 
-fn over_strata(cells: &Cells, strata: &Key, rows: &[String], columns: &[String]) -> Result<MantelHaenszel, Report> {
+/// Over all strata that are known, or none: they and the rows without a known one, which R leaves out, are `all` rows of the table.
+fn over_strata(
+    cells: &Cells,
+    all: f64,
+    strata: &Key,
+    rows: &[String],
+    columns: &[String],
+) -> Result<MantelHaenszel, Report> {
     let ([one, other], [left, right]) = (rows, columns) else {
         let report = Problem::Statistic.report("an odds ratio is of two rows and two columns");
         return Err(report.remedy("choose columns of two values each, or leave --strata out"));
@@ -144,6 +154,16 @@ fn over_strata(cells: &Cells, strata: &Key, rows: &[String], columns: &[String])
             [count(one, left)?, count(one, right)?],
             [count(other, left)?, count(other, right)?],
         ]);
+    }
+    let is_without = |cell: &&Cell| cell.keys[0].is_none() && cell.keys[1..].iter().all(Option::is_some);
+    let without = cells
+        .cells
+        .iter()
+        .filter(is_without)
+        .filter_map(|cell| cell.numbers[0].value);
+    let counted: f64 = tables.iter().flatten().flatten().copied().chain(without).sum();
+    if !cells.complete && counted != all {
+        return Err(cells.withheld("a stratum that is not among those of which something"));
     }
     crosstab::mantel_haenszel(&tables, CONFIDENCE).ok_or_else(|| {
         let report = Problem::Statistic.report("the strata have no common odds ratio: too many cells are empty");

@@ -1,6 +1,7 @@
 //! The average of a number at each node, as estimates that a meta-analysis puts together. Only where the policy lets nodes be told apart.
 
 use models::meta::Estimate;
+use serde_json::Value as Json;
 use terms::Report;
 
 use super::Study;
@@ -25,6 +26,37 @@ pub struct Sites {
     pub left_out: Vec<String>,
 }
 
+/// How estimates are written as JSON.
+pub const ESTIMATES: &str = "[{\"label\": …, \"estimate\": …, \"std_error\": …}, …]";
+
+impl Site {
+    /// An object with `estimate`, `std_error` and perhaps `n`; nothing if it is none.
+    pub fn of_json(name: String, json: &Json) -> Option<Self> {
+        let estimate = Estimate {
+            value: json["estimate"].as_f64()?,
+            std_error: json["std_error"].as_f64()?,
+        };
+        Some(Self {
+            name,
+            n: json["n"].as_f64(),
+            estimate,
+        })
+    }
+}
+
+/// Estimates as [`ESTIMATES`]; one without a label is called by `name` and its place.
+///
+/// # Errors
+/// Which of them is none.
+pub fn site_of_each(estimates: &[Json], name: &str) -> Result<Vec<Site>, String> {
+    let site = |(at, one): (usize, &Json)| {
+        let label = one["label"].as_str();
+        let label = label.map_or_else(|| format!("{name} {}", at + 1), str::to_owned);
+        Site::of_json(label, one).ok_or_else(|| format!("entry {} has no numbers estimate and std_error", at + 1))
+    };
+    estimates.iter().enumerate().map(site).collect()
+}
+
 /// Asks each node for the average of a number and its standard error.
 ///
 /// # Errors
@@ -37,6 +69,7 @@ pub async fn averages(study: &mut Study<'_>, outcome: &str) -> Result<Sites, Rep
         format!("avg({outcome})"),
         format!("stddev({outcome})"),
     ];
+    study.require_exact(&[&node], &values, None).await?;
     let cells = study.ask(&[&node], &values, &[]).await?;
     let mut sites = Vec::new();
     for name in cells.levels(0, &node) {

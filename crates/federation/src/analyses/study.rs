@@ -139,15 +139,33 @@ impl<'a> Study<'a> {
         }
     }
 
-    /// Asks for `values` of each combination of `keys`, over the rows that the analysis is about and for which `also` are true.
+    /// Refuses what needs exact counts where the asker's own documents say that numbers are rounded, before anybody is asked. `option` is what
+    /// asks for it, if the rest can be shown without.
     ///
     /// # Errors
-    /// `Usage` if something is named twice; as [`Asker::ask`]; the first node's own reason if none answered; `Partial` if other nodes answered than an earlier question of
-    /// the analysis.
-    pub async fn ask(&mut self, keys: &[&Key], values: &[String], also: &[String]) -> Result<Cells, Report> {
-        require_each_once(keys.iter().map(|key| key.name.as_str()))?;
-        let groups: Vec<String> = keys.iter().map(|key| key.sql.clone()).collect();
-        let columns: Vec<&str> = groups.iter().chain(values).map(String::as_str).collect();
+    /// `Withheld`; if the question cannot be planned.
+    pub(super) async fn require_exact(
+        &self,
+        keys: &[&Key],
+        values: &[String],
+        option: Option<&str>,
+    ) -> Result<(), Report> {
+        let Some(step) = self.asker.rounded_to(&self.question(keys, values, &[])).await? else {
+            return Ok(());
+        };
+        let report = rounded(step);
+        let Some(option) = option else { return Err(report) };
+        let remedy = format!("leave {option} out: the counts are shown then; {}", report.remedy);
+        Err(report.remedy(remedy))
+    }
+
+    fn question(&self, keys: &[&Key], values: &[String], also: &[String]) -> Question {
+        let groups: Vec<&str> = keys.iter().map(|key| key.sql.as_str()).collect();
+        let columns: Vec<&str> = groups
+            .iter()
+            .copied()
+            .chain(values.iter().map(String::as_str))
+            .collect();
         let mut sql = format!("SELECT {} FROM {}", columns.join(", "), self.collection.sql_name());
         let conditions: Vec<&String> = self.about.condition.iter().chain(also).collect();
         if let [only] = conditions.as_slice() {
@@ -159,15 +177,25 @@ impl<'a> Study<'a> {
         if !groups.is_empty() {
             sql.push_str(&format!(" GROUP BY {}", groups.join(", ")));
         }
-        let question = Question {
-            sql: sql.clone(),
+        Question {
+            sql,
             purpose: self.about.purpose,
             permit: self.about.permit.clone(),
             tables: Tables::default(),
             timeout: self.about.timeout,
-        };
+        }
+    }
+
+    /// Asks for `values` of each combination of `keys`, over the rows that the analysis is about and for which `also` are true.
+    ///
+    /// # Errors
+    /// `Usage` if something is named twice; as [`Asker::ask`]; the first node's own reason if none answered; `Partial` if other nodes answered than an earlier question of
+    /// the analysis.
+    pub async fn ask(&mut self, keys: &[&Key], values: &[String], also: &[String]) -> Result<Cells, Report> {
+        require_each_once(keys.iter().map(|key| key.name.as_str()))?;
+        let question = self.question(keys, values, also);
         let answer = self.asker.ask(&question).await?;
-        self.evidence.questions.push(sql);
+        self.evidence.questions.push(question.sql);
         self.evidence.query_ids.push(answer.query_id.clone());
         self.evidence.receipts.extend(answer.receipts.clone());
         let before = std::mem::take(&mut self.evidence.coverage);
@@ -176,6 +204,11 @@ impl<'a> Study<'a> {
             Some(report) => Err(report),
             None => Cells::of(&answer, keys.len()),
         }
+    }
+
+    /// What the analysis rests on, at its end.
+    pub(crate) fn into_evidence(self) -> Evidence {
+        self.evidence
     }
 
     /// What the analysis rests on so far.
@@ -195,6 +228,14 @@ pub(super) fn require_each_once<'n>(names: impl IntoIterator<Item = &'n str>) ->
     };
     let report = Problem::Usage.report(format!("the analysis names {twice} twice"));
     Err(report.remedy("name another column, or leave it out in one of both places"))
+}
+
+/// That numbers are rounded, and what can be done where exact ones are needed.
+pub(super) fn rounded(step: u32) -> Report {
+    let message = format!("the policy rounds counts to multiples of {step}, and exact ones are needed");
+    Problem::Withheld.report(message).remedy(
+        "fit a model, whose sums are not rounded, where the policy allows models (glm, cox); or ask under a permission that does not round",
+    )
 }
 
 /// `did you mean age? columns: age, sex`.

@@ -86,6 +86,7 @@ pub async fn survival(study: &mut Study<'_>, asked: &Asked<'_>) -> Result<Surviv
     let by = asked.by.map(|by| study.key(by)).transpose()?;
     let counts = counts(study, asked.event, asked.seen)?;
     let keys: Vec<&Key> = by.iter().chain([&time]).collect();
+    study.require_exact(&keys, &counts, None).await?;
     let all = study.ask(&keys, &counts, &[]).await?;
     let groups: Vec<&Key> = by.iter().collect();
     let totals = match all.complete {

@@ -66,7 +66,7 @@ impl Exchange {
             Self::Masked(carrier) => (carrier.stage().kind(), carrier.stage() >= Stage::Opening, None),
         };
         // The others wait no longer than for a step.
-        let seconds = match self.may_lack(usize::MAX) {
+        let seconds = match self.may_lack_anybody() {
             true => limit::FIT_SILENCE_SECONDS_MAX,
             false => limit::NODE_ANSWER_SECONDS_MAX,
         };
@@ -80,7 +80,12 @@ impl Exchange {
         }
     }
 
-    /// Whether this round may go on without nodes that say nothing, if so many are left.
+    /// Whether this round may go on without any node that says nothing.
+    fn may_lack_anybody(&self) -> bool {
+        self.may_lack(usize::MAX)
+    }
+
+    /// Whether it may, if so many are left.
     pub(super) fn may_lack(&self, left: usize) -> bool {
         match self {
             Self::Plain => false,

@@ -96,10 +96,11 @@ impl Called {
 
     /// Asks, and tells the connection who took part whatever comes of it.
     pub(super) async fn ask(self, asker: &Asker, session: &Session, options: &Options) -> Result<ResultSet, Report> {
-        match self {
+        let answered = match self {
             Self::Fit(called) => Box::pin(called.ask(asker, session, options)).await,
             Self::Study(called) => Box::pin(called.ask(asker, session, options)).await,
-        }
+        };
+        answered.map_err(said::report_as_called)
     }
 }
 

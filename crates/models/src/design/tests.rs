@@ -159,6 +159,25 @@ fn complete_cases_are_needed_and_not_summed() {
 }
 
 #[test]
+fn a_free_text_is_no_complete_case_of_anybody() {
+    let note = Variable {
+        name: "note".to_owned(),
+        is_number: false,
+        bounds: None,
+        levels: Vec::new(),
+        edges: Vec::new(),
+    };
+    let variables: Vec<Variable> = variables().into_iter().chain([note]).collect();
+    let formula = Formula::parse("y ~ age").unwrap();
+    let report = Design::new(&formula, None, &["grade", "note"], &variables).unwrap_err();
+    assert_eq!(report.problem, Problem::ModelFormula);
+    assert!(
+        report.message.contains("note") && report.remedy.contains("note IS NOT NULL"),
+        "{report:?}"
+    );
+}
+
+#[test]
 fn models_of_too_many_columns_are_refused_before_they_are_made() {
     let of = |name: &str| Variable {
         name: name.to_owned(),

@@ -259,3 +259,73 @@ fn a_fit_without_residuals_ends() {
     let fitted = fit(&glm, &table.frames_by("group", &glm.design.needs)).unwrap();
     assert!((fitted.terms[1].estimate - 2.0).abs() < 1e-12 && fitted.deviance < 1e-20);
 }
+
+/// Columns trials, successes, their share, x and group (three values).
+fn in_trials() -> Table {
+    let names = ["trials", "successes", "share", "x", "group"]
+        .map(str::to_owned)
+        .to_vec();
+    let row = |at: usize| {
+        let (x, trials) = (at * 7 % 20, 1 + at * 5 % 9);
+        let successes = (at * at + x) % (trials + 1);
+        let share = successes as f64 / trials as f64;
+        [
+            trials.to_string(),
+            successes.to_string(),
+            share.to_string(),
+            x.to_string(),
+            ["a", "b", "c"][at % 3].to_owned(),
+        ]
+        .to_vec()
+    };
+    Table {
+        names,
+        rows: (0..24).map(row).collect(),
+    }
+}
+
+fn binomial(formula: &str, weights: Option<&str>, table: &Table) -> Result<Fitted, Report> {
+    let formula = Formula::parse(formula)?;
+    let design = Design::new(&formula, weights, &[], &table.variables(&[]))?;
+    let glm = Glm::new(Family::Binomial, None, design)?;
+    fit(&glm, &table.frames_by("group", &glm.design.needs))
+}
+
+#[test]
+fn a_share_is_no_outcome_without_the_number_of_its_trials() {
+    let table = in_trials();
+    let halved = table.clone().with("half", |of| {
+        (of("trials").parse::<f64>().unwrap() / 2.0 + 0.25).to_string()
+    });
+    for (weights, table) in [(None, &table), (Some("x"), &table), (Some("half"), &halved)] {
+        let report = binomial("share ~ x", weights, table).unwrap_err();
+        assert_eq!(report.problem, Problem::ModelData, "{weights:?}: {report}");
+        assert!(
+            report.message.contains("neither 0 nor 1") && report.remedy.contains("number of trials"),
+            "{report:?}"
+        );
+    }
+    // What is 0 or 1 can have any weight.
+    let weighed = table.with("event", |of| {
+        u8::from(of("share").parse::<f64>().unwrap() > 0.5).to_string()
+    });
+    let weighed = weighed.with("weight", |of| (of("x").parse::<f64>().unwrap() + 0.3).to_string());
+    binomial("event ~ x", Some("weight"), &weighed).unwrap();
+}
+
+/// As statsmodels 0.15.0 has them of successes and failures (`GLM(numpy.c_[successes, failures], x, family=Binomial()).fit(tol=1e-14)`).
+#[test]
+fn shares_of_trials_have_the_likelihood_of_their_successes() {
+    let fitted = binomial("share ~ x", Some("trials"), &in_trials()).unwrap();
+    let near = |found: f64, known: f64, tolerance: f64| {
+        assert!((found / known - 1.0).abs() < tolerance, "{found} is not {known}");
+    };
+    near(fitted.terms[0].estimate, -0.11395761285624603, 1e-10);
+    near(fitted.terms[1].estimate, 0.017622410170564942, 1e-10);
+    near(fitted.terms[0].std_error, 0.3549789856171144, 1e-8);
+    near(fitted.terms[1].std_error, 0.032319669169636196, 1e-8);
+    near(fitted.deviance, 70.52656982152672, 1e-12);
+    near(fitted.log_likelihood.unwrap(), -49.22602526183594, 1e-12);
+    near(fitted.aic.unwrap(), 102.45205052367189, 1e-12);
+    assert_eq!((fitted.n, fitted.df_residual), (24, 22));
+}

@@ -1,9 +1,10 @@
 use super::*;
-use crate::example::{Table, fit, shared, table};
+use crate::example::{Table, added, fit, shared, table};
 use crate::family::Family;
 use crate::formula::Formula;
 use crate::glm::Glm;
 use crate::network::Activation;
+use crate::rounds::to_the_end;
 
 const HEART: &str = "disease ~ age + sex + C(cp) + thalach + exang + oldpeak";
 
@@ -19,14 +20,9 @@ fn training(table: &Table, hidden: &[usize], method: Method, rounds: u32) -> Tra
 
 /// Rounds as nodes make them; there may be more of them than steps of other analyses.
 fn trained(training: &Training, frames: &[Frame]) -> Result<Trained, Report> {
-    let mut state = training.start();
-    loop {
-        let sums = crate::example::added(training, &state, frames);
-        match training.next(&state, &sums)? {
-            Next::Step(next) => state = next,
-            Next::Done(trained) => return Ok(trained),
-        }
-    }
+    to_the_end(training.start(), u32::MAX, |state| {
+        training.next(state, &added(training, state, frames))
+    })
 }
 
 /// How often a row with the response 1 has more than one with 0; half for as much.

@@ -26,9 +26,10 @@ fn cells(complete: bool) -> Cells {
 fn a_table_that_lacks_a_value_is_tested_only_if_nobody_has_it() {
     let found = ["a", "b"].map(str::to_owned).to_vec();
     let (two, three) = (key(&["a", "b"]), key(&["a", "b", "c"]));
-    assert!(lacks_levels(&cells(false), &[(&three, &found)]));
-    assert!(!lacks_levels(&cells(false), &[(&two, &found)]));
-    assert!(!lacks_levels(&cells(true), &[(&three, &found)]));
+    assert!(cells(false).can_lack(&three, &found));
+    assert!(!cells(false).can_lack(&two, &found));
+    assert!(!cells(true).can_lack(&three, &found));
+    assert!(cells(false).can_lack(&key(&[]), &found));
 
     let counts = || vec![vec![20.0, 30.0], vec![40.0, 50.0]];
     let is_whole = |all: Number, dropped: f64| whole(counts(), all, Number::known(dropped), &cells(false));
@@ -43,4 +44,34 @@ fn a_table_that_lacks_a_value_is_tested_only_if_nobody_has_it() {
         assert_eq!(report.problem, Problem::Withheld);
         assert!(report.message.contains("not in the table"), "{}", report.message);
     }
+}
+
+#[test]
+fn strata_that_are_not_all_told_have_no_common_odds_ratio() {
+    let (found, two) = (["a", "b"].map(str::to_owned), ["x", "y"].map(str::to_owned));
+    let cell = |stratum: Option<&str>, row: &str, column: &str| Cell {
+        keys: vec![
+            stratum.map(str::to_owned),
+            Some(row.to_owned()),
+            Some(column.to_owned()),
+        ],
+        numbers: vec![Number::known(20.0)],
+    };
+    let told = |strata: &[Option<&str>], complete: bool| {
+        let cells = strata.iter().flat_map(|stratum| {
+            [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")].map(|(row, column)| cell(*stratum, row, column))
+        });
+        Cells::new(cells.collect(), complete, Vec::new())
+    };
+    let of = |cells: &Cells, all: f64| over_strata(cells, all, &key(&[]), &found, &two);
+    let both = told(&[Some("north"), Some("south")], false);
+    assert!(of(&both, 160.0).is_ok());
+    let report = of(&both, 170.0).unwrap_err();
+    assert!(
+        report.problem == Problem::Withheld && report.message.contains("a stratum"),
+        "{report:?}"
+    );
+    // Who has no known stratum is left out, where all of them are told.
+    assert!(of(&told(&[Some("north"), None], false), 160.0).is_ok());
+    assert!(of(&told(&[Some("north"), Some("south")], true), 170.0).is_ok());
 }

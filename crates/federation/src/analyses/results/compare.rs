@@ -41,6 +41,11 @@ impl Comparison {
             Some(Err(report)) => notes.push(refused("no test of ranks", report)),
             None => {}
         }
+        for Group { level, .. } in self.groups.iter().filter(|group| group.has_no_numbers()) {
+            notes.push(format!(
+                "nobody in the group {level} has a known number: it is in no test"
+            ));
+        }
         if self.can_lack_groups {
             notes.push("a group of which no node released anything is not listed, nor in the tests".to_owned());
         }

@@ -46,7 +46,7 @@ impl Crosstab {
             None => {}
         }
         if self.can_lack_levels {
-            notes.push("a value of which no node released anything is not in the table, nor in its tests".to_owned());
+            notes.push("a value of which no node released anything is not in the table".to_owned());
         }
         Results {
             facts: facts.with("dropped", Value::Pooled(self.dropped)),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use terms::{Problem, Report};
 
+use super::study::OPTIONS;
 use crate::analyses::About;
 
 /// What a call says, as long as nobody has taken it.
@@ -95,6 +96,48 @@ impl Said {
     pub(super) fn rest(self) -> BTreeMap<String, String> {
         self.0
     }
+}
+
+/// What the text of a command says, as a call says it: `--where "age > 50"` is `where => 'age > 50'` there, and `--where` alone `where`. Flags of
+/// other commands stay.
+pub(super) fn as_called(text: &str) -> String {
+    let mut called = String::new();
+    let mut rest = text;
+    while let Some((before, flag)) = rest.split_once("--") {
+        called.push_str(before);
+        let end = flag.find(|c: char| !c.is_ascii_lowercase() && c != '-');
+        let (name, after) = flag.split_at(end.unwrap_or(flag.len()));
+        rest = after;
+        let Some(argument) = argument(name) else {
+            called.push_str("--");
+            called.push_str(name);
+            continue;
+        };
+        called.push_str(&argument);
+        let quoted = after.strip_prefix(" \"").and_then(|value| value.split_once('"'));
+        if let Some((value, after)) = quoted {
+            called.push_str(&format!(" => '{}'", value.replace('\'', "''")));
+            rest = after;
+        }
+    }
+    called + rest
+}
+
+/// What a flag of a command is called here, if a call or the connection has it.
+fn argument(flag: &str) -> Option<String> {
+    const OTHERS: [&str; 5] = ["where", "nodes", "without_missing", "permit", "purpose"];
+    let name = match flag {
+        "complete-cases" => "complete".to_owned(),
+        flag => flag.replace('-', "_"),
+    };
+    let mut options = OPTIONS.iter().flat_map(|(_, options)| *options).chain(&OTHERS);
+    options.any(|option| *option == name).then_some(name)
+}
+
+/// The same of an error.
+pub(super) fn report_as_called(report: Report) -> Report {
+    let remedy = as_called(&report.remedy);
+    report.problem.report(as_called(&report.message)).remedy(remedy)
 }
 
 fn unsaid(name: &str) -> Report {

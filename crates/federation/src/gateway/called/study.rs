@@ -7,7 +7,7 @@ use models::rates::{RateInterval, Standard};
 use serde_json::{Map, Value as Json, json};
 use terms::{Problem, Report};
 
-use super::said::Said;
+use super::said::{self, Said};
 use super::table::{self, Table};
 use super::{FACTS, evidence_of, short_enough};
 use crate::analyses::compare::compare;
@@ -16,9 +16,9 @@ use crate::analyses::crosstab::crosstab;
 use crate::analyses::describe::describe;
 use crate::analyses::meta::meta;
 use crate::analyses::rates::{Keys, Population, rates};
-use crate::analyses::sites::averages;
+use crate::analyses::sites::{ESTIMATES, Sites, averages, site_of_each};
 use crate::analyses::survival::survival;
-use crate::analyses::{About, Results, Study, rates as cases, survival as time};
+use crate::analyses::{About, Evidence, Results, Study, rates as cases, survival as time};
 use crate::ask::Asker;
 use crate::gateway::connection::Session;
 use crate::gateway::options::Options;
@@ -38,7 +38,7 @@ pub(super) const OPTIONS: [(&str, &[&str]); 7] = [
         "rates",
         &["cases", "population", "by", "age", "standard", "interval", "per"],
     ),
-    ("meta", &["outcome"]),
+    ("meta", &["outcome", "estimates"]),
 ];
 
 /// How people count who were last seen within a bin.
@@ -65,7 +65,8 @@ const PER: f64 = 100_000.0;
 /// An analysis that is called.
 #[derive(Clone, Debug)]
 pub(in crate::gateway) struct Called {
-    about: About,
+    /// None for what nobody is asked.
+    about: Option<About>,
     what: What,
 }
 
@@ -109,6 +110,8 @@ enum What {
     Meta {
         outcome: String,
     },
+    /// Of estimates that the asker has.
+    Estimates(Sites),
 }
 
 impl Called {
@@ -118,7 +121,10 @@ impl Called {
             return Ok(None);
         };
         said.require_known(analysis, &[&["collection", "where"], *options].concat())?;
-        let about = said.about()?;
+        let about = match said.has("estimates") {
+            true => said.require_known("meta of estimates", &["estimates"]).map(|()| None)?,
+            false => Some(said.about()?),
+        };
         let what = What::read(analysis, &mut said)?;
         said.require_read()?;
         Ok(what.map(|what| Self { about, what }))
@@ -132,29 +138,37 @@ impl Called {
             What::Compare { .. } => table::COMPARE,
             What::Correlate { .. } => table::CORRELATE,
             What::Rates { .. } => table::RATES,
-            What::Meta { .. } => table::META,
+            What::Meta { .. } | What::Estimates(_) => table::META,
         }
     }
 
     /// Asks, and tells the connection who took part whatever comes of it.
     pub(super) async fn ask(self, asker: &Asker, session: &Session, options: &Options) -> Result<ResultSet, Report> {
         let table = self.table();
-        let about = About {
-            purpose: options.purpose,
-            permit: options.permit.clone(),
-            timeout: options.timeout,
-            ..self.about
+        let is_asked = self.about.is_some();
+        let (mut found, evidence) = match self.about {
+            None => (self.what.of_nobody(), Evidence::default()),
+            Some(about) => {
+                let about = About {
+                    purpose: options.purpose,
+                    permit: options.permit.clone(),
+                    timeout: options.timeout,
+                    ..about
+                };
+                let mut study = Study::new(asker, about)?;
+                let found = Box::pin(self.what.find(&mut study)).await;
+                (found, study.into_evidence())
+            }
         };
-        let mut study = Study::new(asker, about)?;
-        let mut found = Box::pin(self.what.find(&mut study)).await;
-        let evidence = study.evidence();
         let rows = found.as_mut().map_or_else(|_| Vec::new(), |found| table.rows(found));
         let rows_open = found.as_ref().is_ok_and(|found| found.rows_open);
-        let told = Told::of_analysis(evidence, table::intervals(&rows, evidence), rows_open);
+        let told = Told::of_analysis(&evidence, table::intervals(&rows, &evidence), rows_open);
         let told = session.tell(told);
         let found = found?;
-        told::enough(evidence.took_part(), options)?;
-        let mut facts = evidence_of(evidence);
+        if is_asked {
+            told::enough(evidence.took_part(), options)?;
+        }
+        let mut facts = evidence_of(&evidence);
         facts.extend(of(&found));
         let mut metadata = told.metadata();
         metadata.insert(FACTS.to_owned(), short_enough(facts));
@@ -168,7 +182,8 @@ fn of(found: &Results) -> Map<String, Json> {
     let mut facts = found.facts.as_json();
     let sheets = found.sheets.iter();
     facts.extend(sheets.map(|sheet| (sheet.name.to_owned(), sheet.as_json())));
-    facts.insert("notes".to_owned(), json!(found.notes));
+    let notes: Vec<String> = found.notes.iter().map(|note| said::as_called(note)).collect();
+    facts.insert("notes".to_owned(), json!(notes));
     facts
 }
 
@@ -206,8 +221,11 @@ impl What {
                 },
             },
             "rates" => Self::rates(said)?,
-            "meta" => Self::Meta {
-                outcome: said.required("outcome")?,
+            "meta" => match said.take("estimates") {
+                Some(estimates) => Self::Estimates(own_estimates(&estimates)?),
+                None => Self::Meta {
+                    outcome: said.required("outcome")?,
+                },
             },
             _ => return Ok(None),
         }))
@@ -289,8 +307,31 @@ impl What {
                 rates(study, &asked).await?.results(&asked)
             }
             Self::Meta { outcome } => meta(averages(study, outcome).await?)?.results(),
+            Self::Estimates(_) => self.of_nobody()?,
         })
     }
+
+    /// What is found without a question.
+    fn of_nobody(&self) -> Result<Results, Report> {
+        match self {
+            Self::Estimates(sites) => meta(sites.clone()).map(|found| found.results()),
+            _ => Err(Problem::Internal.report("an analysis that needs nodes is about no collection")),
+        }
+    }
+}
+
+/// Estimates as JSON, which the asker has from elsewhere, such as of one model at each node.
+fn own_estimates(said: &str) -> Result<Sites, Report> {
+    let read = serde_json::from_str::<Vec<Json>>(said).map_err(|error| format!("it is no array in JSON: {error}"));
+    let sites = read.and_then(|estimates| site_of_each(&estimates, "estimate"));
+    let sites = sites.map_err(|why| {
+        let report = Problem::Usage.report(format!("estimates cannot be read: {why}"));
+        report.remedy(format!("write {ESTIMATES}"))
+    })?;
+    Ok(Sites {
+        sites,
+        left_out: Vec::new(),
+    })
 }
 
 /// A column, or the lines of a CSV: a program that asks has files of its own, and the gateway reads none.

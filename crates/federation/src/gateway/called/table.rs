@@ -24,17 +24,32 @@ use Kind::{Count, Number as Real, Text};
 /// A table that is there for every analysis of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Names as in the JSON of the command. A row can lack some of them: then there is nothing.
-    pub(super) columns: &'static [(&'static str, Kind)],
+    /// Names as in the JSON of the command, in parts that tables share. A row can lack some of them: then there is nothing.
+    columns: &'static [&'static [Column]],
     /// The sheets of the results that it holds; where there are several, each with the word that stands in the column `kind`.
     pub(super) sheets: &'static [(&'static str, Option<&'static str>)],
 }
+
+type Column = (&'static str, Kind);
+
+/// The ends of an interval.
+const ENDS: &[Column] = &[("ci_low", Real), ("ci_high", Real)];
+
+/// What is known of a coefficient but its name.
+const ESTIMATE: &[Column] = &[
+    ("estimate", Real),
+    ("std_error", Real),
+    ("statistic", Real),
+    ("p", Real),
+];
+
+const TERM: &[Column] = &[("term", Text)];
 
 /// The only sheet of most.
 const ROWS: &[(&str, Option<&str>)] = &[("rows", None)];
 
 pub(super) const DESCRIBE: Table = Table {
-    columns: &[
+    columns: &[&[
         ("column", Text),
         ("kind", Text),
         ("group", Text),
@@ -46,127 +61,111 @@ pub(super) const DESCRIBE: Table = Table {
         ("q25", Real),
         ("median", Real),
         ("q75", Real),
-    ],
+    ]],
     sheets: &[("rows", Some("summary")), ("frequencies", Some("count"))],
 };
 
 pub(super) const SURVIVAL: Table = Table {
     columns: &[
-        ("group", Text),
-        ("time", Real),
-        ("n_risk", Count),
-        ("n_event", Count),
-        ("n_censor", Count),
-        ("n_unclear", Count),
-        ("survival", Real),
-        ("std_error", Real),
-        ("ci_low", Real),
-        ("ci_high", Real),
-        ("bound_low", Real),
-        ("bound_high", Real),
+        &[
+            ("group", Text),
+            ("time", Real),
+            ("n_risk", Count),
+            ("n_event", Count),
+            ("n_censor", Count),
+            ("n_unclear", Count),
+            ("survival", Real),
+            ("std_error", Real),
+        ],
+        ENDS,
+        &[("bound_low", Real), ("bound_high", Real)],
     ],
     sheets: ROWS,
 };
 
 pub(super) const CROSSTAB: Table = Table {
-    columns: &[("row", Text), ("column", Text), ("n", Count), ("expected", Real)],
+    columns: &[&[("row", Text), ("column", Text), ("n", Count), ("expected", Real)]],
     sheets: ROWS,
 };
 
 pub(super) const COMPARE: Table = Table {
-    columns: &[("group", Text), ("n", Count), ("mean", Real), ("sd", Real)],
+    columns: &[&[("group", Text), ("n", Count), ("mean", Real), ("sd", Real)]],
     sheets: ROWS,
 };
 
 pub(super) const CORRELATE: Table = Table {
     columns: &[
-        ("one", Text),
-        ("other", Text),
-        ("r", Real),
-        ("n", Count),
-        ("t", Real),
-        ("p", Real),
-        ("ci_low", Real),
-        ("ci_high", Real),
+        &[
+            ("one", Text),
+            ("other", Text),
+            ("r", Real),
+            ("n", Count),
+            ("t", Real),
+            ("p", Real),
+        ],
+        ENDS,
     ],
     sheets: ROWS,
 };
 
 pub(super) const RATES: Table = Table {
     columns: &[
-        ("place", Text),
-        ("cases", Real),
-        ("people", Real),
-        ("crude", Real),
-        ("crude_ci_low", Real),
-        ("crude_ci_high", Real),
-        ("standardised", Real),
-        ("ci_low", Real),
-        ("ci_high", Real),
+        &[
+            ("place", Text),
+            ("cases", Real),
+            ("people", Real),
+            ("crude", Real),
+            ("crude_ci_low", Real),
+            ("crude_ci_high", Real),
+            ("standardised", Real),
+        ],
+        ENDS,
     ],
     sheets: ROWS,
 };
 
 pub(super) const META: Table = Table {
     columns: &[
-        ("kind", Text),
-        ("site", Text),
-        ("term", Text),
-        ("n", Count),
-        ("estimate", Real),
-        ("std_error", Real),
-        ("statistic", Real),
-        ("p", Real),
-        ("ci_low", Real),
-        ("ci_high", Real),
-        ("weight_fixed", Real),
-        ("weight_reml", Real),
+        &[("kind", Text), ("site", Text)],
+        TERM,
+        &[("n", Count)],
+        ESTIMATE,
+        ENDS,
+        &[("weight_fixed", Real), ("weight_reml", Real)],
     ],
     sheets: &[("rows", Some("site")), ("terms", Some("pooled"))],
 };
 
 pub(super) const GLM: Table = Table {
-    columns: &[
-        ("term", Text),
-        ("estimate", Real),
-        ("std_error", Real),
-        ("statistic", Real),
-        ("p", Real),
-        ("ci_low", Real),
-        ("ci_high", Real),
-    ],
+    columns: &[TERM, ESTIMATE, ENDS],
     sheets: ROWS,
 };
 
 pub(super) const COX: Table = Table {
     columns: &[
-        ("term", Text),
-        ("estimate", Real),
-        ("std_error", Real),
-        ("statistic", Real),
-        ("p", Real),
-        ("ci_low", Real),
-        ("ci_high", Real),
-        ("hazard_ratio", Real),
-        ("hazard_ratio_low", Real),
-        ("hazard_ratio_high", Real),
+        TERM,
+        ESTIMATE,
+        ENDS,
+        &[
+            ("hazard_ratio", Real),
+            ("hazard_ratio_low", Real),
+            ("hazard_ratio_high", Real),
+        ],
     ],
     sheets: ROWS,
 };
 
 pub(super) const PENALISED: Table = Table {
     columns: &[
-        ("lambda", Real),
-        ("nonzero", Count),
-        ("deviance", Real),
-        ("term", Text),
-        ("estimate", Real),
+        &[("lambda", Real), ("nonzero", Count), ("deviance", Real)],
+        TERM,
+        &[("estimate", Real)],
     ],
     sheets: ROWS,
 };
 
 pub(super) const PCA: Table = Table {
-    columns: &[
+    columns: &[&[
         ("component", Text),
         ("eigenvalue", Real),
         ("explained", Real),
@@ -174,23 +173,23 @@ pub(super) const PCA: Table = Table {
         ("mean", Real),
         ("std_dev", Real),
         ("loading", Real),
-    ],
+    ]],
     sheets: ROWS,
 };
 
 pub(super) const KMEANS: Table = Table {
-    columns: &[
+    columns: &[&[
         ("cluster", Count),
         ("size", Count),
         ("within", Real),
         ("variable", Text),
         ("centre", Real),
-    ],
+    ]],
     sheets: ROWS,
 };
 
 pub(super) const TRAIN: Table = Table {
-    columns: &[("parameter", Count), ("value", Real)],
+    columns: &[&[("parameter", Count), ("value", Real)]],
     sheets: ROWS,
 };
 
@@ -214,12 +213,13 @@ impl Table {
     /// # Errors
     /// `Internal` if a row says something that no column has: it would be left out without a word.
     pub(super) fn batch(&self, rows: &[Row]) -> Result<RecordBatch, Report> {
-        let is_known = |name: &str| self.columns.iter().any(|(known, _)| *known == name);
+        let columns = || self.columns.iter().copied().flatten();
+        let is_known = |name: &str| columns().any(|(known, _)| *known == name);
         let mut names = rows.iter().flat_map(|row| &row.0).map(|(name, _)| name);
         if let Some(unknown) = names.find(|name| !is_known(name)) {
             return Err(Problem::Internal.report(format!("the table has no column {unknown}")));
         }
-        let column = |(name, kind): &(&'static str, Kind)| {
+        let column = |(name, kind): &Column| {
             let values = rows.iter().map(|row| row.value(name));
             let column: ArrayRef = match kind {
                 Text => told::texts(values.map(|value| match value {
@@ -236,7 +236,7 @@ impl Table {
             };
             (*name, column)
         };
-        told::table(self.columns.iter().map(column))
+        told::table(columns().map(column))
     }
 }
 

@@ -183,7 +183,9 @@ fn every_option_that_is_listed_is_read() {
             ("rates", "interval") => "dobson",
             _ => value(option),
         };
-        let said = options.iter().map(|option| format!("{option} => '{}'", said(option)));
+        // Estimates are of nobody who is asked.
+        let options = options.iter().filter(|option| **option != "estimates");
+        let said = options.map(|option| format!("{option} => '{}'", said(option)));
         let said = said.collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT * FROM {analysis}(collection => 'heart', where => 'age > 50', {said})");
         assert!(matches!(parse(&sql).unwrap(), Some(Called::Study(_))), "{sql}");
@@ -366,4 +368,46 @@ async fn a_fit_that_takes_longer_than_the_connection_gives_it_is_late() {
     let report = within(Some("1".parse().unwrap()), never).await.unwrap_err();
     assert_eq!(report.problem, Problem::Late);
     assert!(report.message.contains("1 s"), "{report:?}");
+}
+
+#[test]
+fn what_a_command_says_of_its_flags_a_call_says_of_its_arguments() {
+    for (command, call) in [
+        (
+            "use wider groups: --where \"node NOT IN ('north')\"",
+            "use wider groups: where => 'node NOT IN (''north'')'",
+        ),
+        ("other rows with --where", "other rows with where"),
+        ("name it with --event-value; it", "name it with event_value; it"),
+        ("--complete-cases takes only those", "complete takes only those"),
+        ("leave --strata out -- or not", "leave strata out -- or not"),
+        ("datenraum query --dry-run tells", "datenraum query --dry-run tells"),
+        ("--where \"open", "where \"open"),
+        ("nothing", "nothing"),
+    ] {
+        assert_eq!(said::as_called(command), call);
+    }
+    let report = Problem::Withheld.report("no").remedy("--where \"a > 1\"");
+    assert_eq!(said::report_as_called(report).remedy, "where => 'a > 1'");
+}
+
+#[test]
+fn own_estimates_are_read_and_nobody_is_asked() {
+    let refused = |estimates: &str, says: &str| {
+        let report = parse(&format!("SELECT * FROM meta(estimates => '{estimates}')")).unwrap_err();
+        assert!(
+            report.problem == Problem::Usage && report.message.contains(says) && report.remedy.contains("std_error"),
+            "{report:?}"
+        );
+    };
+    refused("north", "no array");
+    refused("{}", "no array");
+    refused(r#"[{"label": "north", "estimate": 0.2}]"#, "entry 1");
+    let both = parse("SELECT * FROM meta(estimates => '[]', outcome => 'age')").unwrap_err();
+    assert!(
+        both.message.contains("meta of estimates has no option outcome"),
+        "{both:?}"
+    );
+    let told = r#"SELECT * FROM meta(estimates => '[{"label": "north", "estimate": 0.2, "std_error": 0.1}]')"#;
+    assert!(matches!(parse(told).unwrap(), Some(Called::Study(_))));
 }
