@@ -333,6 +333,20 @@ fn primary(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> 
     of_shape(function, input, rules)
 }
 
+/// Whether what is kept of nearly the same people may stand for a value: it was released, but perhaps as another function.
+pub(crate) fn older(function: &Function, input: &Input, rules: &Rules) -> Option<Reason> {
+    match function {
+        // Made of what was kept of bins, which are of nothing else.
+        Function::Quantile(..) => None,
+        _ => of_shape(function, input, rules),
+    }
+}
+
+/// Whether a total is that of a few people for the most part, or, of a column, nobody's else.
+pub(crate) fn is_of_few(shares: &Shares, rules: &Rules) -> bool {
+    dominates(shares, rules) || estimates(shares, rules) || shares.nonzero < rules.people_min
+}
+
 /// The columns of which the sum matters.
 fn contributing<'a>(function: &Function, input: &'a Input) -> &'a [Moments] {
     match function {

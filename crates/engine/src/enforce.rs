@@ -468,7 +468,7 @@ fn cells(
     }
     let aggregates = query.aggregates.iter().zip(of_aggregate);
     let aggregates = aggregates.map(|(aggregate, input)| {
-        let of_input = &inputs[input].columns;
+        let of_input = inputs[input].valued();
         cell_aggregate(
             &aggregate.function,
             input,

@@ -181,6 +181,17 @@ fn read_float(word: &str) -> Option<f64> {
 #[derive(Debug, Default)]
 pub struct KeptValues(Mutex<Shelf>);
 
+/// What was released before of nearly the same people.
+#[derive(Debug)]
+pub(crate) enum Older {
+    /// Nothing: the value is a new one.
+    Nothing,
+    /// This, and it leaves again.
+    Kept(Input),
+    /// Something of which no value can be made: none may leave.
+    Unsaid,
+}
+
 /// There is no room for another value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
@@ -215,12 +226,16 @@ impl KeptValues {
 }
 
 impl Shelf {
-    /// The input as it was in the oldest value of the same statistic that too few people tell apart from this one: fewer than either was
-    /// or is to be released under.
-    pub(crate) fn older(&self, value: &KeptValue, input: &Input) -> Option<Input> {
-        let near = self.near(value);
+    /// What may leave in the place of an input: it as it was in the oldest value of the same statistic that too few people tell apart from
+    /// this one, fewer than either was or is to be released under.
+    pub(crate) fn older(&self, value: &KeptValue, input: &Input) -> Older {
+        let near = self.near(value).filter(|(_, kept)| kept.people() >= value.people_min);
         let older = near.filter_map(|(order, kept)| Some((order, kept.instead_of(input)?)));
-        older.min_by_key(|(order, _)| **order).map(|(_, input)| input)
+        match older.min_by_key(|(order, _)| **order) {
+            Some((_, older)) => Older::Kept(older),
+            None if self.near(value).any(|(_, kept)| !kept.is_about_the_same(value)) => Older::Unsaid,
+            None => Older::Nothing,
+        }
     }
 
     /// The values of the same statistic that too few people tell apart from this one, with the order in which they came.
@@ -240,8 +255,7 @@ impl Shelf {
 
     /// Whether fewer people than either needs tell it from one of the same statistic, and it is none of them.
     pub(crate) fn differs_by_few(&self, value: &KeptValue) -> bool {
-        let mut near = self.near(value).map(|(_, kept)| kept).peekable();
-        near.peek().is_some() && !near.any(|kept| kept.is_about_the_same(value))
+        self.is_near_another(value) && !self.holds(value)
     }
 
     /// Whether there is one of the same statistic about the very same, of which as much can be made.

@@ -23,10 +23,10 @@ use trust::Digest;
 
 use crate::cells::{Input, Table};
 use crate::digest::digest_of;
-use crate::disclose::{self, Verdicts};
+use crate::disclose::{self, Reason, Verdicts};
 use crate::enforce::{CellAggregate, CellOutput, CellShape, Checks};
 use crate::execute::{Computed, ExecuteError, Executed};
-use crate::kept::{Full, KeptValue, KeptValues, Shelf};
+use crate::kept::{Full, KeptValue, KeptValues, Older, Shelf};
 use crate::numbers::{self, Number};
 use crate::stream::RowStream;
 
@@ -163,9 +163,14 @@ fn release_cells(
         .iter()
         .map(|aggregate| (&aggregate.function, aggregate.input))
         .collect();
-    let verdicts = disclose::judge(table, &checks.keys, &checks.excludes, &functions, &checks.rules);
+    let mut verdicts = disclose::judge(table, &checks.keys, &checks.excludes, &functions, &checks.rules);
     let inputs = Inputs::of(table, shape, &verdicts, checks, kept)?;
     let cells = || 0..table.cells.len();
+    for cell in verdicts.released().collect::<Vec<_>>() {
+        for (aggregate, reasons) in shape.aggregates.iter().zip(&mut verdicts.reasons) {
+            reasons[cell] = reasons[cell].or_else(|| inputs.reason(aggregate, cell, checks));
+        }
+    }
     // The value and whether it is an older one, where it may leave.
     let leaving = |(at, aggregate): (usize, &CellAggregate)| {
         let value = |cell: usize| match verdicts.reasons[at][cell] {
@@ -252,13 +257,26 @@ impl Inputs {
         }
         let (statistic, people_min) = (aggregate.statistic.clone(), checks.rules.people_min);
         let value = KeptValue::new(statistic, people_min, input.into(), sketch.clone());
-        let older = shelf.older(&value, input);
-        if older.is_some() {
-            self.replaced.insert(at);
-        } else {
-            self.new.push(value);
+        match shelf.older(&value, input) {
+            Older::Nothing => {
+                self.new.push(value);
+                self.inputs.insert(at, input.clone());
+            }
+            Older::Kept(older) => {
+                self.replaced.insert(at);
+                self.inputs.insert(at, older);
+            }
+            Older::Unsaid => {}
         }
-        self.inputs.insert(at, older.unwrap_or_else(|| input.clone()));
+    }
+
+    /// Why the value may not leave after all: there is none, or the older one would not have been released.
+    fn reason(&self, aggregate: &CellAggregate, cell: usize, checks: &Checks) -> Option<Reason> {
+        match self.inputs.get(&(aggregate.is_of_bins(), aggregate.input, cell)) {
+            None => Some(Reason::Complement),
+            Some(older) if self.is_older(aggregate, cell) => disclose::older(&aggregate.function, older, &checks.rules),
+            Some(_) => None,
+        }
     }
 
     /// The value that leaves, rounded last of all.

@@ -219,19 +219,18 @@ impl Design {
             .filter(|column| column.of_levels.iter().all(|level| has_rows[*level]))
     }
 
-    /// What the sums of a model are made of: its columns, and as columns of their own what else goes into them.
+    /// What the sums of a model are made of: its columns, and as columns of their own what else goes into them; each as it is weighed.
     pub fn summed_columns(&self) -> Vec<DesignColumn> {
         let of = |name: &str, value: &Value| DesignColumn::of(name, vec![value.clone()]);
         let offsets = self.offsets.iter().map(|value| of("the offset", value));
-        let weight = self.weight.iter().map(|value| of("the weight", value));
         let response = [of("the response", &self.response)];
-        self.columns
-            .iter()
-            .cloned()
-            .chain(offsets)
-            .chain(weight)
-            .chain(response)
-            .collect()
+        let weighed = |mut column: DesignColumn| {
+            column.factors.extend(self.weight.clone());
+            column
+        };
+        let weight = self.weight.iter().map(|value| of("the weight", value));
+        let columns = self.columns.iter().cloned().chain(offsets).chain(response);
+        columns.map(weighed).chain(weight).collect()
     }
 
     /// The levels that have no rows, as `factor[level]`.

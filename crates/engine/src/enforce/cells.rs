@@ -102,18 +102,13 @@ impl Input {
         // What is counted is kept together with its sum, so that neither is newer than the other.
         let is_counted_number = matches!(function, Function::Count(name) if collection.personal && is_number(name));
         let named = |name: &&str| *name != NODE_COLUMN;
-        let mut columns: Vec<String> = function
-            .columns()
-            .into_iter()
-            .filter(named)
-            .map(str::to_owned)
-            .collect();
-        if matches!(function, Function::Pair(..)) {
-            // The same whichever comes first, so that it is kept once.
-            columns.sort_unstable();
-        }
         Self {
-            columns,
+            columns: function
+                .columns()
+                .into_iter()
+                .filter(named)
+                .map(str::to_owned)
+                .collect(),
             filter: aggregate.filter.clone(),
             sums: is_counted_number
                 || matches!(
@@ -149,6 +144,14 @@ impl Input {
             bins,
             guards_unknown: self.guards_unknown,
         })
+    }
+
+    /// The columns that its values are of; none where rows are counted in which a column that is no measure is known: these are rows as any.
+    pub(super) fn valued(&self) -> &[String] {
+        match self.guards_unknown && !self.sums && !self.bins {
+            true => &[],
+            false => &self.columns,
+        }
     }
 
     fn is_same_rows(&self, other: &Input) -> bool {

@@ -48,8 +48,8 @@ pub(super) struct Grouping {
     has_rest: bool,
     /// Whether it is the same for all rows of a node by its nature.
     is_node: bool,
-    /// The need whose values it tells apart, one by one.
-    pub(super) of: Option<usize>,
+    /// The need whose values it tells apart, and whether one by one.
+    pub(super) of: (usize, bool),
 }
 
 impl Grouping {
@@ -87,10 +87,6 @@ impl Judge {
                 message,
                 "leave a condition out, or choose one that more people do not fulfil",
             ));
-        }
-        if self.refuses_overlaps && read.unknown.iter().any(|unknown| (1..k).contains(unknown)) {
-            let message = "a column that is no measure is not known of too few people: their number would be told";
-            return Err(refuse(message, "leave it out, or take another column"));
         }
         let parts = Parts::of(read, model);
         self.require_groups(read, &parts)?;
@@ -258,12 +254,14 @@ pub(super) struct Number {
 impl Number {
     /// The need that it is made of, and whether it is just that.
     pub(super) fn need(&self) -> (usize, bool) {
-        match self.value {
-            Value::Number(at) => (at, true),
-            Value::Log(at) | Value::Root(at) | Value::Power(at, _) | Value::Within(at, ..) | Value::IsLevel(at, _) => {
-                (at, false)
-            }
-        }
+        (need_of(&self.value), matches!(self.value, Value::Number(_)))
+    }
+}
+
+fn need_of(value: &Value) -> usize {
+    match value {
+        Value::Number(at) | Value::Log(at) | Value::Root(at) | Value::Power(at, _) => *at,
+        Value::Within(at, ..) | Value::IsLevel(at, _) => *at,
     }
 }
 
@@ -287,7 +285,7 @@ impl Parts {
                         indicators: vec![value.clone()],
                         has_rest: true,
                         is_node: false,
-                        of: None,
+                        of: (need_of(value), false),
                     });
                 }
             }
@@ -314,7 +312,7 @@ impl Parts {
                 indicators: indicators.collect(),
                 has_rest: false,
                 is_node: false,
-                of: Some(at),
+                of: (at, true),
             });
         }
         let outcome = exposure.outcome.as_ref().map(|value| {
@@ -323,10 +321,7 @@ impl Parts {
                 indicators: vec![value.clone()],
                 has_rest: true,
                 is_node: false,
-                of: match value {
-                    Value::Number(at) => Some(*at),
-                    _ => None,
-                },
+                of: (need_of(value), matches!(value, Value::Number(_))),
             });
             groupings.len() - 1
         });
@@ -414,13 +409,14 @@ fn of_factors(model: &Model) -> Vec<Grouping> {
         Value::IsLevel(at, _) => model.needs[*at].column() == NODE_COLUMN,
         _ => false,
     };
+    let is_level = |value: &Value| matches!(value, Value::IsLevel(..));
     let grouping = |(factor, values): (&str, Vec<&Value>)| Grouping {
         name: factor.to_owned(),
         is_node: values.iter().any(|value| is_node(value)),
-        of: values.first().and_then(|value| match value {
-            Value::IsLevel(at, _) => Some(*at),
-            _ => None,
-        }),
+        of: (
+            values.first().map_or(0, |value| need_of(value)),
+            values.iter().all(|value| is_level(value)),
+        ),
         indicators: values.into_iter().cloned().collect(),
         has_rest: true,
     };

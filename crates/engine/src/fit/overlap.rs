@@ -13,12 +13,16 @@ use terms::{Problem, Report};
 
 use super::judge::{Judge, Parts, cells, combinations, person_ranges, refuse};
 use super::rows::Read;
-use crate::cells::Total;
+use crate::cells::{Shares, Total};
+use crate::disclose::{self, Rules};
 use crate::kept::{self, KeptValue, KeptValues, Shelf, State};
 use crate::sketch::{self, Contribution, PersonHash, Sketch, SketchKey};
 
 /// Most sums of products of two columns of which it is kept of whom they are.
 const PRODUCTS_MAX: usize = 500;
+
+/// Most values that are kept of one fit.
+const VALUES_MAX: usize = 100_000;
 
 /// From here on a whole number may have lost digits.
 const INTEGER_MAX: f64 = (1_u64 << 53) as f64;
@@ -70,14 +74,23 @@ impl Roster {
 /// Of whom the sums of a fit are: with these later fits and answers are compared.
 #[derive(Debug, Default)]
 pub(super) struct About {
-    /// With the columns, for those who ask.
-    people: Vec<(String, KeptValue)>,
+    people: Vec<OfSum>,
+}
+
+/// Of whom a sum is.
+#[derive(Debug)]
+struct OfSum {
+    /// For those who ask.
+    columns: String,
+    value: KeptValue,
+    /// Whether it is kept, and not only held against what is.
+    is_kept: bool,
 }
 
 impl About {
     /// Over which nodes these people are summed, where only the sum over all may be seen.
     fn nodes(&self, roster: Option<&Roster>) -> Vec<KeptValue> {
-        let of = |roster: &Roster| self.people.iter().map(|(_, people)| roster.kept(people)).collect();
+        let of = |roster: &Roster| self.people.iter().map(|sum| roster.kept(&sum.value)).collect();
         roster.map(of).unwrap_or_default()
     }
 }
@@ -90,19 +103,22 @@ impl Judge {
     pub(super) fn about(&self, read: &Read, model: &Model, parts: &Parts) -> Result<About, Report> {
         let mut kept = Kept::default();
         for (at, need) in model.needs[..model.exposure.summed].iter().enumerate() {
-            let (statistic, value) = self.whole(read, at, need);
-            kept.put(statistic, value);
+            kept.put(self.whole(read, at, need));
         }
         let needs = Needs::of(model, self);
         for (groups, tellings) in parts.tellings(&needs, self.tells_pairs) {
             let sums = Sums::gather(read, parts, &groups, &needs, &tellings, self)?;
-            sums.into_iter().for_each(|(columns, value)| kept.put(columns, value));
+            sums.into_iter().for_each(|sum| kept.put(sum));
+            if kept.values.len() > VALUES_MAX {
+                let message = "the terms tell apart more groups than a node keeps";
+                return Err(refuse(message, "leave interactions or factors of many values out"));
+            }
         }
         Ok(About { people: kept.values })
     }
 
     /// All people of a column and what they have in it, whatever the model makes of it. No value can be made of this.
-    fn whole(&self, read: &Read, at: usize, need: &Need) -> (String, KeptValue) {
+    fn whole(&self, read: &Read, at: usize, need: &Need) -> OfSum {
         let mut sketch = Sketch::new(sketch::slots(self.rules.people_min));
         let mut state = State::default();
         for frame in &read.frames {
@@ -112,7 +128,9 @@ impl Judge {
                 let person = PersonHash::from_order(frame.people[rows.start]);
                 let contribution = Contribution::default().with_rows(rows.len() as i64);
                 let contribution = match &frame.columns[at] {
-                    Column::Numbers(numbers) => contribution.with_number(numbers[rows].iter().sum()),
+                    Column::Numbers(numbers) => {
+                        contribution.with_number(numbers[rows].iter().fold(0.0, |all, one| all + one))
+                    }
                     Column::Codes(codes) => {
                         let codes = codes[rows].iter();
                         codes.fold(contribution, |all, code| all.with_rows(i64::from(*code)))
@@ -127,8 +145,12 @@ impl Judge {
             false => "model of ",
         };
         let statistic = kept::statistic(&self.collection, what, &columns);
-        let [column] = columns;
-        (column, KeptValue::new(statistic, self.rules.people_min, state, sketch))
+        let [columns] = columns;
+        OfSum {
+            columns,
+            value: KeptValue::new(statistic, self.rules.people_min, state, sketch),
+            is_kept: true,
+        }
     }
 
     /// Refuses people of whom earlier fits and answers tell too few apart, and nodes likewise.
@@ -142,15 +164,19 @@ impl Judge {
             let remedy = "ask the same nodes as that fit; until the data change, only fits over these, or with enough other nodes, are answered";
             return Err(refuse(message, remedy));
         }
-        let mut near = about.people.iter().filter(|(_, value)| shelf.differs_by_few(value));
-        let Some((columns, _)) = near.next().filter(|_| self.refuses_overlaps) else {
+        let mut near = about.people.iter().filter(|sum| shelf.differs_by_few(&sum.value));
+        let Some(near) = near.next().filter(|_| self.refuses_overlaps) else {
             return Ok(());
         };
+        let with = match near.columns.as_str() {
+            "" => String::new(),
+            columns => format!(" with {columns}"),
+        };
         let message = format!(
-            "an earlier fit or answer with {columns} was about nearly the same people: both together would tell of a few"
+            "an earlier fit or answer{with} was about nearly the same people: both together would tell of a few"
         );
-        let remedy = "choose columns and conditions so that the same people are in both, or so that more differ: \
-                      --complete-cases takes only those of whom further columns are known";
+        let remedy = "choose columns and conditions so that the same people are in both, or so that more differ: after a fit, \
+                      --complete-cases takes only those of whom further columns are known; a board may allow it (overlaps)";
         Err(refuse(&message, remedy))
     }
 
@@ -168,7 +194,7 @@ impl Judge {
         let nodes = about.nodes(roster.as_ref());
         let mut shelf = kept.shelf();
         self.require_distance_over(about, &nodes, &shelf)?;
-        let people = about.people.iter().map(|(_, people)| people);
+        let people = about.people.iter().filter(|sum| sum.is_kept).map(|sum| &sum.value);
         let new = people.chain(&nodes).filter(|value| !shelf.holds(value)).cloned();
         let new: Vec<KeptValue> = new.collect();
         let full = Problem::Resources.report("the node cannot keep any more of what it has released");
@@ -180,24 +206,25 @@ impl Judge {
 /// Values to be kept, each once: of two about the same, the one of which more can be made.
 #[derive(Default)]
 struct Kept {
-    values: Vec<(String, KeptValue)>,
+    values: Vec<OfSum>,
     known: HashMap<(String, String, u64), usize>,
 }
 
 impl Kept {
-    fn put(&mut self, columns: String, value: KeptValue) {
+    fn put(&mut self, sum: OfSum) {
+        let value = &sum.value;
         match self
             .known
             .entry((value.statistic.clone(), value.mark(), value.people()))
         {
             Entry::Vacant(place) => {
                 place.insert(self.values.len());
-                self.values.push((columns, value));
+                self.values.push(sum);
             }
             Entry::Occupied(known) => {
-                let known = &mut self.values[*known.get()].1;
-                if !known.says_as_much_as(&value) {
-                    *known = value;
+                let known = &mut self.values[*known.get()];
+                if sum.is_kept && !(known.is_kept && known.value.says_as_much_as(&sum.value)) {
+                    *known = sum;
                 }
             }
         }
@@ -246,8 +273,8 @@ impl Measure {
     }
 }
 
-/// What is told in each cell of some groupings: of which needs the sum, or the sum of products; and whether the node's own sum is told, as it
-/// is, so that it can take the place of a later one.
+/// What is told in each cell of some groupings: of which needs the sum, or the sum of products, or of none the rows; and whether the node's own
+/// sum is told, as it is, so that it can take the place of a later one.
 type Tellings = BTreeMap<Vec<usize>, bool>;
 
 impl Parts {
@@ -263,10 +290,14 @@ impl Parts {
             }
             let is_told = is_told && of.iter().all(|(_, is_raw)| *is_raw);
             let of: Vec<usize> = of.into_iter().map(|(need, _)| need).collect();
-            products += usize::from(of.len() > 1);
-            if of.len() == 1 || products <= PRODUCTS_MAX {
-                *all.entry(groups).or_default().entry(of).or_default() |= is_told;
+            let in_cells = all.entry(groups).or_default();
+            if of.len() > 1 && !in_cells.contains_key(&of) {
+                products += 1;
+                if products > PRODUCTS_MAX {
+                    return;
+                }
             }
+            *in_cells.entry(of).or_default() |= is_told;
         };
         let columns = self
             .columns
@@ -274,7 +305,9 @@ impl Parts {
             .map(|column| (column.groups.clone(), column.numbers.clone()));
         let groupings = (0..self.groupings.len()).map(|at| ([at].into(), BTreeSet::new()));
         let numbers = (0..self.numbers.len()).map(|at| (BTreeSet::new(), [at].into()));
-        let alone: BTreeSet<(BTreeSet<usize>, BTreeSet<usize>)> = columns.chain(groupings).chain(numbers).collect();
+        let rows = (BTreeSet::new(), BTreeSet::new());
+        let alone: BTreeSet<(BTreeSet<usize>, BTreeSet<usize>)> =
+            columns.chain(groupings).chain(numbers).chain([rows]).collect();
         let pairs = alone.iter().flat_map(|one| {
             alone
                 .range(one..)
@@ -286,13 +319,12 @@ impl Parts {
             let is_told = tells_pairs || alone.contains(sum);
             let of_numbers: Vec<(usize, bool)> = numbers.iter().map(|at| self.numbers[*at].need()).collect();
             // A group of one value of a number says what its sum is.
-            let of_groups = groups
-                .iter()
-                .filter_map(|at| Some((*at, (self.groupings[*at].of?, true))));
+            let of_groups = groups.iter().map(|at| (*at, self.groupings[*at].of));
             let of_groups: Vec<(usize, (usize, bool))> = of_groups.collect();
             let without = |left_out: &[usize]| groups.iter().copied().filter(|at| !left_out.contains(at)).collect();
             match of_numbers.as_slice() {
                 [] => {
+                    tell(groups.clone(), Vec::new(), true);
                     for (at, (group, need)) in of_groups.iter().enumerate() {
                         tell(without(&[*group]), vec![*need], is_told);
                         for (other, other_need) in &of_groups[at + 1..] {
@@ -327,7 +359,10 @@ struct Sums {
     products: Vec<f64>,
     /// Who contributed what, of each telling.
     sketches: Vec<Sketch>,
-    is_exact: bool,
+    /// How rows, and the sums of each need, are shared among people.
+    shares: (Shares, Vec<Shares>),
+    /// Of each need, whether no digits were lost.
+    are_exact: Vec<bool>,
 }
 
 /// What one person has in each cell.
@@ -352,7 +387,8 @@ impl Sums {
             origins,
             products: vec![0.0; tellings],
             sketches: vec![Sketch::new(slots); tellings],
-            is_exact: true,
+            shares: (Shares::default(), vec![Shares::default(); measures.len()]),
+            are_exact: vec![true; measures.len()],
         }
     }
 
@@ -364,7 +400,7 @@ impl Sums {
         needs: &Needs,
         tellings: &Tellings,
         judge: &Judge,
-    ) -> Result<Vec<(String, KeptValue)>, Report> {
+    ) -> Result<Vec<OfSum>, Report> {
         let groupings = parts.named(groups);
         let used: BTreeSet<usize> = tellings.keys().flatten().copied().collect();
         let measures: Vec<(usize, &Measure)> = used
@@ -408,9 +444,14 @@ impl Sums {
             for ((at, of), is_told) in places.iter().enumerate().zip(tellings.values()) {
                 let columns: Vec<String> = of.iter().map(|at| measures[*at].1.column.clone()).collect();
                 let statistic = kept::statistic(&judge.collection, "", &columns);
-                let state = sums.state(of, at, *is_told);
-                let value = KeptValue::new(statistic, judge.rules.people_min, state, sums.sketches[at].clone());
-                kept.push((columns.join(" and "), value));
+                let is_of_few = sums.is_of_few(of, &judge.rules);
+                let state = sums.state(of, at, *is_told && !is_of_few);
+                kept.push(OfSum {
+                    columns: columns.join(" and "),
+                    value: KeptValue::new(statistic, judge.rules.people_min, state, sums.sketches[at].clone()),
+                    // Of rows the state says all that there is.
+                    is_kept: !(of.is_empty() && is_of_few),
+                });
             }
         }
         Ok(kept)
@@ -418,8 +459,9 @@ impl Sums {
 
     fn add(&mut self, values: &[f64], places: &[Vec<usize>]) {
         self.rows += 1;
-        for ((value, origin), (total, sum, squares)) in values.iter().zip(&self.origins).zip(&mut self.needs) {
-            self.is_exact &= value.abs() < INTEGER_MAX;
+        let needs = self.origins.iter().zip(&mut self.needs).zip(&mut self.are_exact);
+        for (value, ((origin, (total, sum, squares)), is_exact)) in values.iter().zip(needs) {
+            *is_exact &= matches!(total, Total::Number { .. }) || value.abs() < INTEGER_MAX;
             total.add(match total {
                 Total::Integer(_) => Total::Integer(*value as i128),
                 Total::Number { .. } => Total::Number { sum: *value, lost: 0.0 },
@@ -438,10 +480,25 @@ impl Sums {
     /// All rows of a person were added.
     fn close(&mut self, person: PersonHash, rows: i64, sums: &[f64], places: &[Vec<usize>]) {
         self.people += 1;
+        self.shares.0.add(rows as f64);
+        self.shares
+            .1
+            .iter_mut()
+            .zip(sums)
+            .for_each(|(shares, sum)| shares.add(*sum));
         let rows = Contribution::default().with_rows(rows);
         for (sketch, of) in self.sketches.iter_mut().zip(places) {
             let contribution = of.iter().fold(rows, |all, at| all.with_number(sums[*at]));
             sketch.add(person, contribution);
+        }
+    }
+
+    /// As section 2 of `docs/disclosure.md` has it of an answer.
+    fn is_of_few(&self, of: &[usize], rules: &Rules) -> bool {
+        let (rows, needs) = &self.shares;
+        match of {
+            [] => disclose::is_of_few(rows, rules),
+            of => of.iter().any(|at| disclose::is_of_few(&needs[*at], rules)),
         }
     }
 
@@ -451,7 +508,7 @@ impl Sums {
             people: self.people,
             ..State::default()
         };
-        if !is_told || !self.is_exact {
+        if !is_told || of.iter().any(|at| !self.are_exact[*at]) {
             return state;
         }
         let rows = self.rows as f64;

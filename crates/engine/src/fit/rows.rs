@@ -28,8 +28,6 @@ pub(super) struct Read {
     pub(super) dropped_people: u64,
     /// Of each condition group, the people who have a row that passes all others and not this one, and in which all columns are known.
     pub(super) failing: Vec<u64>,
-    /// Of each guarded need, the people who have a row that passes all conditions and in which it is not known.
-    pub(super) unknown: Vec<u64>,
     pub(super) memory: Vec<MemoryReservation>,
 }
 
@@ -57,16 +55,12 @@ pub(super) async fn read(
         dropped_rows: 0,
         dropped_people: 0,
         failing: vec![0; layout.groups],
-        unknown: vec![0; layout.guarded.len()],
         memory: Vec::new(),
     };
     for (_, (reader, memory)) in parts {
         read.dropped_rows += reader.dropped_rows;
         read.dropped_people += reader.dropped_people.people;
         for (all, part) in read.failing.iter_mut().zip(&reader.failing) {
-            *all += part.people;
-        }
-        for (all, part) in read.unknown.iter_mut().zip(&reader.unknown) {
             *all += part.people;
         }
         read.memory.push(memory);
@@ -131,7 +125,6 @@ struct Reader {
     dropped_rows: u64,
     dropped_people: Distinct,
     failing: Vec<Distinct>,
-    unknown: Vec<Distinct>,
     last: i64,
 }
 
@@ -153,7 +146,6 @@ impl Reader {
             dropped_rows: 0,
             dropped_people: Distinct::default(),
             failing: (0..layout.groups).map(|_| Distinct::default()).collect(),
-            unknown: layout.guarded.iter().map(|_| Distinct::default()).collect(),
             last: i64::MIN,
         }
     }
@@ -186,11 +178,6 @@ impl Reader {
                 self.dropped_rows += 1;
                 if let Some(people) = &people {
                     self.dropped_people.add(people[row]);
-                    for (need, unknown) in layout.guarded.iter().zip(&mut self.unknown) {
-                        if !needed[*need].is_known(row) {
-                            unknown.add(people[row]);
-                        }
-                    }
                 }
                 continue;
             }

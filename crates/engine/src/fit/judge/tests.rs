@@ -68,7 +68,6 @@ pub(in crate::fit) fn made(call: &str, change: &[(&str, Of)], people: Range<usiz
         dropped_rows: 0,
         dropped_people: 0,
         failing: Vec::new(),
-        unknown: Vec::new(),
         memory: Vec::new(),
     };
     let judge = Judge {
@@ -236,7 +235,7 @@ fn more_groups_than_can_be_counted_are_refused() {
         indicators: vec![Value::Number(0); levels],
         has_rest: false,
         is_node: false,
-        of: None,
+        of: (0, false),
     };
     let (some, many) = (grouping(1_024), grouping(1_025));
     assert_eq!(combinations(&[&some, &some]).unwrap(), CELLS_MAX);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cells::{Input, Moments, Shares, Sketches};
 use crate::fit::judge::tests::made;
+use crate::kept::Older;
 
 fn people(person: i64) -> KeptValue {
     let mut sketch = Sketch::new(64);
@@ -175,6 +176,23 @@ fn asked(value: &KeptValue) -> Input {
     }
 }
 
+/// What leaves in the place of a value.
+fn said(kept: &KeptValues, value: &KeptValue) -> Option<Input> {
+    match kept.shelf().older(value, &asked(value)) {
+        Older::Kept(older) => Some(older),
+        Older::Nothing | Older::Unsaid => None,
+    }
+}
+
+/// What a node keeps after a fit over so many people.
+fn entered(call: &str, people: usize, kept: &KeptValues) {
+    let (judge, read, model) = made(call, &[], 0..people);
+    let about = judge
+        .admit(&read, &model, kept)
+        .unwrap_or_else(|report| panic!("{call}: {report}"));
+    judge.enter(&about, std::iter::empty(), kept).unwrap();
+}
+
 #[test]
 fn what_a_fit_said_takes_the_place_of_an_answer_about_nearly_the_same_people() {
     let (judge, read, model) = made("glm(formula => 'cost ~ age + ward'", &[], 0..400);
@@ -184,7 +202,7 @@ fn what_a_fit_said_takes_the_place_of_an_answer_about_nearly_the_same_people() {
     assert!(!new.is_empty());
     assert!(judge.enter(&about, std::iter::empty(), &kept).unwrap().is_empty());
     let nearly = answered(&["age"], 0..397);
-    let older = kept.shelf().older(&nearly, &asked(&nearly)).unwrap();
+    let older = said(&kept, &nearly).unwrap();
     let ages: Vec<f64> = (0..400).map(|person| 20.0 + f64::from(person * 7 % 60)).collect();
     let sum: f64 = ages.iter().sum();
     assert_eq!((older.rows, older.people), (400, 400));
@@ -199,31 +217,84 @@ fn what_a_fit_said_takes_the_place_of_an_answer_about_nearly_the_same_people() {
         KeptValue::from_parts(value.statistic.clone(), value.people_min, sketch, &numbers).unwrap()
     }));
     let in_d = answered(&["age"], (0..390).filter(|person| person % 4 == 3));
-    let older = kept.shelf().older(&in_d, &asked(&in_d)).unwrap();
-    assert_eq!(older.people, 100);
+    assert_eq!(said(&kept, &in_d).unwrap().people, 100);
     let far = answered(&["age"], 0..300);
-    assert!(kept.shelf().older(&far, &asked(&far)).is_none());
+    assert!(matches!(kept.shelf().older(&far, &asked(&far)), Older::Nothing));
 }
 
 #[test]
-fn of_what_was_not_said_nothing_takes_a_place() {
-    let (judge, read, model) = made("glm(formula => 'cost ~ log(age)'", &[], 0..400);
+fn of_what_was_not_said_as_it_is_nothing_leaves_of_nearly_the_same_people() {
+    for call in [
+        "glm(formula => 'cost ~ log(age)'",
+        "glm(formula => 'cost ~ sqrt(age)'",
+        "glm(formula => 'cost ~ I(age^2)'",
+        "glm(formula => 'cost ~ bin(age)'",
+        "glm(formula => 'age >= 40 ~ cost'",
+    ] {
+        let kept = KeptValues::default();
+        entered(call, 400, &kept);
+        let nearly = answered(&["age"], 0..397);
+        assert!(
+            matches!(kept.shelf().older(&nearly, &asked(&nearly)), Older::Unsaid),
+            "{call}"
+        );
+        // Another fit over these few less would say more than either, and over the same people more is said of nobody else.
+        let (judge, read, model) = made("glm(formula => 'visits ~ age'", &[], 0..397);
+        assert!(judge.admit(&read, &model, &kept).is_err(), "{call}");
+        entered("glm(formula => 'visits ~ age'", 400, &kept);
+        assert_eq!(said(&kept, &nearly).unwrap().people, 400, "{call}");
+    }
+}
+
+#[test]
+fn a_fit_that_says_nothing_of_a_number_opens_no_way_for_one_that_does() {
     let kept = KeptValues::default();
-    let about = judge.admit(&read, &model, &kept).unwrap();
-    judge.enter(&about, std::iter::empty(), &kept).unwrap();
-    let nearly = answered(&["age"], 0..397);
-    assert!(kept.shelf().older(&nearly, &asked(&nearly)).is_none());
-    // Another fit over these few less would still say more than either.
-    let (judge, read, model) = made("glm(formula => 'visits ~ age'", &[], 0..397);
+    entered("glm(formula => 'cost ~ log(age)'", 397, &kept);
+    // As if the board had let an answer about three people more leave.
+    kept.shelf().add(&[answered(&["age"], 0..400)]).unwrap();
+    let (judge, read, model) = made("glm(formula => 'cost ~ age'", &[], 0..397);
     assert!(judge.admit(&read, &model, &kept).is_err());
 }
 
+/// What an answer counted.
+fn counted(people: impl Iterator<Item = usize>) -> KeptValue {
+    answered(&[], people)
+}
+
 #[test]
-fn whether_a_column_that_is_no_measure_is_known_is_told_of_enough_people() {
-    let (judge, mut read, model) = made("glm(formula => 'cost ~ ward'", &[], 0..400);
-    for (unknown, is_refused) in [(0, false), (3, true), (10, false)] {
-        read.unknown = vec![0, unknown];
-        let ended = judge.admit(&read, &model, &KeptValues::default());
-        assert_eq!(ended.is_err(), is_refused, "{unknown}");
+fn rows_of_a_fit_are_held_against_counts_in_each_group() {
+    let by_ward = "glm(formula => 'cost ~ ward'";
+    assert_eq!(after(counted(0..400), by_ward, 400), Ok(()));
+    assert!(after(counted(0..400), by_ward, 397).is_err());
+    let in_d = || counted((0..396).filter(|person| person % 4 == 3));
+    assert!(after(in_d(), by_ward, 400).is_err());
+    assert_eq!(after(in_d(), "glm(formula => 'cost ~ age'", 400), Ok(()));
+    // Those who died in ward d, as a FILTER counts them.
+    let died = counted((0..392).filter(|person| person % 4 == 3 && person / 8 % 2 == 1));
+    let died_by_ward = "glm(family => 'binomial', formula => 'died == 1 ~ ward'";
+    assert!(after(died, died_by_ward, 400).is_err());
+    let sum = answered(&["died"], 0..395);
+    assert!(after(sum, died_by_ward, 400).is_err());
+    // A fit first.
+    let kept = KeptValues::default();
+    entered(by_ward, 400, &kept);
+    let nearly = counted((0..390).filter(|person| person % 4 == 3));
+    let asked = Input {
+        columns: Vec::new(),
+        ..asked(&nearly)
+    };
+    match kept.shelf().older(&nearly, &asked) {
+        Older::Kept(older) => assert_eq!((older.rows, older.people), (100, 100)),
+        other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_older_value_of_fewer_people_than_are_needed_takes_no_place() {
+    let six = answered(&["age"], 0..6);
+    let (sketch, numbers) = six.parts();
+    let six = KeptValue::from_parts(six.statistic.clone(), 5, sketch, &numbers).unwrap();
+    let kept = KeptValues::recall([six]);
+    let nearly = answered(&["age"], 0..12);
+    assert!(matches!(kept.shelf().older(&nearly, &asked(&nearly)), Older::Unsaid));
 }
