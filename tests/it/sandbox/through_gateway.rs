@@ -245,7 +245,10 @@ async fn an_answer_that_lacks_something_or_is_of_nobody_is_not_published_as_if_i
         .fails_with("E_WITHHELD", "values that lack what nodes withheld");
     let both = Both::up([MADE_UP; 2], "").await;
     both.ask(BY_WARD).await.fails_with("E_MIXED", "of made-up people");
-    let marked = BY_WARD.replace(" FROM", ", true AS datenraum_synthetic FROM");
+    let marked = BY_WARD.replace(
+        " FROM stays",
+        ", true AS datenraum_synthetic FROM stays WHERE ward IN ('surgery', 'medicine')",
+    );
     let added = both.ask(&marked).await.returns(0).out();
     assert!(added.contains("made-up people"), "{added}");
 }
