@@ -39,8 +39,7 @@ pub(crate) struct Added {
     pub(crate) weight: f64,
     /// What it adds to the right side, before the model matrix.
     pub(crate) weighted_residual: f64,
-    /// At the first step: weight, its logarithm, what the log-likelihood has of the response alone, weighted response. At others:
-    /// deviance, Pearson's χ², and two sums for the log-likelihood.
+    /// Deviance, Pearson's χ², and two sums for the log-likelihood.
     pub(crate) rest: [f64; 4],
 }
 
@@ -237,25 +236,6 @@ impl Family {
         }
     }
 
-    /// What a row adds before there are coefficients: R's `mustart`.
-    pub(crate) fn first(self, link: Link, y: f64, prior: f64, offset: f64) -> Added {
-        let mean = match self {
-            Family::Gaussian | Family::Gamma => y,
-            Family::Binomial => (prior * y + 0.5) / (prior + 1.0),
-            Family::Poisson => y + 0.1,
-            Family::NegativeBinomial(_) => y + f64::from(y == 0.0) / 6.0,
-        };
-        let predictor = link.of_mean(mean);
-        let (_, slope) = link.mean(predictor);
-        let weight = prior * slope * slope / self.variance(mean);
-        let log_weight = if prior > 0.0 { prior.ln() } else { 0.0 };
-        Added {
-            weight,
-            weighted_residual: weight * (predictor - offset + (y - mean) / slope),
-            rest: [prior, log_weight, prior * self.of_response(y), prior * y],
-        }
-    }
-
     /// What a row adds at a linear predictor.
     pub(crate) fn at(self, link: Link, y: f64, prior: f64, predictor: f64) -> Added {
         let (mean, slope) = link.mean(predictor);
@@ -289,7 +269,7 @@ impl Family {
     }
 
     /// What the log-likelihood has of the response alone.
-    fn of_response(self, y: f64) -> f64 {
+    pub(crate) fn of_response(self, y: f64) -> f64 {
         match self {
             Family::Gaussian | Family::Binomial => 0.0,
             Family::Poisson => -ln_gamma(y + 1.0),

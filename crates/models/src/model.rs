@@ -48,6 +48,11 @@ pub trait Step: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// As [`Rounds::pulls`].
+    fn pulls(&self) -> usize {
+        0
+    }
+
     /// As [`Rounds::each_pull`].
     fn each_pull(&self, _frame: &Frame, _with: &mut dyn FnMut(&[f64])) {}
 
@@ -297,6 +302,10 @@ where
 
     fn groups_of(&self, frame: &Frame) -> Vec<usize> {
         self.rounds.groups_of(&self.state, frame)
+    }
+
+    fn pulls(&self) -> usize {
+        self.rounds.pulls(&self.state)
     }
 
     fn each_pull(&self, frame: &Frame, with: &mut dyn FnMut(&[f64])) {

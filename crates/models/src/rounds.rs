@@ -45,8 +45,12 @@ pub trait Rounds {
         Vec::new()
     }
 
-    /// Calls for each row of a frame with how much it pulls at each of the sums of this step that weigh rows by where it is taken: a few
-    /// rows could have all the weight.
+    /// In how many ways this step weighs rows by where it is taken: a few rows could have all the weight.
+    fn pulls(&self, _state: &Self::State) -> usize {
+        0
+    }
+
+    /// Calls for each row of a frame with how much it pulls, in as many numbers as [`Rounds::pulls`] says.
     fn each_pull(&self, _state: &Self::State, _frame: &Frame, _with: &mut dyn FnMut(&[f64])) {}
 
     /// What follows from the sums over all rows of all nodes.

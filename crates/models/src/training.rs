@@ -200,12 +200,17 @@ impl Rounds for Training {
         }
     }
 
-    /// The derivative of the loss to what comes into each unit. Without hidden units and with squared loss they are no more than products.
+    /// One for each unit. Without hidden units and with squared loss they are no more than products.
+    fn pulls(&self, state: &State) -> usize {
+        match state.0 {
+            Phase::Round(..) if !self.network.is_linear() => self.network.units(),
+            Phase::Moments | Phase::Round(..) => 0,
+        }
+    }
+
+    /// The derivative of the loss to what comes into each unit.
     fn each_pull(&self, state: &State, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
         let Phase::Round(known, place) = &state.0 else { return };
-        if self.network.is_linear() {
-            return;
-        }
         let rows = Rows::read(&self.design, known, frame);
         let (mut room, mut slopes) = (self.network.room(rows.size), vec![0.0; place.parameters.len()]);
         for (x, y) in rows.inputs.chunks_exact(rows.size).zip(&rows.responses) {
