@@ -7,6 +7,7 @@
 mod groups;
 mod judge;
 mod rows;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -393,6 +394,8 @@ pub struct Fit {
     judge: Option<judge::Judge>,
     /// The groups of rows that its steps told apart.
     told: groups::Told,
+    /// Of whom its steps must not have nearly all; none where nothing has to be protected or only the sum of all nodes is seen.
+    weighing: Option<Arc<weights::Weighing>>,
     /// Whom it is about.
     about: judge::About,
     /// Given back when the fit ends.
@@ -425,12 +428,15 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
             (judge.tells_dropped(&read), about)
         }
     };
+    let seen = judge.as_ref().filter(|judge| judge.tells_pairs);
+    let weighing = seen.map(|_| Arc::new(weights::Weighing::of(&read, &model)));
     Ok(Fit {
         step: model.start,
         frames: read.frames,
         dropped: dropped.filter(|_| !masked),
         judge,
         told: groups::Told::default(),
+        weighing,
         about,
         _memory: read.memory,
     })
@@ -512,30 +518,37 @@ impl Fit {
         Ok(all)
     }
 
-    /// Goes on from the sums of all nodes.
+    /// Goes on from the sums of all nodes, on the threads of queries.
     ///
     /// # Errors
-    /// As [`Step::next`]; `E_MODEL_DISCLOSURE` if the next step would tell apart too few people.
-    pub fn advance(&mut self, sums: &[f64]) -> Result<After, Report> {
-        Ok(match self.step.next(sums)? {
-            Next::Step(step) => {
-                if let Some(judge) = &self.judge {
-                    self.told.admit(&*step, &self.frames, &judge.rules)?;
-                    if judge.tells_pairs {
-                        groups::admit_pulls(&*step, &self.frames, &judge.rules)?;
-                    }
-                }
-                self.step = step;
-                After::Step
+    /// As [`Step::next`]; `E_MODEL_DISCLOSURE` if the next step would tell apart too few people, or have nearly all its weight on them.
+    pub async fn advance(&mut self, sums: Vec<f64>) -> Result<After, Report> {
+        let step = Arc::clone(&self.step);
+        let Next::Step(step) = on_workers(move || step.next(&sums)).await? else {
+            return Ok(After::End);
+        };
+        if let Some(judge) = &self.judge {
+            let (mut told, rules) = (std::mem::take(&mut self.told), judge.rules.clone());
+            let (next, frames) = (Arc::clone(&step), self.frames.clone());
+            let admit = move || told.admit(&*next, &frames, &rules).map(|()| told);
+            self.told = on_workers(admit).await?;
+            if let Some(weighing) = &self.weighing {
+                weighing.admit(&step, &self.frames, &judge.rules).await?;
             }
-            Next::Done(_) => After::End,
-        })
+        }
+        self.step = step;
+        Ok(After::Step)
     }
 
     /// How many numbers this step adds up.
     pub fn width(&self) -> usize {
         self.step.width()
     }
+}
+
+async fn on_workers<T: Send + 'static>(work: impl FnOnce() -> Result<T, Report> + Send + 'static) -> Result<T, Report> {
+    let done = workers::run(async move { work() }).await;
+    done.unwrap_or_else(|| Err(ExecuteError::Stopped.report()))
 }
 
 #[cfg(test)]

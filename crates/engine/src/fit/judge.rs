@@ -92,11 +92,11 @@ impl About {
 }
 
 /// Something that tells people apart by a few values.
-struct Grouping {
+pub(super) struct Grouping {
     /// As it is called in a refusal.
     name: String,
     /// One for each value; each row has one of them, or is in the last one.
-    indicators: Vec<Value>,
+    pub(super) indicators: Vec<Value>,
     /// Whether a row may be in none of them.
     has_rest: bool,
     /// Whether it is the same for all rows of a node by its nature.
@@ -355,13 +355,13 @@ fn people_of(frame: &Frame) -> u64 {
 }
 
 /// What the sums of a model are made of.
-struct Parts {
-    groupings: Vec<Grouping>,
+pub(super) struct Parts {
+    pub(super) groupings: Vec<Grouping>,
     /// Which of them is the outcome.
-    outcome: Option<usize>,
+    pub(super) outcome: Option<usize>,
     numbers: Vec<Number>,
     /// What is multiplied in sums.
-    columns: Vec<Product>,
+    pub(super) columns: Vec<Product>,
 }
 
 /// A number of which the rows have many values, and what is made of it.
@@ -372,13 +372,13 @@ struct Number {
 
 /// What one column multiplies.
 #[derive(Default)]
-struct Product {
-    groups: BTreeSet<usize>,
+pub(super) struct Product {
+    pub(super) groups: BTreeSet<usize>,
     numbers: BTreeSet<usize>,
 }
 
 impl Parts {
-    fn of(read: &Read, model: &Model) -> Self {
+    pub(super) fn of(read: &Read, model: &Model) -> Self {
         let exposure = &model.exposure;
         let mut groupings = of_factors(model);
         let is_outcome = |value: &Value| exposure.outcome.as_ref() == Some(value);
