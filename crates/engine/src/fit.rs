@@ -12,7 +12,7 @@ mod weights;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ident};
 use models::design::{Need, Variable};
@@ -229,6 +229,16 @@ struct Layout {
     needs: Vec<Need>,
     groups: usize,
     is_personal: bool,
+    weight: Option<Weighed>,
+}
+
+/// The column by which rows are weighed.
+#[derive(Clone, Copy, Debug)]
+struct Weighed {
+    /// Its place among the needs.
+    need: usize,
+    /// Whether its declared bounds let somebody have no weight.
+    may_be_zero: bool,
 }
 
 /// Builds the plan that `grant` allows for a fit on what the node holds.
@@ -376,11 +386,21 @@ fn build(
             needs: fit.model.needs.clone(),
             groups: groups.len(),
             is_personal,
+            weight: weighed(fit, collection),
         },
         model: fit.model.clone(),
         judge,
         masked: fit.statement.masked,
     })
+}
+
+fn weighed(fit: &FitQuery, collection: &Collection) -> Option<Weighed> {
+    let need = fit.model.exposure.weight?;
+    let name = fit.model.needs[need].column();
+    let variables = variables(collection, &[]);
+    let bounds = variables.iter().find(|variable| variable.name == name)?.bounds;
+    let may_be_zero = bounds.is_none_or(|(low, _)| low <= 0.0);
+    Some(Weighed { need, may_be_zero })
 }
 
 /// A fit whose rows are in memory, and of which sums may leave.
@@ -398,8 +418,36 @@ pub struct Fit {
     weighing: Option<Arc<weights::Weighing>>,
     /// Whom it is about.
     about: judge::About,
+    /// What steps take beside rows.
+    room: Room,
     /// Given back when the fit ends.
     _memory: Vec<MemoryReservation>,
+}
+
+/// Bytes that it takes to look at whom a row tells of: in which group it is, and its value of a number.
+const JUDGED_ROW_BYTES: usize = size_of::<usize>() + size_of::<f64>();
+
+/// Memory beside that of the rows, taken before it is used.
+#[derive(Debug)]
+struct Room(MemoryReservation);
+
+impl Room {
+    /// # Errors
+    /// `E_RESOURCES` if there is not so much.
+    fn require(&self, bytes: usize) -> Result<(), Report> {
+        let bytes = bytes.max(self.0.size());
+        self.0.try_resize(bytes).map_err(|_| {
+            let report = Problem::Resources.report("the model needs more memory here than one query may have");
+            report.remedy("take fewer terms, or a condition that fewer rows fulfil")
+        })
+    }
+}
+
+/// Bytes that the steps of a model take beside rows, over all frames at the same time.
+fn bytes_of_steps(start: &dyn Step, frames: &[Arc<Frame>]) -> usize {
+    let width = start.width_max().unwrap_or_else(|| start.width());
+    let of_sums = (frames.len() + 1) * width * size_of::<f64>();
+    of_sums + frames.iter().map(|frame| start.bytes(frame.rows)).sum::<usize>()
 }
 
 /// Reads the rows of a fit and looks at whom its sums would tell of. `kept` is what the node released before.
@@ -415,6 +463,8 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         judge,
         masked,
     } = enforced;
+    let weight = layout.weight;
+    let room = MemoryConsumer::new("steps").register(&state.runtime_env().memory_pool);
     let seconds = limit::QUERY_SECONDS_MAX;
     let reading = rows::read(plans, state, Arc::new(layout), model.start.needs_whole_node());
     let read = tokio::time::timeout(std::time::Duration::from_secs(seconds), reading).await;
@@ -424,10 +474,20 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
     let (dropped, about) = match &judge {
         None => (Some(read.dropped_rows), judge::About::default()),
         Some(judge) => {
+            let rows: usize = read.frames.iter().map(|frame| frame.rows).sum();
+            room.try_resize(rows * JUDGED_ROW_BYTES).map_err(ExecuteError::from)?;
             let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
+            weights::admit_left_out(&read, weight, &judge.rules).map_err(FitError::Refused)?;
             (judge.tells_dropped(&read), about)
         }
     };
+    if read.has_negative_weight {
+        let report = Problem::ModelData.report("the weight is below 0 in a row here");
+        return Err(FitError::Refused(report.remedy("use another column as the weight")));
+    }
+    let room = Room(room);
+    let bytes = bytes_of_steps(&*model.start, &read.frames);
+    room.require(bytes).map_err(FitError::Refused)?;
     let seen = judge.as_ref().filter(|judge| judge.tells_pairs);
     let weighing = seen.map(|_| Arc::new(weights::Weighing::of(&read, &model)));
     Ok(Fit {
@@ -438,6 +498,7 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         told: groups::Told::default(),
         weighing,
         about,
+        room,
         _memory: read.memory,
     })
 }
@@ -533,6 +594,7 @@ impl Fit {
             let admit = move || told.admit(&*next, &frames, &rules).map(|()| told);
             self.told = on_workers(admit).await?;
             if let Some(weighing) = &self.weighing {
+                self.room.require(weighing.bytes(&*step) * (self.frames.len() + 1))?;
                 weighing.admit(&step, &self.frames, &judge.rules).await?;
             }
         }

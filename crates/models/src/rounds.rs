@@ -32,6 +32,11 @@ pub trait Rounds {
         None
     }
 
+    /// Bytes that a step takes at most for a frame of so many rows, beside the frame and the sums. What does not grow with rows is not counted.
+    fn bytes(&self, _rows: usize) -> usize {
+        0
+    }
+
     /// Adds up over the rows of a frame, into as many numbers as [`Rounds::width`] says.
     fn add(&self, state: &Self::State, frame: &Frame, into: &mut [f64]);
 

@@ -193,6 +193,10 @@ impl Rounds for Training {
         Some(of_moments.max(2 + self.parameters()))
     }
 
+    fn bytes(&self, rows: usize) -> usize {
+        Rows::bytes(rows, self.design.columns.len())
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.0 {
             Phase::Moments => self.add_moments(frame, into),
@@ -404,6 +408,11 @@ struct Rows {
 }
 
 impl Rows {
+    /// Bytes that it takes to read so many rows: inputs, responses, and room for a column.
+    fn bytes(rows: usize, size: usize) -> usize {
+        rows * (size + 3) * size_of::<f64>()
+    }
+
     fn read(design: &Design, known: &Known, frame: &Frame) -> Self {
         let columns: Vec<&DesignColumn> = design.columns_of(&known.has_rows).collect();
         let (rows, size) = (frame.rows, columns.len());

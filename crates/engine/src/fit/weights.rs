@@ -12,6 +12,7 @@ use models::{Model, Step};
 use terms::{Problem, Report};
 use tokio::task::JoinSet;
 
+use super::Weighed;
 use super::judge::Parts;
 use super::rows::Read;
 use crate::disclose::Rules;
@@ -40,6 +41,24 @@ struct Weight {
     /// Of the person whose rows come.
     own: f64,
     person: Option<i64>,
+}
+
+/// Whoever has no weight is left out: sums with the weights and without them differ by them.
+///
+/// # Errors
+/// `E_MODEL_DISCLOSURE`.
+pub(super) fn admit_left_out(read: &Read, weight: Option<Weighed>, rules: &Rules) -> Result<(), Report> {
+    let Some(Weighed { may_be_zero, .. }) = weight else {
+        return Ok(());
+    };
+    let is_zero_told = rules.guards_zeros && may_be_zero && read.weightless == 0;
+    if is_zero_told || (1..rules.people_min).contains(&read.weightless) {
+        let message = "the weight leaves out too few people: with it and without it would tell of those few";
+        return Err(Problem::ModelDisclosure
+            .report(message)
+            .remedy("leave it out, or use another column"));
+    }
+    Ok(())
 }
 
 impl Weighing {

@@ -120,6 +120,8 @@ fn judged(call: &str, change: &[(&str, Of)]) -> Result<(), String> {
         dropped_rows: 0,
         dropped_people: 0,
         failing: Vec::new(),
+        weightless: 0,
+        has_negative_weight: false,
         memory: Vec::new(),
     };
     let judge = Judge {

@@ -56,6 +56,8 @@ async fn fitted(call: &str, rows_of: fn(usize) -> usize, value: fn(&str, usize) 
         dropped_rows: 0,
         dropped_people: 0,
         failing: Vec::new(),
+        weightless: 0,
+        has_negative_weight: false,
         memory: Vec::new(),
     };
     let weighing = Arc::new(Weighing::of(&read, &model));
