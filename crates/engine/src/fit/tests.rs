@@ -132,7 +132,7 @@ async fn what_steps_take_beside_rows_is_taken_before_they_begin_or_they_do_not()
     first.require(cox).unwrap();
     let refusal = second.require(train).unwrap_err();
     assert_eq!(refusal.problem, Problem::Resources);
-    assert!(refusal.to_string().contains("fewer terms"), "{refusal}");
+    assert!(refusal.remedy.contains("fewer terms"), "{}", refusal.remedy);
     // What is less is there already; and it is given back with the fit.
     first.require(train.min(cox)).unwrap();
     drop(first);
