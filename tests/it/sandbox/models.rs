@@ -364,11 +364,18 @@ fn a_node_does_not_send_what_tells_of_a_few_people() {
 
 #[test]
 fn a_node_does_not_send_sums_in_which_a_few_people_have_nearly_all_weight() {
-    // Whoever is 52 or older is ill, but for some of nearly that age.
+    // Whoever is 52 or older is ill, but for some of the few who are nearly that age.
     let told = |person: usize, cells: &mut [String; 8]| {
-        let age: usize = cells[0].parse().unwrap();
-        let is_odd = (50..54).contains(&age) && person.is_multiple_of(5);
-        cells[6] = usize::from((age >= 52) != is_odd).to_string();
+        let is_near = person.is_multiple_of(50);
+        let near = 51 + person / 50 % 2;
+        let age: usize = match cells[0].parse().unwrap() {
+            _ if is_near => near,
+            age @ 45..52 => age - 10,
+            age @ 52..59 => age + 10,
+            age => age,
+        };
+        cells[0] = age.to_string();
+        cells[6] = usize::from((age >= 52) != (is_near && person % 200 < 100)).to_string();
     };
     let without_error = |_: usize, cells: &mut [String; 8]| {
         cells[6] = usize::from(cells[0].parse::<usize>().unwrap() >= 52).to_string();
@@ -406,14 +413,10 @@ fn rows_of_weight_0_are_none() {
         }
         .to_owned();
     };
-    let below = |person: usize, cells: &mut [String; 8]| {
-        cells[7] = if person == 317 { "-1" } else { cells[7].as_str() }.to_owned();
-    };
     let nodes = [
         ("a", made_up(0..200, weigh)),
         ("b", made_up(200..400, weigh)),
         ("few", made_up(400..600, few)),
-        ("below", made_up(200..400, below)),
     ];
     let weighed = |nodes: &'static str| ["--weights", "trestbps", "--nodes", nodes, "--format", "json"];
     let sandbox = space(STATISTICAL, &nodes);
@@ -421,12 +424,6 @@ fn rows_of_weight_0_are_none() {
     assert_eq!(run.code(), 4, "{}{}", run.out(), run.err());
     assert!(
         run.err().contains("the weight leaves out too few people"),
-        "{}",
-        run.err()
-    );
-    let run = glm(&sandbox, "thalach ~ age", &weighed("a,below"));
-    assert!(
-        run.err().contains("E_MODEL_DATA") && run.err().contains("below 0"),
         "{}",
         run.err()
     );
