@@ -8,11 +8,12 @@ mod groups;
 mod judge;
 mod overlap;
 mod rows;
+mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ident};
 use models::design::{Need, Variable};
@@ -229,6 +230,16 @@ struct Layout {
     needs: Vec<Need>,
     groups: usize,
     is_personal: bool,
+    weight: Option<Weighed>,
+}
+
+/// The column by which rows are weighed.
+#[derive(Clone, Copy, Debug)]
+struct Weighed {
+    /// Its place among the needs.
+    need: usize,
+    /// Whether its declared bounds let somebody have no weight.
+    may_be_zero: bool,
 }
 
 /// Builds the plan that `grant` allows for a fit on what the node holds.
@@ -377,6 +388,7 @@ fn build(
             needs: fit.model.needs.clone(),
             groups: groups.len(),
             is_personal,
+            weight: weighed(fit, collection),
         },
         model: fit.model.clone(),
         judge,
@@ -395,6 +407,15 @@ fn measures(collection: &Collection) -> BTreeMap<String, bool> {
     measures.filter_map(number).collect()
 }
 
+fn weighed(fit: &FitQuery, collection: &Collection) -> Option<Weighed> {
+    let need = fit.model.exposure.weight?;
+    let name = fit.model.needs[need].column();
+    let variables = variables(collection, &[]);
+    let bounds = variables.iter().find(|variable| variable.name == name)?.bounds;
+    let may_be_zero = bounds.is_none_or(|(low, _)| low <= 0.0);
+    Some(Weighed { need, may_be_zero })
+}
+
 /// A fit whose rows are in memory, and of which sums may leave.
 #[derive(Debug)]
 pub struct Fit {
@@ -406,10 +427,40 @@ pub struct Fit {
     judge: Option<judge::Judge>,
     /// The groups of rows that its steps told apart.
     told: groups::Told,
+    /// Of whom its steps must not have nearly all; none where nothing has to be protected or only the sum of all nodes is seen.
+    weighing: Option<Arc<weights::Weighing>>,
     /// Whom it is about.
     about: overlap::About,
+    /// What steps take beside rows.
+    room: Room,
     /// Given back when the fit ends.
     _memory: Vec<MemoryReservation>,
+}
+
+/// Bytes that it takes to look at whom a row tells of: in which group it is, and its value of a number.
+const JUDGED_ROW_BYTES: usize = size_of::<usize>() + size_of::<f64>();
+
+/// Memory beside that of the rows, taken before it is used.
+#[derive(Debug)]
+struct Room(MemoryReservation);
+
+impl Room {
+    /// # Errors
+    /// `E_RESOURCES` if there is not so much.
+    fn require(&self, bytes: usize) -> Result<(), Report> {
+        let bytes = bytes.max(self.0.size());
+        self.0.try_resize(bytes).map_err(|_| {
+            let report = Problem::Resources.report("the model needs more memory here than one query may have");
+            report.remedy("take fewer terms, or a condition that fewer rows fulfil")
+        })
+    }
+}
+
+/// Bytes that the steps of a model take beside rows, over all frames at the same time.
+fn bytes_of_steps(start: &dyn Step, frames: &[Arc<Frame>]) -> usize {
+    let width = start.width_max().unwrap_or_else(|| start.width());
+    let of_sums = (frames.len() + 1) * width * size_of::<f64>();
+    of_sums + frames.iter().map(|frame| start.bytes(frame.rows)).sum::<usize>()
 }
 
 /// Reads the rows of a fit and looks at whom its sums would tell of. `kept` is what the node released before.
@@ -425,6 +476,8 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
         judge,
         masked,
     } = enforced;
+    let weight = layout.weight;
+    let room = MemoryConsumer::new("steps").register(&state.runtime_env().memory_pool);
     let seconds = limit::QUERY_SECONDS_MAX;
     let reading = rows::read(plans, state, Arc::new(layout), model.start.needs_whole_node());
     let read = tokio::time::timeout(std::time::Duration::from_secs(seconds), reading).await;
@@ -434,17 +487,31 @@ pub async fn begin_fit(enforced: EnforcedFit, kept: &KeptValues) -> Result<Fit, 
     let (dropped, about) = match &judge {
         None => (Some(read.dropped_rows), overlap::About::default()),
         Some(judge) => {
+            let rows: usize = read.frames.iter().map(|frame| frame.rows).sum();
+            room.try_resize(rows * JUDGED_ROW_BYTES).map_err(ExecuteError::from)?;
             let about = judge.admit(&read, &model, kept).map_err(FitError::Refused)?;
+            weights::admit_left_out(&read, weight, &judge.rules).map_err(FitError::Refused)?;
             (judge.tells_dropped(&read), about)
         }
     };
+    if read.has_negative_weight {
+        let report = Problem::ModelData.report("the weight is below 0 in a row here");
+        return Err(FitError::Refused(report.remedy("use another column as the weight")));
+    }
+    let room = Room(room);
+    let bytes = bytes_of_steps(&*model.start, &read.frames);
+    room.require(bytes).map_err(FitError::Refused)?;
+    let seen = judge.as_ref().filter(|judge| judge.tells_pairs);
+    let weighing = seen.map(|_| Arc::new(weights::Weighing::of(&read, &model)));
     Ok(Fit {
         step: model.start,
         frames: read.frames,
         dropped: dropped.filter(|_| !masked),
         judge,
         told: groups::Told::default(),
+        weighing,
         about,
+        room,
         _memory: read.memory,
     })
 }
@@ -525,30 +592,38 @@ impl Fit {
         Ok(all)
     }
 
-    /// Goes on from the sums of all nodes.
+    /// Goes on from the sums of all nodes, on the threads of queries.
     ///
     /// # Errors
-    /// As [`Step::next`]; `E_MODEL_DISCLOSURE` if the next step would tell apart too few people.
-    pub fn advance(&mut self, sums: &[f64]) -> Result<After, Report> {
-        Ok(match self.step.next(sums)? {
-            Next::Step(step) => {
-                if let Some(judge) = &self.judge {
-                    self.told.admit(&*step, &self.frames, &judge.rules)?;
-                    if judge.tells_pairs {
-                        groups::admit_pulls(&*step, &self.frames, &judge.rules)?;
-                    }
-                }
-                self.step = step;
-                After::Step
+    /// As [`Step::next`]; `E_MODEL_DISCLOSURE` if the next step would tell apart too few people, or have nearly all its weight on them.
+    pub async fn advance(&mut self, sums: Vec<f64>) -> Result<After, Report> {
+        let step = Arc::clone(&self.step);
+        let Next::Step(step) = on_workers(move || step.next(&sums)).await? else {
+            return Ok(After::End);
+        };
+        if let Some(judge) = &self.judge {
+            let (mut told, rules) = (std::mem::take(&mut self.told), judge.rules.clone());
+            let (next, frames) = (Arc::clone(&step), self.frames.clone());
+            let admit = move || told.admit(&*next, &frames, &rules).map(|()| told);
+            self.told = on_workers(admit).await?;
+            if let Some(weighing) = &self.weighing {
+                self.room.require(weighing.bytes(&*step) * (self.frames.len() + 1))?;
+                weighing.admit(&step, &self.frames, &judge.rules).await?;
             }
-            Next::Done(_) => After::End,
-        })
+        }
+        self.step = step;
+        Ok(After::Step)
     }
 
     /// How many numbers this step adds up.
     pub fn width(&self) -> usize {
         self.step.width()
     }
+}
+
+async fn on_workers<T: Send + 'static>(work: impl FnOnce() -> Result<T, Report> + Send + 'static) -> Result<T, Report> {
+    let done = workers::run(async move { work() }).await;
+    done.unwrap_or_else(|| Err(ExecuteError::Stopped.report()))
 }
 
 #[cfg(test)]

@@ -321,7 +321,12 @@ impl Asker {
                 }
             };
             let Some(total) = total else { continue };
-            match step.next(&total) {
+            let here = Arc::clone(&step);
+            // Whoever else is served here does not wait for a heavy step.
+            let next = engine::workers::run(async move { here.next(&total) }).await;
+            let next =
+                next.unwrap_or_else(|| Err(Problem::Internal.report("the next step of the fit cannot be found")));
+            match next {
                 Err(report) => return Tried::Unsolvable(report),
                 Ok(Next::Done(fitted)) => {
                     let signed = join_all(open.iter_mut().map(|one| one.receipt(plan))).await;

@@ -277,6 +277,10 @@ impl Rounds for Cox {
         Some(of_step.max(self.width_of_counts()))
     }
 
+    fn bytes(&self, rows: usize) -> usize {
+        Rows::bytes(rows, self.survival.design.columns.len())
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.phase {
             Phase::Counts => self.add_counts(frame, into),

@@ -39,8 +39,7 @@ pub(crate) struct Added {
     pub(crate) weight: f64,
     /// What it adds to the right side, before the model matrix.
     pub(crate) weighted_residual: f64,
-    /// At the first step: weight, its logarithm (of a binomial 1 if the response cannot be), what the log-likelihood has of the response
-    /// alone, weighted response. At others: deviance, Pearson's χ², and two sums for the log-likelihood.
+    /// Deviance, Pearson's χ², and two sums for the log-likelihood.
     pub(crate) rest: [f64; 4],
 }
 
@@ -255,29 +254,6 @@ impl Family {
         }
     }
 
-    /// What a row adds before there are coefficients: R's `mustart`.
-    pub(crate) fn first(self, link: Link, y: f64, prior: f64, offset: f64) -> Added {
-        let mean = match self {
-            Family::Gaussian | Family::Gamma => y,
-            Family::Binomial => (prior * y + 0.5) / (prior + 1.0),
-            Family::Poisson => y + 0.1,
-            Family::NegativeBinomial(_) => y + f64::from(y == 0.0) / 6.0,
-        };
-        let predictor = link.of_mean(mean);
-        let (_, slope) = link.mean(predictor);
-        let weight = prior * slope * slope / self.variance(mean);
-        let log_weight = match self {
-            Family::Binomial => f64::from(!is_of_trials(y, prior)),
-            _ if prior > 0.0 => prior.ln(),
-            _ => 0.0,
-        };
-        Added {
-            weight,
-            weighted_residual: weight * (predictor - offset + (y - mean) / slope),
-            rest: [prior, log_weight, self.of_response(y, prior), prior * y],
-        }
-    }
-
     /// What a row adds at a linear predictor.
     pub(crate) fn at(self, link: Link, y: f64, prior: f64, predictor: f64) -> Added {
         let (mean, slope) = link.mean(predictor);
@@ -310,8 +286,16 @@ impl Family {
         }
     }
 
+    /// The logarithm of a weight; of a binomial, which needs none, 1 if the response cannot be.
+    pub(crate) fn of_weight(self, y: f64, prior: f64) -> f64 {
+        match self {
+            Family::Binomial => f64::from(!is_of_trials(y, prior)),
+            _ => prior.ln(),
+        }
+    }
+
     /// What the log-likelihood has of the response alone.
-    fn of_response(self, y: f64, prior: f64) -> f64 {
+    pub(crate) fn of_response(self, y: f64, prior: f64) -> f64 {
         match self {
             Family::Gaussian => 0.0,
             Family::Binomial => {

@@ -1,4 +1,5 @@
-//! The rows of one node that a model is about, in memory: only the columns that it needs, and only rows in which all of them are known.
+//! The rows of one node that a model is about, in memory: only the columns that it needs, and only rows in which all of them are known and
+//! whose weight, if they have one, is not 0.
 
 /// Rows, person by person.
 #[derive(Debug, Default)]
@@ -45,6 +46,31 @@ impl Column {
 }
 
 impl Frame {
+    /// Adds rows of other people.
+    pub fn append(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.people.extend(other.people);
+        for (column, more) in self.columns.iter_mut().zip(other.columns) {
+            match (column, more) {
+                (Column::Numbers(all), Column::Numbers(more)) => all.extend(more),
+                (Column::Codes(all), Column::Codes(more)) => all.extend(more),
+                // Both follow from the same need.
+                (Column::Numbers(_), Column::Codes(_)) | (Column::Codes(_), Column::Numbers(_)) => {}
+            }
+        }
+    }
+
+    /// Makes room for so many rows more, and no others.
+    pub fn reserve(&mut self, rows: usize) {
+        self.people.reserve_exact(rows);
+        for column in &mut self.columns {
+            match column {
+                Column::Numbers(values) => values.reserve_exact(rows),
+                Column::Codes(codes) => codes.reserve_exact(rows),
+            }
+        }
+    }
+
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
         let columns = self.columns.iter().map(Column::bytes);

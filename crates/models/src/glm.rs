@@ -1,8 +1,9 @@
 //! Generalised linear models by iteratively reweighted least squares, of which each step adds up XᵀWX and the score over the rows of all
 //! nodes (McCullagh and Nelder, *Generalized Linear Models*, 2nd ed. 1989, 2.5).
 //!
-//! Start, weights and deviance are those of R's `glm.fit`. Three kinds of steps: rows for each level of each factor; the first weights,
-//! from the responses; then from coefficients to coefficients until they move by less than a ten-millionth of their standard errors.
+//! Weights and deviance are those of R's `glm.fit`, but not its start, in which weights are a function of the responses. Three kinds of
+//! steps: rows for each level of each factor, and sums of the responses; the first weights, where everybody has the mean of the responses;
+//! then from coefficients to coefficients until they move by less than a ten-millionth of their standard errors.
 //! Next: `family.rs`, what a row adds.
 
 pub mod penalised;
@@ -12,7 +13,7 @@ use terms::{Problem, Report};
 
 use crate::design::{Design, DesignColumn};
 use crate::distribution;
-use crate::family::{Family, Link};
+use crate::family::{Family, Link, Totals};
 use crate::frame::Frame;
 use crate::rounds::{Next, Rounds};
 use crate::solve::{Cholesky, packed, packed_len};
@@ -60,8 +61,18 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Levels,
-    Weights,
+    /// The linear predictor at the mean of the responses, beside the offsets.
+    Weights(f64),
     Coefficients(Place),
+}
+
+/// Where a step is taken.
+#[derive(Clone, Copy, Debug)]
+enum At<'a> {
+    /// Everybody has this linear predictor, beside the offsets.
+    Level(f64),
+    /// These are the coefficients.
+    Coefficients(&'a [f64]),
 }
 
 /// Where coefficients are, and how well the place before did.
@@ -77,7 +88,6 @@ struct Place {
 /// Sums over rows that stay the same from step to step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Fixed {
-    /// Rows whose weight is not 0.
     rows: f64,
     /// Sum of the weights.
     weights: f64,
@@ -124,18 +134,25 @@ impl Glm {
         Ok(Self { family, link, design })
     }
 
-    fn columns<'a>(&'a self, state: &'a State) -> Vec<&'a DesignColumn> {
-        self.design.columns_of(&state.has_rows).collect()
+    fn columns<'a>(&'a self, has_rows: &'a [bool]) -> Vec<&'a DesignColumn> {
+        self.design.columns_of(has_rows).collect()
     }
 
     /// Sums before the packed triangle, the triangle, the vector, and those after it.
     fn place_of_products(size: usize) -> (usize, usize) {
         (1 + packed_len(size), 1 + packed_len(size) + size)
     }
+
+    fn width_of_products(size: usize) -> usize {
+        1 + packed_len(size) + size + TAIL
+    }
 }
 
 /// Values after the vector in a step's sums.
 const TAIL: usize = 4;
+
+/// Values after the levels in the sums of the first step: those of the responses alone, and of the offsets.
+const OF_RESPONSES: usize = 5;
 
 impl Rounds for Glm {
     type State = State;
@@ -152,24 +169,34 @@ impl Rounds for Glm {
 
     fn width(&self, state: &State) -> usize {
         match state.phase {
-            Phase::Levels => 1 + self.design.levels.len(),
-            Phase::Weights | Phase::Coefficients(_) => {
-                let (_, tail) = Self::place_of_products(self.columns(state).len());
-                tail + TAIL
-            }
+            Phase::Levels => self.width_of_levels(),
+            Phase::Weights(_) | Phase::Coefficients(_) => Self::width_of_products(self.columns(&state.has_rows).len()),
         }
     }
 
     fn width_max(&self) -> Option<usize> {
-        let (_, tail) = Self::place_of_products(self.design.columns.len());
-        Some((tail + TAIL).max(1 + self.design.levels.len()))
+        Some(Self::width_of_products(self.design.columns.len()).max(self.width_of_levels()))
     }
 
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
-        match &state.phase {
-            Phase::Levels => self.add_levels(frame, into),
-            Phase::Weights => self.add_products(state, None, frame, into),
-            Phase::Coefficients(place) => self.add_products(state, Some(&place.coefficients), frame, into),
+        match state.at() {
+            None => self.add_first(frame, into),
+            Some(at) => self.add_products(&state.has_rows, at, frame, into),
+        }
+    }
+
+    fn pulls(&self, state: &State) -> usize {
+        match state.phase {
+            Phase::Levels => 0,
+            Phase::Weights(_) => self.pulls(),
+            // Weights that do not depend on where a step is taken were looked at before the first.
+            Phase::Coefficients(_) => self.pulls() * usize::from(self.family != Family::Gaussian),
+        }
+    }
+
+    fn each_pull(&self, state: &State, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
+        if let Some(at) = state.at() {
+            self.each_pull_at(&state.has_rows, at, frame, with);
         }
     }
 
@@ -180,13 +207,28 @@ impl Rounds for Glm {
         let steps = state.steps + 1;
         match &state.phase {
             Phase::Levels => self.after_levels(steps, sums).map(Next::Step),
-            Phase::Weights => self.after_weights(state, steps, sums).map(Next::Step),
+            Phase::Weights(level) => self.after_weights(state, *level, steps, sums).map(Next::Step),
             Phase::Coefficients(place) => self.after_coefficients(state, place, steps, sums),
         }
     }
 }
 
+impl State {
+    /// Where the step is taken, but for the first.
+    fn at(&self) -> Option<At<'_>> {
+        match &self.phase {
+            Phase::Levels => None,
+            Phase::Weights(level) => Some(At::Level(*level)),
+            Phase::Coefficients(place) => Some(At::Coefficients(&place.coefficients)),
+        }
+    }
+}
+
 impl Glm {
+    fn width_of_levels(&self) -> usize {
+        1 + self.design.levels.len() + OF_RESPONSES
+    }
+
     fn add_levels(&self, frame: &Frame, into: &mut [f64]) {
         let mut room = [0.0; BLOCK_ROWS];
         into[0] += frame.rows as f64;
@@ -199,78 +241,132 @@ impl Glm {
         }
     }
 
+    fn add_first(&self, frame: &Frame, into: &mut [f64]) {
+        let (levels, sums) = into.split_at_mut(1 + self.design.levels.len());
+        self.add_levels(frame, levels);
+        let mut block = Block::new(0);
+        for from in (0..frame.rows).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(frame.rows - from);
+            block.read(&self.design, &[], frame, from, rows);
+            for row in 0..rows {
+                let (y, prior) = (block.response[row], block.weight[row]);
+                let of_responses = [
+                    prior,
+                    self.family.of_weight(y, prior),
+                    self.family.of_response(y, prior),
+                    prior * y,
+                ];
+                let added = of_responses.into_iter().chain([prior * block.offset[row]]);
+                sums.iter_mut().zip(added).for_each(|(sum, value)| *sum += value);
+            }
+        }
+        if self.family == Family::Binomial {
+            // Whether rows have another response than a binomial, and not how many.
+            sums[1] = sums[1].min(1.0);
+        }
+    }
+
     fn after_levels(&self, steps: u32, sums: &[f64]) -> Result<State, Report> {
-        let has_rows: Vec<bool> = sums[1..].iter().map(|rows| *rows > 0.5).collect();
-        let size = self.design.columns_of(&has_rows).count();
+        let (levels, of_responses) = sums.split_at(1 + self.design.levels.len());
+        let has_rows: Vec<bool> = levels[1..].iter().map(|rows| *rows > 0.5).collect();
+        let size = self.columns(&has_rows).len();
         let rows = sums[0];
         if rows < size as f64 + 1.0 {
             let message = format!("the model has {size} terms and only {rows} rows in which all its columns are known");
             return Err(Problem::ModelData.report(message));
         }
-        Ok(State {
-            phase: Phase::Weights,
-            steps,
-            has_rows,
-            fixed: Fixed::default(),
-        })
-    }
-
-    fn add_products(&self, state: &State, coefficients: Option<&[f64]>, frame: &Frame, into: &mut [f64]) {
-        let columns = self.columns(state);
-        let size = columns.len();
-        let (vector, tail) = Self::place_of_products(size);
-        let mut block = Block::new(size);
-        for from in (0..frame.rows).step_by(BLOCK_ROWS) {
-            let rows = BLOCK_ROWS.min(frame.rows - from);
-            block.read(&self.design, &columns, frame, from, rows);
-            block.predict(coefficients, rows);
-            for row in 0..rows {
-                let (y, prior, offset) = (block.response[row], block.weight[row], block.offset[row]);
-                let added = match coefficients {
-                    None => self.family.first(self.link, y, prior, offset),
-                    Some(_) => self.family.at(self.link, y, prior, block.predictor[row]),
-                };
-                block.weights[row] = added.weight;
-                block.residuals[row] = added.weighted_residual;
-                into[0] += f64::from(prior > 0.0);
-                for (sum, value) in into[tail..].iter_mut().zip(added.rest) {
-                    *sum += value;
-                }
-            }
-            block.multiply(rows, &mut into[1..vector]);
-            block.project(rows, &mut into[vector..tail]);
-        }
-        if coefficients.is_none() && self.family == Family::Binomial {
-            // Whether rows have another response than a binomial, and not how many.
-            into[tail + 1] = into[tail + 1].min(1.0);
-        }
-    }
-
-    fn after_weights(&self, state: &State, steps: u32, sums: &[f64]) -> Result<State, Report> {
-        let columns = self.columns(state);
-        let (vector, tail) = Self::place_of_products(columns.len());
-        let [weights, log_weights, of_responses, responses] = rest(&sums[tail..]);
-        let fixed = Fixed {
-            rows: sums[0],
-            weights,
-            log_weights,
-            of_responses,
-        };
+        let [weights, log_weights, of_both, responses] = rest(of_responses);
         self.family.require_successes(log_weights)?;
         if let Some(what) = self.family.is_constant(responses, weights) {
             return Err(Problem::ModelData.report(format!("the response is {what} in every row")));
         }
+        let offset = of_responses[TAIL] / weights;
+        Ok(State {
+            phase: Phase::Weights(self.link.of_mean(responses / weights) - offset),
+            steps,
+            has_rows,
+            fixed: Fixed {
+                rows,
+                weights,
+                log_weights,
+                of_responses: of_both,
+            },
+        })
+    }
+
+    /// Calls for some rows at a time with what they add at a place, before the model matrix.
+    fn each_block(&self, has_rows: &[bool], at: At<'_>, frame: &Frame, mut with: impl FnMut(&mut Block, usize)) {
+        let columns = self.columns(has_rows);
+        let mut block = Block::new(columns.len());
+        for from in (0..frame.rows).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(frame.rows - from);
+            block.read(&self.design, &columns, frame, from, rows);
+            block.predict(at, rows);
+            for row in 0..rows {
+                let (y, prior) = (block.response[row], block.weight[row]);
+                let added = self.family.at(self.link, y, prior, block.predictor[row]);
+                block.weights[row] = added.weight;
+                block.residuals[row] = added.weighted_residual;
+                block.rest[row] = added.rest;
+            }
+            with(&mut block, rows);
+        }
+    }
+
+    fn add_products(&self, has_rows: &[bool], at: At<'_>, frame: &Frame, into: &mut [f64]) {
+        let (vector, tail) = Self::place_of_products(self.columns(has_rows).len());
+        self.each_block(has_rows, at, frame, |block, rows| {
+            into[0] += rows as f64;
+            for rest in &block.rest[..rows] {
+                into[tail..].iter_mut().zip(rest).for_each(|(sum, value)| *sum += value);
+            }
+            if let At::Level(level) = at {
+                add_times(&mut block.residuals[..rows], &block.weights, level);
+            }
+            block.multiply(rows, &mut into[1..vector]);
+            block.project(rows, &mut into[vector..tail]);
+        });
+    }
+
+    /// By how many numbers a row weighs in a step. That a response of its own is large is no matter of where a step is taken; but among
+    /// responses of 0 and 1 a few that the model does not expect have all that is left.
+    fn pulls(&self) -> usize {
+        match self.family {
+            Family::Gaussian => usize::from(self.design.weight.is_some()),
+            Family::Binomial => 2,
+            Family::Poisson | Family::Gamma | Family::NegativeBinomial(_) => 1,
+        }
+    }
+
+    /// The weight in XᵀWX, and of responses of 0 and 1 the residual too.
+    fn each_pull_at(&self, has_rows: &[bool], at: At<'_>, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
+        let pulls = self.pulls();
+        self.each_block(has_rows, at, frame, |block, rows| {
+            for (weight, residual) in block.weights[..rows].iter().zip(&block.residuals) {
+                with(&[*weight, *residual][..pulls]);
+            }
+        });
+    }
+
+    /// From the first weights. Where there is a constant, the place that they are of is held against the next.
+    fn after_weights(&self, state: &State, level: f64, steps: u32, sums: &[f64]) -> Result<State, Report> {
+        let columns = self.columns(&state.has_rows);
+        let (vector, tail) = Self::place_of_products(columns.len());
         let information = decomposed(&sums[1..vector], &columns)?;
+        let constant = columns.first().filter(|column| column.factors.is_empty());
+        let before = constant.map(|_| {
+            let rest = vec![0.0; columns.len() - 1];
+            ([vec![level], rest].concat(), sums[tail])
+        });
         Ok(State {
             phase: Phase::Coefficients(Place {
                 coefficients: information.solve(&sums[vector..tail]),
                 first_errors: errors(&information.inverse()),
-                before: None,
+                before,
                 halvings: 0,
             }),
             steps,
-            has_rows: state.has_rows.clone(),
-            fixed,
+            ..state.clone()
         })
     }
 
@@ -281,7 +377,7 @@ impl Glm {
         steps: u32,
         sums: &[f64],
     ) -> Result<Next<State, Fitted>, Report> {
-        let columns = self.columns(state);
+        let columns = self.columns(&state.has_rows);
         let (vector, tail) = Self::place_of_products(columns.len());
         let [deviance, pearson, one, two] = rest(&sums[tail..]);
         let step_to = |place: Place| {
@@ -332,7 +428,7 @@ impl Glm {
                 halvings: 0,
             }));
         }
-        let log_likelihood = self.family.log_likelihood(&crate::family::Totals {
+        let log_likelihood = self.family.log_likelihood(&Totals {
             rows: state.fixed.rows,
             weights: state.fixed.weights,
             log_weights: state.fixed.log_weights,
@@ -514,6 +610,8 @@ struct Block {
     predictor: Vec<f64>,
     weights: Vec<f64>,
     residuals: Vec<f64>,
+    /// As [`crate::family::Added`].
+    rest: Vec<[f64; TAIL]>,
 }
 
 impl Block {
@@ -530,6 +628,7 @@ impl Block {
             predictor: column(),
             weights: column(),
             residuals: column(),
+            rest: vec![[0.0; TAIL]; BLOCK_ROWS],
         }
     }
 
@@ -550,11 +649,16 @@ impl Block {
         }
     }
 
-    fn predict(&mut self, coefficients: Option<&[f64]>, rows: usize) {
+    fn predict(&mut self, at: At<'_>, rows: usize) {
         let predictor = &mut self.predictor[..rows];
         predictor.copy_from_slice(&self.offset[..rows]);
-        for (at, coefficient) in coefficients.unwrap_or_default().iter().enumerate() {
-            add_times(predictor, &self.matrix[at * BLOCK_ROWS..][..rows], *coefficient);
+        match at {
+            At::Level(level) => predictor.iter_mut().for_each(|predictor| *predictor += level),
+            At::Coefficients(coefficients) => {
+                for (column, coefficient) in self.matrix.chunks_exact(BLOCK_ROWS).zip(coefficients) {
+                    add_times(predictor, &column[..rows], *coefficient);
+                }
+            }
         }
     }
 

@@ -152,6 +152,11 @@ impl Rounds for KMeans {
         }
     }
 
+    /// In which group each row is, and in which it was.
+    fn bytes(&self, rows: usize) -> usize {
+        rows * (size_of::<usize>() + size_of::<u32>())
+    }
+
     fn groups(&self, state: &State) -> usize {
         match state.phase {
             Phase::Measure(_) => 0,

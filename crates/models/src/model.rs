@@ -35,6 +35,11 @@ pub trait Step: fmt::Debug + Send + Sync {
         false
     }
 
+    /// As [`Rounds::bytes`].
+    fn bytes(&self, _rows: usize) -> usize {
+        0
+    }
+
     /// Adds up over the rows of a frame.
     fn add(&self, frame: &Frame, into: &mut [f64]);
 
@@ -46,6 +51,11 @@ pub trait Step: fmt::Debug + Send + Sync {
     /// As [`Rounds::groups_of`].
     fn groups_of(&self, _frame: &Frame) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// As [`Rounds::pulls`].
+    fn pulls(&self) -> usize {
+        0
     }
 
     /// As [`Rounds::each_pull`].
@@ -82,6 +92,8 @@ pub struct Exposure {
     pub columns: Vec<DesignColumn>,
     /// Offsets by whose exponential rows are weighed.
     pub offsets: Vec<Value>,
+    /// Which of the model's needs is the weight of a row, if it has one.
+    pub weight: Option<usize>,
     /// What is 0 or 1 for each person: the outcome, or whether the event came.
     pub outcome: Option<Value>,
     /// How it can be seen of whom they tell.
@@ -106,6 +118,7 @@ impl Exposure {
             levels: design.levels.clone(),
             columns: design.summed_columns(),
             offsets: design.offsets.clone(),
+            weight: design.weight.as_ref().and_then(Value::number),
             outcome: has_outcome.then(|| design.response.clone()),
             tells: Tells::Products,
         }
@@ -287,6 +300,10 @@ where
         R::NEEDS_WHOLE_NODE
     }
 
+    fn bytes(&self, rows: usize) -> usize {
+        self.rounds.bytes(rows)
+    }
+
     fn add(&self, frame: &Frame, into: &mut [f64]) {
         self.rounds.add(&self.state, frame, into);
     }
@@ -297,6 +314,10 @@ where
 
     fn groups_of(&self, frame: &Frame) -> Vec<usize> {
         self.rounds.groups_of(&self.state, frame)
+    }
+
+    fn pulls(&self) -> usize {
+        self.rounds.pulls(&self.state)
     }
 
     fn each_pull(&self, frame: &Frame, with: &mut dyn FnMut(&[f64])) {

@@ -74,6 +74,11 @@ impl Network {
         self.hidden.is_empty() && self.loss == Loss::Squared
     }
 
+    /// How many units it has, with the output.
+    pub(crate) fn units(&self) -> usize {
+        self.hidden.iter().sum::<usize>() + 1
+    }
+
     /// How many parameters it has over so many inputs.
     pub fn parameters(&self, inputs: usize) -> usize {
         self.layers(inputs).map(|(from, to)| to * (from + 1)).sum()

@@ -32,6 +32,11 @@ pub trait Rounds {
         None
     }
 
+    /// Bytes that a step takes at most for a frame of so many rows, beside the frame and the sums. What does not grow with rows is not counted.
+    fn bytes(&self, _rows: usize) -> usize {
+        0
+    }
+
     /// Adds up over the rows of a frame, into as many numbers as [`Rounds::width`] says.
     fn add(&self, state: &Self::State, frame: &Frame, into: &mut [f64]);
 
@@ -45,8 +50,12 @@ pub trait Rounds {
         Vec::new()
     }
 
-    /// Calls for each row of a frame with how much it pulls at each of the sums of this step that weigh rows by where it is taken: a few
-    /// rows could have all the weight.
+    /// In how many ways this step weighs rows by where it is taken: a few rows could have all the weight.
+    fn pulls(&self, _state: &Self::State) -> usize {
+        0
+    }
+
+    /// Calls for each row of a frame with how much it pulls, in as many numbers as [`Rounds::pulls`] says.
     fn each_pull(&self, _state: &Self::State, _frame: &Frame, _with: &mut dyn FnMut(&[f64])) {}
 
     /// What follows from the sums over all rows of all nodes.

@@ -193,6 +193,10 @@ impl Rounds for Training {
         Some(of_moments.max(2 + self.parameters()))
     }
 
+    fn bytes(&self, rows: usize) -> usize {
+        Rows::bytes(rows, self.design.columns.len())
+    }
+
     fn add(&self, state: &State, frame: &Frame, into: &mut [f64]) {
         match &state.0 {
             Phase::Moments => self.add_moments(frame, into),
@@ -200,12 +204,17 @@ impl Rounds for Training {
         }
     }
 
-    /// The derivative of the loss to what comes into each unit. Without hidden units and with squared loss they are no more than products.
+    /// One for each unit. Without hidden units and with squared loss they are no more than products.
+    fn pulls(&self, state: &State) -> usize {
+        match state.0 {
+            Phase::Round(..) if !self.network.is_linear() => self.network.units(),
+            Phase::Moments | Phase::Round(..) => 0,
+        }
+    }
+
+    /// The derivative of the loss to what comes into each unit.
     fn each_pull(&self, state: &State, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
         let Phase::Round(known, place) = &state.0 else { return };
-        if self.network.is_linear() {
-            return;
-        }
         let rows = Rows::read(&self.design, known, frame);
         let (mut room, mut slopes) = (self.network.room(rows.size), vec![0.0; place.parameters.len()]);
         for (x, y) in rows.inputs.chunks_exact(rows.size).zip(&rows.responses) {
@@ -399,6 +408,11 @@ struct Rows {
 }
 
 impl Rows {
+    /// Bytes that it takes to read so many rows: inputs, responses, and room for a column.
+    fn bytes(rows: usize, size: usize) -> usize {
+        rows * (size + 3) * size_of::<f64>()
+    }
+
     fn read(design: &Design, known: &Known, frame: &Frame) -> Self {
         let columns: Vec<&DesignColumn> = design.columns_of(&known.has_rows).collect();
         let (rows, size) = (frame.rows, columns.len());

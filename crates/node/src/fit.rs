@@ -376,7 +376,7 @@ impl Fitting {
             Heard::First(ready) => return self.add(ready).await,
             Heard::Sum(ready, total) => (ready, total),
         };
-        match self.fit.advance(&total)? {
+        match self.fit.advance(total).await? {
             After::Step if self.step + 1 < self.steps_max => {
                 self.step += 1;
                 self.add(ready).await

@@ -66,7 +66,9 @@ impl FitService for Leaves {
         let Some(Asking::Opening(opening)) = said.message().await?.unwrap().what else {
             panic!("it does not begin with the statement");
         };
-        let content = self.rows.to_le_bytes().to_vec();
+        // Rows, weights and their logarithms, what the likelihood has of the responses, responses, offsets.
+        let sums = [self.rows, self.rows, 0.0, 0.0, self.rows / 2.0, 0.0];
+        let content = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>();
         let of = PartOf {
             statement: Digest::of(opening.text.as_bytes()),
             step: 0,

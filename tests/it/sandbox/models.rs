@@ -396,6 +396,85 @@ fn a_fit_and_an_answer_never_differ_by_a_few_people() {
 }
 
 #[test]
+fn a_node_does_not_send_sums_in_which_a_few_people_have_nearly_all_weight() {
+    // Whoever is 52 or older is ill, but for some of the few who are nearly that age.
+    let told = |person: usize, cells: &mut [String; 8]| {
+        let is_near = person.is_multiple_of(50);
+        let near = 51 + person / 50 % 2;
+        let age: usize = match cells[0].parse().unwrap() {
+            _ if is_near => near,
+            age @ 45..52 => age - 10,
+            age @ 52..59 => age + 10,
+            age => age,
+        };
+        cells[0] = age.to_string();
+        cells[6] = usize::from((age >= 52) != (is_near && person % 200 < 100)).to_string();
+    };
+    let without_error = |_: usize, cells: &mut [String; 8]| {
+        cells[6] = usize::from(cells[0].parse::<usize>().unwrap() >= 52).to_string();
+    };
+    let nodes =
+        |change: fn(usize, &mut [String; 8])| [("a", made_up(0..200, change)), ("b", made_up(200..400, change))];
+    let binomial = ["--family", "binomial"];
+    let refused = |run: Run| {
+        assert_eq!(run.code(), 4, "{}{}", run.out(), run.err());
+        assert!(run.err().contains("weight on too few people"), "{}", run.err());
+    };
+    let sandbox = space(STATISTICAL, &nodes(told));
+    refused(glm(&sandbox, "disease ~ age", &binomial));
+    let path = ["--family", "binomial", "--penalty", "ridge", "--lambdas", "0.000000001"];
+    refused(glm(&sandbox, "disease ~ age", &path));
+    // Where everything may be seen, it is fitted; and without a solution that is what is said.
+    glm(&space(OPEN, &nodes(told)), "disease ~ age", &binomial).returns(0);
+    glm(&space(OPEN, &nodes(without_error)), "disease ~ age", &binomial).fails_with("E_MODEL_SEPARATION", "age");
+}
+
+#[test]
+fn rows_of_weight_0_are_none() {
+    let weigh = |person: usize, cells: &mut [String; 8]| {
+        cells[7] = if cells[1] == "0" {
+            "0".to_owned()
+        } else {
+            (1 + person % 3).to_string()
+        };
+    };
+    let few = |person: usize, cells: &mut [String; 8]| {
+        cells[7] = if person.is_multiple_of(50) {
+            "0"
+        } else {
+            cells[7].as_str()
+        }
+        .to_owned();
+    };
+    let nodes = [
+        ("a", made_up(0..200, weigh)),
+        ("b", made_up(200..400, weigh)),
+        ("few", made_up(400..600, few)),
+    ];
+    let weighed = |nodes: &'static str| ["--weights", "trestbps", "--nodes", nodes, "--format", "json"];
+    let sandbox = space(STATISTICAL, &nodes);
+    let run = glm(&sandbox, "thalach ~ age", &weighed("a,few"));
+    assert_eq!(run.code(), 4, "{}{}", run.out(), run.err());
+    assert!(
+        run.err().contains("the weight leaves out too few people"),
+        "{}",
+        run.err()
+    );
+    let with_zeros = glm(&sandbox, "thalach ~ age", &weighed("a,b")).returns(0).json();
+    // The same as of those alone who have one.
+    let sandbox = space(OPEN, &nodes);
+    let without = [&weighed("a,b")[..], &["--where", "sex = 1"]].concat();
+    let without = glm(&sandbox, "thalach ~ age", &without).returns(0).json();
+    for name in ["n", "df_residual", "deviance", "aic", "dropped"] {
+        assert_eq!(with_zeros[name], without[name], "{name}");
+    }
+    assert!(
+        without["n"].as_u64().is_some_and(|n| (100..300).contains(&n)),
+        "{without}"
+    );
+}
+
+#[test]
 fn what_is_wrong_with_a_model_is_said_before_a_node_is_asked() {
     let plain = |_: usize, _: &mut [String; 8]| {};
     let sandbox = space(

@@ -58,43 +58,6 @@ impl Told {
     }
 }
 
-/// Lets a step be taken in whose sums no few people have nearly all the weight: the people of each sum, counted after Kish (1965) as
-/// (Σ|x|)² / Σx², are as many as a group must have.
-///
-/// # Errors
-/// `E_MODEL_DISCLOSURE`.
-pub(super) fn admit_pulls(step: &dyn Step, frames: &[Arc<Frame>], rules: &Rules) -> Result<(), Report> {
-    let mut sums: Vec<(f64, f64)> = Vec::new();
-    for frame in frames {
-        let (mut own, mut row): (Vec<f64>, usize) = (Vec::new(), 0);
-        step.each_pull(frame, &mut |pulls| {
-            own.resize(pulls.len(), 0.0);
-            own.iter_mut().zip(pulls).for_each(|(own, pull)| *own += pull.abs());
-            let is_last = frame.people.get(row) != frame.people.get(row + 1);
-            row += 1;
-            if is_last {
-                sums.resize(pulls.len(), (0.0, 0.0));
-                for ((all, squares), own) in sums.iter_mut().zip(&mut own) {
-                    *all += *own;
-                    *squares += *own * *own;
-                    *own = 0.0;
-                }
-            }
-        });
-    }
-    let k = rules.people_min as f64;
-    if sums
-        .iter()
-        .any(|(all, squares)| *squares > 0.0 && all * all < k * squares)
-    {
-        let message = "a step of the model has nearly all its weight on too few people here";
-        return Err(Problem::ModelDisclosure
-            .report(message)
-            .remedy("take a smaller rate, fewer hidden units or fewer rounds"));
-    }
-    Ok(())
-}
-
 fn refuse(message: &str) -> Report {
     let report = Problem::ModelDisclosure.report(message);
     report.remedy("take fewer clusters or other columns, or end earlier with a larger tolerance")

@@ -43,7 +43,7 @@ pub(super) struct Grouping {
     /// As it is called in a refusal.
     name: String,
     /// One for each value; each row has one of them, or is in the last one.
-    indicators: Vec<Value>,
+    pub(super) indicators: Vec<Value>,
     /// Whether a row may be in none of them.
     has_rest: bool,
     /// Whether it is the same for all rows of a node by its nature.
@@ -239,7 +239,7 @@ fn people_of(frame: &Frame) -> u64 {
 pub(super) struct Parts {
     pub(super) groupings: Vec<Grouping>,
     /// Which of them is the outcome.
-    outcome: Option<usize>,
+    pub(super) outcome: Option<usize>,
     pub(super) numbers: Vec<Number>,
     /// What is multiplied in sums.
     pub(super) columns: Vec<Product>,
@@ -273,7 +273,7 @@ pub(super) struct Product {
 }
 
 impl Parts {
-    fn of(read: &Read, model: &Model) -> Self {
+    pub(super) fn of(read: &Read, model: &Model) -> Self {
         let exposure = &model.exposure;
         let mut groupings = of_factors(model);
         let is_outcome = |value: &Value| exposure.outcome.as_ref() == Some(value);

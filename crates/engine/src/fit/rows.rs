@@ -1,4 +1,4 @@
-//! The rows of a fit on their way into memory: those that pass all conditions and in which all columns are known.
+//! The rows of a fit on their way into memory: those that pass all conditions, have a weight above 0 and in which all columns are known.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +28,10 @@ pub(super) struct Read {
     pub(super) dropped_people: u64,
     /// Of each condition group, the people who have a row that passes all others and not this one, and in which all columns are known.
     pub(super) failing: Vec<u64>,
+    /// People who have a row that passes all conditions and has no weight, and in which all columns are known.
+    pub(super) weightless: u64,
+    /// Whether a row weighs less than nothing.
+    pub(super) has_negative_weight: bool,
     pub(super) memory: Vec<MemoryReservation>,
 }
 
@@ -55,21 +59,39 @@ pub(super) async fn read(
         dropped_rows: 0,
         dropped_people: 0,
         failing: vec![0; layout.groups],
+        weightless: 0,
+        has_negative_weight: false,
         memory: Vec::new(),
     };
+    let mut frames = Vec::new();
     for (_, (reader, memory)) in parts {
         read.dropped_rows += reader.dropped_rows;
         read.dropped_people += reader.dropped_people.people;
+        read.weightless += reader.weightless.people;
+        read.has_negative_weight |= reader.has_negative_weight;
         for (all, part) in read.failing.iter_mut().zip(&reader.failing) {
             *all += part.people;
         }
         read.memory.push(memory);
-        match read.frames.last_mut().and_then(Arc::get_mut).filter(|_| as_one) {
-            Some(one) => append(one, reader.frame),
-            None => read.frames.push(Arc::new(reader.frame)),
-        }
+        frames.push(reader.frame);
     }
+    if as_one {
+        // While they are put together, they are there twice.
+        let twice = MemoryConsumer::new("fit").register(&state.runtime_env().memory_pool);
+        twice.try_resize(frames.iter().map(Frame::bytes).sum())?;
+        frames = together(frames).into_iter().collect();
+    }
+    read.frames = frames.into_iter().map(Arc::new).collect();
     Ok(read)
+}
+
+fn together(frames: Vec<Frame>) -> Option<Frame> {
+    let rows: usize = frames.iter().map(|frame| frame.rows).sum();
+    let mut frames = frames.into_iter();
+    let mut one = frames.next()?;
+    one.reserve(rows - one.rows);
+    frames.for_each(|frame| one.append(frame));
+    Some(one)
 }
 
 async fn read_part(
@@ -87,18 +109,6 @@ async fn read_part(
         tokio::task::yield_now().await;
     }
     Ok((reader, memory))
-}
-
-fn append(one: &mut Frame, other: Frame) {
-    one.rows += other.rows;
-    one.people.extend(other.people);
-    for (column, more) in one.columns.iter_mut().zip(other.columns) {
-        match (column, more) {
-            (Column::Numbers(all), Column::Numbers(more)) => all.extend(more),
-            (Column::Codes(all), Column::Codes(more)) => all.extend(more),
-            _ => {}
-        }
-    }
 }
 
 /// Distinct people of rows that come person by person.
@@ -125,6 +135,8 @@ struct Reader {
     dropped_rows: u64,
     dropped_people: Distinct,
     failing: Vec<Distinct>,
+    weightless: Distinct,
+    has_negative_weight: bool,
     last: i64,
 }
 
@@ -146,6 +158,8 @@ impl Reader {
             dropped_rows: 0,
             dropped_people: Distinct::default(),
             failing: (0..layout.groups).map(|_| Distinct::default()).collect(),
+            weightless: Distinct::default(),
+            has_negative_weight: false,
             last: i64::MIN,
         }
     }
@@ -174,6 +188,18 @@ impl Reader {
                 }
                 (Some(_), Some(_)) => continue,
             }
+            // As R, whose `glm` counts no row of weight 0.
+            let weight = layout
+                .weight
+                .as_ref()
+                .and_then(|weight| needed[weight.need].number(row));
+            if weight == Some(0.0) {
+                if let Some(people) = people.as_ref().filter(|_| is_known) {
+                    self.weightless.add(people[row]);
+                }
+                continue;
+            }
+            self.has_negative_weight |= weight.is_some_and(|weight| weight < 0.0);
             if !is_known {
                 self.dropped_rows += 1;
                 if let Some(people) = &people {
@@ -230,6 +256,13 @@ impl Values {
         match self {
             Values::Numbers(numbers) => numbers[row].is_finite(),
             Values::Codes(codes) => codes[row].is_some(),
+        }
+    }
+
+    fn number(&self, row: usize) -> Option<f64> {
+        match self {
+            Values::Numbers(numbers) => Some(numbers[row]),
+            Values::Codes(_) => None,
         }
     }
 

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+
 use super::*;
 use crate::example;
 
@@ -98,4 +100,41 @@ fn variables_are_what_the_collection_declares_and_the_nodes() {
         (false, &["heart".to_owned(), "lung".to_owned()][..])
     );
     assert_eq!(of("node").levels, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_steps_take_beside_rows_is_taken_before_they_begin_or_they_do_not() {
+    let rows = 10_000;
+    let frames = [Arc::new(Frame {
+        rows,
+        ..Frame::default()
+    })];
+    let bytes = |call: &str| {
+        let text = format!(
+            "FIT {call}, nodes => 'a', sum => 'plain', steps => '25', fit => '00000000000000000000000000000000') OF SELECT 1"
+        );
+        let variables = variables(collections().values().next().unwrap(), &["a".to_owned()]);
+        let model = Model::new(&Statement::parse(&text).unwrap(), &variables).unwrap();
+        bytes_of_steps(&*model.start, &frames)
+    };
+    let matrix = rows * 2 * size_of::<f64>();
+    let [cox, train] = [
+        "cox(formula => 'Surv(days, died) ~ age + ward'",
+        "train(formula => 'died ~ age + ward', loss => 'logistic', rounds => '5'",
+    ]
+    .map(bytes);
+    assert!(cox > matrix && train > matrix, "{cox} and {train}");
+    // A block at a time is enough.
+    assert!(bytes("glm(family => 'binomial', formula => 'died ~ age + ward'") < 10_000);
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(cox));
+    let room = || Room(MemoryConsumer::new("steps").register(&pool));
+    let (first, second) = (room(), room());
+    first.require(cox).unwrap();
+    let refusal = second.require(train).unwrap_err();
+    assert_eq!(refusal.problem, Problem::Resources);
+    assert!(refusal.remedy.contains("fewer terms"), "{}", refusal.remedy);
+    // What is less is there already; and it is given back with the fit.
+    first.require(train.min(cox)).unwrap();
+    drop(first);
+    second.require(train).unwrap();
 }

@@ -167,6 +167,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// Bytes that it takes to read so many rows and to go through them in order: the matrix, and five vectors and a half.
+    pub(super) fn bytes(rows: usize, size: usize) -> usize {
+        rows * (size + 6) * size_of::<f64>()
+    }
+
     pub(super) fn read(
         survival: &Survival,
         columns: &[&DesignColumn],

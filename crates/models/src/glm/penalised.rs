@@ -9,14 +9,14 @@
 //! | step | entries | what they are |
 //! |---|---|---|
 //! | 1 | 1, levels | rows, rows of each level: counts |
-//! | 2 | 1, 1, 1 | rows with a weight above 0: a count; sum of weights; of weighted responses |
+//! | 2 | 1, 1, 1 | rows: a count; sum of weights; of weighted responses |
 //! | | p, p | sums of x and x², weighted; a row adds at most its weight |
 //! | 3 and on | | as the steps of `glm.rs`: rows, XᵀWX, score, deviance and sums for the log-likelihood |
 
 use serde::Serialize;
 use terms::{Problem, Report};
 
-use super::{BLOCK_ROWS, Block, Fixed, Glm, HALVINGS_MAX, Phase as OfGlm, State as OfGlmState};
+use super::{At, BLOCK_ROWS, Block, Glm, HALVINGS_MAX};
 use crate::design::{Design, DesignColumn};
 use crate::family::Family;
 use crate::frame::Frame;
@@ -171,7 +171,7 @@ impl Rounds for Penalised {
         match &state.phase {
             Phase::Levels => 1 + self.glm.design.levels.len(),
             Phase::Moments(has_rows) => 3 + 2 * self.columns(has_rows).len(),
-            Phase::Path(known, _) => self.glm.width(&of_glm(&known.has_rows)),
+            Phase::Path(known, _) => Glm::width_of_products(known.means.len()),
         }
     }
 
@@ -185,9 +185,23 @@ impl Rounds for Penalised {
             Phase::Levels => self.glm.add_levels(frame, into),
             Phase::Moments(has_rows) => self.add_moments(has_rows, frame, into),
             Phase::Path(known, along) => {
-                let place = Some(along.coefficients.as_slice());
-                self.glm.add_products(&of_glm(&known.has_rows), place, frame, into);
+                let at = At::Coefficients(&along.coefficients);
+                self.glm.add_products(&known.has_rows, at, frame, into);
             }
+        }
+    }
+
+    fn pulls(&self, state: &State) -> usize {
+        match &state.phase {
+            Phase::Levels | Phase::Moments(_) => 0,
+            Phase::Path(..) => self.glm.pulls(),
+        }
+    }
+
+    fn each_pull(&self, state: &State, frame: &Frame, with: &mut dyn FnMut(&[f64])) {
+        if let Phase::Path(known, along) = &state.phase {
+            let at = At::Coefficients(&along.coefficients);
+            self.glm.each_pull_at(&known.has_rows, at, frame, with);
         }
     }
 
@@ -217,16 +231,6 @@ impl Rounds for Penalised {
     }
 }
 
-/// What the steps of a generalised linear model need to know.
-fn of_glm(has_rows: &[bool]) -> OfGlmState {
-    OfGlmState {
-        phase: OfGlm::Weights,
-        steps: 0,
-        has_rows: has_rows.to_vec(),
-        fixed: Fixed::default(),
-    }
-}
-
 impl Penalised {
     fn add_moments(&self, has_rows: &[bool], frame: &Frame, into: &mut [f64]) {
         let columns = self.columns(has_rows);
@@ -237,7 +241,7 @@ impl Penalised {
             block.read(&self.glm.design, &columns, frame, from, rows);
             let weights = &block.weight[..rows];
             for (y, weight) in block.response.iter().zip(weights) {
-                head[0] += f64::from(*weight > 0.0);
+                head[0] += 1.0;
                 head[1] += weight;
                 head[2] += weight * y;
             }

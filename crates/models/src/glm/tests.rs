@@ -236,3 +236,55 @@ fn an_empty_cell_of_outcome_and_sex_is_named() {
         assert!(fit(&glm, &[at("Zurich-Basel"), at("LongBeachVA")]).is_ok());
     }
 }
+
+/// Counts of people of two wards, some with more visits than others; `visits` says how many.
+fn visits(visits: impl Fn(usize) -> usize) -> Table {
+    let row = |person: usize| {
+        let (ward, age) = (["a", "b"][person % 2], 20 + person * 7 % 60);
+        vec![ward.to_owned(), age.to_string(), visits(person).to_string()]
+    };
+    Table {
+        names: ["ward", "age", "visits"].map(str::to_owned).to_vec(),
+        rows: (0..60).map(row).collect(),
+    }
+}
+
+#[test]
+fn the_first_weights_tell_nothing_of_the_responses_but_their_mean() {
+    let up = visits(|person| 1 + person * 11 % 60);
+    let down = visits(|person| 60 - person * 11 % 60);
+    for family in [Family::Poisson, Family::NegativeBinomial(1.5), Family::Gamma] {
+        let of = |table: &Table| {
+            let glm = glm("visits ~ C(ward) + age", family, &up.variables(&[])).unwrap();
+            let frames = [table.frame(&glm.design.needs, |_, _| true)];
+            let sums = crate::example::added(&glm, &glm.start(), &frames);
+            let Next::Step(state) = glm.next(&glm.start(), &sums).unwrap() else {
+                panic!("{family:?} ends after a step");
+            };
+            let sums = crate::example::added(&glm, &state, &frames);
+            let (vector, _) = Glm::place_of_products(3);
+            let (products, rest) = sums.split_at(vector);
+            (products.to_vec(), rest.to_vec())
+        };
+        let ((one, first), (other, second)) = (of(&up), of(&down));
+        assert_eq!(one, other, "{family:?}");
+        assert_ne!(first, second, "{family:?}");
+    }
+}
+
+#[test]
+fn without_a_constant_the_start_is_as_good() {
+    let table = visits(|person| person % 7 + 9 * (person % 2));
+    let variables = table.variables(&[]);
+    for family in [Family::Poisson, Family::NegativeBinomial(1.5)] {
+        let of = |formula: &str| {
+            let glm = glm(formula, family, &variables).unwrap();
+            fit(&glm, &table.frames_by("ward", &glm.design.needs)).unwrap()
+        };
+        let (with, without) = (of("visits ~ C(ward) + age"), of("visits ~ 0 + C(ward) + age"));
+        assert!((with.deviance / without.deviance - 1.0).abs() < 1e-10, "{family:?}");
+        assert!(without.steps <= with.steps, "{family:?}");
+        // Nowhere do all have the same mean.
+        assert!(of("visits ~ 0 + age").steps < 16, "{family:?}");
+    }
+}
