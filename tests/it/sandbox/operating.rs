@@ -152,7 +152,15 @@ async fn free_port() -> std::net::SocketAddr {
 }
 
 async fn scraped(address: std::net::SocketAddr) -> String {
-    let mut tcp = TcpStream::connect(address).await.unwrap();
+    // A node listens for questions first.
+    let begun = std::time::Instant::now();
+    let mut tcp = loop {
+        match TcpStream::connect(address).await {
+            Ok(tcp) => break tcp,
+            Err(error) => assert!(begun.elapsed().as_secs() < 20, "{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
     tcp.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();

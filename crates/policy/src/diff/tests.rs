@@ -464,7 +464,7 @@ fn models_beside_statistics_widen_and_their_rules_are_said() {
         change.en,
         "For role public-health-office or university: models may now leave too, not only statistics (only the sums of all \
          institutions together can be seen; over at least 3 institutions; at most 0.1 parameters for each person; at most 25 \
-         steps; none whose people differ from those of an earlier one, or of an answer, by fewer than 10)."
+         steps; none whose people differ from those of an earlier one by fewer than 10)."
     );
     let back = changes(&models("sum = \"masked\""), &Files::new());
     assert_eq!(effects(&back), [Effect::Narrows]);

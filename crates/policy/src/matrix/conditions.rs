@@ -145,8 +145,8 @@ pub(crate) fn model_rules(permission: &Permission, lang: Lang) -> Option<[String
     );
     let overlaps = match overlaps {
         Overlaps::Refuse => lang.pick(
-            format!("keines, dessen Menschen sich von denen eines früheren oder einer Antwort um weniger als {min_people} unterscheiden"),
-            format!("none whose people differ from those of an earlier one, or of an answer, by fewer than {min_people}"),
+            format!("keines, dessen Menschen sich von denen eines früheren um weniger als {min_people} unterscheiden"),
+            format!("none whose people differ from those of an earlier one by fewer than {min_people}"),
         ),
         Overlaps::Allow => lang
             .pick(

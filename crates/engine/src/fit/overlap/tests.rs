@@ -87,7 +87,8 @@ fn too_few_nodes_that_are_left_of_a_roster_are_refused() {
 
 /// The people of these columns that an answer was about.
 fn answered(columns: &[&str], people: impl Iterator<Item = usize>) -> KeptValue {
-    let call = format!("pca(columns => '{}, days'", columns.join(", "));
+    let named = [columns, &["days", "smokes"]].concat();
+    let call = format!("pca(columns => '{}'", named.join(", "));
     let (_, read, model) = made(&call, &[], 0..400);
     let mut sketch = Sketch::new(64);
     let mut state = State::default();
