@@ -229,6 +229,8 @@ pub struct EnforcedFit {
 struct Layout {
     needs: Vec<Need>,
     groups: usize,
+    /// The needs of which it is a yes or no about each person that they are known.
+    guarded: Vec<usize>,
     is_personal: bool,
     weight: Option<Weighed>,
 }
@@ -387,6 +389,7 @@ fn build(
         layout: Layout {
             needs: fit.model.needs.clone(),
             groups: groups.len(),
+            guarded: guarded(&fit.model.needs, collection),
             is_personal,
             weight: weighed(fit, collection),
         },
@@ -405,6 +408,17 @@ fn measures(collection: &Collection) -> BTreeMap<String, bool> {
         _ => None,
     };
     measures.filter_map(number).collect()
+}
+
+/// As `count(x)` has it: that the value of a measure is missing is not protected.
+fn guarded(needs: &[Need], collection: &Collection) -> Vec<usize> {
+    let is_guarded = |need: &Need| {
+        collection
+            .column(need.column())
+            .is_some_and(|column| !column.roles.measure)
+    };
+    let needs = needs.iter().enumerate();
+    needs.filter(|(_, need)| is_guarded(need)).map(|(at, _)| at).collect()
 }
 
 fn weighed(fit: &FitQuery, collection: &Collection) -> Option<Weighed> {

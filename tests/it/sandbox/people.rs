@@ -179,7 +179,14 @@ fn a_permit_says_which_opt_outs_count() {
 
     // Taken back: there again, and the register keeps both times.
     node(&sandbox, &["opt-out", "withdraw", "10", "20"]).returns(0);
-    assert_eq!(by_ward(&sandbox, "ada", "count(ward)", &[]), wards(10, 10));
+    let words = ["--purpose", "ehds-53-1-e", "--as", "ada", "--format", "json"];
+    let all = sandbox
+        .query("SELECT sum(days) AS value FROM stays", &words)
+        .returns(0)
+        .json();
+    assert_eq!(all["rows"], json!([[210]]));
+    // Rows of which the ward is known are rows, and these were counted before.
+    assert_eq!(by_ward(&sandbox, "ada", "count(ward)", &[]), wards(9, 9));
     let register = node(&sandbox, &["--json", "opt-out", "list"]).returns(0).json();
     assert_eq!(register.as_array().unwrap().len(), 2);
     assert_eq!(register[1]["made"], "2026-01-15T00:00:00Z");

@@ -88,6 +88,10 @@ impl Judge {
                 "leave a condition out, or choose one that more people do not fulfil",
             ));
         }
+        if self.refuses_overlaps && read.unknown.iter().any(|unknown| (1..k).contains(unknown)) {
+            let message = "a column that is no measure is not known of too few people here: their number would be told";
+            return Err(refuse(message, "leave it out, or take another column"));
+        }
         let parts = Parts::of(read, model);
         self.require_groups(read, &parts)?;
         self.require_numbers(read, &parts)?;

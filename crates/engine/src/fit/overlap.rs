@@ -305,9 +305,7 @@ impl Parts {
             .map(|column| (column.groups.clone(), column.numbers.clone()));
         let groupings = (0..self.groupings.len()).map(|at| ([at].into(), BTreeSet::new()));
         let numbers = (0..self.numbers.len()).map(|at| (BTreeSet::new(), [at].into()));
-        let rows = (BTreeSet::new(), BTreeSet::new());
-        let alone: BTreeSet<(BTreeSet<usize>, BTreeSet<usize>)> =
-            columns.chain(groupings).chain(numbers).chain([rows]).collect();
+        let alone: BTreeSet<(BTreeSet<usize>, BTreeSet<usize>)> = columns.chain(groupings).chain(numbers).collect();
         let pairs = alone.iter().flat_map(|one| {
             alone
                 .range(one..)
@@ -324,7 +322,10 @@ impl Parts {
             let without = |left_out: &[usize]| groups.iter().copied().filter(|at| !left_out.contains(at)).collect();
             match of_numbers.as_slice() {
                 [] => {
-                    tell(groups.clone(), Vec::new(), true);
+                    // Of all rows it is asked before, whom they leave out.
+                    if !groups.is_empty() {
+                        tell(groups.clone(), Vec::new(), true);
+                    }
                     for (at, (group, need)) in of_groups.iter().enumerate() {
                         tell(without(&[*group]), vec![*need], is_told);
                         for (other, other_need) in &of_groups[at + 1..] {

@@ -28,6 +28,8 @@ pub(super) struct Read {
     pub(super) dropped_people: u64,
     /// Of each condition group, the people who have a row that passes all others and not this one, and in which all columns are known.
     pub(super) failing: Vec<u64>,
+    /// Of each guarded need, the people who have a row that passes all conditions and in which it is not known.
+    pub(super) unknown: Vec<u64>,
     /// People who have a row that passes all conditions and has no weight, and in which all columns are known.
     pub(super) weightless: u64,
     /// Whether a row weighs less than nothing.
@@ -59,6 +61,7 @@ pub(super) async fn read(
         dropped_rows: 0,
         dropped_people: 0,
         failing: vec![0; layout.groups],
+        unknown: vec![0; layout.guarded.len()],
         weightless: 0,
         has_negative_weight: false,
         memory: Vec::new(),
@@ -70,6 +73,9 @@ pub(super) async fn read(
         read.weightless += reader.weightless.people;
         read.has_negative_weight |= reader.has_negative_weight;
         for (all, part) in read.failing.iter_mut().zip(&reader.failing) {
+            *all += part.people;
+        }
+        for (all, part) in read.unknown.iter_mut().zip(&reader.unknown) {
             *all += part.people;
         }
         read.memory.push(memory);
@@ -135,6 +141,7 @@ struct Reader {
     dropped_rows: u64,
     dropped_people: Distinct,
     failing: Vec<Distinct>,
+    unknown: Vec<Distinct>,
     weightless: Distinct,
     has_negative_weight: bool,
     last: i64,
@@ -158,6 +165,7 @@ impl Reader {
             dropped_rows: 0,
             dropped_people: Distinct::default(),
             failing: (0..layout.groups).map(|_| Distinct::default()).collect(),
+            unknown: layout.guarded.iter().map(|_| Distinct::default()).collect(),
             weightless: Distinct::default(),
             has_negative_weight: false,
             last: i64::MIN,
@@ -204,6 +212,10 @@ impl Reader {
                 self.dropped_rows += 1;
                 if let Some(people) = &people {
                     self.dropped_people.add(people[row]);
+                    let guarded = layout.guarded.iter().zip(&mut self.unknown);
+                    guarded
+                        .filter(|(need, _)| !needed[**need].is_known(row))
+                        .for_each(|(_, unknown)| unknown.add(people[row]));
                 }
                 continue;
             }

@@ -68,6 +68,7 @@ pub(in crate::fit) fn made(call: &str, change: &[(&str, Of)], people: Range<usiz
         dropped_rows: 0,
         dropped_people: 0,
         failing: Vec::new(),
+        unknown: Vec::new(),
         weightless: 0,
         has_negative_weight: false,
         memory: Vec::new(),

@@ -266,7 +266,8 @@ fn counted(people: impl Iterator<Item = usize>) -> KeptValue {
 fn rows_of_a_fit_are_held_against_counts_in_each_group() {
     let by_ward = "glm(formula => 'cost ~ ward'";
     assert_eq!(after(counted(0..400), by_ward, 400), Ok(()));
-    assert!(after(counted(0..400), by_ward, 397).is_err());
+    // That the value of a measure is missing is told.
+    assert_eq!(after(counted(0..400), by_ward, 397), Ok(()));
     let in_d = || counted((0..396).filter(|person| person % 4 == 3));
     assert!(after(in_d(), by_ward, 400).is_err());
     assert_eq!(after(in_d(), "glm(formula => 'cost ~ age'", 400), Ok(()));
@@ -298,4 +299,14 @@ fn an_older_value_of_fewer_people_than_are_needed_takes_no_place() {
     let kept = KeptValues::recall([six]);
     let nearly = answered(&["age"], 0..12);
     assert!(matches!(kept.shelf().older(&nearly, &asked(&nearly)), Older::Unsaid));
+}
+
+#[test]
+fn whether_a_column_that_is_no_measure_is_known_is_told_of_enough_people() {
+    let (judge, mut read, model) = made("glm(formula => 'cost ~ ward'", &[], 0..400);
+    for (unknown, is_refused) in [(0, false), (3, true), (10, false)] {
+        read.unknown = vec![0, unknown];
+        let ended = judge.admit(&read, &model, &KeptValues::default());
+        assert_eq!(ended.is_err(), is_refused, "{unknown}");
+    }
 }

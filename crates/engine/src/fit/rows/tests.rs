@@ -7,6 +7,7 @@ fn whoever_fails_a_condition_counts_if_the_fit_without_it_would_be_about_them() 
     let layout = Layout {
         needs: vec![Need::Number("cost".to_owned())],
         groups: 1,
+        guarded: Vec::new(),
         is_personal: true,
         weight: None,
     };
@@ -31,6 +32,7 @@ fn whoever_has_no_weight_is_not_among_the_rows_and_is_not_missing_either() {
     let layout = Layout {
         needs: ["cost", "trials"].map(|name| Need::Number(name.to_owned())).to_vec(),
         groups: 1,
+        guarded: Vec::new(),
         is_personal: true,
         weight: Some(super::super::Weighed {
             need: 1,
@@ -75,4 +77,31 @@ fn parts_that_are_put_together_take_no_more_than_their_rows() {
     let one = together(vec![part(0..300), part(300..301), part(301..900)]).unwrap();
     assert_eq!((one.rows, one.people.len(), one.people[899]), (900, 900, 899));
     assert_eq!(one.bytes(), 900 * 16);
+}
+
+#[test]
+fn of_whom_a_guarded_column_is_not_known_is_counted_by_people() {
+    let layout = Layout {
+        needs: ["cost", "ward"].map(|name| Need::Number(name.to_owned())).to_vec(),
+        groups: 0,
+        guarded: vec![1],
+        is_personal: true,
+        weight: None,
+    };
+    // Two rows each; of the third of seven people the ward is known in one, of the fifth in none, and of the sixth the cost is not.
+    let people = 0_i64..14;
+    let costs = people.clone().map(|row| (row / 2 != 5).then_some(1.0));
+    let wards = people.clone().map(|row| (row != 4 && row / 2 != 4).then_some(2.0));
+    let columns: [ArrayRef; 3] = [
+        Arc::new(Float64Array::from_iter(costs)),
+        Arc::new(Float64Array::from_iter(wards)),
+        Arc::new(Int64Array::from_iter_values(people.map(|row| row / 2))),
+    ];
+    let batch = RecordBatch::try_from_iter(["cost", "ward", "person"].into_iter().zip(columns)).unwrap();
+    let mut reader = Reader::new(&layout);
+    reader.add(&layout, &batch).unwrap();
+    assert_eq!(
+        (reader.frame.rows, reader.dropped_rows, reader.unknown[0].people),
+        (9, 5, 2)
+    );
 }

@@ -56,6 +56,7 @@ async fn fitted(call: &str, rows_of: fn(usize) -> usize, value: fn(&str, usize) 
         dropped_rows: 0,
         dropped_people: 0,
         failing: Vec::new(),
+        unknown: Vec::new(),
         weightless: 0,
         has_negative_weight: false,
         memory: Vec::new(),
