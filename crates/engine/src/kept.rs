@@ -187,7 +187,7 @@ pub(crate) enum Older {
     /// Nothing: the value is a new one.
     Nothing,
     /// This, and it leaves again.
-    Kept(Input),
+    Kept(Box<Input>),
     /// Something of which no value can be made: none may leave.
     Unsaid,
 }
@@ -232,7 +232,7 @@ impl Shelf {
         let near = self.near(value).filter(|(_, kept)| kept.people() >= value.people_min);
         let older = near.filter_map(|(order, kept)| Some((order, kept.instead_of(input)?)));
         match older.min_by_key(|(order, _)| **order) {
-            Some((_, older)) => Older::Kept(older),
+            Some((_, older)) => Older::Kept(Box::new(older)),
             None if self.near(value).any(|(_, kept)| !kept.is_about_the_same(value)) => Older::Unsaid,
             None => Older::Nothing,
         }

@@ -264,7 +264,7 @@ impl Inputs {
             }
             Older::Kept(older) => {
                 self.replaced.insert(at);
-                self.inputs.insert(at, older);
+                self.inputs.insert(at, *older);
             }
             Older::Unsaid => {}
         }

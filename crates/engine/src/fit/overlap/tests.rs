@@ -180,7 +180,7 @@ fn asked(value: &KeptValue) -> Input {
 /// What leaves in the place of a value.
 fn said(kept: &KeptValues, value: &KeptValue) -> Option<Input> {
     match kept.shelf().older(value, &asked(value)) {
-        Older::Kept(older) => Some(older),
+        Older::Kept(older) => Some(*older),
         Older::Nothing | Older::Unsaid => None,
     }
 }
