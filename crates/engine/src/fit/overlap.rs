@@ -106,7 +106,9 @@ impl Judge {
             kept.put(self.whole(read, at, need));
         }
         let needs = Needs::of(model, self);
-        for (groups, tellings) in parts.tellings(&needs, self.tells_pairs) {
+        // That the value of a measure is missing is told of anybody; whom else a fit leaves out is not, of a few in a group.
+        let tells_rows = !read.failing.is_empty() || read.unknown.iter().any(|people| *people > 0);
+        for (groups, tellings) in parts.tellings(&needs, self.tells_pairs, tells_rows) {
             let sums = Sums::gather(read, parts, &groups, &needs, &tellings, self)?;
             sums.into_iter().for_each(|sum| kept.put(sum));
             if kept.values.len() > VALUES_MAX {
@@ -279,7 +281,7 @@ type Tellings = BTreeMap<Vec<usize>, bool>;
 
 impl Parts {
     /// The sums that can be asked for and that follow from those of the model, by the groupings in whose cells they are told.
-    fn tellings(&self, needs: &Needs, tells_pairs: bool) -> BTreeMap<BTreeSet<usize>, Tellings> {
+    fn tellings(&self, needs: &Needs, tells_pairs: bool, tells_rows: bool) -> BTreeMap<BTreeSet<usize>, Tellings> {
         let mut all: BTreeMap<BTreeSet<usize>, Tellings> = BTreeMap::new();
         let mut products = 0;
         let mut tell = |groups: BTreeSet<usize>, mut of: Vec<(usize, bool)>, is_told: bool| {
@@ -323,7 +325,7 @@ impl Parts {
             match of_numbers.as_slice() {
                 [] => {
                     // Of all rows it is asked before, whom they leave out.
-                    if !groups.is_empty() {
+                    if tells_rows && !groups.is_empty() {
                         tell(groups.clone(), Vec::new(), true);
                     }
                     for (at, (group, need)) in of_groups.iter().enumerate() {

@@ -112,7 +112,13 @@ fn answered(columns: &[&str], people: impl Iterator<Item = usize>) -> KeptValue 
 
 /// What becomes of a fit over so many people after an answer.
 fn after(answer: KeptValue, call: &str, people: usize) -> Result<(), String> {
-    let (judge, read, model) = made(call, &[], 0..people);
+    after_leaving_out(&[], answer, call, people)
+}
+
+/// The same of a fit whose conditions leave out so many.
+fn after_leaving_out(failing: &[u64], answer: KeptValue, call: &str, people: usize) -> Result<(), String> {
+    let (judge, mut read, model) = made(call, &[], 0..people);
+    read.failing = failing.to_vec();
     let kept = KeptValues::recall([answer]);
     judge
         .admit(&read, &model, &kept)
@@ -187,7 +193,8 @@ fn said(kept: &KeptValues, value: &KeptValue) -> Option<Input> {
 
 /// What a node keeps after a fit over so many people.
 fn entered(call: &str, people: usize, kept: &KeptValues) {
-    let (judge, read, model) = made(call, &[], 0..people);
+    let (judge, mut read, model) = made(call, &[], 0..people);
+    read.failing = vec![50];
     let about = judge
         .admit(&read, &model, kept)
         .unwrap_or_else(|report| panic!("{call}: {report}"));
@@ -265,12 +272,14 @@ fn counted(people: impl Iterator<Item = usize>) -> KeptValue {
 #[test]
 fn rows_of_a_fit_are_held_against_counts_in_each_group() {
     let by_ward = "glm(formula => 'cost ~ ward'";
+    let after = |answer, call, people| after_leaving_out(&[50], answer, call, people);
     assert_eq!(after(counted(0..400), by_ward, 400), Ok(()));
-    // That the value of a measure is missing is told.
-    assert_eq!(after(counted(0..400), by_ward, 397), Ok(()));
     let in_d = || counted((0..396).filter(|person| person % 4 == 3));
     assert!(after(in_d(), by_ward, 400).is_err());
     assert_eq!(after(in_d(), "glm(formula => 'cost ~ age'", 400), Ok(()));
+    // That the value of a measure is missing is told.
+    assert_eq!(after(counted(0..400), by_ward, 397), Ok(()));
+    assert_eq!(after_leaving_out(&[], in_d(), by_ward, 400), Ok(()));
     // Those who died in ward d, as a FILTER counts them.
     let died = counted((0..392).filter(|person| person % 4 == 3 && person / 8 % 2 == 1));
     let died_by_ward = "glm(family => 'binomial', formula => 'died == 1 ~ ward'";
